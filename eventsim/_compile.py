@@ -1,0 +1,19 @@
+"""The compile options of every numba function, in one place.
+
+No function is compiled with ``fastmath``: ``inf`` means "no spike" in this package, and fast
+mathematics may assume that infinities do not exist.  ``error_model="numpy"`` makes a division by
+zero yield ``inf`` on the CPU as it does on a GPU, so the scalar functions behave alike in both.
+"""
+
+from numba import njit, prange
+
+__all__ = ["loop", "parallel_loop", "prange", "scalar"]
+
+scalar = njit(error_model="numpy", cache=True)
+"""Scalar mathematics, called from every engine; free of options that a device would inherit."""
+
+loop = njit(error_model="numpy", cache=True, nogil=True)
+"""Loops over arrays."""
+
+parallel_loop = njit(error_model="numpy", cache=True, nogil=True, parallel=True)
+"""Loops over samples, each of which owns its output rows (so threads never change a result)."""
