@@ -1,0 +1,42 @@
+"""Checks of what a caller hands in; every error quotes the offending value."""
+
+import numpy as np
+
+__all__ = ["as_count", "as_floats", "as_indices", "require"]
+
+
+def require(good, values, message):
+    """Raise ``ValueError(f"{message}, got {value}")`` with the first value that is not good."""
+    good = np.asarray(good)
+    if not good.all():
+        offender = np.broadcast_to(np.asarray(values), good.shape)[~good].flat[0]
+        raise ValueError(f"{message}, got {offender.item()!r}")
+
+
+def as_floats(values, name):
+    """Return ``values`` as a float64 array; ValueError if they are no real numbers."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "buif":
+            raise TypeError
+        return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be real numbers, got {values!r}") from None
+
+
+def as_indices(values, name):
+    """Return ``values`` as an int64 array; ValueError if they are no whole numbers >= 0."""
+    array = np.asarray(values)
+    if array.size == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "ui":
+        raise ValueError(f"{name} must be integers, got {values!r}")
+    require(array >= 0, array, f"{name} must be >= 0")
+    return array.astype(np.int64)
+
+
+def as_count(value, name):
+    """Return ``value`` as an int; ValueError unless it is a whole number >= 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+    return int(value)

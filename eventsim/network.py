@@ -1,0 +1,314 @@
+"""What is connected: inputs, populations and the projections between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+from scipy import sparse
+
+from eventsim._validate import as_count, as_floats, require
+from eventsim.neuron import LIF
+from eventsim.wiring import Compiled, compile_network
+
+__all__ = ["Network", "Projection"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """The synapses from one group of sources to one population.
+
+    Attributes
+    ----------
+    pre, post : str
+        Names of the input or population it comes from and of the population it leads to.
+    weights : (n_pre, n_post) ndarray or scipy.sparse.csr_array
+        Current that a spike adds; an absent sparse entry is no synapse, a dense zero is one.
+    delays : float or same shape and sparsity as ``weights``
+        Time from a spike to its arrival, >= 0.
+    """
+
+    pre: str
+    post: str
+    weights: np.ndarray | sparse.csr_array
+    delays: float | np.ndarray | sparse.csr_array
+
+    @property
+    def values(self):
+        """Weights as a flat array: row by row, of a sparse matrix only the entries."""
+        return _flat(self.weights)
+
+    @property
+    def delay_values(self):
+        """Delays in the order of `values`, or the scalar."""
+        return self.delays if isinstance(self.delays, float) else _flat(self.delays)
+
+    def like(self, values):
+        """Return flat ``values`` (one per synapse) in the form of the weights."""
+        if sparse.issparse(self.weights):
+            form = self.weights
+            return sparse.csr_array((values, form.indices, form.indptr), shape=form.shape)
+        return values.reshape(self.weights.shape)
+
+
+class Network:
+    """A network of LIF populations: feed-forward, recurrent, or any mixture.
+
+    Inputs and populations are added by name, then connected.  The arrays given are never changed;
+    `replace` makes a network of the same structure with other values.
+
+    Examples
+    --------
+    >>> net = Network()
+    >>> net.add_input("in", 2)
+    >>> net.add_population("out", 1, LIF(tau_mem=2.0, tau_syn=1.0))
+    >>> net.connect("in", "out", weights=[[0.5], [1.5]], delays=0.1)
+    ('in', 'out')
+    >>> net
+    Network(inputs={'in': 2}, populations={'out': 1}, synapses=2)
+    """
+
+    def __init__(self):
+        """Start without any input or population."""
+        self._inputs: dict[str, int] = {}
+        self._neurons: dict[str, tuple[int, LIF]] = {}
+        self._projections: dict[tuple, Projection] = {}
+        self._compiled: Compiled | None = None
+
+    @property
+    def inputs(self) -> Mapping[str, int]:
+        """Number of sources of each input, by name."""
+        return MappingProxyType(self._inputs)
+
+    @property
+    def populations(self) -> Mapping[str, int]:
+        """Number of neurons of each population, by name."""
+        return MappingProxyType({name: n for name, (n, _) in self._neurons.items()})
+
+    @property
+    def neurons(self) -> Mapping[str, LIF]:
+        """Neuron parameters of each population, by name."""
+        return MappingProxyType({name: neuron for name, (_, neuron) in self._neurons.items()})
+
+    @property
+    def projections(self) -> Mapping[tuple, Projection]:
+        """Projections by the key that `connect` returned."""
+        return MappingProxyType(self._projections)
+
+    def add_input(self, name, n):
+        """Add ``n`` input sources, whose spikes are given to `simulate`.
+
+        Parameters
+        ----------
+        name : str
+            A new name.
+        n : int
+            Number of sources, >= 1.
+        """
+        self._check_new(name)
+        self._inputs[name] = as_count(n, f"size of input {name!r}")
+        self._compiled = None
+
+    def add_population(self, name, n, neuron):
+        """Add ``n`` neurons.
+
+        Parameters
+        ----------
+        name : str
+            A new name.
+        n : int
+            Number of neurons, >= 1.
+        neuron : LIF
+            Their parameters, scalars or (n,) arrays.
+        """
+        self._check_new(name)
+        n = as_count(n, f"size of population {name!r}")
+        _check_neuron(neuron, n)
+        self._neurons[name] = (n, neuron)
+        self._compiled = None
+
+    def connect(self, pre, post, *, weights, delays=0.0, name=None):
+        """Connect an input or population to a population.
+
+        Parameters
+        ----------
+        pre, post : str
+            Where the synapses come from and lead to (the same population: recurrent; a neuron may
+            be connected to itself).
+        weights : (n_pre, n_post) array_like or scipy.sparse matrix
+            Current added by an arriving spike; any sign.  A CSR matrix of float64 is used as it is,
+            without a copy: do not change it afterwards.
+        delays : float, or same shape (and sparsity) as ``weights``
+            Time from spike to arrival, >= 0.
+        name : str, optional
+            Tells apart several projections between the same two.
+
+        Returns
+        -------
+        tuple
+            The projection's key in `projections` and in gradients: ``(pre, post)``, or
+            ``(pre, post, name)``; a further unnamed projection gets a number for its name.
+
+        Raises
+        ------
+        ValueError
+            Unknown names, shapes that do not fit, values that are not finite, negative delays.
+        """
+        if pre not in self._inputs and pre not in self._neurons:
+            known = [*self._inputs, *self._neurons]
+            raise ValueError(f"pre must be one of the inputs and populations {known}, got {pre!r}")
+        if post not in self._neurons:
+            raise ValueError(f"post must be one of {list(self._neurons)}, got {post!r}")
+        key = self._new_key(pre, post, name)
+        n_pre = self._inputs[pre] if pre in self._inputs else self._neurons[pre][0]
+        shape = (n_pre, self._neurons[post][0])
+        weights = _checked_weights(weights, shape)
+        delays = _checked_delays(delays, weights)
+        self._projections[key] = Projection(pre, post, weights, delays)
+        self._compiled = None
+        return key
+
+    def replace(self, *, weights=None, delays=None, neurons=None):
+        """Return a network of the same structure with other values.
+
+        Parameters
+        ----------
+        weights : dict of key -> array, optional
+            New weights of the named projections; dense stays dense, sparse keeps its entries.
+        delays : dict of key -> float or array, optional
+            New delays of the named projections.
+        neurons : dict of str -> LIF, optional
+            New parameters of the named populations.
+
+        Returns
+        -------
+        Network
+            Shares everything that did not change.
+
+        Raises
+        ------
+        ValueError
+            Unknown keys, or values that do not fit the structure.
+        """
+        weights, delays, neurons = weights or {}, delays or {}, neurons or {}
+        new = Network()
+        new._inputs = dict(self._inputs)
+        new._neurons = dict(self._neurons)
+        new._projections = dict(self._projections)
+        for key, value in weights.items():
+            old = new._projection(key)
+            value = _checked_weights(value, old.weights.shape)
+            _check_same_form(value, old.weights, f"weights of {key}")
+            new._projections[key] = replace(old, weights=value)
+        for key, value in delays.items():
+            old = new._projection(key)
+            new._projections[key] = replace(old, delays=_checked_delays(value, old.weights))
+        for name, neuron in neurons.items():
+            if name not in self._neurons:
+                raise ValueError(f"neurons must name one of {list(self._neurons)}, got {name!r}")
+            _check_neuron(neuron, self._neurons[name][0])
+            new._neurons[name] = (self._neurons[name][0], neuron)
+        if self._compiled is not None and not delays and not neurons:
+            new._compiled = self._compiled.with_weights(new._projections)
+        return new
+
+    def compiled(self):
+        """Return the arrays that the engines run on (made once per network)."""
+        if self._compiled is None:
+            if not self._neurons:
+                raise ValueError(f"a network needs a population to be simulated, got {self!r}")
+            self._compiled = compile_network(self._inputs, self._neurons, self._projections)
+        return self._compiled
+
+    def _projection(self, key):
+        if key not in self._projections:
+            raise ValueError(f"key must be one of {list(self._projections)}, got {key!r}")
+        return self._projections[key]
+
+    def _check_new(self, name):
+        if not isinstance(name, str):
+            raise ValueError(f"name must be a string, got {name!r}")
+        if name in self._inputs or name in self._neurons:
+            raise ValueError(f"name must be new, but {name!r} exists; got {name!r}")
+
+    def _new_key(self, pre, post, name):
+        if name is not None:
+            key = (pre, post, name)
+            if key in self._projections:
+                raise ValueError(f"name must be new for {pre!r} -> {post!r}, got {name!r}")
+            return key
+        if (pre, post) not in self._projections:
+            return (pre, post)
+        number = 1
+        while (pre, post, number) in self._projections:
+            number += 1
+        return (pre, post, number)
+
+    def __repr__(self):
+        """Return the sizes."""
+        synapses = sum(projection.values.size for projection in self._projections.values())
+        return (
+            f"Network(inputs={dict(self.inputs)}, populations={dict(self.populations)}, "
+            f"synapses={synapses})"
+        )
+
+
+def _flat(matrix):
+    return matrix.data if sparse.issparse(matrix) else matrix.reshape(-1)
+
+
+def _check_neuron(neuron, n):
+    if not isinstance(neuron, LIF):
+        raise ValueError(f"neuron must be an eventsim.LIF, got {neuron!r}")
+    neuron.arrays(n)
+
+
+def _checked_matrix(matrix, shape, name):
+    """Return a finite matrix as CSR or as a read-only dense copy."""
+    if sparse.issparse(matrix):
+        matrix = sparse.csr_array(matrix)
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        if matrix.dtype != np.float64:
+            matrix = matrix.astype(np.float64)
+        values = matrix.data
+    else:
+        matrix = np.array(as_floats(matrix, name))
+        matrix.flags.writeable = False
+        values = matrix
+    if matrix.shape != shape:
+        raise ValueError(f"{name} must have shape (n_pre, n_post) = {shape}, got {matrix.shape}")
+    require(np.isfinite(values), values, f"{name} must be finite")
+    return matrix
+
+
+def _checked_weights(weights, shape):
+    return _checked_matrix(weights, shape, "weights")
+
+
+def _checked_delays(delays, weights):
+    if np.ndim(delays) == 0 and not sparse.issparse(delays):
+        delays = float(as_floats(delays, "delays"))
+        values = delays
+        require(np.isfinite(values), values, "delays must be finite")
+    else:
+        delays = _checked_matrix(delays, weights.shape, "delays")
+        _check_same_form(delays, weights, "delays")
+        values = _flat(delays)
+    require(np.greater_equal(values, 0.0), values, "delays must be >= 0")
+    return delays
+
+
+def _check_same_form(new, old, name):
+    """Raise a ValueError unless ``new`` is dense or sparse as ``old`` is, with the same entries."""
+    if sparse.issparse(new) != sparse.issparse(old):
+        kinds = {True: "sparse", False: "dense"}
+        raise ValueError(
+            f"{name} must be {kinds[sparse.issparse(old)]} like the weights, "
+            f"got {kinds[sparse.issparse(new)]}"
+        )
+    if sparse.issparse(new) and not (
+        np.array_equal(new.indptr, old.indptr) and np.array_equal(new.indices, old.indices)
+    ):
+        raise ValueError(f"{name} must have the {old.nnz} entries of the weights, got {new.nnz}")

@@ -1,0 +1,85 @@
+"""Parameters of the leaky integrate-and-fire neuron."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from eventsim._validate import as_floats, require
+
+__all__ = ["LIF"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LIF:
+    r"""Leaky integrate-and-fire neurons with an exponential synaptic current.
+
+    Between events ``dI/dt = -I/tau_syn`` and ``dV/dt = -V/tau_mem + I + bias``.  An arriving spike
+    adds its weight to I.  When V surpasses ``threshold`` the neuron spikes: V is reset to 0 and held
+    there for the refractory period, while I goes on decaying (reset of V only).
+
+    Parameters
+    ----------
+    tau_mem, tau_syn : float or (n,) array_like
+        Membrane and synaptic time constants > 0; ``inf`` gives the non-leaky membrane and the step
+        current, both ``inf`` the ReL-PSP neuron of Zhang et al.
+    threshold : float or (n,) array_like
+        Firing threshold > 0; ``inf``: the neuron never fires (a readout).
+    refractory : float or (n,) array_like
+        Refractory period >= 0.
+    bias : float or (n,) array_like
+        Constant bias current.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is NaN or out of its range; the message quotes the value.
+
+    Notes
+    -----
+    Times are in any consistent unit.  The model is Lee et al., Eqs. 1-5, which contains those of
+    Yamamoto et al. (``tau_syn = 2 tau_mem``), Comsa et al. and Goeltz et al. (equal time constants),
+    Mostafa (``tau_mem = inf``) and Zhang et al. (both infinite).
+
+    Examples
+    --------
+    >>> LIF(tau_mem=20.0, tau_syn=5.0, threshold=20.0, refractory=0.1).tau_mem
+    20.0
+    >>> LIF(tau_mem=-1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: tau_mem must be > 0, got -1.0
+    """
+
+    tau_mem: float | np.ndarray = 1.0
+    tau_syn: float | np.ndarray = 0.5
+    threshold: float | np.ndarray = 1.0
+    refractory: float | np.ndarray = 0.0
+    bias: float | np.ndarray = 0.0
+
+    def __post_init__(self):
+        """Normalise every parameter to a float or a read-only (n,) array and check its range."""
+        for field in fields(self):
+            value = as_floats(getattr(self, field.name), field.name)
+            if value.ndim > 1:
+                raise ValueError(f"{field.name} must be a scalar or (n,), got shape {value.shape}")
+            require(~np.isnan(value), value, f"{field.name} must not be NaN")
+            if value.ndim:
+                value = value.copy()
+                value.flags.writeable = False
+            object.__setattr__(self, field.name, value if value.ndim else float(value))
+        for name in ("tau_mem", "tau_syn", "threshold"):
+            require(np.greater(getattr(self, name), 0.0), getattr(self, name), f"{name} must be > 0")
+        for name in ("refractory", "bias"):
+            value = getattr(self, name)
+            require(np.isfinite(value), value, f"{name} must be finite")
+        require(np.greater_equal(self.refractory, 0.0), self.refractory, "refractory must be >= 0")
+
+    def arrays(self, n):
+        """Return the parameters as a dict of (n,) arrays; ValueError if one has another length."""
+        return {field.name: self._broadcast(field.name, n) for field in fields(self)}
+
+    def _broadcast(self, name, n):
+        value = np.asarray(getattr(self, name))
+        if value.ndim and value.shape != (n,):
+            raise ValueError(f"{name} must be a scalar or have shape ({n},), got {value.shape}")
+        return np.broadcast_to(value, (n,))

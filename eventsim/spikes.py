@@ -1,0 +1,200 @@
+"""Spike trains: validated, sorted, immutable."""
+
+import numpy as np
+
+from eventsim._validate import as_count, as_floats, as_indices, require
+
+__all__ = ["SpikeBatch", "Spikes"]
+
+
+class Spikes:
+    """Spikes of a group of sources: when, and which source.
+
+    Parameters
+    ----------
+    times : (n_spikes,) array_like
+        Spike times >= 0, finite, in any order.
+    indices : (n_spikes,) array_like of int
+        Source of each spike.
+
+    Attributes
+    ----------
+    times, indices : (n_spikes,) ndarray
+        Ascending in time (ties: ascending index), read-only.
+    order : (n_spikes,) ndarray of int
+        ``times[k]`` is the caller's ``times[order[k]]``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a time is NaN, infinite or negative, or an index is no integer >= 0.
+
+    Examples
+    --------
+    >>> spikes = Spikes([0.5, 0.2], [0, 3])
+    >>> spikes.times, spikes.indices
+    (array([0.2, 0.5]), array([3, 0]))
+    """
+
+    __slots__ = ("indices", "order", "times")
+
+    def __init__(self, times, indices):
+        """Validate and sort."""
+        times, indices = _checked(times, indices)
+        self.order = np.lexsort((indices, times))
+        self.times, self.indices = times[self.order], indices[self.order]
+        _freeze(self.times, self.indices, self.order)
+
+    def __len__(self):
+        """Return the number of spikes."""
+        return self.times.size
+
+    def __repr__(self):
+        """Return a short description."""
+        return f"Spikes({len(self)} spikes)"
+
+
+class SpikeBatch:
+    """Spikes of many samples of one group of sources, as flat arrays.
+
+    Parameters
+    ----------
+    times, indices : (n_spikes,) array_like
+        As for `Spikes`.
+    samples : (n_spikes,) array_like of int
+        Sample that each spike belongs to.
+    n_samples : int
+        Number of samples (a sample may be without spikes).
+
+    Attributes
+    ----------
+    times, indices, samples : (n_spikes,) ndarray
+        Ascending in (sample, time, index), read-only.
+    order : (n_spikes,) ndarray of int
+        Position of each spike in the caller's arrays.
+    offsets : (n_samples + 1,) ndarray of int
+        The spikes of sample k are ``times[offsets[k]:offsets[k + 1]]``.
+
+    Raises
+    ------
+    ValueError
+        As `Spikes`, and if a sample is not in ``range(n_samples)``.
+
+    Examples
+    --------
+    >>> batch = SpikeBatch.from_latencies([[0.1, 0.3], [0.2, float("inf")]])
+    >>> len(batch), batch.sample(1).times
+    (2, array([0.2]))
+    """
+
+    __slots__ = ("indices", "offsets", "order", "samples", "times")
+
+    def __init__(self, times, indices, samples, n_samples):
+        """Validate and sort."""
+        times, indices = _checked(times, indices)
+        samples = as_indices(samples, "samples")
+        if samples.shape != times.shape:
+            raise ValueError(f"samples must have shape {times.shape}, got {samples.shape}")
+        n_samples = as_count(n_samples, "n_samples")
+        require(samples < n_samples, samples, f"samples must be < n_samples = {n_samples}")
+        order = np.lexsort((indices, times, samples))
+        self._set(times[order], indices[order], samples[order], n_samples, order)
+
+    def _set(self, times, indices, samples, n_samples, order):
+        self.times, self.indices, self.samples, self.order = times, indices, samples, order
+        self.offsets = np.searchsorted(samples, np.arange(n_samples + 1))
+        _freeze(times, indices, samples, order, self.offsets)
+
+    @classmethod
+    def from_latencies(cls, latencies):
+        """Build a batch in which each source fires at most once in each sample.
+
+        Parameters
+        ----------
+        latencies : (n_samples, n_sources) array_like
+            Spike time of each source; ``inf`` = the source is silent.
+
+        Returns
+        -------
+        SpikeBatch
+            Its ``order`` counts the spikes row by row, silent sources left out.
+        """
+        latencies = as_floats(latencies, "latencies")
+        if latencies.ndim != 2:
+            raise ValueError(f"latencies must be (n_samples, n_sources), got {latencies.shape}")
+        samples, indices = np.nonzero(latencies != np.inf)
+        return cls(latencies[samples, indices], indices, samples, latencies.shape[0])
+
+    @classmethod
+    def from_samples(cls, samples):
+        """Join the `Spikes` of several samples into one batch.
+
+        Parameters
+        ----------
+        samples : sequence of Spikes
+            One spike train per sample.
+
+        Returns
+        -------
+        SpikeBatch
+            Its ``order`` counts the spikes sample by sample, in the order of each `Spikes` caller.
+        """
+        if not samples:
+            raise ValueError(f"a batch needs at least one sample, got {samples!r}")
+        sizes = np.array([len(sample) for sample in samples])
+        starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
+        self = cls.__new__(cls)
+        self._set(
+            np.concatenate([sample.times for sample in samples]),
+            np.concatenate([sample.indices for sample in samples]),
+            np.repeat(np.arange(len(samples)), sizes),
+            len(samples),
+            starts + np.concatenate([sample.order for sample in samples]),
+        )
+        return self
+
+    def __len__(self):
+        """Return the number of samples."""
+        return self.offsets.size - 1
+
+    def __getitem__(self, which):
+        """Return the batch of the chosen samples (a slice, or an array of sample numbers).
+
+        Its ``order`` counts the chosen spikes sample by sample, each in its caller's order.
+        """
+        chosen = np.atleast_1d(np.arange(len(self))[which])
+        sizes = np.diff(self.offsets)[chosen]
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        take = np.repeat(self.offsets[chosen], sizes) + within
+        samples = np.repeat(np.arange(chosen.size), sizes)
+        ranks = np.empty_like(take)
+        ranks[np.lexsort((self.order[take], samples))] = np.arange(take.size)
+        part = type(self).__new__(type(self))
+        part._set(self.times[take], self.indices[take], samples, chosen.size, ranks)
+        return part
+
+    def sample(self, k):
+        """Return the spikes of sample ``k`` as `Spikes`."""
+        part = slice(self.offsets[:-1][k], self.offsets[1:][k])
+        return Spikes(self.times[part], self.indices[part])
+
+    def __repr__(self):
+        """Return a short description."""
+        return f"SpikeBatch({len(self)} samples, {self.times.size} spikes)"
+
+
+def _checked(times, indices):
+    times = as_floats(times, "times")
+    indices = as_indices(indices, "indices")
+    if times.ndim != 1 or times.shape != indices.shape:
+        raise ValueError(
+            f"times and indices must be (n_spikes,), got {times.shape} and {indices.shape}"
+        )
+    require(np.isfinite(times), times, "times must be finite")
+    require(times >= 0.0, times, "times must be >= 0")
+    return times, indices
+
+
+def _freeze(*arrays):
+    for array in arrays:
+        array.flags.writeable = False
