@@ -1,0 +1,88 @@
+# Everything runs in a virtual environment of its own; `make` alone lists the commands.
+#   VENV         where the environment lies          (default .venv)
+#   PYTHON       which Python makes it, 3.11 or later (default: the first one found)
+#   CONSTRAINTS  the exact versions to install       (default constraints.txt)
+#   PYTEST_ARGS  more arguments for pytest           (e.g. PYTEST_ARGS="-k queue")
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+SAY := echo "==>"
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python
+SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+TESTED_VERSIONS := pyproject.toml $(CONSTRAINTS)
+
+.PHONY: help run test lint unit coverage bench lock clean
+
+help:  ## list the commands
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+run: $(VENV)/.for-scenarios  ## learn the Yin-Yang task, default size (under three minutes)
+	@$(SAY) "eventsim run yin_yang"
+	@$(BIN)/eventsim run yin_yang
+
+test: lint unit coverage  ## run every check: lint, types, imports, tests, coverage
+	@$(SAY) "all checks passed"
+
+lint: $(VENV)/.for-dev  ## check style, types and the direction of imports
+	@$(SAY) "ruff: style"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(SAY) "mypy: types"
+	@$(BIN)/mypy
+	@$(SAY) "import-linter: scenarios -> gradients -> eventsim"
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(VENV)/.for-dev  ## run all tests and doctests, compiled
+	@$(SAY) "pytest, compiled (the first run compiles: a few minutes)"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+coverage: $(VENV)/.for-dev  ## run the quick tests as plain Python and measure their coverage
+	@$(SAY) "pytest, not compiled, with coverage (tests marked slow or jit are left out)"
+	@NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
+		-m "not (slow or jit or gpu or peers)" --cov --cov-report=term $(PYTEST_ARGS)
+
+bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are skipped)
+	@for script in benchmarks/*.py; do $(SAY) "$$script"; $(BIN)/python "$$script"; done
+
+lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyproject.toml allows
+	@$(MAKE) --no-print-directory VENV=.venv-lock CONSTRAINTS=/dev/null .venv-lock/.for-dev
+	@{ sed -n '/^#/p' constraints.txt; \
+	   .venv-lock/bin/python -m pip freeze --exclude-editable; } > constraints.new
+	@mv constraints.new constraints.txt
+	@rm -rf .venv-lock
+	@$(SAY) "constraints.txt is new: run make test before you commit it"
+
+clean:  ## remove the environment, caches and build products
+	rm -rf $(VENV) .venv-lock .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .coverage htmlcov build dist
+	find eventsim gradients scenarios tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@python=""; \
+	for candidate in $(CANDIDATES); do \
+		if "$$candidate" -c '$(SUITABLE)' > /dev/null 2>&1; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "No Python 3.11 or later with the modules venv and ensurepip was found." >&2; \
+		echo "Install one (on Debian: python3 and python3-venv), or say make PYTHON=/path/to/it." >&2; \
+		exit 1; \
+	fi; \
+	$(SAY) "making the virtual environment $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear "$(VENV)"
+	@touch $@
+
+$(VENV)/.for-scenarios $(VENV)/.for-dev: $(VENV)/.for-%: $(VENV)/.created $(TESTED_VERSIONS)
+	@$(SAY) "installing eventsim-snn[$*] in $(VENV) (a minute or two, the first time)"
+	@$(PIP) install --constraint $(CONSTRAINTS) hatchling editables
+	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[$*]'
+	@touch $@

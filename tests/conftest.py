@@ -1,0 +1,85 @@
+"""The test session: a numba cache that cannot be stale, hypothesis profiles, markers."""
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("eventsim", "gradients", "scenarios", "tests")
+UNUSED_AFTER = 24 * 3600.0  # s
+
+
+def digest_of_sources() -> str:
+    """Return a name that changes when any source file of the checkout changes."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(ROOT)}\0".encode())
+            digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def use_cache_of_this_version() -> None:
+    """Give numba a cache directory of its own for each version of the sources.
+
+    numba compares a cached function with its own file only: after an edit of a function that it
+    calls in another module, the old machine code would run.  Subprocesses inherit the directory.
+    """
+    if "numba" in sys.modules:
+        raise RuntimeError("numba was imported before tests/conftest.py could choose its cache")
+    digest = digest_of_sources()
+    base = Path(os.environ.get("NUMBA_CACHE_DIR", ROOT / ".numba_cache"))
+    if base.name == digest:  # a parallel worker, or a test session within a test
+        return
+    cache = base / digest
+    cache.mkdir(parents=True, exist_ok=True)
+    os.utime(cache)
+    remove_unused(base)
+    os.environ["NUMBA_CACHE_DIR"] = str(cache)
+
+
+def remove_unused(base: Path) -> None:
+    """Remove the caches of versions that no session has used for a day."""
+    for cache in base.glob("[0-9a-f]" * 16):
+        if time.time() - cache.stat().st_mtime > UNUSED_AFTER:
+            shutil.rmtree(cache, ignore_errors=True)
+
+
+def register_profiles() -> None:
+    """Register the hypothesis profiles; HYPOTHESIS_PROFILE chooses one.
+
+    ci: the same examples each time.  dev: new examples each time, failures remembered.
+    deep: an hour of search.  coverage: a few examples, for the run without compilation.
+    """
+    settings = hypothesis.settings
+    settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+    settings.register_profile("coverage", settings.get_profile("ci"), max_examples=5)
+    settings.register_profile("dev", deadline=None)
+    settings.register_profile("deep", deadline=None, max_examples=10_000, print_blob=True)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+use_cache_of_this_version()
+register_profiles()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what this machine cannot run."""
+    if item.get_closest_marker("gpu"):
+        skip_without_gpu()
+    for marker in item.iter_markers("peers"):
+        for module in marker.args:
+            pytest.importorskip(module, reason=f"the peer {module} is not installed")
+
+
+def skip_without_gpu() -> None:
+    from numba import cuda  # late: numba is slow to import
+
+    if not cuda.is_available():
+        pytest.skip("no CUDA device")
