@@ -1,0 +1,23 @@
+"""Exact, event-driven simulation of spiking neural networks."""
+
+from eventsim.crossing import first_crossing
+from eventsim.network import Network, Projection
+from eventsim.neuron import LIF
+from eventsim.result import ActivityError, BatchResult, EventCounts, RecordedSpikes, Result
+from eventsim.simulation import simulate
+from eventsim.spikes import SpikeBatch, Spikes
+
+__all__ = [
+    "LIF",
+    "ActivityError",
+    "BatchResult",
+    "EventCounts",
+    "Network",
+    "Projection",
+    "RecordedSpikes",
+    "Result",
+    "SpikeBatch",
+    "Spikes",
+    "first_crossing",
+    "simulate",
+]

@@ -5,15 +5,12 @@ mathematics may assume that infinities do not exist.  ``error_model="numpy"`` ma
 zero yield ``inf`` on the CPU as it does on a GPU, so the scalar functions behave alike in both.
 """
 
-from numba import njit, prange
+from numba import njit
 
-__all__ = ["loop", "parallel_loop", "prange", "scalar"]
+__all__ = ["loop", "scalar"]
 
 scalar = njit(error_model="numpy", cache=True)
 """Scalar mathematics, called from every engine; free of options that a device would inherit."""
 
 loop = njit(error_model="numpy", cache=True, nogil=True)
-"""Loops over arrays."""
-
-parallel_loop = njit(error_model="numpy", cache=True, nogil=True, parallel=True)
-"""Loops over samples, each of which owns its output rows (so threads never change a result)."""
+"""Loops over arrays; they release the interpreter lock, so threads run them side by side."""

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._compile import loop, parallel_loop, prange, scalar
+from eventsim._compile import loop, scalar
 from eventsim.crossing import next_crossing
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
@@ -113,10 +113,12 @@ def _new_queue(n_samples, n_items):
     )
 
 
-@parallel_loop
-def advance_batch(wiring, neurons, offsets, times, sources, state, run, t_stop, status):
-    """Advance every sample that is not `DONE` to ``t_stop``; sets ``status`` (n_samples,)."""
-    for k in prange(status.size):
+@loop
+def advance_batch(
+    wiring, neurons, offsets, times, sources, state, run, t_stop, status, first, last
+):
+    """Advance the samples ``first : last`` to ``t_stop``; sets their ``status``."""
+    for k in range(first, last):
         if status[k] != DONE:
             one = State(
                 state.neuron[k],
@@ -129,9 +131,7 @@ def advance_batch(wiring, neurons, offsets, times, sources, state, run, t_stop, 
             )
             record = Run(run.time[k], run.neuron[k], run.slope[k], run.released[k])
             part = slice(offsets[k], offsets[k + 1])
-            status[k] = advance(
-                wiring, neurons, times[part], sources[part], one, record, t_stop
-            )
+            status[k] = advance(wiring, neurons, times[part], sources[part], one, record, t_stop)
 
 
 @scalar

@@ -1,0 +1,137 @@
+"""All arrivals of a run, neuron by neuron: the basis of the causality graph and of potentials.
+
+A run records spikes, not arrivals; this module lists them after the run, in time linear in the
+synaptic events.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsim._compile import loop
+from eventsim.flow import flow
+
+__all__ = ["Arrivals", "list_arrivals", "sample_states"]
+
+
+class Arrivals(NamedTuple):
+    """Arrivals of the neurons of a range, ascending in (neuron, time).
+
+    Those of neuron i are ``first[i] : first[i + 1]``; ``spike`` is the number of the causing spike
+    (inputs first, then recorded spikes), ``synapse`` the position in the wiring.
+    """
+
+    first: np.ndarray
+    time: np.ndarray
+    spike: np.ndarray
+    synapse: np.ndarray
+
+
+def list_arrivals(wiring, times, sources, t_stop, neurons):
+    """Return the `Arrivals` up to ``t_stop`` at the neurons ``range(*neurons)``.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        The synapses.
+    times, sources : (n_spikes,) ndarray
+        All spikes, inputs first; sources numbered as in the wiring.
+    t_stop : float
+        Arrivals after it are left out.
+    neurons : (int, int)
+        First neuron, and one past the last.
+    """
+    low, high = neurons
+    counts = np.zeros(high - low, dtype=np.int64)
+    _count(wiring, times, sources, t_stop, low, high, counts)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    total = int(first[-1])
+    arrivals = Arrivals(
+        first, np.empty(total), np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+    )
+    _fill(wiring, times, sources, t_stop, low, high, first[:-1].copy(), arrivals)
+    _sort(arrivals)
+    return arrivals
+
+
+@loop
+def _count(wiring, times, sources, t_stop, low, high, counts):
+    for number in range(times.size):
+        source = sources[number]
+        for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
+            if times[number] + wiring.delay[g] > t_stop:
+                break
+            for s in range(wiring.start[g], wiring.stop[g]):
+                if low <= wiring.target[s] < high:
+                    counts[wiring.target[s] - low] += 1
+
+
+@loop
+def _fill(wiring, times, sources, t_stop, low, high, position, arrivals):
+    for number in range(times.size):
+        source = sources[number]
+        for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
+            arrival = times[number] + wiring.delay[g]
+            if arrival > t_stop:
+                break
+            for s in range(wiring.start[g], wiring.stop[g]):
+                i = wiring.target[s] - low
+                if low <= wiring.target[s] < high:
+                    arrivals.time[position[i]] = arrival
+                    arrivals.spike[position[i]] = number
+                    arrivals.synapse[position[i]] = s
+                    position[i] += 1
+
+
+@loop
+def _sort(arrivals):
+    for i in range(arrivals.first.size - 1):
+        part = slice(arrivals.first[i], arrivals.first[i + 1])
+        order = np.argsort(arrivals.time[part], kind="mergesort")
+        arrivals.time[part] = arrivals.time[part][order]
+        arrivals.spike[part] = arrivals.spike[part][order]
+        arrivals.synapse[part] = arrivals.synapse[part][order]
+
+
+@loop
+def sample_states(neurons, low, arrivals, weight, own_first, own_time, at, currents, potentials):
+    """Fill currents and potentials (n_times, n_neurons) at the ascending times ``at``.
+
+    The own spikes of neuron ``low + i`` are ``own_time[own_first[i]:own_first[i + 1]]``.  States are
+    those after the events of the same time.
+    """
+    for i in range(arrivals.first.size - 1):
+        kind = neurons.kind[low + i]
+        alpha, beta = neurons.alpha[kind], neurons.beta[kind]
+        bias, refractory = neurons.bias[low + i], neurons.refractory[low + i]
+        current, potential, reference = 0.0, 0.0, 0.0
+        a, f = arrivals.first[i], own_first[i]
+        for k in range(at.size):
+            while True:
+                arrival = arrivals.time[a] if a < arrivals.first[i + 1] else math.inf
+                spike = own_time[f] if f < own_first[i + 1] else math.inf
+                if min(arrival, spike) > at[k]:
+                    break
+                if spike <= arrival:
+                    current *= math.exp(-alpha * (spike - reference + refractory))
+                    potential, reference = 0.0, spike + refractory
+                    f += 1
+                    continue
+                w = weight[arrivals.synapse[a]]
+                if arrival < reference:
+                    current += w * math.exp(-alpha * (reference - arrival))
+                else:
+                    lag = arrival - reference
+                    current, potential = flow(current, potential, lag, alpha, beta, bias)
+                    current += w
+                    reference = arrival
+                a += 1
+            if at[k] < reference:
+                currents[k, i] = current * math.exp(alpha * (reference - at[k]))
+                potentials[k, i] = 0.0
+            else:
+                lag = at[k] - reference
+                currents[k, i], potentials[k, i] = flow(
+                    current, potential, lag, alpha, beta, bias
+                )

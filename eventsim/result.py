@@ -1,0 +1,382 @@
+"""What a run returns: recorded spikes, and exact potentials and currents at any time."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from eventsim._compile import loop
+from eventsim._validate import as_floats, require
+from eventsim.arrivals import list_arrivals, sample_states
+from eventsim.flow import flow
+from eventsim.scheduler import CURRENT, POTENTIAL, REFERENCE, Run, State
+from eventsim.stimulus import Stimulus
+
+__all__ = ["ActivityError", "BatchResult", "EventCounts", "RecordedSpikes", "Result"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """How much a run had to do.
+
+    Attributes
+    ----------
+    synaptic : int
+        Arrivals of spikes at synapses.
+    inputs : int
+        Input spikes.
+    spikes : int
+        Spikes of neurons.
+    predictions : int
+        Threshold searches.
+
+    Examples
+    --------
+    >>> EventCounts(synaptic=4, inputs=2, spikes=1, predictions=3).synaptic
+    4
+    """
+
+    synaptic: int
+    inputs: int
+    spikes: int
+    predictions: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedSpikes:
+    """Spikes of one population.
+
+    Attributes
+    ----------
+    times : (n_spikes,) ndarray
+        Ascending (within each sample).
+    indices : (n_spikes,) ndarray of int
+        Neuron within the population.
+    slopes : (n_spikes,) ndarray
+        dV/dt just before the spike, > 0.
+    samples : (n_spikes,) ndarray of int
+        Sample of each spike, ascending (all 0 for a single run).
+    """
+
+    times: np.ndarray
+    indices: np.ndarray
+    slopes: np.ndarray
+    samples: np.ndarray
+
+    def __len__(self):
+        """Return the number of spikes."""
+        return self.times.size
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """Result of a batch of runs: every array gains a leading sample axis, or names its samples.
+
+    Attributes
+    ----------
+    network : Network
+        The simulated network.
+    stimulus : Stimulus
+        The input spikes.
+    t_stop : float
+        End of the run.
+    record : Run
+        All spikes, flat, ascending in (sample, time); neurons numbered through all populations.
+    offsets : (n_samples + 1,) ndarray
+        The spikes of sample k are ``record.time[offsets[k]:offsets[k + 1]]``.
+    state : State
+        Where a resumed run goes on.
+    """
+
+    network: object
+    stimulus: Stimulus
+    t_stop: float
+    record: Run
+    offsets: np.ndarray
+    state: State
+
+    def __len__(self):
+        """Return the number of samples."""
+        return self.offsets.size - 1
+
+    def __getitem__(self, k):
+        """Return the `Result` of sample ``k``."""
+        k = range(len(self))[k]
+        part = slice(self.offsets[k], self.offsets[k + 1])
+        state = _map_arrays(lambda array: array[k : k + 1], self.state)
+        one = replace(
+            self,
+            stimulus=self.stimulus.sample(self.network, k),
+            record=Run(*[column[part] for column in self.record]),
+            offsets=np.array([0, part.stop - part.start]),
+            state=state,
+        )
+        return Result(one)
+
+    @cached_property
+    def samples(self):
+        """Sample of each recorded spike."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @cached_property
+    def spikes(self):
+        """`RecordedSpikes` of each population, by name."""
+        return {name: self._spikes_of(name) for name in self.network.populations}
+
+    def positions(self, population):
+        """Return where the spikes of ``population`` stand in the record."""
+        part = self._slice(population)
+        neuron = self.record.neuron
+        return np.flatnonzero((neuron >= part.start) & (neuron < part.stop))
+
+    def _spikes_of(self, population):
+        at = self.positions(population)
+        start = self._slice(population).start
+        return RecordedSpikes(
+            self.record.time[at],
+            self.record.neuron[at].astype(np.int64) - start,
+            self.record.slope[at],
+            self.samples[at],
+        )
+
+    def first_spikes(self, population):
+        """Return the first spike times (n_samples, n) of a population; ``inf`` = silent."""
+        spikes = self.spikes[self._known(population)]
+        first = np.full((len(self), self.network.populations[population]), np.inf)
+        first[spikes.samples[::-1], spikes.indices[::-1]] = spikes.times[::-1]
+        return first
+
+    def first_positions(self, population):
+        """Return which of the population's spikes is each neuron's first (n_samples, n); -1: none."""
+        spikes = self.spikes[self._known(population)]
+        first = np.full((len(self), self.network.populations[population]), -1)
+        backward = np.arange(len(spikes))[::-1]
+        first[spikes.samples[backward], spikes.indices[backward]] = backward
+        return first
+
+    def spike_counts(self, population):
+        """Return the number of spikes (n_samples, n) of each neuron of a population."""
+        spikes = self.spikes[self._known(population)]
+        shape = (len(self), self.network.populations[population])
+        flat = np.ravel_multi_index((spikes.samples, spikes.indices), shape)
+        return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+
+    def potential(self, population, at=None):
+        """Return the membrane potential of a population, as `Result.potential`.
+
+        Returns
+        -------
+        ndarray
+            (n_samples, n) for a scalar time, (n_samples, n_times, n) for several.
+        """
+        return self._states(population, at)[1]
+
+    def current(self, population, at=None):
+        """Return the synaptic current of a population, shaped as `potential`."""
+        return self._states(population, at)[0]
+
+    @property
+    def events(self):
+        """`EventCounts` summed over the samples."""
+        count = self.state.count.sum(axis=0)
+        return EventCounts(int(count[2]), int(count[1]), int(count[0]), int(count[3]))
+
+    def _known(self, population):
+        if population not in self.network.populations:
+            known = list(self.network.populations)
+            raise ValueError(f"population must be one of {known}, got {population!r}")
+        return population
+
+    def _slice(self, population):
+        size = self.network.populations[self._known(population)]
+        return self.network.compiled().population_slice(population, size)
+
+    def _states(self, population, at):
+        part = self._slice(population)
+        if at is None or (np.ndim(at) == 0 and at == self.t_stop):
+            return self._final_states(part)
+        times = as_floats(at, "at")
+        require(np.isfinite(times) & (times >= 0.0), times, "at must be finite and >= 0")
+        require(times <= self.t_stop, times, f"at must be <= t_stop = {self.t_stop}")
+        flat = np.atleast_1d(times).ravel()
+        order = np.argsort(flat, kind="stable")
+        shape = (len(self), flat.size, part.stop - part.start)
+        currents, potentials = np.empty(shape), np.empty(shape)
+        for k in range(len(self)):
+            self._sample_states(k, part, flat[order], currents[k], potentials[k])
+        undo = np.argsort(order, kind="stable")
+        states = currents[:, undo], potentials[:, undo]
+        return states if times.ndim else (states[0][:, 0], states[1][:, 0])
+
+    def _final_states(self, part):
+        neurons = self.network.compiled().neurons
+        rows = self.state.neuron[:, part]
+        currents, potentials = np.empty(rows.shape[:2]), np.empty(rows.shape[:2])
+        _flow_to(neurons, part.start, rows, self.t_stop, currents, potentials)
+        return currents, potentials
+
+    def _sample_states(self, k, part, at, currents, potentials):
+        compiled = self.network.compiled()
+        times, sources = self.all_spikes(k)
+        bounds = (part.start, part.stop)
+        arrivals = list_arrivals(compiled.wiring, times, sources, self.t_stop, bounds)
+        own = slice(self.offsets[k], self.offsets[k + 1])
+        neuron, time = self.record.neuron[own], self.record.time[own]
+        order = np.argsort(neuron, kind="stable")
+        first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
+        weight = compiled.wiring.weight
+        sample_states(
+            compiled.neurons, part.start, arrivals, weight, first, time[order], at, currents,
+            potentials,
+        )  # fmt: skip
+
+    def all_spikes(self, k):
+        """Return (times, sources) of all spikes of sample ``k``, the inputs' first."""
+        given = slice(self.stimulus.offsets[k], self.stimulus.offsets[k + 1])
+        own = slice(self.offsets[k], self.offsets[k + 1])
+        n_inputs = self.network.compiled().n_inputs
+        return (
+            np.concatenate([self.stimulus.times[given], self.record.time[own]]),
+            np.concatenate([self.stimulus.sources[given], self.record.neuron[own] + n_inputs]),
+        )
+
+    def __repr__(self):
+        """Return the sizes."""
+        return f"BatchResult({len(self)} samples, {self.record.time.size} spikes)"
+
+
+class Result:
+    """Result of one run.
+
+    Examples
+    --------
+    >>> import eventsim as es
+    >>> net = es.Network()
+    >>> net.add_input("in", 1)
+    >>> net.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    >>> key = net.connect("in", "out", weights=[[4.0]])
+    >>> result = es.simulate(net, {"in": es.Spikes([0.5], [0])}, t_stop=2.0)
+    >>> result.spikes["out"].times.round(6)
+    array([0.857403])
+    >>> result.potential("out", at=[0.75, 2.0]).round(6)
+    array([[0.778801],
+           [0.72834 ]])
+    """
+
+    def __init__(self, batch):
+        """Wrap a batch of one sample."""
+        self.batch = batch
+
+    @property
+    def network(self):
+        """The simulated network."""
+        return self.batch.network
+
+    @property
+    def t_stop(self):
+        """End of the run."""
+        return self.batch.t_stop
+
+    @property
+    def spikes(self):
+        """`RecordedSpikes` of each population, by name: times ascending, indices, slopes."""
+        return self.batch.spikes
+
+    @property
+    def events(self):
+        """`EventCounts` of the run."""
+        return self.batch.events
+
+    def first_spikes(self, population):
+        """Return the time of each neuron's first spike, (n,); ``inf`` = silent."""
+        return self.batch.first_spikes(population)[0]
+
+    def spike_counts(self, population):
+        """Return the number of spikes of each neuron, (n,)."""
+        return self.batch.spike_counts(population)[0]
+
+    def potential(self, population, at=None):
+        """Return the exact membrane potential at any times of the run.
+
+        Parameters
+        ----------
+        population : str
+            Name of a population.
+        at : float or (n_times,) array_like, optional
+            Times in [0, t_stop], any order; default ``t_stop``.  At the time of a spike or an
+            arrival the state after it is returned.
+
+        Returns
+        -------
+        ndarray
+            (n,) for a scalar time, (n_times, n) for several.
+
+        Raises
+        ------
+        ValueError
+            Unknown population, or times outside of the run.
+        """
+        return self.batch.potential(population, at)[0]
+
+    def current(self, population, at=None):
+        """Return the exact synaptic current, with parameters and shapes as `potential`."""
+        return self.batch.current(population, at)[0]
+
+    def causality(self):
+        """Return the `CausalityGraph`: which spike caused which."""
+        from eventsim.causality import CausalityGraph
+
+        return CausalityGraph.from_result(self)
+
+    def __repr__(self):
+        """Return the sizes."""
+        return f"Result({self.batch.record.time.size} spikes until t = {self.t_stop})"
+
+
+class ActivityError(RuntimeError):
+    """More spikes than ``max_spikes``: the network runs away, or the cap is too low.
+
+    Attributes
+    ----------
+    result : Result or BatchResult
+        All spikes so far.
+    sample, population, neuron, time, count
+        Where and when the spike that exceeded the cap was due, and the spikes before it.
+
+    Examples
+    --------
+    >>> issubclass(ActivityError, RuntimeError)
+    True
+    """
+
+    def __init__(self, result, sample, population, neuron, time, count):
+        """Name the spike that exceeded the cap."""
+        super().__init__(
+            f"sample {sample} exceeded max_spikes = {count}: neuron {neuron} of population "
+            f"{population!r} was to fire at t = {time!r}; the spikes so far are in .result"
+        )
+        self.result, self.sample, self.population = result, sample, population
+        self.neuron, self.time, self.count = neuron, time, count
+
+
+@loop
+def _flow_to(neurons, low, rows, time, currents, potentials):
+    """Fill currents and potentials (n_samples, n) at ``time`` from the states of a run."""
+    for k in range(rows.shape[0]):
+        for i in range(rows.shape[1]):
+            kind = neurons.kind[low + i]
+            alpha, beta = neurons.alpha[kind], neurons.beta[kind]
+            lag = time - rows[k, i, REFERENCE]
+            current, potential = rows[k, i, CURRENT], rows[k, i, POTENTIAL]
+            current, potential = flow(
+                current, potential, lag, alpha, beta, neurons.bias[low + i]
+            )
+            currents[k, i] = current
+            potentials[k, i] = potential if lag >= 0.0 else 0.0
+
+
+def _map_arrays(function, arrays):
+    """Apply ``function`` to every array of nested named tuples."""
+    if isinstance(arrays, np.ndarray):
+        return function(arrays)
+    return type(arrays)(*[_map_arrays(function, part) for part in arrays])

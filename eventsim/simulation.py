@@ -1,0 +1,207 @@
+"""`simulate`: checks, buffers, and the call of an engine."""
+
+from functools import partial
+
+import numpy as np
+
+from eventsim._validate import as_count, as_floats
+from eventsim.network import Network
+from eventsim.result import ActivityError, BatchResult, Result
+from eventsim.scheduler import DONE, Run, advance_batch, new_run
+from eventsim.stimulus import extend_stimulus, read_stimulus
+from eventsim.threads import for_each_part, thread_count
+
+__all__ = ["simulate"]
+
+ENGINES = ("auto", "scheduler")
+
+
+def simulate(
+    network, stimulus, t_stop, *, engine="auto", max_spikes=10_000_000, resume=None, threads=None
+) -> "Result | BatchResult":
+    """Simulate a network exactly, in continuous time, from rest at t = 0 (or from ``resume``).
+
+    Parameters
+    ----------
+    network : Network
+        What is connected.
+    stimulus : dict of str -> Spikes, list of such dicts, or dict of str -> SpikeBatch
+        Input spikes by input name; inputs left out are silent.  A list or a `SpikeBatch` is a batch
+        of independent samples, simulated in parallel.
+    t_stop : float
+        End of the run; events at ``t_stop`` happen, later input spikes wait for a resumed run.
+    engine : {"auto", "scheduler"}
+        How to simulate; every engine gives the same answer.
+    max_spikes : int
+        Cap on the spikes of a sample, against runaway activity.
+    resume : Result or BatchResult, optional
+        Go on where this run of the same network stopped.  ``stimulus`` then holds further input
+        spikes, later than its ``t_stop``.  The result holds the whole history, bit for bit that of
+        one uninterrupted run.
+
+    threads : int, optional
+        Number of threads for the samples of a batch; default: all processors.
+
+    Returns
+    -------
+    Result or BatchResult
+        Spikes, exact potentials, and all that the gradients need.
+
+    Raises
+    ------
+    ValueError
+        Before any work: unknown names or engines, bad times or indices.
+    ActivityError
+        If a sample exceeds ``max_spikes``; the spikes so far are in its ``result``.
+
+    Notes
+    -----
+    The first call in a process compiles the engine (seconds; later processes read it from a cache).
+    Same inputs give bit-identical spikes, alone or in a batch, whatever the number of threads.
+
+    Examples
+    --------
+    >>> import eventsim as es
+    >>> net = es.Network()
+    >>> net.add_input("in", 2)
+    >>> net.add_population("out", 1, es.LIF(tau_mem=2.0, tau_syn=1.0))
+    >>> key = net.connect("in", "out", weights=[[1.0], [2.0]], delays=0.1)
+    >>> result = es.simulate(net, {"in": es.Spikes([0.0, 0.3], [0, 1])}, t_stop=4.0)
+    >>> result.spikes["out"].times.round(6)
+    array([0.889486])
+    """
+    if not isinstance(network, Network):
+        raise ValueError(f"network must be an eventsim.Network, got {network!r}")
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {ENGINES}, got {engine!r}")
+    t_stop = float(as_floats(t_stop, "t_stop"))
+    if not 0.0 <= t_stop < np.inf:
+        raise ValueError(f"t_stop must be finite and >= 0, got {t_stop!r}")
+    max_spikes = as_count(max_spikes, "max_spikes")
+    threads = thread_count(threads)
+    given, is_batch = read_stimulus(network, stimulus)
+    if resume is None:
+        capacity = min(max(64, 2 * network.compiled().n_neurons), max_spikes)
+        most = int(np.diff(given.offsets).max())
+        state, run = new_run(network.compiled().neurons, given.n_samples, most, capacity)
+    else:
+        given, is_batch, state, run = _resumed(network, given, t_stop, resume)
+    state, run, status = _advance(network, given, state, run, t_stop, max_spikes, threads)
+    result = _collect(network, given, state, run, t_stop, is_batch)
+    if np.any(status != DONE):
+        raise _activity_error(network, result, state, int(np.flatnonzero(status != DONE)[0]))
+    return result
+
+
+def _advance(network, given, state, run, t_stop, max_spikes, threads):
+    """Run all samples to ``t_stop``, with larger buffers when they are full, up to the cap."""
+    compiled = network.compiled()
+    status = np.zeros(given.n_samples, dtype=np.int8)
+    while True:
+        fixed = (compiled.wiring, compiled.neurons, given.offsets, given.times, given.sources)
+        work = partial(advance_batch, *fixed, state, run, t_stop, status)
+        for_each_part(work, given.n_samples, threads)
+        capacity = run.time.shape[1]
+        if np.all(status == DONE) or capacity >= max_spikes:
+            return state, run, status
+        larger = min(2 * capacity, max_spikes)
+        run = Run(*[_grown(array, larger) for array in run])
+        state = _with_flights(state, larger - capacity)
+
+
+def _with_flights(state, extra):
+    """Return the state with room for ``extra`` more spikes in flight."""
+    width = state.group.shape[1] + extra
+    flying = state.flying
+    return state._replace(
+        flying=flying._replace(
+            time=_grown(flying.time, width),
+            item=_grown(flying.item, width),
+            place=_grown(flying.place, width, fill=-1),
+        ),
+        group=_grown(state.group, width),
+    )
+
+
+def _grown(array, width, fill=None):
+    """Return an (n_samples, width) array that begins with ``array``; one sample grows in place."""
+    old = array.shape[1]
+    if array.shape[0] == 1 and array.base is None and array.flags.owndata:
+        array.resize((1, width), refcheck=False)
+        larger = array
+    else:
+        larger = np.empty((array.shape[0], width), dtype=array.dtype)
+        larger[:, :old] = array
+    if fill is not None:
+        larger[:, old:] = fill
+    return larger
+
+
+def _collect(network, given, state, run, t_stop, is_batch):
+    """Return the result, with the spikes of all samples in flat arrays."""
+    counts = state.count[:, 0]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    filled = np.arange(run.time.shape[1]) < counts[:, None]
+    record = Run(*[array[filled] for array in run])
+    batch = BatchResult(network, given, t_stop, record, offsets, state)
+    return batch if is_batch else Result(batch)
+
+
+def _resumed(network, more, t_stop, resume):
+    """Return (stimulus, is_batch, state, run) of a run that goes on where ``resume`` stopped."""
+    if not isinstance(resume, (Result, BatchResult)):
+        raise ValueError(f"resume must be a Result or a BatchResult, got {resume!r}")
+    is_batch = isinstance(resume, BatchResult)
+    old = resume if is_batch else resume.batch
+    if old.network is not network:
+        raise ValueError(f"resume must be a result of this network, got {resume!r}")
+    if t_stop < old.t_stop:
+        raise ValueError(f"t_stop must be >= {old.t_stop}, where resume ended, got {t_stop!r}")
+    if more.n_samples != len(old) and more.times.size:
+        raise ValueError(f"stimulus must have {len(old)} samples, got {more.n_samples}")
+    if more.times.size and more.times.min() <= old.t_stop:
+        raise ValueError(
+            f"stimulus must come after {old.t_stop}, where resume ended, got {more.times.min()!r}"
+        )
+    given = extend_stimulus(network, old.stimulus, more) if more.times.size else old.stimulus
+    return given, is_batch, *_restored(old, given)
+
+
+def _restored(old, given):
+    """Copy the state and the spikes of a result into buffers for a longer stimulus."""
+    before, after = np.diff(old.stimulus.offsets), np.diff(given.offsets)
+    counts = np.diff(old.offsets)
+    capacity = max(64, 2 * int(counts.max()))
+    state, run = new_run(old.network.compiled().neurons, len(old), int(after.max()), capacity)
+    for name in ("neuron", "latest", "slope", "count"):
+        getattr(state, name)[...] = getattr(old.state, name)
+    for copy, array in zip(state.predicted, old.state.predicted, strict=True):
+        copy[...] = array
+    filled = np.arange(capacity) < counts[:, None]
+    for copy, array in zip(run, old.record, strict=True):
+        copy[filled] = array
+    for k in range(len(old)):
+        _copy_flights(old.state, state, k, int(before[k]), int(after[k] - before[k]))
+    return state, run
+
+
+def _copy_flights(old, new, k, n_inputs, extra):
+    """Copy the spikes in flight; those of neurons are numbered after ``extra`` more inputs."""
+    size = old.flying.size[k, 0]
+    number = old.flying.item[k, :size]
+    renumbered = np.where(number < n_inputs, number, number + extra)
+    new.flying.size[k] = size
+    new.flying.time[k, :size] = old.flying.time[k, :size]
+    new.flying.item[k, :size] = renumbered
+    new.flying.place[k, renumbered] = np.arange(size)
+    new.group[k, renumbered] = old.group[k, number]
+
+
+def _activity_error(network, result, state, k):
+    neuron, time = int(state.predicted.item[k, 0]), float(state.predicted.time[k, 0])
+    start = network.compiled().neuron_start
+    population = max((name for name in start if start[name] <= neuron), key=start.get)
+    count = int(state.count[k, 0])
+    return ActivityError(result, k, population, neuron - start[population], time, count)
+
+
