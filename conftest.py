@@ -1,4 +1,7 @@
-"""The test session: a numba cache that cannot be stale, hypothesis profiles, markers."""
+"""The test session: a numba cache that cannot be stale, hypothesis profiles, markers.
+
+This file lies at the top so that a doctest run alone (``pytest eventsim/flow.py``) has it too.
+"""
 
 import hashlib
 import os
@@ -10,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parent
 PACKAGES = ("eventsim", "gradients", "scenarios", "tests")
 UNUSED_AFTER = 24 * 3600.0  # s
 
@@ -32,7 +35,7 @@ def use_cache_of_this_version() -> None:
     calls in another module, the old machine code would run.  Subprocesses inherit the directory.
     """
     if "numba" in sys.modules:
-        raise RuntimeError("numba was imported before tests/conftest.py could choose its cache")
+        raise RuntimeError("numba was imported before conftest.py could choose its cache")
     digest = digest_of_sources()
     base = Path(os.environ.get("NUMBA_CACHE_DIR", ROOT / ".numba_cache"))
     if base.name == digest:  # a parallel worker, or a test session within a test
