@@ -1,0 +1,1 @@
+"""Tests of :mod:`eventsim`, one file per source module."""

@@ -1,0 +1,194 @@
+"""Lossless and exact: every reference case, random searches against the oracle, and the edges."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from eventsim.crossing import first_crossing, next_crossing
+from tests import cases, naive
+from tests.strategies import decimals, rate_pairs
+
+EPS = 2.0**-52
+
+
+def ulp(t: float) -> float:
+    return math.ulp(t)
+
+
+def exact_potential(row: cases.Crossing, t: float) -> mpmath.mpf:
+    """V(t) with 60 digits, straight from the textbook."""
+    with mpmath.workdps(60):
+        a, b, x = mpmath.mpf(row.alpha), mpmath.mpf(row.beta), mpmath.mpf(t)
+        h = (
+            x * mpmath.exp(-a * x)
+            if a == b
+            else (mpmath.exp(-a * x) - mpmath.exp(-b * x)) / (b - a)
+        )
+        charged = x if b == 0 else (1 - mpmath.exp(-b * x)) / b
+        return row.potential * mpmath.exp(-b * x) + row.current * h + row.bias * charged
+
+
+KINDS = sorted({row.kind for row in cases.crossings()})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reference_crossings_are_decided_and_timed(kind: str) -> None:
+    rows = [row for row in cases.crossings() if row.kind == kind]
+    columns = ("current", "potential", "alpha", "beta", "threshold", "bias", "t_max")
+    arguments = {name: np.array([getattr(row, name) for row in rows]) for name in columns}
+    found = first_crossing(**arguments)
+    for row, t in zip(rows, found.tolist(), strict=True):
+        assert math.isinf(t) == math.isinf(row.time), row
+        if math.isfinite(row.time):
+            allowed = 4 * ulp(row.time) + 16 * EPS * row.threshold / row.slope
+            assert abs(t - row.time) <= allowed, row
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reference_slopes(kind: str) -> None:
+    for row in cases.crossings():
+        if row.kind != kind or math.isinf(row.time):
+            continue
+        _, slope = next_crossing(
+            row.current, row.potential, row.alpha, row.beta, row.threshold, row.bias
+        )
+        drive = abs(row.current) + row.beta * row.threshold + abs(row.bias)
+        drift = (row.alpha + row.beta) * drive * 16 * EPS * row.threshold / row.slope
+        assert slope == pytest.approx(row.slope, rel=1e-9, abs=drift + 16 * EPS * drive), row
+
+
+searches = st.tuples(
+    decimals(-3.0, 8.0),  # current
+    decimals(-2.0, 0.99),  # potential, below
+    rate_pairs(),
+    decimals(1.0, 2.0),  # the threshold
+    st.one_of(st.just(0.0), decimals(-1.5, 1.5)),  # bias
+)
+
+
+@given(searches, st.sampled_from([0.25, 1.0, 4.0, 40.0]))
+def test_random_searches_agree_with_the_oracle(search: tuple, t_max: float) -> None:
+    current, potential, (alpha, beta), theta, bias = search
+    neuron = naive.Neuron(alpha, beta, theta, bias=bias)
+    expected, margin = naive.first_crossing(current, potential, neuron, t_max)
+    assume(margin > 1e-11)
+    found = first_crossing(current, potential, alpha, beta, theta, bias, t_max)
+    assert math.isinf(found) == math.isinf(expected)
+    if math.isfinite(expected):
+        row = cases.Crossing("", current, potential, alpha, beta, bias, theta, t_max, 0.0, 0.0)
+        slope = next_crossing(current, potential, alpha, beta, theta, bias)[1]
+        miss = float(exact_potential(row, found) - theta)
+        size = abs(theta) + abs(potential) + (abs(current) + abs(bias)) * found
+        assert abs(miss) <= 8 * EPS * size + 4 * ulp(found) * slope
+
+
+@given(searches)
+def test_no_crossing_is_reported_before_an_earlier_one(search: tuple) -> None:
+    """The reported crossing is the first: V lies below the threshold all the way to it."""
+    current, potential, (alpha, beta), theta, bias = search
+    t = float(first_crossing(current, potential, alpha, beta, theta, bias))
+    assume(math.isfinite(t))
+    row = cases.Crossing("", current, potential, alpha, beta, bias, theta, t, 0.0, 0.0)
+    for part in np.linspace(0.0, 1.0, 12)[:-1]:
+        assert exact_potential(row, part * t) < theta
+
+
+@given(searches, st.integers(-8, 8))
+def test_units_of_potential_and_of_time_do_not_matter(search: tuple, k: int) -> None:
+    """Powers of two change exponents only, so the answers are equal bit for bit."""
+    current, potential, (alpha, beta), theta, bias = search
+    u = 2.0**k
+    t = first_crossing(current, potential, alpha, beta, theta, bias)
+    louder = first_crossing(current * u, potential * u, alpha, beta, theta * u, bias * u)
+    slower = first_crossing(current / u, potential, alpha / u, beta / u, theta, bias / u)
+    assert louder == t
+    assert slower == t * u
+
+
+@pytest.mark.parametrize("margin", [1e-3, 1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 1.0), (2.0, 1.0), (1.0, 2.0), (0.3, 0.30000001)])
+@pytest.mark.parametrize("bias", [0.0, 0.05, -0.05])
+def test_grazing_is_decided_down_to_a_relative_margin_of_1e_12(
+    alpha: float, beta: float, bias: float, margin: float
+) -> None:
+    """The threshold is put just below and just above the peak, found with 60 digits."""
+    row = cases.Crossing("", 2.0, 0.1, alpha, beta, bias, 1.0, math.inf, 0.0, 0.0)
+    neuron = naive.Neuron(alpha, beta, 1.0, bias=bias)
+    top = naive.stationary_point(2.0, 2.0 - beta * 0.1 + bias, neuron.alpha, neuron.beta, 60.0)
+    assert top is not None
+    peak = float(exact_potential(row, top))
+    below, above = peak * (1.0 - margin), peak * (1.0 + margin)
+    t = first_crossing(2.0, 0.1, alpha, beta, below, bias)
+    assert t < top
+    assert math.isinf(first_crossing(2.0, 0.1, alpha, beta, above, bias))
+
+
+def test_a_touch_is_no_spike() -> None:
+    """beta = 1, alpha = 0, I = theta: V approaches the threshold and never surpasses it."""
+    assert first_crossing(1.0, 0.0, 0.0, 1.0, 1.0) == math.inf
+    assert first_crossing(1.0, 0.0, 1.0, 0.0, 1.0) == math.inf
+    assert first_crossing(0.0, 0.0, 1.0, 1.0, 1.0, bias=1.0) == math.inf
+    assert first_crossing(0.0, 0.0, 1.0, 1.0, 1.0) == math.inf
+
+
+def test_an_infinite_threshold_never_fires() -> None:
+    assert first_crossing(1e300, 0.0, 0.0, 0.0, math.inf, bias=1e300) == math.inf
+
+
+def test_closed_forms() -> None:
+    assert first_crossing(2.0, 0.0, 0.0, 0.0, 1.0) == 0.5
+    assert first_crossing(0.0, 0.0, 0.0, 0.0, 1.0, bias=4.0) == 0.25
+    assert first_crossing(2.0, 0.0, 0.0, 1.0, 1.0) == pytest.approx(math.log(2), rel=4e-16)
+    assert first_crossing(2.0, 0.0, 1.0, 0.0, 1.0) == pytest.approx(math.log(2), rel=4e-16)
+    assert first_crossing(0.0, 0.0, 1.0, 1.0, 1.0, 2.0) == pytest.approx(math.log(2), rel=4e-16)
+    # alpha = 2 beta: V = I (x - x^2), x = exp(-t), reaches 1 at x = (1 + sqrt(1 - 4/I))/2
+    x = (1.0 + math.sqrt(1.0 - 4.0 / 5.0)) / 2.0
+    assert first_crossing(5.0, 0.0, 2.0, 1.0, 1.0) == pytest.approx(-math.log(x), rel=4e-16)
+
+
+def test_t_max_is_included() -> None:
+    assert first_crossing(2.0, 0.0, 0.0, 0.0, 1.0, t_max=0.5) == 0.5
+    assert first_crossing(2.0, 0.0, 0.0, 0.0, 1.0, t_max=np.nextafter(0.5, 0)) == math.inf
+
+
+def test_a_dip_first_delays_but_does_not_hide_the_crossing() -> None:
+    """Inhibition pulls V down; the bias brings it back above the threshold long after."""
+    for current in (-0.1, -1.0, -100.0):
+        for alpha, beta in [(1.0, 1.0), (0.2, 1.0), (1.0, 0.2), (1.0, 0.0)]:
+            t = float(first_crossing(current, 0.5, alpha, beta, 1.0, bias=1.5))
+            assert math.isfinite(t)
+            row = cases.Crossing("", current, 0.5, alpha, beta, 1.5, 1.0, t, 0.0, 0.0)
+            assert abs(float(exact_potential(row, t)) - 1.0) < 1e-13
+
+
+def test_a_state_already_at_the_threshold_and_rising_crosses_now() -> None:
+    assert next_crossing(2.0, 1.0, 1.0, 1.0, 1.0, 0.0) == (0.0, 1.0)
+    assert next_crossing(2.0, 1.0 + EPS, 1.0, 0.5, 1.0, 0.25)[0] == 0.0
+    assert next_crossing(0.5, 1.0, 1.0, 1.0, 1.0, 0.0)[0] == math.inf
+
+
+def test_arguments_broadcast_and_a_scalar_answers_a_scalar() -> None:
+    currents = np.array([[0.5], [3.0], [9.0]])
+    thresholds = np.array([0.5, 1.0])
+    t = first_crossing(currents, 0.0, 1.0, 1.0, thresholds)
+    assert t.shape == (3, 2)
+    for i in range(3):
+        for j in range(2):
+            assert t[i, j] == first_crossing(currents[i, 0], 0.0, 1.0, 1.0, thresholds[j])
+    assert np.ndim(first_crossing(3.0, 0.0, 1.0, 1.0, 1.0)) == 0
+    assert first_crossing([], 0.0, 1.0, 1.0, 1.0).shape == (0,)
+
+
+@pytest.mark.parametrize("current", [1e-300, 1e-6, 1e6, 1e300])
+def test_huge_and_tiny_currents(current: float) -> None:
+    t = float(first_crossing(current, 0.0, 1.0, 1.0, 1.0))
+    if current < math.e:
+        assert t == math.inf
+    else:
+        assert t == pytest.approx(1.0 / current, rel=2.0 / current + 4e-16)

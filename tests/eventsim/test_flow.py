@@ -1,0 +1,181 @@
+"""The closed forms against 60 digits: divided differences as an entry of a matrix exponential."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import mpmath
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from eventsim import flow as f
+from tests.strategies import rates
+
+EPS = 2.0**-52
+RATE_PAIRS = [
+    (2.0, 1.0),
+    (1.0, 2.0),
+    (1.0, 1.0),
+    (1.0, 1.0 + EPS),
+    (1.0 + 1e-9, 1.0),
+    (1.3, 1.300001),
+    (1.5, 0.0),
+    (0.0, 1.5),
+    (0.0, 0.0),
+    (1e-12, 0.0),
+    (40.0, 0.01),
+    (0.01, 40.0),
+]
+LAGS = [0.0, 1e-9, 0.2, 0.51, 1.0, 3.0, 25.0, -0.3, -2.0]
+
+
+def exact(lag: float, *nodes: float) -> float:
+    """E[nodes](lag) by Opitz' formula: the corner of exp(lag (shift - diag(nodes)))."""
+    with mpmath.workdps(60):
+        n = len(nodes)
+        a = mpmath.zeros(n)
+        for k, x in enumerate(nodes):
+            a[k, k] = -mpmath.mpf(x) * lag
+            if k + 1 < n:
+                a[k, k + 1] = mpmath.mpf(lag)
+        return float(mpmath.expm(a)[0, n - 1])
+
+
+def close(value: float, reference: float, lag: float, *nodes: float, ulps: float = 16) -> bool:
+    """Within `ulps` ulp, plus the half ulp of every exponent, which exp() magnifies."""
+    allowed = EPS * (ulps + 2.0 * max(nodes) * abs(lag))
+    return abs(value - reference) <= allowed * abs(reference)
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize(("alpha", "beta"), RATE_PAIRS)
+def test_propagator_is_exact_for_every_pair_of_rates(alpha: float, beta: float, lag: float) -> None:
+    synaptic, membrane, h = f.propagator(lag, alpha, beta)
+    assert close(synaptic, exact(lag, alpha), lag, alpha)
+    assert close(membrane, exact(lag, beta), lag, beta)
+    assert close(h, exact(lag, alpha, beta), lag, alpha, beta)
+    assert f.kernel(lag, alpha, beta) == h
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize(("alpha", "beta"), RATE_PAIRS)
+def test_kernel_slope_is_the_derivative_of_the_kernel(
+    alpha: float, beta: float, lag: float
+) -> None:
+    with mpmath.workdps(60):
+        reference = float(
+            mpmath.mpf(exact(lag, alpha)) - beta * mpmath.mpf(exact(lag, alpha, beta))
+        )
+    scale = exact(lag, alpha) + beta * abs(exact(lag, alpha, beta))
+    allowed = EPS * (16 + 2 * max(alpha, beta) * abs(lag)) * scale
+    assert abs(f.kernel_slope(lag, alpha, beta) - reference) <= allowed
+
+
+def test_kernel_starts_at_zero_with_slope_one() -> None:
+    for alpha, beta in RATE_PAIRS:
+        assert f.kernel(0.0, alpha, beta) == 0.0
+        assert f.kernel_slope(0.0, alpha, beta) == 1.0
+
+
+def test_long_lags_neither_overflow_nor_become_nan() -> None:
+    for alpha, beta in RATE_PAIRS:
+        for lag in (800.0, 1e6, 1e300):
+            current, potential = f.flow(1.0, 0.5, lag, alpha, beta, 0.0)
+            assert math.isfinite(current)
+            assert math.isfinite(potential)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1e-14, 0.3, 1.0, 50.0])
+@pytest.mark.parametrize("lag", LAGS)
+def test_bias_kernel_is_exact(beta: float, lag: float) -> None:
+    assert close(f.bias_kernel(lag, beta), exact(lag, 0.0, beta), lag, beta)
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize(("alpha", "beta"), RATE_PAIRS)
+def test_flow_is_the_solution_with_current_potential_and_bias(
+    alpha: float, beta: float, lag: float
+) -> None:
+    i0, v0, c = 1.25, -0.75, 0.375
+    terms = (
+        v0 * exact(lag, beta),
+        i0 * exact(lag, alpha, beta),
+        c * exact(lag, 0.0, beta),
+    )
+    current, potential = f.flow(i0, v0, lag, alpha, beta, c)
+    assert close(current, i0 * exact(lag, alpha), lag, alpha)
+    allowed = EPS * (32 + 4 * max(alpha, beta) * abs(lag)) * sum(map(abs, terms))
+    assert abs(potential - math.fsum(terms)) <= allowed
+
+
+@given(rates(), rates(), st.floats(0.0, 5.0), st.floats(0.0, 5.0))
+def test_two_short_flows_are_one_long_flow(
+    alpha: float, beta: float, first: float, second: float
+) -> None:
+    halfway = f.flow(1.5, -0.5, first, alpha, beta, 0.25)
+    twice = f.flow(*halfway, second, alpha, beta, 0.25)
+    once = f.flow(1.5, -0.5, first + second, alpha, beta, 0.25)
+    tolerance = 1e-14 * (1 + max(alpha, beta) * 10)
+    assert twice == pytest.approx(once, rel=tolerance, abs=tolerance)
+
+
+@given(rates(), rates(), st.floats(0.0, 0.5))
+def test_a_negative_lag_flows_back(alpha: float, beta: float, lag: float) -> None:
+    assume(max(alpha, beta) * lag < 5.0)
+    there = f.flow(1.5, -0.5, lag, alpha, beta, 0.25)
+    back = f.flow(*there, -lag, alpha, beta, 0.25)
+    assert back == pytest.approx((1.5, -0.5), rel=1e-11, abs=1e-11)
+
+
+TRIPLES = [
+    (1.0, 1.0, 1.0),
+    (1.0, 1.0, 2.0),
+    (2.0, 2.0, 1.0),
+    (0.0, 0.0, 0.0),
+    (0.0, 1.5, 1.5),
+    (0.3, 5.0, 1.0),
+    (1.0, 1.0 + 1e-8, 1.0 + 2e-8),
+    (0.0, 30.0, 0.1),
+    (7.0, 7.5, 8.25),
+]
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.05, 0.5, 1.0, 4.0, -0.4, -1.5])
+@pytest.mark.parametrize("nodes", TRIPLES)
+def test_difference3_is_the_second_divided_difference(
+    nodes: tuple[float, float, float], lag: float
+) -> None:
+    reference = exact(lag, *nodes)
+    for order in itertools.permutations(nodes):
+        assert close(f.difference3(lag, *order), reference, lag, *nodes, ulps=64)
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.05, 0.5, 1.0, 4.0, -0.4, -1.5])
+@pytest.mark.parametrize("fourth", [0.0, 1.0, 2.5, 30.0])
+@pytest.mark.parametrize("nodes", TRIPLES)
+def test_difference4_is_the_third_divided_difference(
+    nodes: tuple[float, float, float], fourth: float, lag: float
+) -> None:
+    reference = exact(lag, *nodes, fourth)
+    for order in itertools.permutations((*nodes, fourth)):
+        assert close(f.difference4(lag, *order), reference, lag, *nodes, fourth, ulps=512)
+
+
+@pytest.mark.parametrize("lag", [1e-6, 0.2, 0.7, 2.0, 9.0])
+@pytest.mark.parametrize(("alpha", "beta"), RATE_PAIRS)
+def test_rate_derivatives_of_the_kernel(alpha: float, beta: float, lag: float) -> None:
+    h = f.kernel(lag, alpha, beta)
+    by_alpha, by_beta = f.kernel_rate_derivatives(lag, alpha, beta, h)
+    assert close(by_alpha, -exact(lag, alpha, alpha, beta), lag, alpha, beta, ulps=64)
+    reference = -exact(lag, alpha, beta, beta)
+    allowed = EPS * (64 + 4 * max(alpha, beta) * lag) * lag * h
+    assert abs(by_beta - reference) <= allowed
+
+
+@pytest.mark.parametrize("lag", [1e-6, 0.2, 0.7, 2.0, 9.0])
+@pytest.mark.parametrize("beta", [0.0, 1e-12, 0.5, 1.0, 30.0])
+def test_rate_derivative_of_the_bias_kernel(beta: float, lag: float) -> None:
+    value = f.bias_kernel_rate_derivative(lag, beta)
+    assert close(value, -exact(lag, 0.0, beta, beta), lag, beta, ulps=64)

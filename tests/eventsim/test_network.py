@@ -1,0 +1,145 @@
+"""What is connected: keys, values, copies, and the delay groups that the engines run on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import eventsim as es
+
+
+def small() -> es.Network:
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("a", 3, es.LIF())
+    network.add_population("b", 1, es.LIF(tau_mem=[2.0]))
+    return network
+
+
+def test_sizes_and_names_are_read_back() -> None:
+    network = small()
+    assert dict(network.inputs) == {"in": 2}
+    assert dict(network.populations) == {"a": 3, "b": 1}
+    assert set(network.neurons) == {"a", "b"}
+    assert np.ravel(network.neurons["b"].tau_mem).tolist() == [2.0]
+
+
+def test_a_further_projection_between_the_same_two_gets_a_number_or_a_name() -> None:
+    network = small()
+    w = np.ones((2, 3))
+    keys = [
+        network.connect("in", "a", weights=w),
+        network.connect("in", "a", weights=w),
+        network.connect("in", "a", weights=w, name="slow"),
+        network.connect("in", "a", weights=w),
+    ]
+    assert keys == [("in", "a"), ("in", "a", 1), ("in", "a", "slow"), ("in", "a", 2)]
+    assert list(network.projections) == keys
+
+
+def test_weights_and_delays_are_kept_as_given() -> None:
+    network = small()
+    w = np.arange(6.0).reshape(2, 3)
+    sparse = scipy.sparse.csr_array(([1.0, 2.0], ([0, 2], [1, 1])), shape=(3, 3))
+    dense_key = network.connect("in", "a", weights=w, delays=0.25)
+    sparse_key = network.connect("a", "a", weights=sparse, delays=sparse * 0.5)
+    np.testing.assert_array_equal(network.projections[dense_key].weights, w)
+    assert network.projections[dense_key].delays == 0.25
+    assert scipy.sparse.issparse(network.projections[sparse_key].weights)
+    np.testing.assert_array_equal(
+        network.projections[sparse_key].delays.toarray(), sparse.toarray() * 0.5
+    )
+    w[0, 0] = 99.0
+    assert network.projections[dense_key].weights[0, 0] == 0.0
+
+
+def test_replace_changes_values_and_leaves_the_original_alone() -> None:
+    network = small()
+    key = network.connect("in", "a", weights=np.ones((2, 3)), delays=0.1)
+    other = network.replace(
+        weights={key: np.full((2, 3), 5.0)},
+        delays={key: np.full((2, 3), 0.7)},
+        neurons={"b": es.LIF(threshold=9.0)},
+    )
+    assert network.projections[key].weights[0, 0] == 1.0
+    assert network.projections[key].delays == 0.1
+    assert other.projections[key].weights[0, 0] == 5.0
+    assert other.projections[key].delays[1, 2] == 0.7
+    assert other.neurons["b"].threshold == 9.0
+    assert np.ravel(network.neurons["b"].threshold)[0] == 1.0
+
+
+@pytest.mark.parametrize("delays", [0.0, 0.25, "matrix"])
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array])
+def test_replaced_values_run_as_if_connected_so_from_the_start(form, delays) -> None:
+    """Also after a run, when the compiled arrays exist already."""
+    rng = np.random.default_rng(0)
+    matrices = [form(rng.uniform(1.0, 4.0, (2, 3))) for _ in range(2)]
+    lag = form(rng.uniform(0.1, 0.5, (2, 3))) if delays == "matrix" else delays
+    stimulus = {"in": es.Spikes([0.0, 0.3, 0.6], [0, 1, 0])}
+    first, second = small(), small()
+    key = first.connect("in", "a", weights=matrices[0], delays=lag)
+    second.connect("in", "a", weights=matrices[1], delays=lag)
+    es.simulate(first, stimulus, 2.0)
+    replaced = es.simulate(first.replace(weights={key: matrices[1]}), stimulus, 2.0)
+    expected = es.simulate(second, stimulus, 2.0)
+    assert expected.spikes["a"].times.size > 3
+    np.testing.assert_array_equal(replaced.spikes["a"].times, expected.spikes["a"].times)
+    np.testing.assert_array_equal(replaced.spikes["a"].indices, expected.spikes["a"].indices)
+
+
+def test_dense_and_sparse_are_the_same_network() -> None:
+    rng = np.random.default_rng(3)
+    w = rng.uniform(1.0, 4.0, (2, 3)) * [[1, 0, 1], [1, 1, 0]]
+    d = rng.uniform(0.0, 0.5, (2, 3))
+    stimulus = {"in": es.Spikes([0.0, 0.3, 0.6], [0, 1, 0])}
+    results = []
+    for form in (
+        np.asarray,
+        scipy.sparse.csr_array,
+        scipy.sparse.coo_array,
+        scipy.sparse.csc_array,
+    ):
+        network = small()
+        mask = w != 0 if form is not np.asarray else np.ones_like(w)
+        network.connect("in", "a", weights=form(w), delays=form(np.where(mask, d, 0.0)))
+        results.append(es.simulate(network, stimulus, 2.0).spikes["a"])
+    for spikes in results[1:]:
+        np.testing.assert_allclose(spikes.times, results[0].times, rtol=1e-14)
+        np.testing.assert_array_equal(spikes.indices, results[0].indices)
+
+
+def test_a_stored_zero_is_a_synapse_and_an_absent_entry_is_none() -> None:
+    """Counted as synaptic events; its gradient exists."""
+    stimulus = {"in": es.Spikes([0.0], [0])}
+    w = scipy.sparse.csr_array(([0.0, 1.0], ([0, 0], [0, 2])), shape=(2, 3))
+    network = small()
+    network.connect("in", "a", weights=w)
+    assert es.simulate(network, stimulus, 1.0).events.synaptic == 2
+
+
+def test_parallel_projections_add_up() -> None:
+    stimulus = {"in": es.Spikes([0.0, 0.2], [0, 1])}
+    once, twice = small(), small()
+    once.connect("in", "a", weights=np.full((2, 3), 3.0))
+    for part in (1.0, 2.0):
+        twice.connect("in", "a", weights=np.full((2, 3), part))
+    expected = es.simulate(once, stimulus, 2.0).spikes["a"].times
+    assert expected.size
+    np.testing.assert_allclose(
+        es.simulate(twice, stimulus, 2.0).spikes["a"].times, expected, rtol=1e-13
+    )
+
+
+def test_a_network_without_synapses_or_without_input_runs() -> None:
+    network = es.Network()
+    network.add_population("a", 2, es.LIF(bias=[2.0, 0.5], tau_mem=np.inf))
+    result = es.simulate(network, {}, 1.25)
+    assert result.spikes["a"].times.tolist() == [0.5, 1.0]
+    np.testing.assert_array_equal(result.potential("a"), [0.5, 0.625])
+
+
+def test_the_description_shows_the_sizes() -> None:
+    assert "3" in repr(small())
+    assert "in" in repr(small())

@@ -1,0 +1,1 @@
+"""Tests of :mod:`gradients`, one file per source module."""
