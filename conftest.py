@@ -72,6 +72,13 @@ use_cache_of_this_version()
 register_profiles()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let kernels that run as plain Python overflow as silently as they do when compiled."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        for cause in ("overflow", "divide by zero", "invalid value"):
+            config.addinivalue_line("filterwarnings", f"ignore:{cause} encountered:RuntimeWarning")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, with the reason, what this machine cannot run."""
     if item.get_closest_marker("gpu"):
