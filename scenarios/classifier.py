@@ -1,0 +1,246 @@
+"""A layered feed-forward classifier: the class is the output neuron that fires first.
+
+The loss is the first-spike cross-entropy of Lee et al. 2023, §5.3, and its gradient is exact.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+import eventsim as es
+import gradients
+from scenarios.data import LabelledData
+from scenarios.training import Metrics, Params, Step
+
+__all__ = ["Classification", "Classifier", "FirstSpikeLoss", "Stopwatch", "first_to_fire"]
+
+Times = NDArray[np.float64]
+Classes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FirstSpikeLoss:
+    """Cross-entropy of the first output spikes, with a cost on late label spikes.
+
+    Mean over samples of  -log(exp(-f_label/tau0) / sum_j exp(-f_j/tau0))
+    + gamma (exp(f_label/tau1) - 1).  (The publication prints a minus before gamma, which would reward
+    late spikes; it says that the term encourages early ones.)  A silent output neuron counts as if it
+    fired at ``t_silent``: that gives a loss, but a spike that is not there has no gradient.
+
+    Attributes
+    ----------
+    tau0, tau1, gamma : float
+        Table 1-3 of the publication; times in units of the synaptic time constant.
+    t_silent : float
+        Stands for the time of a silent output neuron.
+    """
+
+    tau0: float
+    tau1: float
+    gamma: float
+    t_silent: float
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("tau0", "tau1", "t_silent"):
+            if not 0.0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be finite and > 0, got {getattr(self, name)!r}")
+        if not 0.0 <= self.gamma < np.inf:
+            raise ValueError(f"gamma must be finite and >= 0, got {self.gamma!r}")
+
+    def __call__(self, times: Times, labels: Classes) -> tuple[float, Times]:
+        """Return the loss and its derivative with respect to ``times`` (n_samples, n_classes)."""
+        return gradients.first_spike_cross_entropy(
+            times,
+            labels,
+            tau0=self.tau0,
+            tau1=self.tau1,
+            gamma=self.gamma,
+            t_silent=self.t_silent,
+        )
+
+    def cross_entropy(self, times: Times, labels: Classes) -> float:
+        """Return the loss without the cost on late spikes."""
+        return FirstSpikeLoss(self.tau0, self.tau1, 0.0, self.t_silent)(times, labels)[0]
+
+
+@dataclass
+class Stopwatch:
+    """Where the time goes, in seconds."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "backprop": 0.0})
+
+    def add(self, name: str, started: float) -> None:
+        """Count the time since ``started`` (`time.perf_counter`) towards ``name``."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Layers of one kind of neuron, all-to-all from each to the next.
+
+    Attributes
+    ----------
+    sizes : sequence of int
+        Neurons per layer, from the input sources to the classes.
+    neuron : eventsim.LIF
+        Kind of neuron.
+    t_stop : float
+        End of each simulation.
+    loss : FirstSpikeLoss
+        What training lowers.
+
+    Examples
+    --------
+    >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.2, t_silent=6.0)
+    >>> model = Classifier((2, 4, 2), es.LIF(tau_mem=1.0, tau_syn=1.0), 6.0, loss)
+    >>> weights = model.initial([(3.0, 1.0), (2.0, 0.1)], np.random.default_rng(0))
+    >>> {name: weight.shape for name, weight in weights.items()}
+    {'in->hidden': (2, 4), 'hidden->out': (4, 2)}
+    >>> batch = es.SpikeBatch.from_latencies([[0.0, 0.0], [0.0, 2.0]])
+    >>> model.first_spikes(weights, batch).shape
+    (2, 2)
+    """
+
+    sizes: Sequence[int]
+    neuron: es.LIF
+    t_stop: float
+    loss: FirstSpikeLoss
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    def __post_init__(self) -> None:
+        """Check the layers and build the network once; training only replaces its weights."""
+        if len(self.sizes) < 2 or min(self.sizes) < 1:
+            raise ValueError(f"sizes must name at least two layers of >= 1, got {self.sizes!r}")
+        network = es.Network()
+        network.add_input(self.layers[0], self.sizes[0])
+        for name, size in zip(self.layers[1:], self.sizes[1:], strict=True):
+            network.add_population(name, size, self.neuron)
+        for pre, post in pairwise(range(len(self.sizes))):
+            shape = (self.sizes[pre], self.sizes[post])
+            network.connect(self.layers[pre], self.layers[post], weights=np.zeros(shape))
+        object.__setattr__(self, "_network", network)
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers: "in", "hidden" (or "hidden1", ...), "out"."""
+        n = len(self.sizes) - 2
+        return ["in", *(["hidden"] if n == 1 else [f"hidden{k + 1}" for k in range(n)]), "out"]
+
+    @property
+    def connections(self) -> dict[str, tuple[str, str]]:
+        """The projection of each parameter, by the parameter's name."""
+        return {f"{pre}->{post}": (pre, post) for pre, post in pairwise(self.layers)}
+
+    def initial(
+        self, normals: Sequence[tuple[float, float]], rng: np.random.Generator
+    ) -> Params:
+        """Draw weights from normal distributions (mean, standard deviation), one per layer."""
+        shapes = zip(self.connections, pairwise(self.sizes), normals, strict=True)
+        return {name: rng.normal(mean, std, shape) for name, shape, (mean, std) in shapes}
+
+    def network(self, weights: Params) -> es.Network:
+        """Return the network with these weights."""
+        base: es.Network = self._network  # type: ignore[attr-defined]
+        return base.replace(weights={self.connections[name]: w for name, w in weights.items()})
+
+    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
+        """Return the exact run of the network on each sample."""
+        started = time.perf_counter()
+        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop)
+        self.stopwatch.add("simulate", started)
+        return result
+
+    def first_spikes(self, weights: Params, batch: es.SpikeBatch) -> Times:
+        """Return the first spike time of each output neuron (n_samples, n_classes); inf = silent."""
+        return self.simulate(weights, batch).first_spikes("out")
+
+    def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
+        """Return the loss over a batch, and its exact gradient."""
+        result = self.simulate(weights, batch)
+        times = result.first_spikes("out")
+        loss, slope = self.loss(times, labels)
+        started = time.perf_counter()
+        gradient = gradients.timing_backprop(result, first_spikes={"out": slope})
+        self.stopwatch.add("backprop", started)
+        metrics = {
+            "loss": float(loss),
+            "accuracy": accuracy(times, labels),
+            "silent_fraction": float(gradient.silent_fraction),
+        }
+        return Step({k: gradient.weights[p] for k, p in self.connections.items()}, metrics)
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """A `training.Task`: a classifier, its training and its test data as input spikes.
+
+    Attributes
+    ----------
+    model : Classifier
+        What is trained.
+    normals : sequence of (mean, standard deviation)
+        Of the initial weights, one pair per layer of connections.
+    train, test : (SpikeBatch, labels)
+        Input spikes and classes.
+    """
+
+    model: Classifier
+    normals: Sequence[tuple[float, float]]
+    train: tuple[es.SpikeBatch, Classes]
+    test: tuple[es.SpikeBatch, Classes]
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+        return len(self.train[1])
+
+    def initial(self, rng: np.random.Generator) -> Params:
+        """Draw the initial weights."""
+        return self.model.initial(self.normals, rng)
+
+    def step(self, params: Params, rows: NDArray[np.int64]) -> Step:
+        """Return loss and exact gradient over some training samples."""
+        batch, labels = self.train
+        return self.model.step(params, batch[rows], labels[rows])
+
+    def evaluate(self, params: Params) -> Metrics:
+        """Return loss, cross-entropy and accuracy over the test samples."""
+        batch, labels = self.test
+        times = self.model.first_spikes(params, batch)
+        return {
+            "test_loss": float(self.model.loss(times, labels)[0]),
+            "test_cross_entropy": float(self.model.loss.cross_entropy(times, labels)),
+            "test_accuracy": accuracy(times, labels),
+            "test_silent": float(np.mean(np.isinf(times))),
+        }
+
+
+def first_to_fire(times: Times) -> Classes:
+    """Return the output neuron that fires first in each sample; -1 where none fires, or two at once.
+
+    Examples
+    --------
+    >>> inf = np.inf
+    >>> first_to_fire(np.array([[1.0, 2.0], [inf, 0.5], [inf, inf], [1.0, 1.0]]))
+    array([ 0,  1, -1, -1])
+    """
+    first = times.min(axis=1, keepdims=True)
+    decided = np.isfinite(first[:, 0]) & ((times == first).sum(axis=1) == 1)
+    return np.where(decided, times.argmin(axis=1), -1)
+
+
+def accuracy(times: Times, labels: Classes) -> float:
+    """Return the fraction of samples whose label neuron fires before all others."""
+    return float(np.mean(first_to_fire(times) == labels))
+
+
+def as_spikes(latencies: Times, data: LabelledData) -> tuple[es.SpikeBatch, Classes]:
+    """Return input spikes and labels, as `Classification` wants them."""
+    return es.SpikeBatch.from_latencies(latencies), data.labels

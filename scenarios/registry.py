@@ -1,0 +1,64 @@
+"""The scenarios, by name.  To add one: write its file and list it here."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["SCENARIOS", "Scenario", "find"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One experiment: where it is written, and what it does, in one line.
+
+    Attributes
+    ----------
+    name : str
+        What the user types.
+    summary : str
+        One line for ``eventsim list``.
+    source : str
+        The publication that it reproduces.
+    """
+
+    name: str
+    summary: str
+    source: str
+
+    def module(self) -> Any:
+        """Import the scenario's file: it has a `Config` and a function `run`."""
+        return importlib.import_module(f"scenarios.{self.name}")
+
+
+LEE = "Lee, Haghighatshoar & Karbasi 2023"
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("xor", "XOR of two spike times, from many random initialisations", LEE + ", §5.1"),
+        Scenario("iris", "Iris flowers, over one documented and 20 random splits", LEE + ", §5.2"),
+        Scenario("yin_yang", "Yin-Yang picture: 5000 points, three classes", LEE + ", §5.3"),
+    )
+}
+
+
+def find(name: str) -> Scenario:
+    """Return the scenario called ``name``.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the nearest.
+
+    Examples
+    --------
+    >>> find("xor").source
+    'Lee, Haghighatshoar & Karbasi 2023, §5.1'
+    """
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    near = difflib.get_close_matches(name.replace("-", "_"), SCENARIOS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"scenario must be one of {', '.join(SCENARIOS)}, got {name!r}{hint}")

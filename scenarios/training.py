@@ -1,0 +1,268 @@
+"""The one training loop of all scenarios: epochs, minibatches, evaluation, checkpoints.
+
+Everything the loop draws at random comes from one generator, whose state is in the checkpoint: a run
+that is killed at any moment and resumed ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradients import Adam
+from scenarios.checkpoint import TrainingState, load_latest, save, write_whole
+from scenarios.progress import SILENT, Progress
+
+__all__ = ["Settings", "Step", "Task", "append_line", "fit", "replicate"]
+
+Params = dict[str, NDArray[np.float64]]
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one minibatch gives.
+
+    Attributes
+    ----------
+    gradients : dict of str -> ndarray
+        Gradient of the mean loss, by the name of the parameter.
+    metrics : dict of str -> float
+        Means over the minibatch, such as "loss" and "accuracy" (both in the units of the task).
+    """
+
+    gradients: Params
+    metrics: Metrics
+
+
+class Task(Protocol):
+    """What a scenario gives to the loop."""
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+
+    def initial(self, rng: np.random.Generator) -> Params:
+        """Return the parameters to start from."""
+
+    def step(self, params: Params, rows: NDArray[np.int64]) -> Step:
+        """Return loss and gradient over the chosen training samples."""
+
+    def evaluate(self, params: Params) -> Metrics:
+        """Return metrics of the held-out samples."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training samples.
+    batch_size : int
+        Samples in a minibatch (the last one of an epoch may be smaller); more than there are
+        samples: one full batch.
+    optimiser : gradients.Adam or gradients.SGD
+        Update rule; any object with its `init` and `update`.
+    seed : int
+        Of the initial parameters and of the order of the samples.
+    evaluate_every, save_every : int
+        Epochs between two evaluations and between two checkpoints (the last epoch has both).
+    stop : callable, optional
+        Called with the metrics of each epoch; True ends the run early.
+
+    Examples
+    --------
+    >>> Settings(epochs=0, batch_size=150)
+    Traceback (most recent call last):
+        ...
+    ValueError: epochs must be >= 1, got 0
+    """
+
+    epochs: int
+    batch_size: int
+    optimiser: Any = Adam()
+    seed: int = 0
+    evaluate_every: int = 1
+    save_every: int = 1
+    stop: Callable[[Metrics], bool] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("epochs", "batch_size", "evaluate_every", "save_every"):
+            value = getattr(self, name)
+            if not value >= 1:
+                raise ValueError(f"{name} must be >= 1, got {value!r}")
+
+
+def fit(
+    task: Task, settings: Settings, *, folder: Path | None = None, progress: Progress = SILENT
+) -> TrainingState:
+    """Train, from the start or from the newest checkpoint in ``folder``.
+
+    Parameters
+    ----------
+    task : Task
+        What to train, on what.
+    settings : Settings
+        How to train.
+    folder : Path, optional
+        Where checkpoints and ``metrics.jsonl`` (one JSON record a line) are kept; default: nowhere.
+    progress : Progress
+        Told about each epoch.
+
+    Returns
+    -------
+    TrainingState
+        After the last epoch.  The metrics of epoch k are running means over its minibatches, taken
+        while the parameters changed; names that begin with "test" are of the parameters at its end.
+        Epoch 0 is the evaluation before training.
+
+    Raises
+    ------
+    ValueError
+        If all checkpoints in ``folder`` are damaged.
+    """
+    state = (load_latest(folder) if folder else None) or _start(task, settings)
+    with progress.task(settings.epochs, state.epoch) as report:
+        while state.epoch < settings.epochs and not _stopped(settings, state):
+            state = _epoch(task, settings, state)
+            if folder and _due(state.epoch, settings.save_every, settings):
+                _keep(folder, state)
+            report(state.epoch, state.history[-1])
+    if folder:
+        _keep(folder, state)
+    return state
+
+
+def replicate(
+    seeds: Sequence[int],
+    run: Callable[[int], dict[str, Any]],
+    *,
+    path: Path | None = None,
+    progress: Progress = SILENT,
+) -> list[dict[str, Any]]:
+    """Run the same small experiment with many seeds; those already in ``path`` are not run again.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        One run each.
+    run : callable
+        From a seed to a record that JSON can hold.
+    path : Path, optional
+        File with one finished record a line; a line that a kill cut short is run again.
+    progress : Progress
+        Told about each record.
+
+    Returns
+    -------
+    list of dict
+        The records in the order of ``seeds``, each with its "seed".
+    """
+    done = {record["seed"]: record for record in _read_lines(path)} if path else {}
+    finished = sum(seed in done for seed in seeds)
+    with progress.task(len(seeds), finished) as report:
+        for seed in seeds:
+            if seed in done:
+                continue
+            done[seed] = {"seed": seed, **run(seed)}
+            if path:
+                append_line(path, done[seed])
+            finished += 1
+            report(finished, done[seed])
+    return [done[seed] for seed in seeds]
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Append a JSON record to a file as one line, after ending a line that a kill cut short."""
+    with path.open("a+b") as file:
+        size = file.tell()
+        if size:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(record).encode() + b"\n")
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:  # cut short by a kill
+            continue
+        if isinstance(record, dict) and "seed" in record:
+            yield record
+
+
+def _start(task: Task, settings: Settings) -> TrainingState:
+    rng = np.random.default_rng(settings.seed)
+    params = task.initial(rng)
+    return TrainingState(
+        params=params,
+        optimiser=settings.optimiser.init(params),
+        rng=rng.bit_generator.state,
+        history=[{"epoch": 0, "seconds": 0.0, **task.evaluate(params)}],
+    )
+
+
+def _epoch(task: Task, settings: Settings, state: TrainingState) -> TrainingState:
+    started = time.perf_counter()
+    rng = np.random.default_rng()
+    rng.bit_generator.state = dict(state.rng)
+    params, optimiser, steps = state.params, state.optimiser, []
+    for rows in _minibatches(task.n_train, settings.batch_size, rng):
+        step = task.step(params, rows)
+        params, optimiser = settings.optimiser.update(params, step.gradients, optimiser)
+        steps.append((len(rows), step.metrics))
+    trained = time.perf_counter() - started
+    record = {"epoch": state.epoch + 1, "seconds": trained, **_means(steps)}
+    if _due(state.epoch + 1, settings.evaluate_every, settings):
+        record |= task.evaluate(params)
+    return replace(
+        state,
+        params=params,
+        optimiser=optimiser,
+        rng=rng.bit_generator.state,
+        epoch=state.epoch + 1,
+        history=[*state.history, record],
+    )
+
+
+def _minibatches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Return all rows in a random order, in pieces; one full batch is left in order."""
+    if size >= n:
+        return [np.arange(n)]
+    order = rng.permutation(n)
+    return [order[first : first + size] for first in range(0, n, size)]
+
+
+def _means(steps: list[tuple[int, Metrics]]) -> Metrics:
+    total = sum(size for size, _ in steps)
+    names = steps[0][1]
+    return {name: sum(size * metrics[name] for size, metrics in steps) / total for name in names}
+
+
+def _due(epoch: int, every: int, settings: Settings) -> bool:
+    return epoch % every == 0 or epoch == settings.epochs
+
+
+def _stopped(settings: Settings, state: TrainingState) -> bool:
+    return settings.stop is not None and settings.stop(state.history[-1])
+
+
+def _keep(folder: Path, state: TrainingState) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save(folder, state)
+    lines = "".join(json.dumps(record) + "\n" for record in state.history)
+    write_whole(folder / "metrics.jsonl", lines.encode())
