@@ -21,7 +21,11 @@ CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 pyth
 SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 TESTED_VERSIONS := pyproject.toml $(CONSTRAINTS)
 
-.PHONY: help run test lint unit coverage bench lock clean
+# Where `make peers` has put them, unless the caller has them elsewhere.
+export EVENTSIM_NEST_PYTHON ?= $(wildcard $(CURDIR)/.venv-nest/bin/python)
+export EVENTSIM_BRIAN_PYTHON ?= $(wildcard $(CURDIR)/.venv-brian/bin/python)
+
+.PHONY: help run test lint unit coverage bench peers lock clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -52,7 +56,11 @@ coverage: $(VENV)/.for-dev  ## run the quick tests as plain Python and measure t
 		-m "not (slow or jit or gpu or peers)" --cov --cov-report=term $(PYTEST_ARGS)
 
 bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are skipped)
-	@for script in benchmarks/*.py; do $(SAY) "$$script"; $(BIN)/python "$$script"; done
+	@for script in $$(grep -l '^if __name__' benchmarks/*.py); do \
+		$(SAY) "$$script"; $(BIN)/python "$$script"; \
+	done
+
+peers: .venv-nest/.ready .venv-brian/.ready  ## install the simulators that tests and benchmarks compare with
 
 lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=.venv-lock CONSTRAINTS=/dev/null .venv-lock/.for-dev
@@ -63,11 +71,11 @@ lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyp
 	@$(SAY) "constraints.txt is new: run make test before you commit it"
 
 clean:  ## remove the environment, caches and build products
-	rm -rf $(VENV) .venv-lock .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) .venv-lock .venv-nest .venv-brian .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .coverage htmlcov build dist
 	find eventsim gradients scenarios tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.created:
+%/.created:
 	@python=""; \
 	for candidate in $(CANDIDATES); do \
 		if "$$candidate" -c '$(SUITABLE)' > /dev/null 2>&1; then python="$$candidate"; break; fi; \
@@ -77,12 +85,20 @@ $(VENV)/.created:
 		echo "Install one (on Debian: python3 and python3-venv), or say make PYTHON=/path/to/it." >&2; \
 		exit 1; \
 	fi; \
-	$(SAY) "making the virtual environment $(VENV) with $$("$$python" --version)"; \
-	"$$python" -m venv --clear "$(VENV)"
+	$(SAY) "making the virtual environment $* with $$("$$python" --version)"; \
+	"$$python" -m venv --clear "$*"
 	@touch $@
 
 $(VENV)/.for-scenarios $(VENV)/.for-dev: $(VENV)/.for-%: $(VENV)/.created $(TESTED_VERSIONS)
 	@$(SAY) "installing eventsim-snn[$*] in $(VENV) (a minute or two, the first time)"
 	@$(PIP) install --constraint $(CONSTRAINTS) hatchling editables
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[$*]'
+	@touch $@
+
+# The peers need versions that the project does not, so each has an environment of its own.
+.venv-nest/.ready: PEER := nest-simulator==3.10.0 numpy==2.4.6
+.venv-brian/.ready: PEER := brian2==2.9.0 cython==3.3.1 numpy==1.26.4 'setuptools<81'
+.venv-nest/.ready .venv-brian/.ready: .venv-%/.ready: .venv-%/.created Makefile
+	@$(SAY) "installing $(PEER) in $(@D)"
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet --quiet install $(PEER)
 	@touch $@
