@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._compile import loop
+from eventsim._compile import allocating_loop, loop
 from eventsim.flow import flow
 
 __all__ = ["Arrivals", "list_arrivals", "sample_states"]
@@ -84,7 +84,7 @@ def _fill(wiring, times, sources, t_stop, low, high, position, arrivals):
                     position[i] += 1
 
 
-@loop
+@allocating_loop
 def _sort(arrivals):
     for i in range(arrivals.first.size - 1):
         part = slice(arrivals.first[i], arrivals.first[i + 1])

@@ -74,14 +74,24 @@ def next_crossing(current, potential, alpha, beta, threshold, bias):
 def _peak_stays_below(current, slope, alpha, beta, holding):
     """Tell, without a logarithm, that the maximum of V lies clearly below the threshold.
 
-    At the maximum ``I* = I0 (1 + delta r)^(-alpha/delta)``, and V* surpasses the threshold iff I*
-    surpasses the holding current.  Bernoulli's inequality bounds ``I* <= I0 / (1 + alpha r)`` where
-    ``2 alpha >= beta``.  The margin of 1e-12 leaves every case that rounding could decide
-    to the full search: this test only saves work.
+    At the maximum ``I* = I0 / (1 + delta r)^p`` with ``p = alpha/delta``, and V* surpasses the
+    threshold iff I* surpasses the holding current.  The binomial series of the power bounds it from
+    below: at any order for ``delta <= 0`` (all terms are positive), at order n for ``p >= n``.
+    The margin of 1e-12 leaves every case that rounding could decide to the full search: this test
+    only saves work.
     """
-    if holding <= 0.0 or 2.0 * alpha < beta:
+    if holding <= 0.0 or alpha <= 0.0:
         return False
-    return current * current < holding * (current + slope) * (1.0 - 1e-12)
+    y = slope / current
+    q = (beta - alpha) / alpha
+    if q <= 0.25:
+        tail = 1.0 + y * (1.0 - 3.0 * q) * 0.25
+        power = 1.0 + y * (1.0 + y * (1.0 - q) * 0.5 * (1.0 + y * (1.0 - 2.0 * q) / 3.0 * tail))
+    elif q <= 1.0:
+        power = 1.0 + y
+    else:
+        return False
+    return current < holding * power * (1.0 - 1e-12)
 
 
 @scalar

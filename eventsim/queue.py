@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._compile import scalar
+from eventsim._compile import inlined, loop
 
 __all__ = ["Queue", "first_item", "first_time", "put", "remove"]
 
@@ -25,19 +25,19 @@ class Queue(NamedTuple):
     size: np.ndarray
 
 
-@scalar
+@inlined
 def first_time(queue):
     """Return the earliest time, ``inf`` if the queue is empty."""
     return queue.time[0] if queue.size[0] > 0 else math.inf
 
 
-@scalar
+@inlined
 def first_item(queue):
     """Return the item of the earliest entry; the queue must not be empty."""
     return queue.item[0]
 
 
-@scalar
+@loop
 def put(queue, item, time):
     """Queue ``item`` for ``time``; an item that is queued already moves there."""
     position = queue.place[item]
@@ -51,7 +51,7 @@ def put(queue, item, time):
         _sink(queue, position, time, item)
 
 
-@scalar
+@loop
 def remove(queue, item):
     """Take ``item``, which must be queued, out of the queue."""
     position = queue.place[item]
@@ -67,21 +67,21 @@ def remove(queue, item):
         _sink(queue, position, time, moved)
 
 
-@scalar
+@loop
 def _precedes(queue, time, item, position):
     """Tell whether the entry (time, item) belongs before the one at ``position``."""
     other = queue.time[position]
     return time < other or (time == other and item < queue.item[position])
 
 
-@scalar
+@loop
 def _set(queue, position, time, item):
     queue.time[position] = time
     queue.item[position] = item
     queue.place[item] = position
 
 
-@scalar
+@loop
 def _rise(queue, position, time, item):
     """Place (time, item) at ``position`` or at the ancestor where it belongs."""
     while position > 0:
@@ -93,7 +93,7 @@ def _rise(queue, position, time, item):
     _set(queue, position, time, item)
 
 
-@scalar
+@loop
 def _sink(queue, position, time, item):
     """Place (time, item) at ``position`` or at the descendant where it belongs."""
     size = queue.size[0]

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._compile import loop, scalar
+from eventsim._compile import inlined, loop, scalar
 from eventsim.crossing import next_crossing
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
@@ -134,7 +134,7 @@ def advance_batch(
             status[k] = advance(wiring, neurons, times[part], sources[part], one, record, t_stop)
 
 
-@scalar
+@inlined
 def _queue_of(queue, k):
     return Queue(queue.time[k], queue.item[k], queue.place[k], queue.size[k])
 
@@ -147,7 +147,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop):
         count[STARTED] = 1
         for i in range(neurons.kind.size):
             if neurons.bound[i] == -math.inf:
-                _predict(neurons, state, i, 0.0, 0.0, 0.0, 0.0)
+                _predict(neurons, state, i, 0.0, 0.0, 0.0)
     n_inputs = times.size
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     while True:
@@ -207,34 +207,42 @@ def epoch_start(now, alpha, beta):
     return math.floor(now * pace) / pace if pace > 0.0 else 0.0
 
 
-@scalar
+@inlined
 def _deliver(wiring, neurons, state, run, g, now):
     """Let the arrivals of delay group ``g`` act at time ``now``."""
     kind = wiring.kind[g]
     alpha, beta = neurons.alpha[kind], neurons.beta[kind]
     epoch = epoch_start(now, alpha, beta)
     synaptic, membrane, h = propagator(epoch - now, alpha, beta)
+    forward_synaptic, forward_membrane = 1.0 / synaptic, 1.0 / membrane
+    forward_h = -h * forward_synaptic * forward_membrane
     rows = state.neuron
     start, stop = wiring.start[g], wiring.stop[g]
     state.count[SYNAPTIC] += stop - start
     for s in range(start, stop):
         i = wiring.target[s]
         weight = wiring.weight[s]
-        if rows[i, REFERENCE] != epoch:
-            if rows[i, REFERENCE] > now:
-                rows[i, CURRENT] += weight * math.exp(-alpha * (rows[i, REFERENCE] - now))
-                run.released[state.latest[i]] = rows[i, CURRENT]
-                _predict(neurons, state, i, now, 1.0, 1.0, 0.0)
-                continue
+        reference = rows[i, REFERENCE]
+        if reference > now:
+            current = rows[i, CURRENT] + weight * math.exp(-alpha * (reference - now))
+            rows[i, CURRENT] = current
+            run.released[state.latest[i]] = current
+            _predict(neurons, state, i, reference, current, 0.0)
+            continue
+        if reference != epoch:
             _settle(rows, i, epoch, alpha, beta, neurons.bias[i])
         current = rows[i, CURRENT] + weight * synaptic
+        potential = rows[i, POTENTIAL] + weight * h
         rows[i, CURRENT] = current
-        rows[i, POTENTIAL] += weight * h
+        rows[i, POTENTIAL] = potential
         if current > rows[i, BOUND] * synaptic:
-            _predict(neurons, state, i, now, synaptic, membrane, h)
+            potential = potential * forward_membrane + current * forward_h
+            if neurons.bias[i] != 0.0:
+                potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
+            _predict(neurons, state, i, now, current * forward_synaptic, potential)
 
 
-@scalar
+@inlined
 def _settle(rows, i, epoch, alpha, beta, bias):
     """Move the state of neuron ``i`` to the start of the epoch."""
     lag = epoch - rows[i, REFERENCE]
@@ -244,40 +252,31 @@ def _settle(rows, i, epoch, alpha, beta, bias):
     rows[i, REFERENCE] = epoch
 
 
-@scalar
-def _predict(neurons, state, i, now, synaptic, membrane, h):
-    """Queue the next spike of neuron ``i`` after ``now``, or dequeue it if there is none.
-
-    ``synaptic, membrane, h`` are the propagator from ``now`` back to the reference time; they are
-    not needed where the reference time is not in the past (V is 0 there).
-    """
-    row = state.neuron[i]
+@inlined
+def _predict(neurons, state, i, start, current, potential):
+    """Queue the next spike of neuron ``i`` in the given state at ``start``; dequeue it if none."""
     kind = neurons.kind[i]
-    alpha, beta = neurons.alpha[kind], neurons.beta[kind]
-    threshold, bias = neurons.threshold[i], neurons.bias[i]
-    start = row[REFERENCE]
-    current, potential = row[CURRENT], row[POTENTIAL]
-    if start < now:
-        current /= synaptic
-        potential -= current * h
-        if bias != 0.0:
-            potential -= bias * bias_kernel(start - now, beta)
-        potential /= membrane
-        start = now
-    lag, slope = next_crossing(current, potential, alpha, beta, threshold, bias)
+    lag, slope = next_crossing(
+        current,
+        potential,
+        neurons.alpha[kind],
+        neurons.beta[kind],
+        neurons.threshold[i],
+        neurons.bias[i],
+    )
     state.count[PREDICTIONS] += 1
     if lag < math.inf:
         # A spike lies strictly after the event that releases it, if only by rounding.
         time = max(start + lag, np.nextafter(start, math.inf))
         state.slope[i] = slope
-        row[BOUND] = -math.inf
+        state.neuron[i, BOUND] = -math.inf
         put(state.predicted, i, time)
     elif state.predicted.place[i] >= 0:
-        row[BOUND] = neurons.bound[i]
+        state.neuron[i, BOUND] = neurons.bound[i]
         remove(state.predicted, i)
 
 
-@scalar
+@inlined
 def _fire(neurons, state, run, now):
     """Record the first predicted spike, reset its neuron, predict the next; return the neuron."""
     i = first_item(state.predicted)
@@ -299,5 +298,5 @@ def _fire(neurons, state, run, now):
     run.slope[number] = state.slope[i]
     run.released[number] = current
     if current > row[BOUND]:
-        _predict(neurons, state, i, release, 1.0, 1.0, 0.0)
+        _predict(neurons, state, i, release, current, 0.0)
     return i
