@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -337,19 +336,12 @@ def random_layers(seed: int = 1) -> tuple[es.Network, es.SpikeBatch]:
     return network, es.SpikeBatch.from_latencies(rng.uniform(0.0, 2.0, (64, 6)))
 
 
-@pytest.mark.jit
 def test_the_number_of_threads_does_not_matter() -> None:
     network, batch = random_layers()
-    threads = numba.get_num_threads()
-    results = []
-    try:
-        for n in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
-            numba.set_num_threads(n)
-            results.append(es.simulate(network, {"in": batch}, 3.0))
-    finally:
-        numba.set_num_threads(threads)
-    assert results[0].spikes[cases.ALL].times.size > 100
-    assert_bitwise_equal(results[1], results[0])
+    alone = es.simulate(network, {"in": batch}, 3.0, threads=1)
+    assert alone.spikes[cases.ALL].times.size > 100
+    for threads in (2, 3, 64):
+        assert_bitwise_equal(es.simulate(network, {"in": batch}, 3.0, threads=threads), alone)
 
 
 def test_two_runs_are_equal_bit_for_bit() -> None:
@@ -398,3 +390,27 @@ def test_the_spike_cap_names_neuron_time_and_count_and_keeps_the_spikes() -> Non
     np.testing.assert_allclose(error.result.spikes[cases.ALL].times, np.arange(1, 6) / 8.0)
     assert error.time == pytest.approx(0.75)
     assert built.run(max_spikes=80).spikes[cases.ALL].times.size == 80
+
+
+def test_the_spike_cap_holds_in_a_resumed_run() -> None:
+    neuron = naive.Neuron(0.0, 0.0, 1.0)
+    built = cases.build(Case((neuron,), ((-1, 0, 8.0, 0.0),), ((0, 0.0),), 0.5))
+    half = built.run(max_spikes=10)  # 4 spikes
+    with pytest.raises(es.ActivityError) as caught:
+        es.simulate(built.network, {}, 10.0, resume=half, max_spikes=10)
+    assert caught.value.count == 10
+    assert caught.value.time == pytest.approx(11 / 8.0)
+
+
+def test_a_result_can_be_resumed_again_and_again() -> None:
+    """Resuming leaves the result as it was, also when buffers had to grow."""
+    neuron = naive.Neuron(0.0, 0.0, 1.0)
+    built = cases.build(Case((neuron,), ((-1, 0, 8.0, 0.25),), ((0, 0.0), (0, 0.4)), 0.5))
+    half = built.run()
+    before = half.spikes[cases.ALL].times.copy()
+    first = es.simulate(built.network, {}, 50.0, resume=half)
+    second = es.simulate(built.network, {}, 50.0, resume=half)
+    assert_bitwise_equal(second, first)
+    np.testing.assert_array_equal(half.spikes[cases.ALL].times, before)
+    assert_bitwise_equal(first, es.simulate(built.network, built.stimulus, 50.0))
+    assert first.spikes[cases.ALL].times.size > 700

@@ -1,0 +1,131 @@
+"""What a run hands back: potentials and currents at any time, counts, first spikes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+
+import eventsim as es
+from tests import cases, naive
+from tests.naive import Case
+from tests.strategies import examples, networks
+
+
+def oracle_states(case: Case, at: float) -> tuple[list[float], list[float]]:
+    """(currents, potentials) of the oracle at a time: run it until then."""
+    run = naive.simulate(Case(case.neurons, case.synapses, case.inputs, at), 200)
+    return list(run.currents), list(run.potentials)
+
+
+@given(networks())
+@examples(0.5)
+def test_potentials_and_currents_at_any_time_are_those_of_the_oracle(case: Case) -> None:
+    try:
+        run = naive.simulate(case, 60)
+    except naive.TooManySpikesError:
+        assume(False)
+    assume(run.margin > 1e-7)
+    assume(run.min_slope > 1e-3)
+    at = np.array([2.9, 0.1, 1.7, 0.1, 0.77])  # in any order, twice the same
+    result = cases.build(case).run()
+    currents, potentials = result.current(cases.ALL, at=at), result.potential(cases.ALL, at=at)
+    assert potentials.shape == (5, len(case.neurons))
+    for k, t in enumerate(at):
+        expected = oracle_states(case, t)
+        np.testing.assert_allclose(currents[k], expected[0], rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(potentials[k], expected[1], rtol=1e-7, atol=1e-7)
+        np.testing.assert_array_equal(potentials[k], result.potential(cases.ALL, at=t))
+
+
+@given(networks())
+@examples(0.3)
+def test_the_state_at_t_stop_is_the_same_however_it_is_asked_for(case: Case) -> None:
+    result = cases.build(case).run(max_spikes=5_000)
+    scale = 1.0 + np.abs(result.potential(cases.ALL)).max(initial=0.0)
+    asked = result.potential(cases.ALL, at=[case.t_stop])[0]
+    np.testing.assert_allclose(asked, result.potential(cases.ALL), rtol=1e-11, atol=1e-11 * scale)
+    asked = result.current(cases.ALL, at=[case.t_stop])[0]
+    np.testing.assert_allclose(asked, result.current(cases.ALL), rtol=1e-11, atol=1e-11)
+
+
+def test_current_while_refractory_with_a_fast_synapse() -> None:
+    neuron = naive.Neuron(1000.0, 1.0, 1.0, tau_ref=1.0)
+    result = cases.build(Case((neuron,), ((-1, 0, 5000.0, 0.0),), ((0, 0.0),), 0.5)).run()
+    assert len(result.spikes[cases.ALL]) == 1
+    at = np.array([0.0005, 0.01, 0.3])
+    np.testing.assert_allclose(
+        result.current(cases.ALL, at=at)[:, 0], 5000.0 * np.exp(-1000.0 * at), rtol=1e-12
+    )
+    np.testing.assert_array_equal(result.potential(cases.ALL, at=at)[:, 0], 0.0)
+    early = cases.build(Case((neuron,), ((-1, 0, 5000.0, 0.0),), ((0, 0.0),), 0.01)).run()
+    np.testing.assert_allclose(early.current(cases.ALL), 5000.0 * math.exp(-10.0), rtol=1e-12)
+
+
+@given(networks())
+@examples(0.3)
+def test_first_spikes_and_counts_summarise_the_trains(case: Case) -> None:
+    result = cases.build(case).run(max_spikes=5_000)
+    found = cases.trains(result)
+    for i in range(len(case.neurons)):
+        own = [t for neuron, t in found if neuron == i]
+        assert result.spike_counts(cases.ALL)[i] == len(own)
+        assert result.first_spikes(cases.ALL)[i] == min(own, default=math.inf)
+
+
+@given(networks())
+@examples(0.3)
+def test_events_are_counted(case: Case) -> None:
+    """Every arrival up to t_stop is one synaptic event."""
+    result = cases.build(case).run(max_spikes=5_000)
+    found = cases.trains(result)
+    emitted = [(-s - 1, t) for s, t in case.inputs] + found
+    arrivals = sum(
+        t + delay <= case.t_stop
+        for source, t in emitted
+        for pre, _, _, delay in case.synapses
+        if pre == source
+    )
+    assert result.events.synaptic == arrivals
+    assert result.events.inputs == len(case.inputs)
+    assert result.events.spikes == len(found)
+    assert result.events.predictions >= len(found)
+
+
+def test_a_batch_gains_a_leading_axis() -> None:
+    case = cases.load("recurrent_delays").case
+    network = cases.build(case).network
+    batch = es.simulate(network, [{cases.IN: cases.spikes_of(case.inputs)}, {}], case.t_stop)
+    n = len(case.neurons)
+    assert len(batch) == 2
+    assert batch.potential(cases.ALL).shape == (2, n)
+    assert batch.potential(cases.ALL, at=[0.1, 0.2, 0.3]).shape == (2, 3, n)
+    assert batch.current(cases.ALL, at=0.1).shape == (2, n)
+    assert batch.first_spikes(cases.ALL).shape == (2, n)
+    assert batch.spike_counts(cases.ALL).shape == (2, n)
+    assert np.isinf(batch.first_spikes(cases.ALL)[1]).all()
+    np.testing.assert_array_equal(
+        batch.potential(cases.ALL, at=[1.0, 2.0])[0], batch[0].potential(cases.ALL, at=[1.0, 2.0])
+    )
+    assert batch[-1].spikes[cases.ALL].times.size == 0
+    with pytest.raises(IndexError):
+        batch[2]
+
+
+def test_two_populations_are_read_apart() -> None:
+    network = es.Network()
+    network.add_population("a", 2, es.LIF(tau_mem=np.inf, bias=[1.0, 2.0]))
+    network.add_population("b", 1, es.LIF(tau_mem=np.inf, bias=4.0))
+    result = es.simulate(network, {}, 1.125)
+    assert result.spikes["a"].times.tolist() == [0.5, 1.0, 1.0]
+    assert result.spikes["a"].indices.tolist() == [1, 0, 1]
+    assert result.spikes["a"].slopes.tolist() == [2.0, 1.0, 2.0]
+    assert result.spikes["b"].times.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert result.spikes["b"].indices.tolist() == [0, 0, 0, 0]
+    np.testing.assert_array_equal(result.potential("b"), [0.5])
+    np.testing.assert_array_equal(result.potential("a"), [0.125, 0.25])
+    assert result.spike_counts("b").tolist() == [4]
+    assert result.t_stop == 1.125
+    assert result.network is network

@@ -1,0 +1,352 @@
+"""Exact gradients: 60-digit references, central differences, and the structure of the result."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import assume, given
+
+import eventsim as es
+import gradients
+from tests import cases, naive
+from tests.gradients import differences
+from tests.naive import Case
+from tests.strategies import examples, networks
+
+
+def smooth(case: Case) -> naive.Run:
+    """The oracle's run of a case whose spikes are all well away from creation and annihilation."""
+    try:
+        run = naive.simulate(case, 40)
+    except naive.TooManySpikesError:
+        assume(False)
+    assume(run.spikes)
+    assume(run.margin > 1e-3)
+    assume(run.min_slope > 0.1)
+    return run
+
+
+def off_grid(case: Case) -> Case:
+    """With t_stop where no arrival is: V(t_stop) has a kink in the time of an arrival then."""
+    return replace(case, t_stop=case.t_stop + 0.01234)
+
+
+# --- references -----------------------------------------------------------------------------------
+
+
+def assert_reference_gradient(found: np.ndarray, expected: np.ndarray) -> None:
+    """1e-10 relative; entries that are next to nothing, relative to the largest."""
+    known = np.isfinite(expected)
+    assert found.shape == expected.shape
+    assert np.all(np.isfinite(found))
+    scale = np.abs(expected[known]).max(initial=0.0)
+    np.testing.assert_allclose(found[known], expected[known], rtol=1e-10, atol=1e-13 * scale)
+
+
+REFERENCE_KEYS = {kind: kind for kind in differences.KINDS}
+
+
+@pytest.mark.parametrize("source", ["result", "graph"])
+@pytest.mark.parametrize("name", cases.NETWORK_NAMES)
+def test_reference_gradients(name: str, source: str) -> None:
+    reference = cases.load(name)
+    built = cases.build(reference.case)
+    result = built.run()
+    given_cotangents = {
+        "spike_times": {cases.ALL: np.array(reference.time_coefficients)},
+        "potentials": {cases.ALL: np.array(reference.potential_coefficients)},
+    }
+    found = gradients.timing_backprop(
+        result if source == "result" else result.causality(), **given_cotangents
+    )
+    for kind in differences.KINDS:
+        assert_reference_gradient(
+            differences.gradient(built, found, kind), reference.gradients[kind]
+        )
+
+
+@pytest.mark.parametrize("name", cases.NETWORK_NAMES)
+def test_time_constants_are_the_inverse_of_the_rates(name: str) -> None:
+    """d/d tau = -rate^2 d/d rate."""
+    reference = cases.load(name)
+    result = cases.build(reference.case).run()
+    found = gradients.timing_backprop(result, **differences.cotangents(result))
+    for rate, tau in (("alpha", "tau_syn"), ("beta", "tau_mem")):
+        rates = np.array([getattr(n, rate) for n in reference.case.neurons])
+        np.testing.assert_allclose(
+            getattr(found, tau)[cases.ALL],
+            -(rates**2) * getattr(found, rate)[cases.ALL],
+            rtol=1e-12,
+        )
+
+
+# --- central differences --------------------------------------------------------------------------
+
+
+@given(networks(max_neurons=3))
+@examples(0.2)
+def test_random_networks_agree_with_central_differences(case: Case) -> None:
+    case = off_grid(case)
+    smooth(case)
+    built = cases.build(case)
+    result = built.run()
+    found = gradients.timing_backprop(result, **differences.cotangents(result))
+    for kind in differences.KINDS:
+        exact = differences.gradient(built, found, kind)
+        for k in range(exact.size):
+            step = differences.central_difference(case, kind, k)
+            if math.isfinite(step) and not has_kink(case, kind, k, exact[k]):
+                assert exact[k] == pytest.approx(step, rel=1e-4, abs=1e-5), (kind, k)
+
+
+def has_kink(case: Case, kind: str, k: int, exact: float) -> bool:
+    """The one-sided differences disagree with each other: no derivative exists (tied arrivals)."""
+    step = 1e-6
+    middle = differences.loss(case)[0]
+    above = (differences.loss(differences.moved(case, kind, k, step))[0] - middle) / step
+    below = (middle - differences.loss(differences.moved(case, kind, k, -step))[0]) / step
+    return abs(above - below) > 1e-3 * (1.0 + abs(exact))
+
+
+# --- batches and cotangents -----------------------------------------------------------------------
+
+
+def two_layers(seed: int = 0, sparse: bool = False) -> tuple[es.Network, es.SpikeBatch]:
+    rng = np.random.default_rng(seed)
+    network = es.Network()
+    network.add_input("in", 5)
+    network.add_population("hidden", 8, es.LIF(tau_mem=1.0, tau_syn=0.5))
+    network.add_population("out", 3, es.LIF(tau_mem=1.0, tau_syn=0.5, threshold=0.5))
+    w = rng.normal(1.0, 0.8, (5, 8))
+    network.connect("in", "hidden", weights=scipy.sparse.csr_array(w * (w > 0)) if sparse else w)
+    network.connect("hidden", "out", weights=rng.normal(0.6, 0.5, (8, 3)), delays=0.05)
+    return network, es.SpikeBatch.from_latencies(rng.uniform(0.0, 1.5, (6, 5)))
+
+
+def first_spike_cotangents(result: es.BatchResult) -> np.ndarray:
+    first = result.first_spikes("out")
+    return np.where(
+        np.isfinite(first), np.sin(1.0 + np.arange(first.size)).reshape(first.shape), 0.0
+    )
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_batch_sums_the_gradients_of_its_samples(sparse: bool) -> None:
+    network, batch = two_layers(sparse=sparse)
+    result = es.simulate(network, {"in": batch}, 3.0)
+    a, v = first_spike_cotangents(result), np.cos(np.arange(18.0)).reshape(6, 3)
+    whole = gradients.timing_backprop(result, first_spikes={"out": a}, potentials={"out": v})
+    parts = [
+        gradients.timing_backprop(result[k], first_spikes={"out": a[k]}, potentials={"out": v[k]})
+        for k in range(6)
+    ]
+    for key in network.projections:
+        assert scipy.sparse.issparse(whole.weights[key]) == (sparse and key == ("in", "hidden"))
+        np.testing.assert_allclose(
+            cases.to_dense(whole.weights[key]),
+            sum(cases.to_dense(part.weights[key]) for part in parts),
+            rtol=1e-12,
+            atol=1e-14,
+        )
+        np.testing.assert_allclose(
+            whole.delays[key], sum(part.delays[key] for part in parts), rtol=1e-11
+        )
+    for name in ("tau_mem", "tau_syn", "threshold", "bias", "alpha", "beta"):
+        for population in ("hidden", "out"):
+            np.testing.assert_allclose(
+                getattr(whole, name)[population],
+                sum(getattr(part, name)[population] for part in parts),
+                rtol=1e-11,
+                atol=1e-13,
+            )
+    assert whole.min_slope == min(part.min_slope for part in parts)
+
+
+def test_input_times_come_in_the_callers_order() -> None:
+    network, _ = two_layers()
+    times, indices = np.array([0.9, 0.1, 0.5, 0.3]), np.array([0, 1, 2, 3])
+    order = np.array([2, 0, 3, 1])
+    found = []
+    for times_, indices_ in ((times, indices), (times[order], indices[order])):
+        result = es.simulate(network, {"in": es.Spikes(times_, indices_)}, 3.0)
+        grad = gradients.timing_backprop(result, potentials={"out": np.ones(3)})
+        found.append(grad.input_times["in"])
+    assert np.any(found[0] != 0.0)
+    np.testing.assert_array_equal(found[1], found[0][order])
+
+
+def test_batched_input_times_come_in_the_callers_order() -> None:
+    network, batch = two_layers()
+    result = es.simulate(network, {"in": batch}, 3.0)
+    whole = gradients.timing_backprop(result, potentials={"out": np.ones((6, 3))})
+    for k in range(6):
+        part = gradients.timing_backprop(result[k], potentials={"out": np.ones(3)})
+        alone = es.simulate(network, {"in": batch.sample(k)}, 3.0)
+        single = gradients.timing_backprop(alone, potentials={"out": np.ones(3)})
+        expected = np.empty(5)
+        expected[batch.sample(k).indices] = single.input_times["in"]
+        # from_latencies counts row by row: source after source
+        np.testing.assert_allclose(
+            np.asarray(whole.input_times["in"]).reshape(6, 5)[k], expected, rtol=1e-13
+        )
+        assert np.sort(part.input_times["in"]).tolist() == pytest.approx(np.sort(expected).tolist())
+
+
+def test_a_first_spike_is_one_of_the_spikes() -> None:
+    network, batch = two_layers()
+    result = es.simulate(network, {"in": batch}, 3.0)[1]
+    first = result.first_spikes("out")
+    a = np.where(np.isfinite(first), [1.0, -2.0, 3.0], 0.0)
+    spikes = result.spikes["out"]
+    assert len(spikes) > np.count_nonzero(a)  # some neuron fires twice
+    each = np.where(spikes.times == first[spikes.indices], a[spikes.indices], 0.0)
+    one = gradients.timing_backprop(result, first_spikes={"out": a})
+    two = gradients.timing_backprop(result, spike_times={"out": each})
+    for key in network.projections:
+        np.testing.assert_array_equal(one.weights[key], two.weights[key])
+
+
+def test_cotangents_add_up() -> None:
+    network, batch = two_layers()
+    result = es.simulate(network, {"in": batch}, 3.0)[0]
+    n = len(result.spikes["hidden"])
+    terms = [
+        {"spike_times": {"hidden": np.sin(np.arange(n))}},
+        {"potentials": {"out": np.array([1.0, 2.0, -3.0])}},
+        {"potentials": {"hidden": np.arange(8.0)}},
+        {"integrals": {"out": (np.array([0.5, -1.0, 2.0]), 0.25, 2.0)}},
+    ]
+    parts = [gradients.timing_backprop(result, **term) for term in terms]
+    whole = gradients.timing_backprop(
+        result,
+        spike_times=terms[0]["spike_times"],
+        potentials={**terms[1]["potentials"], **terms[2]["potentials"]},
+        integrals=terms[3]["integrals"],
+    )
+    for key in network.projections:
+        np.testing.assert_allclose(
+            whole.weights[key], sum(part.weights[key] for part in parts), rtol=1e-11, atol=1e-12
+        )
+
+
+def test_no_cotangent_no_gradient() -> None:
+    network, batch = two_layers()
+    result = es.simulate(network, {"in": batch}, 3.0)[0]
+    found = gradients.timing_backprop(result, potentials={"out": np.zeros(3)})
+    for key in network.projections:
+        assert not np.any(found.weights[key])
+    assert found.norm == 0.0
+
+
+def test_potentials_at_an_earlier_time_are_those_of_a_shorter_run() -> None:
+    network, batch = two_layers()
+    train = batch.sample(0)
+    long = es.simulate(network, {"in": train}, 3.0)
+    short = es.simulate(network, {"in": train}, 1.25)
+    v = {"out": np.array([1.0, -2.0, 0.5])}
+    early = gradients.timing_backprop(long, potentials=v, potentials_at=1.25)
+    expected = gradients.timing_backprop(short, potentials=v)
+    for key in network.projections:
+        np.testing.assert_allclose(
+            early.weights[key], expected.weights[key], rtol=1e-11, atol=1e-13
+        )
+    for name in ("tau_mem", "tau_syn", "threshold", "bias"):
+        np.testing.assert_allclose(
+            getattr(early, name)["hidden"],
+            getattr(expected, name)["hidden"],
+            rtol=1e-10,
+            atol=1e-13,
+        )
+
+
+# --- integrals of the potential -------------------------------------------------------------------
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
+
+
+def integral(case: Case, v: np.ndarray, start: float, stop: float) -> float:
+    """Sum of v_i times the integral of V_i: Gauss-Legendre on every smooth piece."""
+    result = cases.build(case).run()
+    found = cases.trains(result)
+    emitted = [(-s - 1, t) for s, t in case.inputs] + found
+    cuts = {t + d for source, t in emitted for pre, _, _, d in case.synapses if pre == source}
+    cuts |= {t for _, t in found} | {t + case.neurons[i].tau_ref for i, t in found}
+    cuts = np.array([start, *sorted(t for t in cuts if start < t < stop), stop])
+    total = 0.0
+    for left, right in itertools.pairwise(cuts):
+        at = left + (right - left) * (NODES + 1.0) / 2.0
+        values = result.potential(cases.ALL, at=at) @ v
+        total += float(WEIGHTS @ values) * (right - left) / 2.0
+    return total
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0.0, 3.3), (0.7, 2.1)])
+@pytest.mark.parametrize(
+    "name", ["recurrent_delays", "refractory_bias", "non_leaky", "rel_psp", "equal_time_constants"]
+)
+def test_integrals_agree_with_central_differences(name: str, start: float, stop: float) -> None:
+    case = replace(cases.load(name).case, t_stop=3.3)
+    v = differences.potential_coefficients(len(case.neurons))
+    built = cases.build(case)
+    result = built.run()
+    found = gradients.timing_backprop(result, integrals={cases.ALL: (v, start, stop)})
+    scale = 1.0 + abs(integral(case, v, start, stop))
+    for kind in differences.KINDS:
+        exact = differences.gradient(built, found, kind)
+        for k, value in enumerate(differences.parameters(case, kind)):
+            if kind in ("alpha", "beta", "delay", "input_time") and value < 1e-4:
+                continue
+            above, below = (
+                integral(differences.moved(case, kind, k, s), v, start, stop) for s in (1e-5, -1e-5)
+            )
+            assert exact[k] == pytest.approx((above - below) / 2e-5, rel=1e-5, abs=1e-5 * scale), (
+                kind,
+                k,
+            )
+
+
+# --- what exact gradients cannot see is reported --------------------------------------------------
+
+
+def grazing(margin: float) -> es.Result:
+    """One neuron whose peak surpasses the threshold by a relative margin: V = I t exp(-t)."""
+    neuron = naive.Neuron(1.0, 1.0, 1.0)
+    current = math.e * (1.0 + margin)
+    return cases.build(Case((neuron,), ((-1, 0, current, 0.0),), ((0, 0.0),), 4.0)).run()
+
+
+@pytest.mark.parametrize("margin", [1e-2, 1e-4, 1e-6, 1e-8, 1e-10])
+def test_a_spike_about_to_vanish_is_reported_by_its_slope(margin: float) -> None:
+    """The slope vanishes as sqrt(2 margin); the gradient grows as its inverse, unmasked."""
+    result = grazing(margin)
+    found = gradients.timing_backprop(result, spike_times={cases.ALL: np.ones(1)})
+    assert found.min_slope == pytest.approx(math.sqrt(2.0 * margin), rel=0.2)
+    assert found.min_slope == result.spikes[cases.ALL].slopes.min()
+    gradient = found.weights[cases.IN, cases.ALL].toarray()[0, 0]
+    t = result.spikes[cases.ALL].times[0]
+    assert gradient == pytest.approx(-t * math.exp(-t) / found.min_slope, rel=1e-9)
+    assert abs(gradient) > 0.2 / math.sqrt(margin) / math.e
+
+
+def test_a_spike_that_has_vanished_leaves_a_silent_neuron_and_no_gradient() -> None:
+    result = grazing(-1e-9)
+    found = gradients.timing_backprop(result, spike_times={cases.ALL: np.empty(0)})
+    assert found.silent_fraction == 1.0
+    assert found.min_slope == math.inf
+    assert found.norm == 0.0
+
+
+def test_the_silent_fraction_and_the_norm() -> None:
+    network, batch = two_layers()
+    result = es.simulate(network, {"in": batch}, 3.0)
+    a = first_spike_cotangents(result)
+    found = gradients.timing_backprop(result, first_spikes={"out": a})
+    silent = [(result.spike_counts(name) == 0).ravel() for name in network.populations]
+    assert found.silent_fraction == pytest.approx(np.concatenate(silent).mean())
+    squares = sum(float(np.sum(cases.to_dense(w) ** 2)) for w in found.weights.values())
+    assert found.norm >= math.sqrt(squares) * (1 - 1e-12)

@@ -1,0 +1,289 @@
+"""One table of bad arguments: the call, the exception, and what its message must quote."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import eventsim as es
+import gradients
+
+NAN, INF = math.nan, math.inf
+
+
+def net(weights: Any = None, delays: Any = 0.0, **lif: Any) -> es.Network:
+    """2 inputs -> 3 neurons."""
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("out", 3, es.LIF(**lif))
+    network.connect(
+        "in", "out", weights=np.ones((2, 3)) if weights is None else weights, delays=delays
+    )
+    return network
+
+
+def run(times: Any = (0.1,), indices: Any = (0,), t_stop: Any = 1.0, **options: Any) -> es.Result:
+    return es.simulate(net(), {"in": es.Spikes(times, indices)}, t_stop, **options)
+
+
+def resumed(t_stop: float, times: Any = ()) -> es.Result:
+    network = net()
+    before = es.simulate(network, {"in": es.Spikes([0.1], [0])}, 2.0)
+    more = {"in": es.Spikes(times, [0] * len(times))}
+    return es.simulate(network, more, t_stop, resume=before)
+
+
+def crossing(**changes: Any) -> Any:
+    arguments = {"current": 1.0, "potential": 0.0, "alpha": 1.0, "beta": 1.0, "threshold": 1.0}
+    return es.first_crossing(**(arguments | changes))
+
+
+def sparse(value: float = 1.0) -> scipy.sparse.csr_array:
+    return scipy.sparse.csr_array(([value], ([0], [1])), shape=(2, 3))
+
+
+def latencies(n: int = 2) -> np.ndarray:
+    return np.full((n, 3), 0.5)
+
+
+Row = tuple[str, Callable[[], Any], type[Exception], str]
+
+TABLE: list[Row] = [
+    # --- neuron parameters
+    ("tau_mem negative", lambda: es.LIF(tau_mem=-1.5), ValueError, r"tau_mem.*-1\.5"),
+    ("tau_mem zero", lambda: es.LIF(tau_mem=0.0), ValueError, r"tau_mem.*0\.0"),
+    ("tau_mem nan", lambda: es.LIF(tau_mem=NAN), ValueError, r"tau_mem.*nan"),
+    ("tau_syn negative", lambda: es.LIF(tau_syn=[1.0, -2.5]), ValueError, r"tau_syn.*-2\.5"),
+    ("tau_syn zero", lambda: es.LIF(tau_syn=0), ValueError, r"tau_syn.*0"),
+    ("threshold zero", lambda: es.LIF(threshold=0.0), ValueError, r"threshold.*0\.0"),
+    ("threshold negative", lambda: es.LIF(threshold=-3.0), ValueError, r"threshold.*-3\.0"),
+    ("threshold nan", lambda: es.LIF(threshold=NAN), ValueError, r"threshold.*nan"),
+    ("refractory negative", lambda: es.LIF(refractory=-0.5), ValueError, r"refractory.*-0\.5"),
+    ("refractory infinite", lambda: es.LIF(refractory=INF), ValueError, r"refractory.*inf"),
+    ("bias infinite", lambda: es.LIF(bias=INF), ValueError, r"bias.*inf"),
+    ("bias nan", lambda: es.LIF(bias=NAN), ValueError, r"bias.*nan"),
+    ("parameter a matrix", lambda: es.LIF(tau_mem=np.ones((2, 2))), ValueError, r"\(2, 2\)"),
+    ("parameter a word", lambda: es.LIF(tau_mem="long"), ValueError, r"tau_mem.*'long'"),
+    ("parameter of wrong length", lambda: net(tau_mem=[1.0, 2.0]), ValueError, r"\(3,\).*\(2,\)"),
+    # --- names and sizes
+    ("input size zero", lambda: es.Network().add_input("x", 0), ValueError, r"got 0"),
+    ("input size a float", lambda: es.Network().add_input("x", 2.5), ValueError, r"got 2\.5"),
+    (
+        "population size negative",
+        lambda: es.Network().add_population("x", -4, es.LIF()),
+        ValueError,
+        r"got -4",
+    ),
+    (
+        "neuron no LIF",
+        lambda: es.Network().add_population("x", 1, "LIF"),
+        ValueError,
+        r"got 'LIF'",
+    ),
+    ("input name taken", lambda: net().add_input("out", 1), ValueError, r"'out'"),
+    ("name taken", lambda: net().add_population("in", 1, es.LIF()), ValueError, r"'in'"),
+    ("name a number", lambda: es.Network().add_input(7, 1), ValueError, r"got 7"),
+    ("pre unknown", lambda: net().connect("inn", "out", weights=[[1]]), ValueError, r"'inn'"),
+    ("post unknown", lambda: net().connect("in", "oout", weights=[[1]]), ValueError, r"'oout'"),
+    ("post an input", lambda: net().connect("out", "in", weights=[[1]]), ValueError, r"got 'in'"),
+    # --- weights and delays
+    ("weights transposed", lambda: net(np.ones((3, 2))), ValueError, r"\(2, 3\).*\(3, 2\)"),
+    ("weights a vector", lambda: net(np.ones(3)), ValueError, r"\(2, 3\).*\(3,\)"),
+    ("weights nan", lambda: net(np.full((2, 3), NAN)), ValueError, r"weights.*nan"),
+    ("weights infinite", lambda: net(sparse(INF)), ValueError, r"weights.*inf"),
+    ("weights words", lambda: net([["a"] * 3] * 2), ValueError, r"weights.*'a'"),
+    ("delay negative", lambda: net(delays=-0.25), ValueError, r"delays.*-0\.25"),
+    ("delay infinite", lambda: net(delays=INF), ValueError, r"delays.*inf"),
+    ("delay nan", lambda: net(delays=NAN), ValueError, r"delays.*nan"),
+    ("delays negative", lambda: net(delays=np.full((2, 3), -2.0)), ValueError, r"delays.*-2\.0"),
+    ("delays of wrong shape", lambda: net(delays=np.ones((3, 2))), ValueError, r"\(3, 2\)"),
+    ("sparse delays, dense weights", lambda: net(delays=sparse()), ValueError, r"delays.*sparse"),
+    (
+        "dense delays, sparse weights",
+        lambda: net(sparse(), np.ones((2, 3))),
+        ValueError,
+        r"delays.*dense",
+    ),
+    (
+        "delays of other entries",
+        lambda: net(sparse(), scipy.sparse.csr_array(np.ones((2, 3)))),
+        ValueError,
+        r"delays.*1.*6",
+    ),
+    (
+        "replace an unknown projection",
+        lambda: net().replace(weights={("in", "nowhere"): 1.0}),
+        ValueError,
+        r"nowhere",
+    ),
+    (
+        "replace with another shape",
+        lambda: net().replace(weights={("in", "out"): np.ones((2, 2))}),
+        ValueError,
+        r"\(2, 3\).*\(2, 2\)",
+    ),
+    (
+        "replace dense by sparse",
+        lambda: net().replace(weights={("in", "out"): sparse()}),
+        ValueError,
+        r"sparse",
+    ),
+    (
+        "replace unknown neurons",
+        lambda: net().replace(neurons={"nobody": es.LIF()}),
+        ValueError,
+        r"nobody",
+    ),
+    # --- spike trains
+    ("time negative", lambda: es.Spikes([0.5, -0.25], [0, 0]), ValueError, r"times.*-0\.25"),
+    ("time nan", lambda: es.Spikes([NAN], [0]), ValueError, r"times.*nan"),
+    ("time infinite", lambda: es.Spikes([INF], [0]), ValueError, r"times.*inf"),
+    ("times a matrix", lambda: es.Spikes(np.ones((2, 2)), [0]), ValueError, r"\(2, 2\)"),
+    ("unequal lengths", lambda: es.Spikes([1.0, 2.0], [0]), ValueError, r"\(2,\).*\(1,\)"),
+    ("index negative", lambda: es.Spikes([1.0], [-3]), ValueError, r"indices.*-3"),
+    ("index fractional", lambda: es.Spikes([1.0], [0.5]), ValueError, r"indices.*0\.5"),
+    ("sample too large", lambda: es.SpikeBatch([1.0], [0], [7], 2), ValueError, r"samples.*7"),
+    ("sample negative", lambda: es.SpikeBatch([1.0], [0], [-1], 2), ValueError, r"samples.*-1"),
+    ("no samples", lambda: es.SpikeBatch([], [], [], 0), ValueError, r"n_samples.*0"),
+    ("latency nan", lambda: es.SpikeBatch.from_latencies([[NAN]]), ValueError, r"nan"),
+    ("latency negative", lambda: es.SpikeBatch.from_latencies([[-2.5]]), ValueError, r"-2\.5"),
+    ("latencies flat", lambda: es.SpikeBatch.from_latencies([1.0]), ValueError, r"\(1,\)"),
+    # --- simulate
+    ("index out of range", lambda: run([0.5], [2]), ValueError, r"in.*2"),
+    (
+        "unknown input",
+        lambda: es.simulate(net(), {"inn": es.Spikes([], [])}, 1.0),
+        ValueError,
+        r"'inn'",
+    ),
+    ("stimulus no Spikes", lambda: es.simulate(net(), {"in": [0.5]}, 1.0), ValueError, r"0\.5"),
+    ("t_stop negative", lambda: run(t_stop=-1.5), ValueError, r"t_stop.*-1\.5"),
+    ("t_stop nan", lambda: run(t_stop=NAN), ValueError, r"t_stop.*nan"),
+    ("t_stop infinite", lambda: run(t_stop=INF), ValueError, r"t_stop.*inf"),
+    ("unknown engine", lambda: run(engine="steam"), ValueError, r"engine.*'steam'"),
+    ("max_spikes negative", lambda: run(max_spikes=-1), ValueError, r"max_spikes.*-1"),
+    ("t_stop before the last state", lambda: resumed(1.5), ValueError, r"t_stop.*2\.0.*1\.5"),
+    ("input before the last state", lambda: resumed(3.0, [1.25]), ValueError, r"1\.25"),
+    ("no network", lambda: es.simulate("net", {}, 1.0), ValueError, r"'net'"),
+    ("no population", lambda: es.simulate(es.Network(), {}, 1.0), ValueError, r"population"),
+    (
+        "runaway activity",
+        lambda: es.simulate(net(bias=50.0), {}, 10.0, max_spikes=20),
+        es.ActivityError,
+        r"max_spikes = 20.*'out'.*t = 0\.\d+",
+    ),
+    # --- reading a result
+    ("unknown population", lambda: run().potential("outt"), ValueError, r"'outt'"),
+    ("first_spikes of nobody", lambda: run().first_spikes("outt"), ValueError, r"'outt'"),
+    ("spike_counts of an input", lambda: run().spike_counts("in"), ValueError, r"'in'"),
+    ("potential after t_stop", lambda: run().potential("out", at=1.5), ValueError, r"1\.5"),
+    ("potential before 0", lambda: run().potential("out", at=-0.5), ValueError, r"-0\.5"),
+    ("current at nan", lambda: run().current("out", at=NAN), ValueError, r"nan"),
+    # --- first_crossing
+    ("crossing: current nan", lambda: crossing(current=NAN), ValueError, r"current.*nan"),
+    ("crossing: alpha negative", lambda: crossing(alpha=-0.5), ValueError, r"alpha.*-0\.5"),
+    ("crossing: beta infinite", lambda: crossing(beta=INF), ValueError, r"beta.*inf"),
+    ("crossing: bias infinite", lambda: crossing(bias=-INF), ValueError, r"bias.*-inf"),
+    ("crossing: threshold nan", lambda: crossing(threshold=NAN), ValueError, r"threshold.*nan"),
+    ("crossing: t_max nan", lambda: crossing(t_max=NAN), ValueError, r"t_max.*nan"),
+    ("crossing: above threshold", lambda: crossing(potential=1.25), ValueError, r"1\.25"),
+    # --- gradients
+    (
+        "cotangent of a population unknown",
+        lambda: gradients.timing_backprop(run(), potentials={"outt": np.zeros(3)}),
+        ValueError,
+        r"'outt'",
+    ),
+    (
+        "cotangent of wrong shape",
+        lambda: gradients.timing_backprop(run(), potentials={"out": np.zeros(4)}),
+        ValueError,
+        r"\(3,\).*\(4,\)",
+    ),
+    (
+        "spike cotangent of wrong shape",
+        lambda: gradients.timing_backprop(run(), spike_times={"out": np.zeros(5)}),
+        ValueError,
+        r"\(5,\)",
+    ),
+    (
+        "cotangent nan",
+        lambda: gradients.timing_backprop(run(), potentials={"out": np.full(3, NAN)}),
+        ValueError,
+        r"nan",
+    ),
+    (
+        "cotangent of a silent neuron",
+        lambda: gradients.timing_backprop(run(), first_spikes={"out": np.array([0.0, 2.5, 0.0])}),
+        ValueError,
+        r"2\.5",
+    ),
+    (
+        "tangent of an unknown projection",
+        lambda: gradients.jvp(run(), weights={("in", "nowhere"): np.ones((2, 3))}),
+        ValueError,
+        r"nowhere",
+    ),
+    (
+        "tangent of wrong shape",
+        lambda: gradients.jvp(run(), weights={("in", "out"): np.ones((3, 2))}),
+        ValueError,
+        r"\(3, 2\)",
+    ),
+    (
+        "jacobian with respect to nothing known",
+        lambda: gradients.jacobian(run().causality(), wrt="wishes"),
+        ValueError,
+        r"'wishes'",
+    ),
+    (
+        "label out of range",
+        lambda: gradients.first_spike_cross_entropy(
+            latencies(1), [3], tau0=0.2, tau1=1.0, gamma=0.0, t_silent=2.0
+        ),
+        ValueError,
+        r"3",
+    ),
+    (
+        "labels too few",
+        lambda: gradients.first_spike_cross_entropy(
+            latencies(2), [0], tau0=0.2, tau1=1.0, gamma=0.0, t_silent=2.0
+        ),
+        ValueError,
+        r"\(1,\)",
+    ),
+    (
+        "tau0 negative",
+        lambda: gradients.first_spike_cross_entropy(
+            latencies(1), [0], tau0=-0.25, tau1=1.0, gamma=0.0, t_silent=2.0
+        ),
+        ValueError,
+        r"tau0.*-0\.25",
+    ),
+    ("learning rate negative", lambda: gradients.Adam(lr=-0.1), ValueError, r"lr.*-0\.1"),
+    ("betas too large", lambda: gradients.Adam(betas=(0.9, 1.5)), ValueError, r"1\.5"),
+    ("momentum too large", lambda: gradients.SGD(0.1, momentum=1.5), ValueError, r"1\.5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+def test_a_bad_argument_is_an_error_that_quotes_it(
+    call: Callable[[], Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"(?s){message}"):
+        call()
+
+
+def test_a_good_call_of_every_kind_is_none() -> None:
+    """The table's helpers fail for the reason given, not for another."""
+    net(sparse(), sparse(0.5))
+    run(max_spikes=10, engine="auto")
+    resumed(3.0, [2.25])
+    crossing()

@@ -1,0 +1,85 @@
+"""The public face: `__all__`, docstrings with examples, and one direction of imports."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ["eventsim", "gradients"]
+LAYERS = ["eventsim", "gradients", "scenarios"]  # each may import those before it
+
+
+def public_objects() -> list[tuple[str, str]]:
+    return [
+        (package, name)
+        for package in PACKAGES
+        for name in importlib.import_module(package).__all__
+        if not name.startswith("__")
+    ]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_lists_what_is_there_once_and_in_order(package: str) -> None:
+    names = importlib.import_module(package).__all__
+    assert len(names) == len(set(names))
+    for name in names:
+        assert hasattr(importlib.import_module(package), name), name
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_public_is_left_out_of_all(package: str) -> None:
+    module = importlib.import_module(package)
+    for name, value in vars(module).items():
+        if not name.startswith("_") and not inspect.ismodule(value):
+            assert name in module.__all__, name
+
+
+@pytest.mark.parametrize(("package", "name"), public_objects())
+def test_every_public_name_has_a_docstring_with_an_example(package: str, name: str) -> None:
+    value = getattr(importlib.import_module(package), name)
+    doc = inspect.getdoc(value) or ""
+    assert doc, f"{package}.{name} has no docstring"
+    assert ">>>" in doc, f"{package}.{name} has no example"
+
+
+@pytest.mark.parametrize(("package", "name"), public_objects())
+def test_every_public_method_has_a_docstring(package: str, name: str) -> None:
+    value = getattr(importlib.import_module(package), name)
+    if inspect.isclass(value):
+        for method, member in vars(value).items():
+            if not method.startswith("_") and (callable(member) or isinstance(member, property)):
+                assert inspect.getdoc(member), f"{package}.{name}.{method}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_says_what_it_is_for(package: str) -> None:
+    for info in pkgutil.iter_modules([str(ROOT / package)]):
+        tree = ast.parse((ROOT / package / f"{info.name}.py").read_text())
+        assert ast.get_docstring(tree), f"{package}/{info.name}.py"
+
+
+def imported_roots(path: Path) -> set[str]:
+    roots = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            roots.add(node.module.split(".")[0])
+    return roots
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_imports_go_one_way(package: str) -> None:
+    later = set(LAYERS[LAYERS.index(package) + 1 :]) | {"tests", "benchmarks"}
+    for path in (ROOT / package).rglob("*.py"):
+        assert not imported_roots(path) & later, path
+
+
+def test_the_oracle_shares_no_code_with_the_packages() -> None:
+    assert not imported_roots(ROOT / "tests" / "naive.py") & set(LAYERS)
