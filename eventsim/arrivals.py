@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._compile import allocating_loop, loop
+from eventsim._compile import allocating_loop, loop, scalar
 from eventsim.flow import flow
 
 __all__ = ["Arrivals", "list_arrivals", "sample_states"]
@@ -103,35 +103,34 @@ def sample_states(neurons, low, arrivals, weight, own_first, own_time, at, curre
     """
     for i in range(arrivals.first.size - 1):
         kind = neurons.kind[low + i]
-        alpha, beta = neurons.alpha[kind], neurons.beta[kind]
-        bias, refractory = neurons.bias[low + i], neurons.refractory[low + i]
-        current, potential, reference = 0.0, 0.0, 0.0
+        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
+        current, potential, reference, release = 0.0, 0.0, 0.0, 0.0
         a, f = arrivals.first[i], own_first[i]
         for k in range(at.size):
             while True:
                 arrival = arrivals.time[a] if a < arrivals.first[i + 1] else math.inf
                 spike = own_time[f] if f < own_first[i + 1] else math.inf
-                if min(arrival, spike) > at[k]:
+                now = min(arrival, spike, at[k])
+                there = _flow_held(current, potential, reference, release, now, alpha, beta, bias)
+                if now < min(arrival, spike):
+                    currents[k, i], potentials[k, i] = there
                     break
-                if spike <= arrival:
-                    current *= math.exp(-alpha * (spike - reference + refractory))
-                    potential, reference = 0.0, spike + refractory
+                current, potential = there
+                reference = now
+                if spike == now:
+                    potential, release = 0.0, spike + neurons.refractory[low + i]
                     f += 1
-                    continue
-                w = weight[arrivals.synapse[a]]
-                if arrival < reference:
-                    current += w * math.exp(-alpha * (reference - arrival))
                 else:
-                    lag = arrival - reference
-                    current, potential = flow(current, potential, lag, alpha, beta, bias)
-                    current += w
-                    reference = arrival
-                a += 1
-            if at[k] < reference:
-                currents[k, i] = current * math.exp(alpha * (reference - at[k]))
-                potentials[k, i] = 0.0
-            else:
-                lag = at[k] - reference
-                currents[k, i], potentials[k, i] = flow(
-                    current, potential, lag, alpha, beta, bias
-                )
+                    current += weight[arrivals.synapse[a]]
+                    a += 1
+
+
+@scalar
+def _flow_held(current, potential, reference, release, now, alpha, beta, bias):
+    """Return the state at ``now``, where the potential is held at 0 until ``release``."""
+    if now <= release:
+        return current * math.exp(-alpha * (now - reference)), 0.0
+    if reference < release:
+        current *= math.exp(-alpha * (release - reference))
+        return flow(current, 0.0, now - release, alpha, beta, bias)
+    return flow(current, potential, now - reference, alpha, beta, bias)

@@ -143,16 +143,15 @@ class BatchResult:
         """Return the first spike times (n_samples, n) of a population; ``inf`` = silent."""
         spikes = self.spikes[self._known(population)]
         first = np.full((len(self), self.network.populations[population]), np.inf)
-        first[spikes.samples[::-1], spikes.indices[::-1]] = spikes.times[::-1]
+        np.minimum.at(first, (spikes.samples, spikes.indices), spikes.times)
         return first
 
     def first_positions(self, population):
         """Return which of the population's spikes is each neuron's first (n_samples, n); -1: none."""
         spikes = self.spikes[self._known(population)]
-        first = np.full((len(self), self.network.populations[population]), -1)
-        backward = np.arange(len(spikes))[::-1]
-        first[spikes.samples[backward], spikes.indices[backward]] = backward
-        return first
+        first = np.full((len(self), self.network.populations[population]), len(spikes))
+        np.minimum.at(first, (spikes.samples, spikes.indices), np.arange(len(spikes)))
+        return np.where(first < len(spikes), first, -1)
 
     def spike_counts(self, population):
         """Return the number of spikes (n_samples, n) of each neuron of a population."""
@@ -193,7 +192,10 @@ class BatchResult:
 
     def _states(self, population, at):
         part = self._slice(population)
-        if at is None or (np.ndim(at) == 0 and at == self.t_stop):
+        if at is None:
+            at = self.t_stop
+        held = np.any(self.state.neuron[:, part, REFERENCE] > self.t_stop)
+        if np.ndim(at) == 0 and at == self.t_stop and not held:
             return self._final_states(part)
         times = as_floats(at, "at")
         require(np.isfinite(times) & (times >= 0.0), times, "at must be finite and >= 0")
@@ -371,8 +373,7 @@ def _flow_to(neurons, low, rows, time, currents, potentials):
             current, potential = flow(
                 current, potential, lag, alpha, beta, neurons.bias[low + i]
             )
-            currents[k, i] = current
-            potentials[k, i] = potential if lag >= 0.0 else 0.0
+            currents[k, i], potentials[k, i] = current, potential
 
 
 def _map_arrays(function, arrays):

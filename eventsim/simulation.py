@@ -85,7 +85,7 @@ def simulate(
         most = int(np.diff(given.offsets).max())
         state, run = new_run(network.compiled().neurons, given.n_samples, most, capacity)
     else:
-        given, is_batch, state, run = _resumed(network, given, t_stop, resume)
+        given, is_batch, state, run = _resumed(network, given, t_stop, resume, max_spikes)
     state, run, status = _advance(network, given, state, run, t_stop, max_spikes, threads)
     result = _collect(network, given, state, run, t_stop, is_batch)
     if np.any(status != DONE):
@@ -147,7 +147,7 @@ def _collect(network, given, state, run, t_stop, is_batch):
     return batch if is_batch else Result(batch)
 
 
-def _resumed(network, more, t_stop, resume):
+def _resumed(network, more, t_stop, resume, max_spikes):
     """Return (stimulus, is_batch, state, run) of a run that goes on where ``resume`` stopped."""
     if not isinstance(resume, (Result, BatchResult)):
         raise ValueError(f"resume must be a Result or a BatchResult, got {resume!r}")
@@ -164,14 +164,15 @@ def _resumed(network, more, t_stop, resume):
             f"stimulus must come after {old.t_stop}, where resume ended, got {more.times.min()!r}"
         )
     given = extend_stimulus(network, old.stimulus, more) if more.times.size else old.stimulus
-    return given, is_batch, *_restored(old, given)
+    return given, is_batch, *_restored(old, given, max_spikes)
 
 
-def _restored(old, given):
+def _restored(old, given, max_spikes):
     """Copy the state and the spikes of a result into buffers for a longer stimulus."""
     before, after = np.diff(old.stimulus.offsets), np.diff(given.offsets)
     counts = np.diff(old.offsets)
-    capacity = max(64, 2 * int(counts.max()))
+    most = int(counts.max())
+    capacity = max(most, min(max(64, 2 * most), max_spikes))
     state, run = new_run(old.network.compiled().neurons, len(old), int(after.max()), capacity)
     for name in ("neuron", "latest", "slope", "count"):
         getattr(state, name)[...] = getattr(old.state, name)
