@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -76,6 +76,10 @@ class Stopwatch:
 
     seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "backprop": 0.0})
 
+    def reset(self) -> None:
+        """Forget what was counted."""
+        self.seconds = dict.fromkeys(self.seconds, 0.0)
+
     def add(self, name: str, started: float) -> None:
         """Count the time since ``started`` (`time.perf_counter`) towards ``name``."""
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
@@ -84,6 +88,9 @@ class Stopwatch:
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """Layers of one kind of neuron, all-to-all from each to the next.
+
+    An output neuron is held at rest after its first spike (refractory until ``t_stop``): what it would
+    do later is nobody's input and not in the loss, so leaving it out changes no result.
 
     Attributes
     ----------
@@ -121,7 +128,9 @@ class Classifier:
         network = es.Network()
         network.add_input(self.layers[0], self.sizes[0])
         for name, size in zip(self.layers[1:], self.sizes[1:], strict=True):
-            network.add_population(name, size, self.neuron)
+            last = name == self.layers[-1]
+            neuron = replace(self.neuron, refractory=self.t_stop) if last else self.neuron
+            network.add_population(name, size, neuron)
         for pre, post in pairwise(range(len(self.sizes))):
             shape = (self.sizes[pre], self.sizes[post])
             network.connect(self.layers[pre], self.layers[post], weights=np.zeros(shape))
