@@ -2,6 +2,7 @@
 #   VENV         where the environment lies          (default .venv)
 #   PYTHON       which Python makes it, 3.11 or later (default: the first one found)
 #   CONSTRAINTS  the exact versions to install       (default constraints.txt)
+#   PEERS        where `make peers` installs          (default .venv-peers)
 #   PYTEST_ARGS  more arguments for pytest           (e.g. PYTEST_ARGS="-k queue")
 
 SHELL := /bin/bash
@@ -12,6 +13,7 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
+PEERS ?= .venv-peers
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -22,8 +24,8 @@ SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 TESTED_VERSIONS := pyproject.toml $(CONSTRAINTS)
 
 # Where `make peers` has put them, unless the caller has them elsewhere.
-export EVENTSIM_NEST_PYTHON ?= $(wildcard $(CURDIR)/.venv-nest/bin/python)
-export EVENTSIM_BRIAN_PYTHON ?= $(wildcard $(CURDIR)/.venv-brian/bin/python)
+export EVENTSIM_NEST_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/nest/.ready)))
+export EVENTSIM_BRIAN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/brian/.ready)))
 
 .PHONY: help run test lint unit coverage bench peers lock clean
 
@@ -60,7 +62,7 @@ bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are
 		$(SAY) "$$script"; $(BIN)/python "$$script"; \
 	done
 
-peers: .venv-nest/.ready .venv-brian/.ready  ## install the simulators that tests and benchmarks compare with
+peers: $(PEERS)/nest/.ready $(PEERS)/brian/.ready  ## install the simulators that tests and benchmarks compare with
 
 lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=.venv-lock CONSTRAINTS=/dev/null .venv-lock/.for-dev
@@ -71,7 +73,7 @@ lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyp
 	@$(SAY) "constraints.txt is new: run make test before you commit it"
 
 clean:  ## remove the environment, caches and build products
-	rm -rf $(VENV) .venv-lock .venv-nest .venv-brian .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) .venv-lock $(PEERS) .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .coverage htmlcov build dist
 	find eventsim gradients scenarios tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
@@ -96,9 +98,9 @@ $(VENV)/.for-scenarios $(VENV)/.for-dev: $(VENV)/.for-%: $(VENV)/.created $(TEST
 	@touch $@
 
 # The peers need versions that the project does not, so each has an environment of its own.
-.venv-nest/.ready: PEER := nest-simulator==3.10.0 numpy==2.4.6
-.venv-brian/.ready: PEER := brian2==2.9.0 cython==3.3.1 numpy==1.26.4 'setuptools<81'
-.venv-nest/.ready .venv-brian/.ready: .venv-%/.ready: .venv-%/.created Makefile
-	@$(SAY) "installing $(PEER) in $(@D)"
-	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet --quiet install $(PEER)
+$(PEERS)/nest/.ready: PEER := nest-simulator==3.10.0 numpy==2.4.6
+$(PEERS)/brian/.ready: PEER := brian2==2.9.0 cython==3.3.1 numpy==1.26.4 'setuptools<81'
+$(PEERS)/nest/.ready $(PEERS)/brian/.ready: %/.ready: %/.created Makefile
+	@$(SAY) "installing $(PEER) in $*"
+	@$*/bin/python -m pip --disable-pip-version-check --quiet --quiet install $(PEER)
 	@touch $@
