@@ -68,7 +68,9 @@ class LIF:
                 value.flags.writeable = False
             object.__setattr__(self, field.name, value if value.ndim else float(value))
         for name in ("tau_mem", "tau_syn", "threshold"):
-            require(np.greater(getattr(self, name), 0.0), getattr(self, name), f"{name} must be > 0")
+            require(
+                np.greater(getattr(self, name), 0.0), getattr(self, name), f"{name} must be > 0"
+            )
         for name in ("refractory", "bias"):
             value = getattr(self, name)
             require(np.isfinite(value), value, f"{name} must be finite")

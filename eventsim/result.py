@@ -370,9 +370,7 @@ def _flow_to(neurons, low, rows, time, currents, potentials):
             alpha, beta = neurons.alpha[kind], neurons.beta[kind]
             lag = time - rows[k, i, REFERENCE]
             current, potential = rows[k, i, CURRENT], rows[k, i, POTENTIAL]
-            current, potential = flow(
-                current, potential, lag, alpha, beta, neurons.bias[low + i]
-            )
+            current, potential = flow(current, potential, lag, alpha, beta, neurons.bias[low + i])
             currents[k, i], potentials[k, i] = current, potential
 
 

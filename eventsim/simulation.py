@@ -204,5 +204,3 @@ def _activity_error(network, result, state, k):
     population = max((name for name in start if start[name] <= neuron), key=start.get)
     count = int(state.count[k, 0])
     return ActivityError(result, k, population, neuron - start[population], time, count)
-
-

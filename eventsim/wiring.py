@@ -66,6 +66,13 @@ class Compiled:
     orders: dict
     group_projection: np.ndarray
 
+    @property
+    def longest_delays(self):
+        """Longest delay of the synapses of inputs, and of those of neurons."""
+        split = self.wiring.first_group[self.n_inputs]
+        delay = self.wiring.delay
+        return float(delay[:split].max(initial=0.0)), float(delay[split:].max(initial=0.0))
+
     def with_weights(self, projections):
         """Return the same wiring with the weights of ``projections``."""
         weight = _joined_weights(projections, self.orders)

@@ -1,0 +1,262 @@
+"""Timing backpropagation: the gradient of a loss by every parameter, backward in time."""
+
+from functools import partial
+
+import numpy as np
+
+from eventsim._validate import as_floats, require
+from eventsim.result import BatchResult, Result
+from eventsim.threads import for_each_part
+from gradients.adjoint import (
+    ALPHA,
+    BETA,
+    BIAS,
+    SET_DENSITY,
+    SET_POTENTIAL,
+    THRESHOLD,
+    Cotangents,
+    Sums,
+    new_sums,
+    new_workspace,
+    sweep_batch,
+)
+from gradients.gradient import Gradient
+
+__all__ = ["timing_backprop"]
+
+# Samples are added up in lanes, the lanes in order: sums do not depend on the number of threads.
+LANES = 16
+
+
+def timing_backprop(
+    result,
+    *,
+    spike_times=None,
+    first_spikes=None,
+    potentials=None,
+    potentials_at=None,
+    integrals=None,
+    threads=None,
+):
+    """Return the exact gradient of a loss, given its derivatives by spike times and potentials.
+
+    Parameters
+    ----------
+    result : Result or BatchResult
+        A run of `eventsim.simulate`.  Gradients by parameters are summed over a batch.
+    spike_times : dict of str -> (n_spikes,) array_like
+        Derivative of the loss by the times of ``result.spikes[name]``.
+    first_spikes : dict of str -> (n,) or (n_samples, n) array_like
+        Derivative by ``result.first_spikes(name)``; must be 0 for silent neurons.
+    potentials : dict of str -> (n,) or (n_samples, n) array_like
+        Derivative by the membrane potentials at the time ``potentials_at``.
+    potentials_at : float, optional
+        Default: ``result.t_stop``.
+    integrals : dict of str -> (values, t_start, t_end)
+        Derivative by the integrals of the membrane potentials over ``[t_start, t_end]``; values as
+        for ``potentials``.
+    threads : int, optional
+        Number of threads; default: all processors.  Never changes a result.
+
+    Returns
+    -------
+    Gradient
+        By weights, delays, time constants, thresholds, bias currents and input times.
+
+    Raises
+    ------
+    ValueError
+        Unknown populations, shapes that do not fit, values or times that are not finite.
+
+    Notes
+    -----
+    The adjoint sweep of the module `gradients.adjoint`: time linear in the events (about that of
+    the run), memory linear in the spikes.  It solves the transpose of the triangular system of Lee
+    et al., Eq. 10, without building it.
+
+    Examples
+    --------
+    >>> import eventsim as es, gradients
+    >>> net = es.Network()
+    >>> net.add_input("in", 1)
+    >>> net.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    >>> key = net.connect("in", "out", weights=[[4.0]])
+    >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=2.0)
+    >>> gradient = gradients.timing_backprop(result, spike_times={"out": [1.0]})
+    >>> gradient.weights["in", "out"].round(6)      # an earlier spike for a larger weight
+    array([[-0.139043]])
+    >>> gradient.input_times["in"].round(12)        # the spike moves with its cause
+    array([1.])
+    """
+    batch = _batch_of(result)
+    loss = _cotangents(
+        batch, spike_times or {}, first_spikes or {}, potentials or {}, potentials_at,
+        integrals or {},
+    )  # fmt: skip
+    sums = _swept(batch, loss, threads)
+    return _gradient(batch, loss, sums)
+
+
+def _batch_of(result):
+    if isinstance(result, Result):
+        return result.batch
+    if isinstance(result, BatchResult):
+        return result
+    raise ValueError(f"result must be a Result or a BatchResult, got {result!r}")
+
+
+def _cotangents(batch, spike_times, first_spikes, potentials, potentials_at, integrals):
+    """Return the `Cotangents` of the caller's dicts."""
+    spikes = np.zeros(batch.record.time.size)
+    for name, values in spike_times.items():
+        at = batch.positions(name)
+        spikes[at] += _checked(values, at.shape, f"spike_times[{name!r}]")
+    for name, values in first_spikes.items():
+        where = batch.first_positions(name)
+        values = _per_neuron(batch, name, values, "first_spikes")
+        silent = where < 0
+        require(~silent | (values == 0.0), values, "first_spikes must be 0 for silent neurons")
+        spikes[batch.positions(name)[where[~silent]]] += values[~silent]
+    events = _potential_events(batch, potentials, potentials_at) + _window_events(batch, integrals)
+    events.sort(key=lambda event: -event[0])
+    n_neurons = batch.network.compiled().n_neurons
+    value = np.empty((len(batch), len(events), n_neurons))
+    for k, (_, _, rows) in enumerate(events):
+        value[:, k] = rows
+    return Cotangents(
+        np.zeros(batch.stimulus.times.size),
+        spikes,
+        np.array([time for time, _, _ in events], dtype=np.float64),
+        np.array([kind for _, kind, _ in events], dtype=np.int64),
+        value,
+    )
+
+
+def _checked(values, shape, name):
+    values = as_floats(values, name)
+    if values.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
+    require(np.isfinite(values), values, f"{name} must be finite")
+    return values
+
+
+def _per_neuron(batch, name, values, argument):
+    """Return values (n_samples, n) of a population; a single run may leave the first axis out."""
+    n = batch.network.populations.get(name)
+    if n is None:
+        known = list(batch.network.populations)
+        raise ValueError(f"{argument} must name one of the populations {known}, got {name!r}")
+    values = as_floats(values, argument)
+    if len(batch) == 1 and values.ndim == 1:
+        values = values[None]
+    return _checked(values, (len(batch), n), f"{argument}[{name!r}]")
+
+
+def _time_in_run(batch, time, name):
+    time = float(as_floats(time, name))
+    if not 0.0 <= time <= batch.t_stop:
+        raise ValueError(f"{name} must be in [0, t_stop] = [0, {batch.t_stop}], got {time!r}")
+    return time
+
+
+def _rows(batch, name, values, fill):
+    """Return values (n_samples, n_neurons) with ``fill`` for the other populations."""
+    rows = np.full((len(batch), batch.network.compiled().n_neurons), fill)
+    size = batch.network.populations[name]
+    rows[:, batch.network.compiled().population_slice(name, size)] = values
+    return rows
+
+
+def _potential_events(batch, potentials, at):
+    time = batch.t_stop if at is None else _time_in_run(batch, at, "potentials_at")
+    events = []
+    for name, values in potentials.items():
+        values = _per_neuron(batch, name, values, "potentials")
+        events.append((time, SET_POTENTIAL, _rows(batch, name, values, 0.0)))
+    return events
+
+
+def _window_events(batch, integrals):
+    events = []
+    for name, (values, start, end) in integrals.items():
+        values = _per_neuron(batch, name, values, "integrals")
+        start = _time_in_run(batch, start, "start of the integral")
+        end = _time_in_run(batch, end, "end of the integral")
+        if end < start:
+            raise ValueError(f"end of the integral must be >= {start}, its start, got {end!r}")
+        events.append((end, SET_DENSITY, _rows(batch, name, values, np.nan)))
+        events.append((start, SET_DENSITY, _rows(batch, name, 0.0, np.nan)))
+    return events
+
+
+def _swept(batch, loss, threads):
+    """Run the sweep; return its `Sums` over all samples."""
+    compiled = batch.network.compiled()
+    n_lanes = min(LANES, len(batch))
+    per_synapse = any(not isinstance(p.delays, float) for p in batch.network.projections.values())
+    sums = new_sums(compiled.wiring, compiled.n_neurons, n_lanes, per_synapse)
+    n_spikes = np.diff(batch.offsets)
+    n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
+    work = new_workspace(compiled.n_neurons, n_lanes, int(n_spikes.max()), n_flights)
+    stimulus = (batch.stimulus.offsets, batch.stimulus.times, batch.stimulus.sources)
+    sweep = partial(
+        sweep_batch, compiled.wiring, compiled.neurons, compiled.longest_delays, stimulus,
+        (batch.offsets, *batch.record), batch.t_stop, loss, sums, work, n_lanes,
+    )  # fmt: skip
+    for_each_part(sweep, n_lanes, threads)
+    return Sums(*[_added(array) for array in sums])
+
+
+def _added(lanes):
+    """Add the lanes in order."""
+    return lanes[0] if lanes.shape[0] == 1 else lanes.sum(axis=0)
+
+
+def _gradient(batch, loss, sums):
+    network, compiled = batch.network, batch.network.compiled()
+    parts = {
+        name: compiled.population_slice(name, size) for name, size in network.populations.items()
+    }
+    by_alpha = {name: sums.neuron[part, ALPHA] for name, part in parts.items()}
+    by_beta = {name: sums.neuron[part, BETA] for name, part in parts.items()}
+    taus = {
+        name: neuron.arrays(network.populations[name]) for name, neuron in network.neurons.items()
+    }
+    return Gradient(
+        weights={
+            key: _of_synapses(compiled, network, key, sums.weight) for key in network.projections
+        },
+        delays={key: _of_delays(compiled, network, key, sums) for key in network.projections},
+        tau_mem={name: -by_beta[name] / taus[name]["tau_mem"] ** 2 for name in parts},
+        tau_syn={name: -by_alpha[name] / taus[name]["tau_syn"] ** 2 for name in parts},
+        threshold={name: sums.neuron[part, THRESHOLD] for name, part in parts.items()},
+        bias={name: sums.neuron[part, BIAS] for name, part in parts.items()},
+        alpha=by_alpha,
+        beta=by_beta,
+        input_times=batch.stimulus.split(loss.inputs),
+        min_slope=float(batch.record.slope.min(initial=np.inf)),
+        silent_fraction=_silent_fraction(batch),
+    )
+
+
+def _of_synapses(compiled, network, key, values):
+    """Return per-synapse ``values`` of the wiring in the form of the projection's weights."""
+    part, order = values[compiled.synapses[key]], compiled.orders[key]
+    if order is not None:
+        restored = np.empty_like(part)
+        restored[order] = part
+        part = restored
+    return network.projections[key].like(part)
+
+
+def _of_delays(compiled, network, key, sums):
+    if not isinstance(network.projections[key].delays, float):
+        return _of_synapses(compiled, network, key, sums.delay)
+    number = list(network.projections).index(key)
+    return float(sums.group[compiled.group_projection == number].sum())
+
+
+def _silent_fraction(batch):
+    able = np.isfinite(batch.network.compiled().neurons.threshold)
+    pairs = np.unique(batch.samples * able.size + batch.record.neuron)
+    return 1.0 - pairs.size / (able.sum() * len(batch)) if able.any() else 0.0
