@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 
@@ -51,18 +52,41 @@ def test_sgd_with_momentum(momentum: float) -> None:
         np.testing.assert_allclose(found[name], x, rtol=1e-13)
 
 
+def flat(state, prefix: str = "") -> dict[str, np.ndarray]:
+    """A state (arrays and dicts of arrays) as one dict of arrays."""
+    out = {}
+    for name, value in state.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{prefix}{name}/")
+        else:
+            out[f"{prefix}{name}"] = np.asarray(value)
+    return out
+
+
+def nested(arrays) -> dict:
+    out: dict = {}
+    for path in arrays:
+        *folders, name = path.split("/")
+        where = out
+        for folder in folders:
+            where = where.setdefault(folder, {})
+        where[name] = arrays[path]
+    return out
+
+
 @pytest.mark.parametrize("optimizer", [gradients.Adam(lr=0.1), gradients.SGD(0.1, momentum=0.5)])
 def test_nothing_is_changed_in_place(optimizer) -> None:
     params = {name: value.copy() for name, value in PARAMS.items()}
     state = optimizer.init(params)
-    kept = {name: np.copy(value) for name, value in state.items()}
+    kept = copy.deepcopy(state)
     grads = gradient(0)
     optimizer.update(params, grads, state)
     for name in PARAMS:
         np.testing.assert_array_equal(params[name], PARAMS[name])
         np.testing.assert_array_equal(grads[name], gradient(0)[name])
-    for name in state:
-        np.testing.assert_array_equal(state[name], kept[name])
+    assert flat(state).keys() == flat(kept).keys()
+    for name, value in flat(state).items():
+        np.testing.assert_array_equal(value, flat(kept)[name])
 
 
 @pytest.mark.parametrize("optimizer", [gradients.Adam(lr=0.1), gradients.SGD(0.1, momentum=0.5)])
@@ -70,11 +94,10 @@ def test_the_state_survives_npz_bit_for_bit(optimizer) -> None:
     whole, _ = steps(optimizer, 6)
     params, state = steps(optimizer, 3)
     file = io.BytesIO()
-    np.savez(file, **{str(name): value for name, value in state.items()})
+    np.savez(file, **flat(state))
     file.seek(0)
     loaded = np.load(file, allow_pickle=False)
-    restored = {name: loaded[str(name)] for name in state}
-    again, _ = steps(optimizer, 3, params, restored, first=3)
+    again, _ = steps(optimizer, 3, params, nested(loaded), first=3)
     for name in PARAMS:
         np.testing.assert_array_equal(again[name], whole[name])
 

@@ -1,0 +1,175 @@
+"""Mutation testing: does the suite notice when a line of the mathematics is changed?
+
+    pip install "cosmic-ray>=8.7,<9"
+    python tests/mutation/run.py flow crossing queue jacobian timing_backprop
+
+For each module named, every mutant that Cosmic Ray can make of it is written into a private copy
+of the tree (never into the checkout) and the module's own tests are run on it, without compilation
+and in a forked process that has the libraries imported, so that a mutant costs about a second.
+Prints the share of mutants killed and each survivor as a diff. `--results FOLDER` keeps what is
+known already, so that an interrupted or repeated run tests only what is new; `--retry` tests the
+survivors again (after tests were added).
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from queue import Queue
+
+os.environ["NUMBA_DISABLE_JIT"] = "1"
+sys.dont_write_bytecode = True  # a stale .pyc could hide a mutant
+
+import cosmic_ray.plugins  # noqa: E402
+import hypothesis  # noqa: E402
+import mpmath  # noqa: E402, F401  imported once, before the forks
+import networkx as nx  # noqa: E402, F401
+import numba  # noqa: E402, F401
+import pytest  # noqa: E402
+import scipy.optimize  # noqa: E402, F401
+import scipy.sparse.linalg  # noqa: E402, F401
+from cosmic_ray.mutating import mutate_code  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 60  # s per mutant: a mutant that loops for ever is killed by it
+KEPT = ("pyproject.toml", "eventsim", "gradients", "tests")
+
+# module: (file that is mutated, tests that must notice)
+MODULES = {
+    "flow": ("eventsim/flow.py", ["tests/eventsim/test_flow.py"]),
+    "crossing": ("eventsim/crossing.py", ["tests/eventsim/test_crossing.py"]),
+    "queue": ("eventsim/queue.py", ["tests/eventsim/test_queue.py"]),
+    "jacobian": ("gradients/jacobian.py", ["tests/gradients"]),
+    "timing_backprop": ("gradients/timing_backprop.py", ["tests/gradients"]),
+}
+
+# Operators on bits, and identity of numbers, die of a TypeError or a warning at once, and
+# decorators do nothing without compilation: they would only flatter the score (or spoil it).
+LEFT_OUT = re.compile(
+    r"core/(RemoveDecorator"
+    r"|ReplaceBinaryOperator_.*_(RShift|LShift|BitOr|BitAnd|BitXor|FloorDiv|Mod|Pow)"
+    r"|ReplaceComparisonOperator_.*_(Is|IsNot)"
+    r"|ReplaceUnaryOperator_.*_(Invert|Not))$"
+)
+
+
+def mutants(path: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, source) of every mutant of a file."""
+    code = (ROOT / path).read_text()
+    for name in sorted(cosmic_ray.plugins.operator_names()):
+        operator_class = cosmic_ray.plugins.get_operator(name)
+        if LEFT_OUT.match(name) or operator_class.arguments():
+            continue
+        occurrence = 0
+        while (mutant := mutate_code(code, operator_class(), occurrence)) is not None:
+            yield f"{name}#{occurrence}", mutant
+            occurrence += 1
+
+
+def copy_of_the_tree(folder: Path) -> Path:
+    for name in KEPT:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "peers", ".numba_cache")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def run_tests(tree: Path, tests: list[str]) -> int:
+    """Run pytest in this (forked) process and return its exit status."""
+    os.chdir(tree)
+    sys.path.insert(0, str(tree))
+    hypothesis.settings.register_profile("mutation", deadline=None, derandomize=True, database=None)
+    hypothesis.settings.load_profile("mutation")
+    warnings = [
+        f"-Wignore:{w} encountered" for w in ("overflow", "divide by zero", "invalid value")
+    ]
+    options = ["-x", "-q", "--noconftest", "--assert=plain", "-pno:cacheprovider"]
+    options += ["-Wignore:Module already imported", *warnings]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        return int(pytest.main([*options, *tests]))
+
+
+def survives(tree: Path, path: str, code: str, tests: list[str]) -> bool:
+    """Write the code into the tree and tell whether all tests pass on it."""
+    (tree / path).write_text(code)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(TIMEOUT)
+        status = 1
+        try:
+            status = run_tests(tree, tests)
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def difference(path: str, code: str) -> str:
+    before = (ROOT / path).read_text().splitlines()
+    lines = list(difflib.unified_diff(before, code.splitlines(), lineterm="", n=1))
+    return "\n".join(lines[2:])
+
+
+def check_module(module: str, results: Path, workers: int, retry: bool) -> None:
+    """Test all mutants of one module and print what survived."""
+    path, tests = MODULES[module]
+    file = results / f"{module}.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    trees: Queue[Path] = Queue()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
+        for k in range(workers):
+            (Path(folder) / str(k)).mkdir()
+            trees.put(copy_of_the_tree(Path(folder) / str(k)))
+        original = (ROOT / path).read_text()
+        if not survives(trees.queue[0], path, original, tests):
+            raise SystemExit(f"the tests of {module} fail without a mutation: {tests}")
+
+        def outcome(mutant: tuple[str, str]) -> tuple[str, str, bool]:
+            name, code = mutant
+            change = difference(path, code)
+            if change in known and not (retry and known[change]):
+                return name, change, known[change]
+            tree = trees.get()
+            try:
+                return name, change, survives(tree, path, code, tests)
+            finally:
+                trees.put(tree)
+
+        found = {}
+        for _name, change, alive in pool.map(outcome, list(mutants(path))):
+            found[change] = alive
+            file.write_text(json.dumps(known | found, indent=1))
+            if alive:
+                pass
+    killed = sum(not alive for alive in found.values())
+    100.0 * killed / len(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("modules", nargs="*", choices=list(MODULES), default=list(MODULES))
+    parser.add_argument("--results", type=Path, help="folder of what is known already")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--retry", action="store_true", help="test known survivors again")
+    arguments = parser.parse_args()
+    results = arguments.results or Path(tempfile.mkdtemp(prefix="mutation-"))
+    results.mkdir(parents=True, exist_ok=True)
+    for module in arguments.modules:
+        check_module(module, results, arguments.workers, arguments.retry)
+
+
+if __name__ == "__main__":
+    main()
