@@ -36,8 +36,8 @@ class TrainingState:
     ----------
     params : dict of str -> ndarray
         What is trained.
-    optimiser : dict of str -> ndarray
-        State of the optimiser.
+    optimiser : dict
+        State of the optimiser: numbers, arrays, and dicts of them.
     rng : dict
         State of the random number generator (numpy's ``bit_generator.state``).
     epoch : int
@@ -47,7 +47,7 @@ class TrainingState:
     """
 
     params: Arrays
-    optimiser: Arrays
+    optimiser: Mapping[str, Any]
     rng: Mapping[str, Any]
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -93,7 +93,7 @@ def load_arrays(path: Path) -> Arrays:
         If the file is not whole and unaltered, with its path.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         intact = np.array_equal(arrays.pop("digest"), _digest(arrays))
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError,
@@ -138,7 +138,7 @@ def _to_arrays(state: TrainingState) -> Arrays:
     rest = {"rng": state.rng, "epoch": state.epoch, "history": state.history}
     return {
         **{f"params/{name}": array for name, array in state.params.items()},
-        **{f"optimiser/{name}": array for name, array in state.optimiser.items()},
+        **_flattened(state.optimiser, "optimiser/"),
         "rest": np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8),
     }
 
@@ -147,7 +147,9 @@ def _from_arrays(arrays: Arrays, path: Path) -> TrainingState:
     try:
         rest = json.loads(arrays["rest"].tobytes())
         return TrainingState(
-            params=_part(arrays, "params/"), optimiser=_part(arrays, "optimiser/"), **rest
+            params=_part(arrays, "params/"),
+            optimiser=_nested(_part(arrays, "optimiser/")),
+            **rest,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a checkpoint of a training run: {error}") from error
@@ -159,6 +161,30 @@ def _part(arrays: Arrays, prefix: str) -> Arrays:
         for name, array in arrays.items()
         if name.startswith(prefix)
     }
+
+
+def _flattened(tree: Mapping[str, Any], prefix: str) -> Arrays:
+    """Return the leaves of nested dicts by their path; no key may hold a slash."""
+    leaves: Arrays = {}
+    for key, value in tree.items():
+        assert "/" not in key, key
+        if isinstance(value, Mapping):
+            leaves |= _flattened(value, f"{prefix}{key}/")
+        else:
+            leaves[f"{prefix}{key}"] = np.asarray(value)
+    return leaves
+
+
+def _nested(leaves: Arrays) -> dict[str, Any]:
+    """Return nested dicts from leaves by path; numbers become numbers again."""
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *folders, name = path.split("/")
+        node = tree
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[name] = leaf if leaf.ndim else leaf.item()
+    return tree
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:

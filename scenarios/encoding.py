@@ -93,8 +93,11 @@ def earlier_for_larger(features: Latencies, *, t_max: float) -> Latencies:
     return t_max * (1.0 - (features - low) / (high - low))
 
 
-def with_bias(latencies: Latencies, t_bias: float) -> Latencies:
-    """Append a source that fires at the same time in every sample.
+def with_bias(latencies: Latencies, *t_bias: float) -> Latencies:
+    """Append sources that each fire at the same time in every sample.
+
+    They are a network's only reference in time: without them, it answers a common shift of all
+    inputs with the same shift of all outputs.
 
     Examples
     --------
@@ -102,8 +105,9 @@ def with_bias(latencies: Latencies, t_bias: float) -> Latencies:
     array([[0.1, 0.2, 0.9],
            [0.3, 0.4, 0.9]])
     """
-    _check_times(0.0, t_bias)
-    return np.column_stack([latencies, np.full(len(latencies), t_bias)])
+    for t in t_bias:
+        _check_times(0.0, t)
+    return np.column_stack([latencies, *(np.full(len(latencies), t) for t in t_bias)])
 
 
 def _check_times(early: float, late: float) -> None:
