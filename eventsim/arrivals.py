@@ -98,8 +98,8 @@ def _sort(arrivals):
 def sample_states(neurons, low, arrivals, weight, own_first, own_time, at, currents, potentials):
     """Fill currents and potentials (n_times, n_neurons) at the ascending times ``at``.
 
-    The own spikes of neuron ``low + i`` are ``own_time[own_first[i]:own_first[i + 1]]``.  States are
-    those after the events of the same time.
+    Neuron ``low + i`` fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those
+    after the events of the same time.
     """
     for i in range(arrivals.first.size - 1):
         kind = neurons.kind[low + i]

@@ -36,9 +36,31 @@ import numpy as np
 from eventsim._compile import loop, scalar
 from eventsim.flow import flow
 
-__all__ = ["first_crossing", "next_crossing"]
+__all__ = ["earliest_crossing", "first_crossing", "next_crossing"]
 
 NEVER = (math.inf, 0.0)
+
+
+@scalar
+def earliest_crossing(current, potential, alpha, beta, threshold, bias):
+    """Return a cheap lower bound on the lag of the next crossing; ``inf`` only if there is none.
+
+    Where V rises and is concave it stays below its tangent, whose crossing is the bound (less
+    a margin for rounding); elsewhere the bound is 0.
+    """
+    if threshold == math.inf:
+        return math.inf
+    holding = beta * threshold - bias
+    if current <= holding and (holding >= 0.0 or alpha == 0.0):
+        return math.inf
+    slope = current - beta * potential + bias
+    if slope <= 0.0:
+        return math.inf if holding >= 0.0 else 0.0
+    if potential >= threshold or alpha * current + beta * slope < 0.0:
+        return 0.0
+    if _peak_stays_below(current, slope, alpha, beta, holding):
+        return math.inf
+    return (threshold - potential) / slope * (1.0 - 1e-12)
 
 
 @scalar
@@ -49,22 +71,15 @@ def next_crossing(current, potential, alpha, beta, threshold, bias):
     crossing.  A potential that stands at the threshold already (rounding of an earlier flow) and
     rises crosses at lag 0.
     """
-    if threshold == math.inf:
-        return NEVER
-    holding = beta * threshold - bias
-    if current <= holding and (holding >= 0.0 or alpha == 0.0):
+    if earliest_crossing(current, potential, alpha, beta, threshold, bias) == math.inf:
         return NEVER
     slope = current - beta * potential + bias
-    if slope <= 0.0 and holding >= 0.0:
-        return NEVER
     if potential >= threshold and slope > 0.0:
         return 0.0, slope
-    if _peak_stays_below(current, slope, alpha, beta, holding):
-        return NEVER
     lag = _crossing_lag(current, potential, alpha, beta, threshold, bias, slope)
     if lag == math.inf:
         return NEVER
-    slope = current * math.exp(-alpha * lag) - holding
+    slope = current * math.exp(-alpha * lag) - (beta * threshold - bias)
     if slope <= 0.0:
         return NEVER
     return lag, slope

@@ -14,8 +14,8 @@ class LIF:
     r"""Leaky integrate-and-fire neurons with an exponential synaptic current.
 
     Between events ``dI/dt = -I/tau_syn`` and ``dV/dt = -V/tau_mem + I + bias``.  An arriving spike
-    adds its weight to I.  When V surpasses ``threshold`` the neuron spikes: V is reset to 0 and held
-    there for the refractory period, while I goes on decaying (reset of V only).
+    adds its weight to I.  When V surpasses ``threshold`` the neuron spikes: V is reset to 0 and
+    held there for the refractory period, while I goes on decaying (reset of V only).
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class LIF:
     Notes
     -----
     Times are in any consistent unit.  The model is Lee et al., Eqs. 1-5, which contains those of
-    Yamamoto et al. (``tau_syn = 2 tau_mem``), Comsa et al. and Goeltz et al. (equal time constants),
+    Yamamoto et al. (``tau_syn = 2 tau_mem``), Comsa et al. and Goeltz et al. (equal constants),
     Mostafa (``tau_mem = inf``) and Zhang et al. (both infinite).
 
     Examples

@@ -27,19 +27,19 @@ class EventCounts:
         Input spikes.
     spikes : int
         Spikes of neurons.
-    predictions : int
-        Threshold searches.
+    searches : int
+        Searches for a threshold crossing.
 
     Examples
     --------
-    >>> EventCounts(synaptic=4, inputs=2, spikes=1, predictions=3).synaptic
+    >>> EventCounts(synaptic=4, inputs=2, spikes=1, searches=3).synaptic
     4
     """
 
     synaptic: int
     inputs: int
     spikes: int
-    predictions: int
+    searches: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +78,8 @@ class BatchResult:
         The simulated network.
     stimulus : Stimulus
         The input spikes.
-    t_stop : float
-        End of the run.
+    ends : (n_samples,) ndarray
+        End of each sample: ``t_stop``, or earlier with ``until_fired``.
     record : Run
         All spikes, flat, ascending in (sample, time); neurons numbered through all populations.
     offsets : (n_samples + 1,) ndarray
@@ -90,10 +90,15 @@ class BatchResult:
 
     network: object
     stimulus: Stimulus
-    t_stop: float
+    ends: np.ndarray
     record: Run
     offsets: np.ndarray
     state: State
+
+    @property
+    def t_stop(self):
+        """Time up to which every sample ran."""
+        return float(self.ends.min())
 
     def __len__(self):
         """Return the number of samples."""
@@ -107,6 +112,7 @@ class BatchResult:
         one = replace(
             self,
             stimulus=self.stimulus.sample(self.network, k),
+            ends=self.ends[k : k + 1],
             record=Run(*[column[part] for column in self.record]),
             offsets=np.array([0, part.stop - part.start]),
             state=state,
@@ -147,7 +153,7 @@ class BatchResult:
         return first
 
     def first_positions(self, population):
-        """Return which of the population's spikes is each neuron's first (n_samples, n); -1: none."""
+        """Return which spike of the population is each neuron's first, (n_samples, n); -1: none."""
         spikes = self.spikes[self._known(population)]
         first = np.full((len(self), self.network.populations[population]), len(spikes))
         np.minimum.at(first, (spikes.samples, spikes.indices), np.arange(len(spikes)))
@@ -195,7 +201,7 @@ class BatchResult:
         if at is None:
             at = self.t_stop
         held = np.any(self.state.neuron[:, part, REFERENCE] > self.t_stop)
-        if np.ndim(at) == 0 and at == self.t_stop and not held:
+        if np.ndim(at) == 0 and np.all(at == self.ends) and not held:
             return self._final_states(part)
         times = as_floats(at, "at")
         require(np.isfinite(times) & (times >= 0.0), times, "at must be finite and >= 0")
@@ -221,7 +227,7 @@ class BatchResult:
         compiled = self.network.compiled()
         times, sources = self.all_spikes(k)
         bounds = (part.start, part.stop)
-        arrivals = list_arrivals(compiled.wiring, times, sources, self.t_stop, bounds)
+        arrivals = list_arrivals(compiled.wiring, times, sources, self.ends[k], bounds)
         own = slice(self.offsets[k], self.offsets[k + 1])
         neuron, time = self.record.neuron[own], self.record.time[own]
         order = np.argsort(neuron, kind="stable")
@@ -259,10 +265,10 @@ class Result:
     >>> key = net.connect("in", "out", weights=[[4.0]])
     >>> result = es.simulate(net, {"in": es.Spikes([0.5], [0])}, t_stop=2.0)
     >>> result.spikes["out"].times.round(6)
-    array([0.857403])
+    array([0.857403, 1.635885])
     >>> result.potential("out", at=[0.75, 2.0]).round(6)
     array([[0.778801],
-           [0.72834 ]])
+           [0.32498 ]])
     """
 
     def __init__(self, batch):

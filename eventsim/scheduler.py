@@ -1,7 +1,7 @@
 """The event loop: networks of any topology, in continuous time.
 
 Three sources of events are merged in time: predicted spikes (a queue with one entry per neuron that
-will fire if nothing else arrives), spikes in flight (a queue with one entry per spike, which moves
+may fire if nothing else arrives), spikes in flight (a queue with one entry per spike, which moves
 on from delay group to delay group), and the sorted input spikes.  Ties: a neuron's spike precedes
 every arrival of the same time, since an arrival acts after it; spikes go by neuron number, arrivals
 by the number of the spike, inputs first.
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsim._compile import inlined, loop, scalar
-from eventsim.crossing import next_crossing
+from eventsim.crossing import earliest_crossing, next_crossing
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
 
@@ -44,7 +44,10 @@ __all__ = [
 CURRENT, POTENTIAL, REFERENCE, BOUND = 0, 1, 2, 3
 
 # Entries of State.count.
-SPIKES, INPUTS, SYNAPTIC, PREDICTIONS, STARTED = 0, 1, 2, 3, 4
+SPIKES, INPUTS, SYNAPTIC, SEARCHES, STARTED, AWAITED = 0, 1, 2, 3, 4, 5
+
+# Slope of a queued entry that is no spike yet, but a search that is due.
+SEARCH = 0.0
 
 # Status of a run.
 READY, DONE, FULL = 0, 1, 2
@@ -93,7 +96,7 @@ def new_run(neurons, n_samples, n_inputs, capacity):
         predicted=_new_queue(n_samples, n),
         flying=_new_queue(n_samples, flights),
         group=np.empty((n_samples, flights), dtype=np.int32),
-        count=np.zeros((n_samples, 5), dtype=np.int64),
+        count=np.zeros((n_samples, 6), dtype=np.int64),
     )
     return state, new_record(n_samples, capacity)
 
@@ -115,9 +118,12 @@ def _new_queue(n_samples, n_items):
 
 @loop
 def advance_batch(
-    wiring, neurons, offsets, times, sources, state, run, t_stop, status, first, last
+    wiring, neurons, stimulus, state, run, t_stop, awaited, status, ends, first, last
 ):
-    """Advance the samples ``first : last`` to ``t_stop``; sets their ``status``."""
+    """Advance the samples ``first : last`` to ``t_stop``; sets their ``status`` and ``ends``.
+
+    ``stimulus = (offsets, times, sources)``.
+    """
     for k in range(first, last):
         if status[k] != DONE:
             one = State(
@@ -130,8 +136,10 @@ def advance_batch(
                 state.count[k],
             )
             record = Run(run.time[k], run.neuron[k], run.slope[k], run.released[k])
-            part = slice(offsets[k], offsets[k + 1])
-            status[k] = advance(wiring, neurons, times[part], sources[part], one, record, t_stop)
+            part = slice(stimulus[0][k], stimulus[0][k + 1])
+            status[k], ends[k] = advance(
+                wiring, neurons, stimulus[1][part], stimulus[2][part], one, record, t_stop, awaited
+            )
 
 
 @inlined
@@ -140,14 +148,18 @@ def _queue_of(queue, k):
 
 
 @loop
-def advance(wiring, neurons, times, sources, state, run, t_stop):
-    """Process all events of one sample up to and including ``t_stop``; return `DONE` or `FULL`."""
+def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
+    """Process all events of one sample up to and including ``t_stop``; return (status, end).
+
+    A run ends earlier, at the spike with which the last of the neurons ``awaited[0]:awaited[1]``
+    has fired for the first time.
+    """
     count = state.count
     if count[STARTED] == 0:
         count[STARTED] = 1
         for i in range(neurons.kind.size):
             if neurons.bound[i] == -math.inf:
-                _predict(neurons, state, i, 0.0, 0.0, 0.0)
+                _expect(neurons, state, i, 0.0, 0.0, 0.0)
     n_inputs = times.size
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     while True:
@@ -157,18 +169,29 @@ def advance(wiring, neurons, times, sources, state, run, t_stop):
         spike = first_time(state.predicted)
         if spike <= arrival and spike <= now:
             if spike > t_stop:
-                return DONE
+                return DONE, t_stop
+            if state.slope[first_item(state.predicted)] == SEARCH:
+                _search(neurons, state, first_item(state.predicted), spike)
+                continue
             if count[SPIKES] == run.time.size:
-                return FULL
-            i = _fire(neurons, state, run, spike)
+                return FULL, t_stop
+            i = first_item(state.predicted)
+            if state.latest[i] < 0 and awaited[0] <= i < awaited[1]:
+                count[AWAITED] += 1
+                fulfilled = count[AWAITED] == awaited[1] - awaited[0]
+            else:
+                fulfilled = False
+            _fire(neurons, state, run, i, spike)
             number = n_inputs + count[SPIKES] - 1
             g = wiring.first_group[n_sources + i]
             if g < wiring.first_group[n_sources + i + 1]:
                 state.group[number] = g
                 put(state.flying, number, spike + wiring.delay[g])
+            if fulfilled:
+                return DONE, spike
         elif arrival < now or (arrival == now and first_item(state.flying) < k):
             if arrival > t_stop:
-                return DONE
+                return DONE, t_stop
             number = first_item(state.flying)
             if number < n_inputs:
                 source, emitted = sources[number], times[number]
@@ -188,7 +211,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop):
                 remove(state.flying, number)
         else:
             if now > t_stop:
-                return DONE
+                return DONE, t_stop
             count[INPUTS] = k + 1
             g = wiring.first_group[sources[k]]
             stop = wiring.first_group[sources[k] + 1]
@@ -227,7 +250,7 @@ def _deliver(wiring, neurons, state, run, g, now):
             current = rows[i, CURRENT] + weight * math.exp(-alpha * (reference - now))
             rows[i, CURRENT] = current
             run.released[state.latest[i]] = current
-            _predict(neurons, state, i, reference, current, 0.0)
+            _expect(neurons, state, i, reference, current, 0.0)
             continue
         if reference != epoch:
             _settle(rows, i, epoch, alpha, beta, neurons.bias[i])
@@ -239,7 +262,7 @@ def _deliver(wiring, neurons, state, run, g, now):
             potential = potential * forward_membrane + current * forward_h
             if neurons.bias[i] != 0.0:
                 potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
-            _predict(neurons, state, i, now, current * forward_synaptic, potential)
+            _expect(neurons, state, i, now, current * forward_synaptic, potential)
 
 
 @inlined
@@ -253,10 +276,14 @@ def _settle(rows, i, epoch, alpha, beta, bias):
 
 
 @inlined
-def _predict(neurons, state, i, start, current, potential):
-    """Queue the next spike of neuron ``i`` in the given state at ``start``; dequeue it if none."""
+def _expect(neurons, state, i, start, current, potential):
+    """Queue the search for the next spike of neuron ``i``, in the given state at ``start``.
+
+    It is queued for a time before which no spike is possible; most often the next arrival comes
+    first, and the search is never made.
+    """
     kind = neurons.kind[i]
-    lag, slope = next_crossing(
+    lag = earliest_crossing(
         current,
         potential,
         neurons.alpha[kind],
@@ -264,22 +291,37 @@ def _predict(neurons, state, i, start, current, potential):
         neurons.threshold[i],
         neurons.bias[i],
     )
-    state.count[PREDICTIONS] += 1
     if lag < math.inf:
-        # A spike lies strictly after the event that releases it, if only by rounding.
-        time = max(start + lag, np.nextafter(start, math.inf))
-        state.slope[i] = slope
+        state.slope[i] = SEARCH
         state.neuron[i, BOUND] = -math.inf
-        put(state.predicted, i, time)
+        put(state.predicted, i, start + lag)
     elif state.predicted.place[i] >= 0:
         state.neuron[i, BOUND] = neurons.bound[i]
         remove(state.predicted, i)
 
 
+@loop
+def _search(neurons, state, i, now):
+    """Replace the search of neuron ``i``, due ``now``, by its next spike, if there is one."""
+    kind = neurons.kind[i]
+    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+    rows = state.neuron
+    lag = now - rows[i, REFERENCE]
+    current, potential = flow(rows[i, CURRENT], rows[i, POTENTIAL], lag, alpha, beta, bias)
+    lag, slope = next_crossing(current, potential, alpha, beta, neurons.threshold[i], bias)
+    state.count[SEARCHES] += 1
+    if lag < math.inf:
+        # A spike lies strictly after the event that releases it, if only by rounding.
+        state.slope[i] = slope
+        put(state.predicted, i, max(now + lag, np.nextafter(now, math.inf)))
+    else:
+        rows[i, BOUND] = neurons.bound[i]
+        remove(state.predicted, i)
+
+
 @inlined
-def _fire(neurons, state, run, now):
-    """Record the first predicted spike, reset its neuron, predict the next; return the neuron."""
-    i = first_item(state.predicted)
+def _fire(neurons, state, run, i, now):
+    """Record the spike of neuron ``i``, reset the neuron, and predict its next spike."""
     remove(state.predicted, i)
     row = state.neuron[i]
     alpha = neurons.alpha[neurons.kind[i]]
@@ -298,5 +340,4 @@ def _fire(neurons, state, run, now):
     run.slope[number] = state.slope[i]
     run.released[number] = current
     if current > row[BOUND]:
-        _predict(neurons, state, i, release, current, 0.0)
-    return i
+        _expect(neurons, state, i, release, current, 0.0)

@@ -17,7 +17,15 @@ ENGINES = ("auto", "scheduler")
 
 
 def simulate(
-    network, stimulus, t_stop, *, engine="auto", max_spikes=10_000_000, resume=None, threads=None
+    network,
+    stimulus,
+    t_stop,
+    *,
+    engine="auto",
+    until_fired=None,
+    max_spikes=10_000_000,
+    resume=None,
+    threads=None,
 ) -> "Result | BatchResult":
     """Simulate a network exactly, in continuous time, from rest at t = 0 (or from ``resume``).
 
@@ -32,6 +40,9 @@ def simulate(
         End of the run; events at ``t_stop`` happen, later input spikes wait for a resumed run.
     engine : {"auto", "scheduler"}
         How to simulate; every engine gives the same answer.
+    until_fired : str, optional
+        End a sample as soon as every neuron of this population has fired.  First spikes, and the
+        gradients of losses on them, are those of the whole run: nothing later can change them.
     max_spikes : int
         Cap on the spikes of a sample, against runaway activity.
     resume : Result or BatchResult, optional
@@ -68,7 +79,7 @@ def simulate(
     >>> key = net.connect("in", "out", weights=[[1.0], [2.0]], delays=0.1)
     >>> result = es.simulate(net, {"in": es.Spikes([0.0, 0.3], [0, 1])}, t_stop=4.0)
     >>> result.spikes["out"].times.round(6)
-    array([0.889486])
+    array([0.792659])
     """
     if not isinstance(network, Network):
         raise ValueError(f"network must be an eventsim.Network, got {network!r}")
@@ -79,6 +90,7 @@ def simulate(
         raise ValueError(f"t_stop must be finite and >= 0, got {t_stop!r}")
     max_spikes = as_count(max_spikes, "max_spikes")
     threads = thread_count(threads)
+    awaited = _awaited(network, until_fired)
     given, is_batch = read_stimulus(network, stimulus)
     if resume is None:
         capacity = min(max(64, 2 * network.compiled().n_neurons), max_spikes)
@@ -86,24 +98,36 @@ def simulate(
         state, run = new_run(network.compiled().neurons, given.n_samples, most, capacity)
     else:
         given, is_batch, state, run = _resumed(network, given, t_stop, resume, max_spikes)
-    state, run, status = _advance(network, given, state, run, t_stop, max_spikes, threads)
-    result = _collect(network, given, state, run, t_stop, is_batch)
+    run_to = partial(_advance, network, given, t_stop, awaited, max_spikes, threads)
+    state, run, status, ends = run_to(state, run)
+    result = _collect(network, given, state, run, ends, is_batch)
     if np.any(status != DONE):
         raise _activity_error(network, result, state, int(np.flatnonzero(status != DONE)[0]))
     return result
 
 
-def _advance(network, given, state, run, t_stop, max_spikes, threads):
+def _awaited(network, until_fired):
+    """Return the range of the neurons whose first spikes end the run; empty: it is not ended."""
+    if until_fired is None:
+        return 0, 0
+    if until_fired not in network.populations:
+        known = list(network.populations)
+        raise ValueError(f"until_fired must be one of {known}, got {until_fired!r}")
+    part = network.compiled().population_slice(until_fired, network.populations[until_fired])
+    return part.start, part.stop
+
+
+def _advance(network, given, t_stop, awaited, max_spikes, threads, state, run):
     """Run all samples to ``t_stop``, with larger buffers when they are full, up to the cap."""
     compiled = network.compiled()
-    status = np.zeros(given.n_samples, dtype=np.int8)
+    status, ends = np.zeros(given.n_samples, dtype=np.int8), np.empty(given.n_samples)
     while True:
-        fixed = (compiled.wiring, compiled.neurons, given.offsets, given.times, given.sources)
-        work = partial(advance_batch, *fixed, state, run, t_stop, status)
+        fixed = (compiled.wiring, compiled.neurons, given.arrays)
+        work = partial(advance_batch, *fixed, state, run, t_stop, awaited, status, ends)
         for_each_part(work, given.n_samples, threads)
         capacity = run.time.shape[1]
         if np.all(status == DONE) or capacity >= max_spikes:
-            return state, run, status
+            return state, run, status, ends
         larger = min(2 * capacity, max_spikes)
         run = Run(*[_grown(array, larger) for array in run])
         state = _with_flights(state, larger - capacity)
@@ -137,13 +161,13 @@ def _grown(array, width, fill=None):
     return larger
 
 
-def _collect(network, given, state, run, t_stop, is_batch):
+def _collect(network, given, state, run, ends, is_batch):
     """Return the result, with the spikes of all samples in flat arrays."""
     counts = state.count[:, 0]
     offsets = np.concatenate([[0], np.cumsum(counts)])
     filled = np.arange(run.time.shape[1]) < counts[:, None]
     record = Run(*[array[filled] for array in run])
-    batch = BatchResult(network, given, t_stop, record, offsets, state)
+    batch = BatchResult(network, given, ends, record, offsets, state)
     return batch if is_batch else Result(batch)
 
 
@@ -155,13 +179,14 @@ def _resumed(network, more, t_stop, resume, max_spikes):
     old = resume if is_batch else resume.batch
     if old.network is not network:
         raise ValueError(f"resume must be a result of this network, got {resume!r}")
-    if t_stop < old.t_stop:
-        raise ValueError(f"t_stop must be >= {old.t_stop}, where resume ended, got {t_stop!r}")
+    latest = float(old.ends.max())
+    if t_stop < latest:
+        raise ValueError(f"t_stop must be >= {latest}, where resume ended, got {t_stop!r}")
     if more.n_samples != len(old) and more.times.size:
         raise ValueError(f"stimulus must have {len(old)} samples, got {more.n_samples}")
-    if more.times.size and more.times.min() <= old.t_stop:
+    if more.times.size and more.times.min() <= latest:
         raise ValueError(
-            f"stimulus must come after {old.t_stop}, where resume ended, got {more.times.min()!r}"
+            f"stimulus must come after {latest}, where resume ended, got {more.times.min()!r}"
         )
     given = extend_stimulus(network, old.stimulus, more) if more.times.size else old.stimulus
     return given, is_batch, *_restored(old, given, max_spikes)

@@ -32,6 +32,11 @@ class Stimulus:
     order: np.ndarray
 
     @property
+    def arrays(self):
+        """``(offsets, times, sources)``, as the compiled loops take them."""
+        return self.offsets, self.times, self.sources
+
+    @property
     def n_samples(self):
         """Number of samples."""
         return self.offsets.size - 1

@@ -1,8 +1,8 @@
 r"""The adjoint sweep: gradients of every parameter in one walk backward in time, without a matrix.
 
 The adjoint state of a neuron is :math:`\lambda_I = \partial\ell/\partial I`,
-:math:`\lambda_V = \partial\ell/\partial V`.  Backward over a lag t it flows as the neuron does, with
-the roles of I and V exchanged,
+:math:`\lambda_V = \partial\ell/\partial V`.  Backward over a lag t it flows as the neuron does,
+with the roles of I and V exchanged,
 
 .. math::
     \lambda_I \leftarrow \lambda_I e^{-\alpha t} + \lambda_V h(t) + \nu H(t), \qquad
@@ -132,7 +132,7 @@ def new_workspace(n_neurons, n_lanes, n_spikes, n_flights):
 
 @loop
 def sweep_batch(
-    wiring, neurons, longest, stimulus, record, t_stop, cotangents, sums, work, n_lanes, first, last
+    wiring, neurons, longest, stimulus, record, ends, cotangents, sums, work, n_lanes, first, last
 ):
     """Sweep the samples of the lanes ``first : last``.
 
@@ -172,7 +172,7 @@ def sweep_batch(
                 longest,
                 (stimulus[1][given], stimulus[2][given]),
                 (record[1][fired], record[2][fired], record[3][fired], record[4][fired]),
-                t_stop,
+                ends[k],
                 loss,
                 own,
                 scratch,

@@ -71,9 +71,11 @@ def first_spike_cross_entropy(times, labels, *, tau0, tau1=1.0, gamma=0.0, t_sil
     times = np.where(silent, t_silent, times)
     log_probability = log_softmax(-times / tau0, axis=1)
     label_times = times[samples, labels]
-    penalty = gamma * np.expm1(label_times / tau1)
-    loss = np.mean(penalty - log_probability[samples, labels])
+    loss = -np.mean(log_probability[samples, labels])
     derivative = -np.exp(log_probability) / tau0
-    derivative[samples, labels] += 1.0 / tau0 + gamma / tau1 * np.exp(label_times / tau1)
+    derivative[samples, labels] += 1.0 / tau0
+    if gamma > 0.0:
+        loss += gamma * np.mean(np.expm1(label_times / tau1))
+        derivative[samples, labels] += gamma / tau1 * np.exp(label_times / tau1)
     derivative[silent] = 0.0
     return float(loss), derivative / n_samples

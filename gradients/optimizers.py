@@ -44,7 +44,7 @@ class Adam:
             require(0.0 <= beta < 1.0, beta, "betas must be in [0, 1)")
 
     def init(self, params):
-        """Return the state before the first step: ``step``, ``mean`` and ``square`` by parameter."""
+        """Return the state before the first step: ``step``, and ``mean`` and ``square`` of each."""
         zeros = {key: np.zeros_like(value) for key, value in params.items()}
         return {"step": 0, "mean": zeros, "square": {key: z.copy() for key, z in zeros.items()}}
 

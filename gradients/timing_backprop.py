@@ -198,10 +198,9 @@ def _swept(batch, loss, threads):
     n_spikes = np.diff(batch.offsets)
     n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
     work = new_workspace(compiled.n_neurons, n_lanes, int(n_spikes.max()), n_flights)
-    stimulus = (batch.stimulus.offsets, batch.stimulus.times, batch.stimulus.sources)
     sweep = partial(
-        sweep_batch, compiled.wiring, compiled.neurons, compiled.longest_delays, stimulus,
-        (batch.offsets, *batch.record), batch.t_stop, loss, sums, work, n_lanes,
+        sweep_batch, compiled.wiring, compiled.neurons, compiled.longest_delays,
+        batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends, loss, sums, work, n_lanes,
     )  # fmt: skip
     for_each_part(sweep, n_lanes, threads)
     return Sums(*[_added(array) for array in sums])

@@ -91,7 +91,7 @@ def test_events_are_counted(case: Case) -> None:
     assert result.events.synaptic == arrivals
     assert result.events.inputs == len(case.inputs)
     assert result.events.spikes == len(found)
-    assert result.events.predictions >= len(found)
+    assert result.events.searches >= len(found)
 
 
 def test_a_batch_gains_a_leading_axis() -> None:
