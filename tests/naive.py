@@ -142,8 +142,9 @@ def next_spike(state: State, t_stop: float) -> tuple[float, float]:
     if not math.isfinite(n.theta) or state.release >= t_stop:
         return math.inf, math.inf
     between = sorted({a for a, _ in state.arrivals if state.release < a < t_stop})
-    cuts = [state.release, *between, t_stop]
-    for lo, hi in itertools.pairwise(cuts):
+    events = [state.release, *between, t_stop]
+    cuts = list(events)
+    for lo, hi in itertools.pairwise(events):
         current = state.current(lo)
         slope = current - n.beta * state.potential(lo) + n.bias
         middle = stationary_point(current, slope, n.alpha, n.beta, hi - lo)

@@ -21,7 +21,7 @@ def oracle_states(case: Case, at: float) -> tuple[list[float], list[float]]:
 
 
 @given(networks())
-@examples(0.5)
+@examples(0.25)
 def test_potentials_and_currents_at_any_time_are_those_of_the_oracle(case: Case) -> None:
     try:
         run = naive.simulate(case, 60)
@@ -29,11 +29,12 @@ def test_potentials_and_currents_at_any_time_are_those_of_the_oracle(case: Case)
         assume(False)
     assume(run.margin > 1e-7)
     assume(run.min_slope > 1e-3)
-    at = np.array([2.9, 0.1, 1.7, 0.1, 0.77])  # in any order, twice the same
+    at = np.array([2.9, 0.77, 1.7, 0.77])  # in any order, twice the same
     result = cases.build(case).run()
     currents, potentials = result.current(cases.ALL, at=at), result.potential(cases.ALL, at=at)
-    assert potentials.shape == (5, len(case.neurons))
-    for k, t in enumerate(at):
+    assert potentials.shape == (4, len(case.neurons))
+    np.testing.assert_array_equal(potentials[1], potentials[3])
+    for k, t in enumerate(at[:3]):
         expected = oracle_states(case, t)
         np.testing.assert_allclose(currents[k], expected[0], rtol=1e-8, atol=1e-8)
         np.testing.assert_allclose(potentials[k], expected[1], rtol=1e-7, atol=1e-7)

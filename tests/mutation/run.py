@@ -38,7 +38,7 @@ import mpmath  # noqa: E402, F401  imported once, before the forks
 import networkx as nx  # noqa: E402, F401
 import numba  # noqa: E402, F401
 import pytest  # noqa: E402
-import scipy.optimize  # noqa: E402, F401
+import scipy.optimize  # noqa: E402
 import scipy.sparse.linalg  # noqa: E402, F401
 from cosmic_ray.mutating import mutate_code  # noqa: E402
 
