@@ -32,7 +32,11 @@ PEERS = {
     "Brian2 C++": ("brian", None, "grid 0.1 ms"),
 }
 # From seed 1: what eventsim counts for (size, delays).
-EVENTS = {(1000, "constant"): 1_517_383}
+EVENTS = {
+    (1000, "constant"): 1_517_383,
+    (10_000, "constant"): 15_312_256,
+    (100_000, "constant"): 155_444_467,
+}
 TRANSIENT = 50.0  # ms
 
 

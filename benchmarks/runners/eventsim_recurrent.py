@@ -24,20 +24,35 @@ KEY = ("neurons", "neurons")
 
 def build(network: rn.Recurrent) -> tuple[es.Network, dict[str, es.Spikes]]:
     """Network and stimulus; weights of tau_mem V' = -V + I divided by tau_mem."""
-    p, n = rn.PARAMETERS, network.n
+    return build_from(arrays(network))
+
+
+def arrays(network: rn.Recurrent) -> dict:
+    """What a caller has before there is a network: matrices, input times and indices."""
+    rows = np.arange(network.n + 1) * rn.OUT_DEGREE
+    values = np.repeat(network.weights / rn.PARAMETERS["tau_mem"], rn.OUT_DEGREE)
+    delays: object = network.delays
+    if network.delays.ndim:
+        delays = _matrix(network.delays.ravel(), network.targets, rows)
+    external = rn.PARAMETERS["external"] / rn.PARAMETERS["tau_mem"]
+    return {
+        "recurrent": _matrix(values, network.targets, rows),
+        "delays": delays,
+        "external": sparse.identity(network.n, format="csr") * external,
+        "spikes": (network.external_times, network.external_indices),
+    }
+
+
+def build_from(prepared: dict) -> tuple[es.Network, dict[str, es.Spikes]]:
+    """Network and stimulus of `arrays`."""
+    p, n = rn.PARAMETERS, prepared["external"].shape[0]
     net = es.Network()
     net.add_input("external", n)
     neuron = es.LIF(p["tau_mem"], p["tau_syn"], p["threshold"], refractory=p["refractory"])
     net.add_population("neurons", n, neuron)
-    external = sparse.identity(n, format="csr") * (p["external"] / p["tau_mem"])
-    net.connect("external", "neurons", weights=external)
-    rows = np.arange(n + 1) * rn.OUT_DEGREE
-    values = np.repeat(network.weights / p["tau_mem"], rn.OUT_DEGREE)
-    delays: object = network.delays
-    if network.delays.ndim:
-        delays = _matrix(network.delays.ravel(), network.targets, rows)
-    net.connect(*KEY, weights=_matrix(values, network.targets, rows), delays=delays)
-    return net, {"external": es.Spikes(network.external_times, network.external_indices)}
+    net.connect("external", "neurons", weights=prepared["external"])
+    net.connect(*KEY, weights=prepared["recurrent"], delays=prepared["delays"])
+    return net, {"external": es.Spikes(*prepared["spikes"])}
 
 
 def _matrix(values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> sparse.csr_array:

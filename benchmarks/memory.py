@@ -1,0 +1,174 @@
+"""Peak memory of a run against 64 bytes per recorded spike + 24 per synapse + the input spikes.
+
+``python benchmarks/memory.py``. Each workload runs in a fresh process, which compiles (or loads)
+the engine on a small network first, then makes the arrays that a caller has anyway (weights, input
+times and indices), and then notes the resident memory that building the network and the run add at
+their peak. Input spikes count 24 bytes each (time, index, order). The numbers of spikes, synapses
+and inputs are asserted, the memory never.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import common
+import numpy as np
+
+PER_SPIKE, PER_SYNAPSE, PER_INPUT = 64, 24, 24
+# workload: (spikes, synapses, input spikes)
+COUNTS = {
+    "R1, N = 1 000": (11_189, 101_000, 400_383),
+    "R1, N = 10 000": (113_360, 1_010_000, 3_995_956),
+    "a million spikes, no synapse": (1_178_925, 0, 0),
+    "9 million synapses, dense": (23_563, 9_030_000, 1000),
+}
+
+
+def recurrent(size: int):
+    """R1: many inputs, 100 synapses per neuron."""
+    import recurrent_network as rn
+    from runners.eventsim_recurrent import arrays, build_from
+
+    prepared = arrays(rn.draw(size))
+    return lambda: (*build_from(prepared), 1000.0)
+
+
+def many_spikes(n: int = 100, t_stop: float = 10_000.0):
+    """Biased neurons that fire about once per time unit, no input, no synapse."""
+    import eventsim as es
+
+    bias = np.linspace(1.5, 2.0, n)
+
+    def build():
+        net = es.Network()
+        net.add_population("neurons", n, es.LIF(tau_mem=1.0, tau_syn=0.5, bias=bias))
+        return net, {}, t_stop
+
+    return build
+
+
+def many_synapses(n: int = 3000):
+    """A dense network of 9 million synapses, with few spikes."""
+    import eventsim as es
+
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0.0, 0.01, (n, n))
+    stimulus = {"in": es.Spikes(rng.uniform(0.0, 1.0, 1000), rng.integers(0, 10, 1000))}
+    external = rng.normal(0.02, 0.01, (10, n))
+
+    def build():
+        net = es.Network()
+        net.add_input("in", 10)
+        net.add_population("neurons", n, es.LIF(tau_mem=1.0, tau_syn=0.5))
+        net.connect("in", "neurons", weights=external)
+        net.connect("neurons", "neurons", weights=weights, delays=0.1)
+        return net, stimulus, 2.0
+
+    return build
+
+
+WORKLOADS = {
+    "R1, N = 1 000": lambda: recurrent(1000),
+    "R1, N = 10 000": lambda: recurrent(10_000),
+    "a million spikes, no synapse": many_spikes,
+    "9 million synapses, dense": many_synapses,
+}
+
+
+def resident() -> int:
+    """Resident memory now, bytes."""
+    return _status("VmRSS")
+
+
+def peak() -> int:
+    """Largest resident memory since `forget_peak`, bytes."""
+    return _status("VmHWM")
+
+
+def forget_peak() -> None:
+    """Start a new peak (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return 1024 * int(line.split()[1])
+    raise RuntimeError(f"/proc/self/status has no {field}")
+
+
+def child(name: str) -> None:
+    """Measure one workload in this process; print a JSON line."""
+    import eventsim as es
+    import gradients
+
+    def simulate_and_sweep(net, stimulus, t_stop):
+        result = es.simulate(net, stimulus, t_stop, threads=1)
+        forward = peak()
+        population = next(iter(net.populations))
+        ones = np.ones(len(result.spikes[population]))
+        gradient = gradients.timing_backprop(result, spike_times={population: ones}, threads=1)
+        return result, forward, gradient
+
+    simulate_and_sweep(*many_spikes(1, 10.0)())
+    build = WORKLOADS[name]()
+    forget_peak()
+    before = resident()
+    net, stimulus, t_stop = build()
+    built = resident()
+    result, forward, _ = simulate_and_sweep(net, stimulus, t_stop)
+    row = {
+        "spikes": int(result.events.spikes),
+        "inputs": int(result.events.inputs),
+        "synapses": sum(_n_synapses(p.weights) for p in net.projections.values()),
+        "network": built - before,
+        "forward": forward - before,
+        "backward": peak() - before,
+    }
+    print(json.dumps(row))
+
+
+def _n_synapses(weights) -> int:
+    return int(weights.nnz if hasattr(weights, "nnz") else weights.size)
+
+
+def measure(name: str) -> dict:
+    """Run `child` in a fresh process."""
+    command = [sys.executable, __file__, "--child", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout.splitlines()[-1])
+    counted = row["spikes"], row["synapses"], row["inputs"]
+    assert COUNTS.get(name, counted) == counted, f"{name}: {counted}"
+    budget = (PER_SPIKE * row["spikes"], PER_SYNAPSE * row["synapses"], PER_INPUT * row["inputs"])
+    return row | {"budget": sum(budget), "ratio": row["forward"] / sum(budget)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child)
+        return
+    if not Path("/proc/self/clear_refs").exists():
+        print("skipped: needs Linux (/proc/self/clear_refs)")
+        return
+    rows = {name: measure(name) for name in WORKLOADS}
+    table = [
+        [name, r["spikes"], r["synapses"], r["inputs"], r["network"] / 1e6, r["forward"] / 1e6,
+         r["budget"] / 1e6, r["ratio"], r["backward"] / 1e6]
+        for name, r in rows.items()
+    ]  # fmt: skip
+    columns = ["", "spikes", "synapses", "inputs", "network MB", "forward peak MB", "budget MB",
+               "forward / budget", "with gradient MB"]  # fmt: skip
+    common.show("Memory added by building and running a network", columns, table)
+    common.write_json("memory", {"workloads": rows})
+
+
+if __name__ == "__main__":
+    main()
