@@ -1,5 +1,6 @@
 """Exact, event-driven simulation of spiking neural networks."""
 
+from eventsim.causality import CausalityGraph, Synapse
 from eventsim.crossing import first_crossing
 from eventsim.network import Network, Projection
 from eventsim.neuron import LIF
@@ -11,6 +12,7 @@ __all__ = [
     "LIF",
     "ActivityError",
     "BatchResult",
+    "CausalityGraph",
     "EventCounts",
     "Network",
     "Projection",
@@ -18,6 +20,7 @@ __all__ = [
     "Result",
     "SpikeBatch",
     "Spikes",
+    "Synapse",
     "first_crossing",
     "simulate",
 ]

@@ -78,6 +78,32 @@ class Compiled:
         weight = _joined_weights(projections, self.orders)
         return replace(self, wiring=self.wiring._replace(weight=weight))
 
+    def locate(self, key, position):
+        """Return the position in `Projection.values` of a synapse of the wiring."""
+        within = position - self.synapses[key].start
+        order = self.orders[key]
+        return within if order is None else int(order[within])
+
+    def synapse_label(self, network):
+        """Return a function from a synapse's position in the wiring to ``(key, pre, post)``."""
+
+        def label(position):
+            key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
+            place = self.locate(key, position)
+            weights = network.projections[key].weights
+            if sparse.issparse(weights):
+                pre = int(np.searchsorted(weights.indptr, place, side="right")) - 1
+                return key, pre, int(weights.indices[place])
+            return key, *divmod(place, weights.shape[1])
+
+        return label
+
+    def synapse_delay(self, network, position):
+        """Return the delay of a synapse of the wiring."""
+        key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
+        delays = network.projections[key].delay_values
+        return delays if isinstance(delays, float) else float(delays[self.locate(key, position)])
+
     def population_slice(self, name, size):
         """Return the slice of the neurons of population ``name``."""
         start = self.neuron_start[name]

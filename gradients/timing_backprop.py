@@ -21,6 +21,8 @@ from gradients.adjoint import (
     sweep_batch,
 )
 from gradients.gradient import Gradient
+from gradients.jacobian import as_graph
+from gradients.transposed import backprop_on_graph
 
 __all__ = ["timing_backprop"]
 
@@ -42,8 +44,10 @@ def timing_backprop(
 
     Parameters
     ----------
-    result : Result or BatchResult
-        A run of `eventsim.simulate`.  Gradients by parameters are summed over a batch.
+    result : Result, BatchResult, CausalityGraph or networkx.DiGraph
+        A run of `eventsim.simulate`; gradients by parameters are summed over a batch.  On a graph
+        the transposed triangular system is solved; of a graph made by hand, ``spike_times`` is an
+        array and the gradients by weights and delays have the labels of its synapses as keys.
     spike_times : dict of str -> (n_spikes,) array_like
         Derivative of the loss by the times of ``result.spikes[name]``.
     first_spikes : dict of str -> (n,) or (n_samples, n) array_like
@@ -88,21 +92,21 @@ def timing_backprop(
     >>> gradient.input_times["in"].round(12)        # the spike moves with its cause
     array([1.])
     """
-    batch = _batch_of(result)
+    if not isinstance(result, (Result, BatchResult)):
+        graph = as_graph(result)
+        for name, given in (("first_spikes", first_spikes), ("integrals", integrals)):
+            if given:
+                raise ValueError(f"{name} needs the Result of a run, got {result!r}")
+        return backprop_on_graph(
+            graph, {} if spike_times is None else spike_times, potentials or {}, potentials_at
+        )
+    batch = result.batch if isinstance(result, Result) else result
     loss = _cotangents(
         batch, spike_times or {}, first_spikes or {}, potentials or {}, potentials_at,
         integrals or {},
     )  # fmt: skip
     sums = _swept(batch, loss, threads)
     return _gradient(batch, loss, sums)
-
-
-def _batch_of(result):
-    if isinstance(result, Result):
-        return result.batch
-    if isinstance(result, BatchResult):
-        return result
-    raise ValueError(f"result must be a Result or a BatchResult, got {result!r}")
 
 
 def _cotangents(batch, spike_times, first_spikes, potentials, potentials_at, integrals):
@@ -148,7 +152,7 @@ def _per_neuron(batch, name, values, argument):
         raise ValueError(f"{argument} must name one of the populations {known}, got {name!r}")
     values = as_floats(values, argument)
     if len(batch) == 1 and values.ndim == 1:
-        values = values[None]
+        return _checked(values, (n,), f"{argument}[{name!r}]")[None]
     return _checked(values, (len(batch), n), f"{argument}[{name!r}]")
 
 
@@ -200,7 +204,8 @@ def _swept(batch, loss, threads):
     work = new_workspace(compiled.n_neurons, n_lanes, int(n_spikes.max()), n_flights)
     sweep = partial(
         sweep_batch, compiled.wiring, compiled.neurons, compiled.longest_delays,
-        batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends, loss, sums, work, n_lanes,
+        batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends, loss, sums, work,
+        n_lanes,
     )  # fmt: skip
     for_each_part(sweep, n_lanes, threads)
     return Sums(*[_added(array) for array in sums])

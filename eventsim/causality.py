@@ -1,0 +1,528 @@
+r"""The causality graph: which spike caused which, and by how much it moves it.
+
+Its nodes are the spikes, those of the inputs included.  There is an edge from spike g to spike f if
+moving g moves f directly: g arrives at f's neuron before f (all earlier arrivals count, since the
+synaptic current is not reset), or g is an earlier spike of the same neuron (its reset).
+
+Every spike f satisfies an equation :math:`V_f(\text{causes}, \text{parameters}) = \theta`
+(Lee et al., Eq. 9).  Without refractory period
+
+.. math:: V_f = \sum_a w_a h(f - a) + c\, b(f) - \theta \sum_{m < f} e^{-\beta (f - m)}
+
+over the arrivals a and the neuron's own earlier spikes m.  With a refractory period the potential
+restarts from 0 at the release :math:`r = m + \tau_{ref}` of the last own spike m:
+
+.. math:: V_f = \sum_{a<r} w_a e^{-\alpha (r - a)} h(f - r) + \sum_{a \ge r} w_a h(f - a)
+                + c\, b(f - r).
+
+The graph is stored as one entry per arrival, linear in the synaptic events; the edges with their
+derivatives are derived from it on demand.
+"""
+
+import math
+from functools import cached_property
+from typing import NamedTuple
+
+import networkx as nx
+import numpy as np
+
+from eventsim._compile import loop
+from eventsim._validate import require
+from eventsim.arrivals import list_arrivals
+from eventsim.flow import (
+    bias_kernel,
+    bias_kernel_rate_derivative,
+    kernel_rate_derivatives,
+    propagator,
+)
+from eventsim.spikes import Spikes
+from eventsim.stimulus import read_stimulus
+
+__all__ = ["CausalityGraph", "Edges", "Rows", "Synapse"]
+
+
+class Edges(NamedTuple):
+    """Direct dependences of equations on earlier spikes, one per synapse or reset.
+
+    ``row``: the equation; ``cause``: node of the earlier spike; ``synapse``: position in the
+    wiring, -1 for a reset; ``weight``; ``lag`` from the arrival (or own spike) to the row's time;
+    ``by_weight`` = dV/dw; ``by_cause`` = dV/d(time of the cause) = dV/d(delay).
+    """
+
+    row: np.ndarray
+    cause: np.ndarray
+    synapse: np.ndarray
+    weight: np.ndarray
+    lag: np.ndarray
+    by_weight: np.ndarray
+    by_cause: np.ndarray
+
+
+class Rows(NamedTuple):
+    """Derivatives of each equation by its own time (the slope) and its neuron's parameters."""
+
+    by_time: np.ndarray
+    by_threshold: np.ndarray
+    by_alpha: np.ndarray
+    by_beta: np.ndarray
+    by_bias: np.ndarray
+
+
+class Synapse(NamedTuple):
+    """One synapse of an edge of the networkx graph.
+
+    Attributes
+    ----------
+    synapse : hashable
+        Which synapse: ``(key, pre, post)`` in graphs made here.
+    weight, delay : float
+        Its values.
+    dV_dw, dV_dg : float
+        Derivative of the later spike's equation by the weight and by the earlier spike's time.
+
+    Examples
+    --------
+    >>> Synapse("w", weight=2.0, delay=0.0, dV_dw=0.3, dV_dg=-0.5).dV_dg
+    -0.5
+    """
+
+    synapse: object
+    weight: float
+    delay: float
+    dV_dw: float
+    dV_dg: float
+
+
+class CausalityGraph:
+    """Which spike caused which.
+
+    Made by `Result.causality`, `from_spikes` (from another simulator's spike times) or
+    `from_networkx` (by hand).  Nodes are numbered inputs first, then spikes in ascending time.
+
+    Attributes
+    ----------
+    network : Network or None
+        The network; None for a graph made by hand.
+    input_times, input_sources : (n_inputs,) ndarray
+        Time and source of the input spikes.
+    times, neurons : (n_spikes,) ndarray
+        Time and neuron of the spikes, ascending in time.
+
+    Examples
+    --------
+    >>> import eventsim as es
+    >>> net = es.Network()
+    >>> net.add_input("in", 1)
+    >>> net.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    >>> key = net.connect("in", "out", weights=[[4.0]])
+    >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=1.0)
+    >>> graph = result.causality()
+    >>> dag = graph.to_networkx()
+    >>> list(dag.edges), dag.nodes[1]["population"]
+    ([(0, 1)], 'out')
+    """
+
+    def __init__(self, network, stimulus, spikes, arrivals, parts):
+        """Assemble a graph; use the class methods or `Result.causality`."""
+        self.network, self.stimulus, self.arrivals = network, stimulus, arrivals
+        self.input_times, self.input_sources = stimulus
+        self.times, self.neurons = spikes
+        self._parts = parts
+
+    @classmethod
+    def from_result(cls, result):
+        """Return the graph of a `Result`, as `Result.causality` does."""
+        batch = result.batch
+        neurons = batch.record.neuron.astype(np.int64)
+        return cls._from_arrays(
+            batch.network, batch.stimulus, batch.record.time, neurons, float(batch.ends[0])
+        )
+
+    @classmethod
+    def from_spikes(cls, network, stimulus, spikes, t_stop=None):
+        """Return the graph of spike times that another simulator produced.
+
+        Parameters
+        ----------
+        network : Network
+            What is connected.
+        stimulus : dict of str -> Spikes
+            Input spikes.
+        spikes : dict of str -> Spikes
+            Spikes of each population; populations left out are silent.
+        t_stop : float, optional
+            End of the run, for gradients of final potentials; default: the last spike.
+
+        Returns
+        -------
+        CausalityGraph
+            Times are taken as they are: they should satisfy ``V(f) = threshold``.
+
+        Raises
+        ------
+        ValueError
+            Unknown names or neurons out of range.
+        """
+        given, is_batch = read_stimulus(network, stimulus)
+        if is_batch:
+            raise ValueError(f"stimulus must be that of a single run, got {stimulus!r}")
+        start = network.compiled().neuron_start
+        times, neurons = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+        for name, train in spikes.items():
+            if name not in network.populations:
+                known = list(network.populations)
+                raise ValueError(f"spikes must name populations {known}, got {name!r}")
+            if not isinstance(train, Spikes):
+                train = Spikes(train.times, train.indices)
+            n = network.populations[name]
+            require(train.indices < n, train.indices, f"indices of spikes[{name!r}] must be < {n}")
+            times.append(train.times)
+            neurons.append(train.indices + start[name])
+        times, neurons = np.concatenate(times), np.concatenate(neurons)
+        order = np.lexsort((neurons, times))
+        if t_stop is None:
+            t_stop = max(times.max(initial=0.0), given.times.max(initial=0.0))
+        return cls._from_arrays(network, given, times[order], neurons[order], float(t_stop))
+
+    @classmethod
+    def _from_arrays(cls, network, stimulus, times, neurons, t_stop):
+        compiled = network.compiled()
+        arrivals = list_arrivals(
+            compiled.wiring,
+            np.concatenate([stimulus.times, times]),
+            np.concatenate([stimulus.sources, neurons + compiled.n_inputs]),
+            t_stop,
+            (0, compiled.n_neurons),
+        )
+        graph = cls(network, (stimulus.times, stimulus.sources), (times, neurons), arrivals, None)
+        graph.stimulus, graph.t_stop = stimulus, t_stop
+        return graph
+
+    @classmethod
+    def from_networkx(cls, dag):
+        """Return the graph of a networkx.DiGraph with the attributes of `to_networkx`.
+
+        Parameters
+        ----------
+        dag : networkx.DiGraph
+            Every node has ``time`` and ``kind`` ("input" or "spike"), every spike ``slope``, every
+            edge ``dV_dg`` and, if gradients by weights are wanted, ``synapses``.
+
+        Raises
+        ------
+        ValueError
+            A missing attribute, an edge that points backward in time or into an input, or a slope
+            that is not > 0.
+        """
+        nodes = sorted(dag.nodes, key=lambda node: (_kind(dag, node) != "input", _time(dag, node)))
+        number = {node: k for k, node in enumerate(nodes)}
+        n_inputs = sum(dag.nodes[node]["kind"] == "input" for node in nodes)
+        times = np.array([dag.nodes[node]["time"] for node in nodes], dtype=np.float64)
+        labels = {}
+        columns = [[] for _ in Edges._fields]
+        for cause, effect, attributes in dag.edges(data=True):
+            _check_edge(dag, cause, effect, attributes)
+            parts = list(attributes.get("synapses", ()))
+            rest = attributes["dV_dg"] - sum(part.dV_dg for part in parts)
+            lag = dag.nodes[effect]["time"] - dag.nodes[cause]["time"]
+            entries = [
+                (
+                    labels.setdefault(p.synapse, len(labels)),
+                    p.weight,
+                    lag - p.delay,
+                    p.dV_dw,
+                    p.dV_dg,
+                )
+                for p in parts
+            ]
+            if not parts or attributes.get("reset", False):
+                entries.append((-1, 0.0, lag, 0.0, attributes.get("dV_dm", rest)))
+            for entry in entries:
+                row = (number[effect] - n_inputs, number[cause], *entry)
+                for column, value in zip(columns, row, strict=True):
+                    column.append(value)
+        kinds = (np.int64,) * 3 + (np.float64,) * 4
+        edges = Edges(*[np.array(c, dtype=d) for c, d in zip(columns, kinds, strict=True)])
+        spikes = nodes[n_inputs:]
+        rows = Rows(*[_column(dag, spikes, name) for name in _ROW_ATTRIBUTES])
+        require(rows.by_time > 0.0, rows.by_time, "slope of a spike must be > 0")
+        order = np.lexsort((edges.cause, edges.row))
+        edges = Edges(*[column[order] for column in edges])
+        graph = cls(
+            None,
+            (times[:n_inputs], np.arange(n_inputs)),
+            (times[n_inputs:], np.arange(len(spikes))),
+            None,
+            (edges, rows),
+        )
+        graph.synapses, graph.nodes = list(labels), nodes
+        return graph
+
+    def __len__(self):
+        """Return the number of nodes."""
+        return self.input_times.size + self.times.size
+
+    @cached_property
+    def edges(self):
+        """`Edges` between the spikes, ascending in (effect, cause's arrival)."""
+        return self.spike_equations[0]
+
+    @cached_property
+    def rows(self):
+        """`Rows` of the spikes' equations; ``by_time`` is the slope dV/dt at the spike."""
+        return self.spike_equations[1]
+
+    @cached_property
+    def spike_equations(self):
+        """(edges, rows) of all spikes."""
+        if self._parts is not None:
+            return self._parts
+        edges, rows = self.equations(self.neurons, self.times)
+        rows.by_threshold[:] -= 1.0
+        return edges, rows
+
+    def equations(self, neurons, times):
+        """Return the `Edges` and `Rows` of the potentials of ``neurons`` just before ``times``.
+
+        Parameters
+        ----------
+        neurons : (n,) ndarray of int
+            Numbered through all populations.
+        times : (n,) ndarray
+            Times up to the end of the run.
+        """
+        compiled = self.network.compiled()
+        own = np.argsort(self.neurons, kind="stable")
+        first = np.searchsorted(self.neurons[own], np.arange(compiled.n_neurons + 1))
+        counts = np.empty(times.size, dtype=np.int64)
+        where = (self.arrivals, first, self.times[own], neurons, times)
+        _count_edges(compiled.neurons, *where, counts)
+        start = np.concatenate([[0], np.cumsum(counts)])
+        total = int(start[-1])
+        ints, floats = np.empty((3, total), dtype=np.int64), np.empty((4, total))
+        edges = Edges(*ints, *floats)
+        rows = Rows(*np.zeros((5, times.size)))
+        nodes = own + self.input_times.size
+        weight = compiled.wiring.weight
+        _fill_edges(compiled.neurons, weight, *where, nodes, start, edges, rows)
+        return edges, rows
+
+    def to_networkx(self):
+        """Return the graph as a networkx.DiGraph.
+
+        Returns
+        -------
+        networkx.DiGraph
+            Node attributes: ``kind`` ("input" or "spike"), ``population``, ``neuron``, ``time``;
+            of spikes also ``slope`` (dV/dt) and ``dV_dthreshold``, ``dV_dalpha``, ``dV_dbeta``,
+            ``dV_dbias`` (of the spike's equation).  Edge attributes: ``dV_dg`` (derivative of the
+            later spike's equation by the earlier spike's time, all in all), ``synapses`` (a tuple
+            of `Synapse`), ``reset`` (whether the earlier spike is one of the same neuron) and
+            ``dV_dm`` (the reset's part of ``dV_dg``).
+        """
+        dag = nx.DiGraph()
+        for node in range(len(self)):
+            dag.add_node(node, **self._node_attributes(node))
+        label = self.synapse_labels()
+        n_inputs = self.input_times.size
+        for row, cause, synapse, weight, lag, by_weight, by_cause in zip(
+            *[column.tolist() for column in self.edges], strict=True
+        ):
+            effect = n_inputs + row
+            if not dag.has_edge(cause, effect):
+                dag.add_edge(cause, effect, dV_dg=0.0, synapses=(), reset=False, dV_dm=0.0)
+            edge = dag.edges[cause, effect]
+            edge["dV_dg"] += by_cause
+            if synapse < 0:
+                edge["reset"], edge["dV_dm"] = True, by_cause
+            else:
+                delay = self._delay(effect, cause, synapse, lag)
+                edge["synapses"] += (Synapse(label(synapse), weight, delay, by_weight, by_cause),)
+        return dag
+
+    def synapse_labels(self):
+        """Return a function from a synapse's number to its label ``(key, pre, post)``."""
+        if self.network is None:
+            return self.synapses.__getitem__
+        return self.network.compiled().synapse_label(self.network)
+
+    def _delay(self, effect, cause, synapse, lag):
+        if self.network is None:
+            return self._time_of(effect) - self._time_of(cause) - lag
+        return self.network.compiled().synapse_delay(self.network, synapse)
+
+    def _time_of(self, node):
+        n_inputs = self.input_times.size
+        return float(self.input_times[node] if node < n_inputs else self.times[node - n_inputs])
+
+    def _node_attributes(self, node):
+        n_inputs = self.input_times.size
+        is_input = node < n_inputs
+        attributes = {"kind": "input" if is_input else "spike", "time": self._time_of(node)}
+        if self.network is not None:
+            compiled = self.network.compiled()
+            starts = compiled.input_start if is_input else compiled.neuron_start
+            number = int(self.input_sources[node] if is_input else self.neurons[node - n_inputs])
+            name = [name for name, start in starts.items() if start <= number][-1]
+            attributes |= {"population": name, "neuron": number - starts[name]}
+        if not is_input:
+            row = node - n_inputs
+            attributes |= {
+                name: float(column[row])
+                for name, column in zip(_ROW_ATTRIBUTES, self.rows, strict=True)
+            }
+        return attributes
+
+
+_ROW_ATTRIBUTES = ("slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias")
+
+
+def _kind(dag, node):
+    kind = dag.nodes[node].get("kind")
+    if kind not in ("input", "spike"):
+        raise ValueError(f"kind of node {node!r} must be 'input' or 'spike', got {kind!r}")
+    return kind
+
+
+def _time(dag, node):
+    time = dag.nodes[node].get("time")
+    if time is None or not np.isfinite(time):
+        raise ValueError(f"time of node {node!r} must be finite, got {time!r}")
+    return time
+
+
+def _check_edge(dag, cause, effect, attributes):
+    if dag.nodes[effect]["kind"] == "input":
+        raise ValueError(f"an edge must lead to a spike, got {(cause, effect)!r} to an input")
+    if not dag.nodes[cause]["time"] < dag.nodes[effect]["time"]:
+        raise ValueError(f"an edge must point forward in time, got {(cause, effect)!r}")
+    if "dV_dg" not in attributes:
+        raise ValueError(f"an edge must have the attribute dV_dg, got {(cause, effect)!r} without")
+
+
+def _column(dag, nodes, name):
+    for node in nodes:
+        if name == "slope" and name not in dag.nodes[node]:
+            raise ValueError(f"a spike must have the attribute slope, got {node!r} without")
+    return np.array([dag.nodes[node].get(name, 0.0) for node in nodes], dtype=np.float64)
+
+
+@loop
+def _count_edges(neurons, arrivals, own_first, own_time, row_neuron, row_time, counts):
+    for row in range(row_time.size):
+        i, time = row_neuron[row], row_time[row]
+        earlier = 0
+        while own_first[i] + earlier < own_first[i + 1] and (
+            own_time[own_first[i] + earlier] < time
+        ):
+            earlier += 1
+        arrived = 0
+        while arrivals.first[i] + arrived < arrivals.first[i + 1] and (
+            arrivals.time[arrivals.first[i] + arrived] < time
+        ):
+            arrived += 1
+        counts[row] = arrived + earlier
+        if neurons.refractory[i] > 0.0 and earlier > 0:
+            release = own_time[own_first[i] + earlier - 1] + neurons.refractory[i]
+            counts[row] = arrived + 1 if time > release else 0
+
+
+@loop
+def _fill_edges(
+    neurons,
+    weight,
+    arrivals,
+    own_first,
+    own_time,
+    row_neuron,
+    row_time,
+    own_node,
+    start,
+    edges,
+    rows,
+):
+    for row in range(row_time.size):
+        i, time = row_neuron[row], row_time[row]
+        fired = own_first[i] < own_first[i + 1] and own_time[own_first[i]] < time
+        if fired and start[row] == start[row + 1]:
+            continue  # The potential is held at 0.
+        kind = neurons.kind[i]
+        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+        threshold, refractory = neurons.threshold[i], neurons.refractory[i]
+        edge = start[row]
+        m = own_first[i]
+        release = 0.0
+        while m < own_first[i + 1] and own_time[m] < time:
+            lag = time - own_time[m]
+            if refractory == 0.0:
+                decay = math.exp(-beta * lag)
+                _set_edge(
+                    edges, edge, row, own_node[m], -1, 0.0, lag, 0.0, -threshold * beta * decay
+                )
+                edge += 1
+                rows.by_time[row] += threshold * beta * decay
+                rows.by_threshold[row] -= decay
+                rows.by_beta[row] += threshold * lag * decay
+            else:
+                release = own_time[m] + refractory
+            m += 1
+        restart_synaptic, restart_membrane, restart_h = propagator(time - release, alpha, beta)
+        restart_alpha, restart_beta = kernel_rate_derivatives(
+            time - release, alpha, beta, restart_h
+        )
+        released = bias
+        for a in range(arrivals.first[i], arrivals.first[i + 1]):
+            arrival = arrivals.time[a]
+            if arrival >= time:
+                break
+            w = weight[arrivals.synapse[a]]
+            if arrival < release:
+                decay = math.exp(-alpha * (release - arrival))
+                released += w * decay
+                by_weight = decay * restart_h
+                by_time = w * decay * (restart_synaptic - beta * restart_h)
+                by_cause = alpha * w * by_weight
+                rows.by_alpha[row] += w * decay * (restart_alpha - (release - arrival) * restart_h)
+                rows.by_beta[row] += w * decay * restart_beta
+            else:
+                lag = time - arrival
+                synaptic, _, by_weight = propagator(lag, alpha, beta)
+                h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, by_weight)
+                by_time = w * (synaptic - beta * by_weight)
+                by_cause = -by_time
+                rows.by_alpha[row] += w * h_alpha
+                rows.by_beta[row] += w * h_beta
+            rows.by_time[row] += by_time
+            _set_edge(
+                edges,
+                edge,
+                row,
+                arrivals.spike[a],
+                arrivals.synapse[a],
+                w,
+                time - arrival,
+                by_weight,
+                by_cause,
+            )
+            edge += 1
+        if release > 0.0:
+            last = m - 1
+            by_cause = -released * restart_membrane
+            _set_edge(
+                edges, edge, row, own_node[last], -1, 0.0, time - own_time[last], 0.0, by_cause
+            )
+        rows.by_time[row] += bias * restart_membrane
+        rows.by_bias[row] = bias_kernel(time - release, beta)
+        if bias != 0.0:
+            rows.by_beta[row] += bias * bias_kernel_rate_derivative(time - release, beta)
+
+
+@loop
+def _set_edge(edges, edge, row, cause, synapse, weight, lag, by_weight, by_cause):
+    edges.row[edge] = row
+    edges.cause[edge] = cause
+    edges.synapse[edge] = synapse
+    edges.weight[edge] = weight
+    edges.lag[edge] = lag
+    edges.by_weight[edge] = by_weight
+    edges.by_cause[edge] = by_cause

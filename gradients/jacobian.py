@@ -1,0 +1,214 @@
+r"""The two matrices of the implicit function theorem, read off a causality graph.
+
+The spike times F solve :math:`V_f(F, p) = \theta` for every spike f.  Sorted by time,
+:math:`L = \partial V/\partial F` is lower triangular with the slopes on its diagonal, and
+
+.. math:: L\, \frac{\partial F}{\partial p} = -\frac{\partial V}{\partial p}
+
+(Lee et al., Eqs. 9-10) is solved forward in time for derivatives of all spikes (forward
+propagation), transposed and backward in time for the gradient of one loss (timing
+backpropagation).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from eventsim.causality import CausalityGraph, Edges, Rows
+
+__all__ = ["SRM", "Jacobian", "as_graph", "jacobian"]
+
+PARAMETERS = ("weights", "delays", "input_times", "threshold", "alpha", "beta", "bias")
+
+
+@dataclass(frozen=True, slots=True)
+class SRM:
+    r"""Kernels of a spike response model, for spikes of another simulator.
+
+    .. math:: V_f = \sum_a w_a K_{in}(f - a) - \sum_{m<f} K_{ref}(f - m)
+
+    Parameters
+    ----------
+    k_in, k_in_slope : callable
+        Post-synaptic kernel and its derivative, from an array of lags > 0 to an array;
+        ``k_in(0+)`` must be 0, so that an arriving spike does not make V jump.
+    k_ref, k_ref_slope : callable
+        Refractory kernel and its derivative.
+
+    Raises
+    ------
+    ValueError
+        If ``k_in(0+)`` is not 0.
+
+    Notes
+    -----
+    Lee et al., §3.3, Eq. 11.
+
+    Examples
+    --------
+    >>> kernels = SRM(lambda t: t * np.exp(-t), lambda t: (1 - t) * np.exp(-t),
+    ...               lambda t: np.exp(-t), lambda t: -np.exp(-t))
+    >>> float(kernels.k_in(np.array([1.0]))[0].round(4))
+    0.3679
+    """
+
+    k_in: object
+    k_in_slope: object
+    k_ref: object
+    k_ref_slope: object
+
+    def __post_init__(self):
+        """Check that the post-synaptic kernel starts at 0."""
+        start = float(np.asarray(self.k_in(np.array([np.finfo(float).tiny])))[0])
+        if not abs(start) < 1e-9:
+            raise ValueError(f"k_in(0+) must be 0, got {start!r}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Jacobian:
+    """Derivatives of the spikes' equations.
+
+    Attributes
+    ----------
+    L : (n_spikes, n_spikes) scipy.sparse.csr_array
+        By the spike times, both ascending in time: lower triangular, slopes on the diagonal.
+    dV : (n_spikes, n_parameters) scipy.sparse.csr_array
+        By the parameters ``wrt``.  Columns: for "weights" and "delays" the synapses, in the order
+        of the network's projections, each row by row (of a graph made by hand: the order of
+        ``graph.synapses``); for "input_times" the input spikes of the graph; else the neurons.
+    wrt : str
+        Which parameters.
+    """
+
+    L: sparse.csr_array
+    dV: sparse.csr_array
+    wrt: str
+
+
+def jacobian(graph, wrt="weights", kernels=None):
+    """Return L = dV/dF and dV/dp of a causality graph.
+
+    Parameters
+    ----------
+    graph : CausalityGraph or networkx.DiGraph
+        From a run, from another simulator's spikes, or made by hand.
+    wrt : {"weights", "delays", "input_times", "threshold", "alpha", "beta", "bias"}
+        The parameters p.
+    kernels : SRM, optional
+        Kernels of another neuron model; default: those of the graph (LIF).  Only for "weights",
+        "delays" and "input_times".
+
+    Returns
+    -------
+    Jacobian
+        Sparse matrices.
+
+    Raises
+    ------
+    ValueError
+        Unknown parameters; slopes that are not > 0 (the spike times are no solution).
+
+    Notes
+    -----
+    Lee et al., Theorem 4 and Algorithm 2.
+
+    Examples
+    --------
+    >>> import eventsim as es
+    >>> net = es.Network()
+    >>> net.add_input("in", 1)
+    >>> net.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    >>> key = net.connect("in", "out", weights=[[4.0]])
+    >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=1.0)
+    >>> jac = jacobian(result.causality())
+    >>> jac.L.toarray().round(4), jac.dV.toarray().round(4)
+    (array([[1.798]]), array([[0.25]]))
+    """
+    graph = as_graph(graph)
+    if wrt not in PARAMETERS:
+        raise ValueError(f"wrt must be one of {PARAMETERS}, got {wrt!r}")
+    edges, rows = graph.spike_equations
+    if kernels is not None:
+        edges, rows = _with_kernels(kernels, edges, rows, wrt)
+    low = rows.by_time.argmin() if rows.by_time.size else 0
+    if rows.by_time.size and not rows.by_time[low] > 0.0:
+        raise ValueError(
+            f"slope of spike {low} at t = {graph.times[low]} must be > 0, got {rows.by_time[low]}"
+        )
+    return Jacobian(_by_spikes(graph, edges, rows), by_parameters(graph, edges, rows, wrt), wrt)
+
+
+def as_graph(graph):
+    """Return a `CausalityGraph` from one, or from a networkx.DiGraph."""
+    if isinstance(graph, CausalityGraph):
+        return graph
+    if hasattr(graph, "nodes") and hasattr(graph, "edges"):
+        return CausalityGraph.from_networkx(graph)
+    raise ValueError(f"graph must be a CausalityGraph or a networkx.DiGraph, got {graph!r}")
+
+
+def _by_spikes(graph, edges, rows):
+    n_inputs, n = graph.input_times.size, graph.times.size
+    inner = edges.cause >= n_inputs
+    diagonal = np.arange(n)
+    values = np.concatenate([edges.by_cause[inner], rows.by_time])
+    at = (
+        np.concatenate([edges.row[inner], diagonal]),
+        np.concatenate([edges.cause[inner] - n_inputs, diagonal]),
+    )
+    return sparse.csr_array((values, at), shape=(n, n))
+
+
+def by_causes(graph, edges, n_rows):
+    """Return the derivatives of equations by the spike times, (n_rows, n_spikes)."""
+    n_inputs = graph.input_times.size
+    inner = edges.cause >= n_inputs
+    at = (edges.row[inner], edges.cause[inner] - n_inputs)
+    return sparse.csr_array((edges.by_cause[inner], at), shape=(n_rows, graph.times.size))
+
+
+def by_parameters(graph, edges, rows, wrt, neurons=None):
+    """Return the derivatives (n_rows, n_parameters) of equations by the parameters ``wrt``."""
+    n_rows = rows.by_time.size
+    if wrt in ("weights", "delays"):
+        synaptic = edges.synapse >= 0
+        values = edges.by_weight if wrt == "weights" else edges.by_cause
+        column, n = synapse_columns(graph, edges.synapse[synaptic])
+        at = (edges.row[synaptic], column)
+        return sparse.csr_array((values[synaptic], at), shape=(n_rows, n))
+    if wrt == "input_times":
+        n = graph.input_times.size
+        outer = edges.cause < n
+        at = (edges.row[outer], edges.cause[outer])
+        return sparse.csr_array((edges.by_cause[outer], at), shape=(n_rows, n))
+    neurons = graph.neurons if neurons is None else neurons
+    n = n_rows if graph.network is None else graph.network.compiled().n_neurons
+    values = getattr(rows, f"by_{wrt}")
+    return sparse.csr_array((values, (np.arange(n_rows), neurons)), shape=(n_rows, n))
+
+
+def synapse_columns(graph, synapses):
+    """Return the column of each synapse (its place in the projections' values), and the number."""
+    if graph.network is None:
+        return synapses, len(graph.synapses)
+    compiled = graph.network.compiled()
+    column = np.arange(compiled.wiring.weight.size)
+    for key, part in compiled.synapses.items():
+        if compiled.orders[key] is not None:
+            column[part] = part.start + compiled.orders[key]
+    return column[synapses], column.size
+
+
+def _with_kernels(kernels, edges, rows, wrt):
+    """Return edges and slopes of a spike response model."""
+    if wrt not in ("weights", "delays", "input_times"):
+        raise ValueError(f"wrt must be a parameter of synapses with SRM kernels, got {wrt!r}")
+    synaptic = edges.synapse >= 0
+    by_weight, by_lag = np.zeros(edges.lag.size), np.empty(edges.lag.size)
+    by_weight[synaptic] = kernels.k_in(edges.lag[synaptic])
+    by_lag[synaptic] = edges.weight[synaptic] * kernels.k_in_slope(edges.lag[synaptic])
+    by_lag[~synaptic] = -kernels.k_ref_slope(edges.lag[~synaptic])
+    slope = np.bincount(edges.row, weights=by_lag, minlength=rows.by_time.size)
+    edges = Edges(*edges[:5], by_weight, -by_lag)
+    return edges, Rows(slope, *rows[1:])

@@ -1,0 +1,120 @@
+"""Timing backpropagation on a causality graph: one transposed triangular solve."""
+
+import numpy as np
+
+from eventsim._validate import as_floats, require
+from gradients.forward_propagation import solve_backward
+from gradients.gradient import Gradient
+from gradients.jacobian import by_causes, by_parameters, jacobian
+
+__all__ = ["backprop_on_graph"]
+
+
+def backprop_on_graph(graph, spike_times, potentials, potentials_at):
+    """Return the `Gradient` of a loss on a causality graph.
+
+    ``transpose(L) lambda = dl/dF`` backward in time, then ``dl/dp = -lambda dV/dp`` plus what the
+    final potentials depend on directly.
+    """
+    L = jacobian(graph).L
+    by_spikes = _spike_cotangent(graph, spike_times)
+    probes = _probes(graph, potentials, potentials_at)
+    if probes is not None:
+        values, neurons, edges, rows = probes
+        by_spikes = by_spikes + by_causes(graph, edges, values.size).T @ values
+    multiplier = solve_backward(L, by_spikes)
+
+    def by(wrt):
+        total = -(by_parameters(graph, *graph.spike_equations, wrt).T @ multiplier)
+        if probes is not None:
+            total += by_parameters(graph, edges, rows, wrt, neurons).T @ values
+        return total
+
+    return _gradient_of(graph, by)
+
+
+def _spike_cotangent(graph, spike_times):
+    """Return dl/dF (n_spikes,) from a dict by population, or an array for a graph made by hand."""
+    total = np.zeros(graph.times.size)
+    if not isinstance(spike_times, dict):
+        return total + _checked(spike_times, total.shape, "spike_times")
+    for name, values in spike_times.items():
+        part = _neurons_of(graph, name, "spike_times")
+        at = np.flatnonzero((graph.neurons >= part.start) & (graph.neurons < part.stop))
+        total[at] += _checked(values, at.shape, f"spike_times[{name!r}]")
+    return total
+
+
+def _probes(graph, potentials, at):
+    """Return (cotangents, neurons, edges, rows) of the potentials that the loss depends on."""
+    if not potentials:
+        return None
+    time = graph.t_stop if at is None else float(as_floats(at, "potentials_at"))
+    require(0.0 <= time <= graph.t_stop, time, f"potentials_at must be in [0, {graph.t_stop}]")
+    values, neurons = [], []
+    for name, given in potentials.items():
+        part = _neurons_of(graph, name, "potentials")
+        given = _checked(given, (part.stop - part.start,), f"potentials[{name!r}]")
+        values.append(given)
+        neurons.append(np.arange(part.start, part.stop))
+    neurons = np.concatenate(neurons)
+    edges, rows = graph.equations(neurons, np.full(neurons.size, time))
+    return np.concatenate(values), neurons, edges, rows
+
+
+def _checked(values, shape, name):
+    values = as_floats(values, name)
+    if values.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
+    require(np.isfinite(values), values, f"{name} must be finite")
+    return values
+
+
+def _neurons_of(graph, name, argument):
+    if graph.network is None:
+        raise ValueError(f"{argument} of a graph made by hand must be an array, got {name!r}")
+    if name not in graph.network.populations:
+        known = list(graph.network.populations)
+        raise ValueError(f"{argument} must name one of the populations {known}, got {name!r}")
+    return graph.network.compiled().population_slice(name, graph.network.populations[name])
+
+
+def _gradient_of(graph, by):
+    slopes = graph.rows.by_time
+    min_slope = float(slopes.min(initial=np.inf))
+    if graph.network is None:
+        return Gradient(
+            weights=dict(zip(graph.synapses, by("weights").tolist(), strict=True)),
+            delays=dict(zip(graph.synapses, by("delays").tolist(), strict=True)),
+            tau_mem={}, tau_syn={}, threshold={}, bias={}, alpha={}, beta={},
+            input_times={"input": by("input_times")},
+            min_slope=min_slope,
+            silent_fraction=0.0,
+        )  # fmt: skip
+    network, compiled = graph.network, graph.network.compiled()
+    parts = {n: compiled.population_slice(n, size) for n, size in network.populations.items()}
+    taus = {n: network.neurons[n].arrays(size) for n, size in network.populations.items()}
+    weights, delays = by("weights"), by("delays")
+    per_neuron = {
+        wrt: {name: by(wrt)[part] for name, part in parts.items()}
+        for wrt in ("threshold", "alpha", "beta", "bias")
+    }
+    able = np.isfinite(compiled.neurons.threshold)
+    fired = np.unique(graph.neurons).size
+    return Gradient(
+        weights={k: p.like(weights[compiled.synapses[k]]) for k, p in network.projections.items()},
+        delays={
+            k: _delay_gradient(p, delays[compiled.synapses[k]])
+            for k, p in network.projections.items()
+        },
+        tau_mem={n: -per_neuron["beta"][n] / taus[n]["tau_mem"] ** 2 for n in parts},
+        tau_syn={n: -per_neuron["alpha"][n] / taus[n]["tau_syn"] ** 2 for n in parts},
+        **per_neuron,
+        input_times=graph.stimulus.split(by("input_times")),
+        min_slope=min_slope,
+        silent_fraction=1.0 - fired / able.sum() if able.any() else 0.0,
+    )
+
+
+def _delay_gradient(projection, values):
+    return float(values.sum()) if isinstance(projection.delays, float) else projection.like(values)
