@@ -26,6 +26,14 @@ class Projection:
         Current that a spike adds; an absent sparse entry is no synapse, a dense zero is one.
     delays : float or same shape and sparsity as ``weights``
         Time from a spike to its arrival, >= 0.
+
+    Examples
+    --------
+    >>> net = Network()
+    >>> net.add_population("ring", 2, LIF())
+    >>> key = net.connect("ring", "ring", weights=[[0.0, 1.0], [1.0, 0.0]], delays=0.5)
+    >>> net.projections[key].delays
+    0.5
     """
 
     pre: str
@@ -198,7 +206,7 @@ class Network:
         for key, value in weights.items():
             old = new._projection(key)
             value = _checked_weights(value, old.weights.shape)
-            _check_same_form(value, old.weights, f"weights of {key}")
+            check_same_form(value, old.weights, f"weights of {key}")
             new._projections[key] = replace(old, weights=value)
         for key, value in delays.items():
             old = new._projection(key)
@@ -263,7 +271,7 @@ def _check_neuron(neuron, n):
     neuron.arrays(n)
 
 
-def _checked_matrix(matrix, shape, name):
+def checked_matrix(matrix, shape, name):
     """Return a finite matrix as CSR or as a read-only dense copy."""
     if sparse.issparse(matrix):
         matrix = sparse.csr_array(matrix)
@@ -284,7 +292,7 @@ def _checked_matrix(matrix, shape, name):
 
 
 def _checked_weights(weights, shape):
-    return _checked_matrix(weights, shape, "weights")
+    return checked_matrix(weights, shape, "weights")
 
 
 def _checked_delays(delays, weights):
@@ -293,14 +301,14 @@ def _checked_delays(delays, weights):
         values = delays
         require(np.isfinite(values), values, "delays must be finite")
     else:
-        delays = _checked_matrix(delays, weights.shape, "delays")
-        _check_same_form(delays, weights, "delays")
+        delays = checked_matrix(delays, weights.shape, "delays")
+        check_same_form(delays, weights, "delays")
         values = _flat(delays)
     require(np.greater_equal(values, 0.0), values, "delays must be >= 0")
     return delays
 
 
-def _check_same_form(new, old, name):
+def check_same_form(new, old, name):
     """Raise a ValueError unless ``new`` is dense or sparse as ``old`` is, with the same entries."""
     if sparse.issparse(new) != sparse.issparse(old):
         kinds = {True: "sparse", False: "dense"}

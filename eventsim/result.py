@@ -56,6 +56,12 @@ class RecordedSpikes:
         dV/dt just before the spike, > 0.
     samples : (n_spikes,) ndarray of int
         Sample of each spike, ascending (all 0 for a single run).
+
+    Examples
+    --------
+    >>> none = np.empty(0)
+    >>> len(RecordedSpikes(times=none, indices=none, slopes=none, samples=none))
+    0
     """
 
     times: np.ndarray
@@ -86,6 +92,22 @@ class BatchResult:
         The spikes of sample k are ``record.time[offsets[k]:offsets[k + 1]]``.
     state : State
         Where a resumed run goes on.
+
+    Examples
+    --------
+    >>> import eventsim as es
+    >>> net = es.Network()
+    >>> net.add_input("in", 1)
+    >>> net.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    >>> key = net.connect("in", "out", weights=[[4.0]])
+    >>> latencies = es.SpikeBatch.from_latencies([[0.0], [0.5], [np.inf]])
+    >>> batch = es.simulate(net, {"in": latencies}, t_stop=1.0)
+    >>> batch.first_spikes("out").round(6)
+    array([[0.357403],
+           [0.857403],
+           [     inf]])
+    >>> batch[1].spikes["out"].times.round(6)
+    array([0.857403])
     """
 
     network: object

@@ -85,7 +85,7 @@ def timing_backprop(
     >>> net.add_input("in", 1)
     >>> net.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
     >>> key = net.connect("in", "out", weights=[[4.0]])
-    >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=2.0)
+    >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=1.0)
     >>> gradient = gradients.timing_backprop(result, spike_times={"out": [1.0]})
     >>> gradient.weights["in", "out"].round(6)      # an earlier spike for a larger weight
     array([[-0.139043]])

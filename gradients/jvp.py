@@ -1,0 +1,164 @@
+"""Derivatives of all spike times in one direction, at the cost of one sweep."""
+
+import numpy as np
+from scipy import sparse
+
+from eventsim._validate import as_floats, require
+from eventsim.network import check_same_form, checked_matrix
+from eventsim.result import Result
+from gradients.tangent import Direction, new_flights, tangent_sweep
+
+__all__ = ["jvp"]
+
+
+def jvp(
+    result,
+    *,
+    weights=None,
+    delays=None,
+    input_times=None,
+    tau_mem=None,
+    tau_syn=None,
+    threshold=None,
+    bias=None,
+):
+    """Return how all spike times move when the parameters move in a direction.
+
+    Parameters
+    ----------
+    result : Result
+        A run of `eventsim.simulate`.
+    weights : dict of key -> array, optional
+        Change of the weights of each projection, in their shape (sparse: with their entries).
+    delays : dict of key -> float or array, optional
+        Change of the delays: one for all synapses, or in the shape of the weights.
+    input_times : dict of str -> (n_spikes,) array_like, optional
+        Change of the input times, in the order in which the caller gave the spikes.
+    tau_mem, tau_syn, threshold, bias : dict of str -> float or (n,) array_like, optional
+        Change of the neuron parameters of each population.
+
+    Returns
+    -------
+    dict of str -> (n_spikes,) ndarray
+        Derivative of the times of ``result.spikes[name]`` for each population.
+
+    Raises
+    ------
+    ValueError
+        Unknown names, or shapes that do not fit.
+
+    Notes
+    -----
+    The product of the Jacobian of forward propagation (Lee et al., Eq. 10) with a vector, by the
+    tangent sweep of the module `gradients.tangent`: no matrix is built.
+
+    Examples
+    --------
+    >>> import eventsim as es, gradients
+    >>> net = es.Network()
+    >>> net.add_input("in", 1)
+    >>> net.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    >>> key = net.connect("in", "out", weights=[[4.0]])
+    >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=1.0)
+    >>> gradients.jvp(result, weights={key: [[1.0]]})["out"].round(6)
+    array([-0.139043])
+    """
+    if not isinstance(result, Result):
+        raise ValueError(f"result must be a Result, got {result!r}")
+    batch = result.batch
+    network, compiled = batch.network, batch.network.compiled()
+    direction = Direction(
+        weight=_of_synapses(network, weights, "weights"),
+        delay=_of_synapses(network, delays, "delays"),
+        input_time=_of_inputs(batch.stimulus, input_times),
+        threshold=_of_neurons(network, threshold, "threshold"),
+        alpha=_of_rates(network, tau_syn, "tau_syn"),
+        beta=_of_rates(network, tau_mem, "tau_mem"),
+        bias=_of_neurons(network, bias, "bias"),
+    )
+    n_spikes = batch.record.time.size
+    n_flights = batch.stimulus.times.size + n_spikes
+    moved = np.empty(n_spikes)
+    tangent_sweep(
+        compiled.wiring,
+        compiled.neurons,
+        (batch.stimulus.times, batch.stimulus.sources),
+        tuple(batch.record),
+        float(batch.ends[0]),
+        direction,
+        new_flights(n_flights),
+        np.empty(n_flights, dtype=np.int32),
+        np.zeros((compiled.n_neurons, 5)),
+        moved,
+    )
+    return {name: moved[batch.positions(name)] for name in network.populations}
+
+
+def _of_synapses(network, changes, argument):
+    """Return the change of every synapse, in the order of the wiring."""
+    compiled = network.compiled()
+    total = np.zeros(compiled.wiring.weight.size)
+    for key, change in (changes or {}).items():
+        if key not in network.projections:
+            known = list(network.projections)
+            raise ValueError(f"{argument} must name projections {known}, got {key!r}")
+        weights = network.projections[key].weights
+        values = _values_like(weights, change, f"{argument}[{key}]", argument == "delays")
+        order = compiled.orders[key]
+        total[compiled.synapses[key]] = values if order is None else values[order]
+    return total
+
+
+def _values_like(weights, change, name, scalar_allowed):
+    """Return the flat values of a change that has the form of the weights."""
+    if scalar_allowed and np.ndim(change) == 0 and not sparse.issparse(change):
+        size = weights.nnz if sparse.issparse(weights) else weights.size
+        values = np.full(size, float(as_floats(change, name)))
+    else:
+        change = checked_matrix(change, weights.shape, name)
+        check_same_form(change, weights, name)
+        values = change.data if sparse.issparse(change) else change.reshape(-1)
+    require(np.isfinite(values), values, f"{name} must be finite")
+    return values
+
+
+def _of_inputs(stimulus, changes):
+    """Return the change of every input time, in the order of the run."""
+    flat = []
+    for name in changes or {}:
+        if name not in stimulus.trains:
+            known = list(stimulus.trains)
+            raise ValueError(f"input_times must name given inputs {known}, got {name!r}")
+    for name, train in stimulus.trains.items():
+        values = as_floats((changes or {}).get(name, np.zeros(train.times.size)), "input_times")
+        if values.shape != train.times.shape:
+            raise ValueError(
+                f"input_times[{name!r}] must have shape {train.times.shape}, got {values.shape}"
+            )
+        flat.append(values[train.order])
+    return np.concatenate([np.empty(0), *flat])[stimulus.order]
+
+
+def _of_neurons(network, changes, argument):
+    """Return the change of every neuron's parameter."""
+    compiled = network.compiled()
+    total = np.zeros(compiled.n_neurons)
+    for name, change in (changes or {}).items():
+        if name not in network.populations:
+            known = list(network.populations)
+            raise ValueError(f"{argument} must name populations {known}, got {name!r}")
+        n = network.populations[name]
+        change = as_floats(change, argument)
+        if change.shape not in ((), (n,)):
+            raise ValueError(f"{argument}[{name!r}] must be () or ({n},), got {change.shape}")
+        total[compiled.population_slice(name, n)] = change
+    return total
+
+
+def _of_rates(network, changes, argument):
+    """Return the change of every neuron's rate 1/tau from that of its time constant."""
+    total = _of_neurons(network, changes, argument)
+    for name, n in network.populations.items():
+        part = network.compiled().population_slice(name, n)
+        total[part] /= -(network.neurons[name].arrays(n)[argument] ** 2)
+    return total
