@@ -1,7 +1,7 @@
 """Files that survive a kill at any moment: each is written whole, or not at all.
 
-A checkpoint is an npz archive without pickle.  It carries a digest of its content, so a file that is
-cut short or altered is noticed, refused by name, and the one before it is used.
+A checkpoint is an npz archive without pickle.  It carries a digest of its content, so a file that
+is cut short or altered is noticed, refused by name, and the one before it is used.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import field, make_dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from scenarios.extras import MissingExtraError, require
 from scenarios.registry import SCENARIOS, Scenario, find
@@ -19,6 +19,13 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = ("list", "info", "run", "resume", "help")
 BAD_ARGUMENTS, INTERRUPTED = 2, 130  # exit codes
+FOLDER_HELP = """Options of a run.
+
+Attributes
+----------
+folder
+    Where to write the run [runs/NAME-DATE-TIME].
+"""
 HELP = """\
 eventsim: exact, event-driven simulation of spiking neural networks, with exact gradients.
 This command runs published experiments and sets your numbers beside the published ones.
@@ -105,23 +112,19 @@ def _parse(scenario: Scenario, arguments: list[str]) -> tuple[Any, Path | None]:
     """Return the configuration and the run folder that the options ask for."""
     import tyro
 
-    config = scenario.module().Config
-    options = make_dataclass(
-        "Options",
-        [
-            ("config", tyro.conf.OmitArgPrefixes[config], field(default_factory=config)),
-            ("folder", Path | None, field(default=None)),
-        ],
-        namespace={"__doc__": "\n\nAttributes\n----------\nfolder:\n    Where to write the run; "
-                              "default: runs/NAME-DATE-TIME."},
-    )  # fmt: skip
-    parsed = tyro.cli(
+    kind: Any = scenario.module().Config
+    fields: list[Any] = [
+        ("config", Annotated[kind, tyro.conf.OmitArgPrefixes], field(default_factory=kind)),
+        ("folder", Path | None, field(default=None)),
+    ]
+    options: Any = make_dataclass("Options", fields, namespace={"__doc__": FOLDER_HELP})
+    parsed: Any = tyro.cli(
         options,
         args=arguments,
         prog=f"eventsim run {scenario.name}",
         description=f"{scenario.summary}, after {scenario.source}.",
     )
-    return parsed.config, parsed.folder  # type: ignore[attr-defined]
+    return parsed.config, parsed.folder
 
 
 def _execute(scenario: Scenario, config: Any, folder: Path) -> int:

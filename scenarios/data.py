@@ -182,15 +182,15 @@ def stratified_split(
     return np.setdiff1d(np.arange(len(labels)), held_out), held_out
 
 
-def _some(
-    rows: NDArray[np.int64], fraction: float, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _some(rows: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.int64]:
     return rng.permutation(rows)[: round(fraction * len(rows))]
 
 
 def _shipped_part(arrays: np.lib.npyio.NpzFile, part: str) -> LabelledData:
     points = arrays[f"{part}_points"]
-    return LabelledData(np.hstack([points, 1.0 - points]), arrays[f"{part}_labels"].astype(np.int64))
+    return LabelledData(
+        np.hstack([points, 1.0 - points]), arrays[f"{part}_labels"].astype(np.int64)
+    )
 
 
 def _read_part(folder: Path, part: str) -> LabelledData:

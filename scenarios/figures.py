@@ -17,8 +17,8 @@ __all__ = [
     "first_spike_histograms",
     "new_figure",
     "step_histogram",
-    "training_curves",
     "traces",
+    "training_curves",
 ]
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart.
@@ -29,7 +29,9 @@ TIME = "time (units of the synaptic time constant)"
 Floats = NDArray[np.float64]
 
 
-def new_figure(width: float, height: float, n: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    width: float, height: float, n: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
     """Return a figure (inches) with n panels side by side."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(1, n, **options)).ravel())
@@ -56,7 +58,9 @@ def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: 
         for key, colour in (("accuracy", NEUTRAL), ("test_accuracy", CLASS_COLOURS[0])):
             _line(right, history, key, 100.0, colour, None)
     right.axhline(100 * chance, color="0.8", linestyle="--", linewidth=1)
-    right.annotate("chance", (0.01, 100 * chance + 1), xycoords=("axes fraction", "data"), color="0.5")
+    right.annotate(
+        "chance", (0.01, 100 * chance + 1), xycoords=("axes fraction", "data"), color="0.5"
+    )
     left.set(xlabel="epoch", ylabel="loss (first-spike cross-entropy + cost of late spikes)")
     right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(min(30.0, 90 * chance), 101))
     left.legend(frameon=False)
@@ -81,7 +85,7 @@ def first_spike_histograms(
     figure = Figure(figsize=(3.4 * n, 5.2), layout="constrained")
     axes = figure.subplots(2, n, sharex=True, squeeze=False)
     finite = np.concatenate([before[np.isfinite(before)], after[np.isfinite(after)], [0.0]])
-    bins = np.linspace(0.0, 1.02 * float(finite.max()) or 1.0, 31)
+    bins = np.linspace(0.0, 1.02 * float(finite.max()) or 1.0, 31).tolist()
     for row, times, moment in ((0, before, "before training"), (1, after, "after training")):
         for true in range(n):
             _histogram(axes[row, true], times[labels == true], bins, classes)
@@ -97,7 +101,7 @@ def first_spike_histograms(
 def step_histogram(steps: Sequence[int], published_mean: float) -> Figure:
     """Draw how many steps the initialisations took to converge."""
     figure, (ax,) = new_figure(6, 3.6)
-    ax.hist(steps, bins=np.arange(0, max(steps) + 2) - 0.5, color=CLASS_COLOURS[0])
+    ax.hist(steps, bins=(np.arange(0, max(steps) + 2) - 0.5).tolist(), color=CLASS_COLOURS[0])
     mean = float(np.mean(steps))
     ax.axvline(mean, color="black", label=f"mean of this run, {mean:.2f}")
     ax.axvline(published_mean, color=CLASS_COLOURS[1], linestyle="--",
@@ -108,7 +112,11 @@ def step_histogram(steps: Sequence[int], published_mean: float) -> Figure:
 
 
 def traces(
-    times: Floats, potentials: Floats, threshold: float, titles: Sequence[str], classes: Sequence[str]
+    times: Floats,
+    potentials: Floats,
+    threshold: float,
+    titles: Sequence[str],
+    classes: Sequence[str],
 ) -> Figure:
     """Draw the potentials of the output neurons, one panel per sample.
 
@@ -188,7 +196,7 @@ def _line(
     ax.plot(epochs, values, color=colour, linewidth=1.2, alpha=0.9, label=label)
 
 
-def _histogram(ax: Axes, times: Floats, bins: Floats, classes: Sequence[str]) -> None:
+def _histogram(ax: Axes, times: Floats, bins: list[float], classes: Sequence[str]) -> None:
     for k, name in enumerate(classes):
         finite = times[np.isfinite(times[:, k]), k]
         ax.hist(finite, bins=bins, color=CLASS_COLOURS[k], alpha=0.6, label=name)
@@ -217,9 +225,10 @@ def _points(
     classes: Sequence[str],
 ) -> None:  # fmt: skip
     for k, name in enumerate(classes):
-        chosen = points[(labels == k) & right]
-        ax.scatter(*chosen.T, s=7, color=CLASS_COLOURS[k], label=name, linewidths=0)
-    ax.scatter(*points[~right].T, s=22, color="black", marker="x", linewidths=1, label="wrong")
+        x, y = points[(labels == k) & right].T
+        ax.scatter(x, y, s=7, color=CLASS_COLOURS[k], label=name, linewidths=0)
+    x, y = points[~right].T
+    ax.scatter(x, y, s=22, color="black", marker="x", linewidths=1, label="wrong")
     ax.legend(fontsize=8, loc="upper right", framealpha=0.9)
 
 

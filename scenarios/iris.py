@@ -75,11 +75,12 @@ class Config:
         """Check the numbers."""
         for name in ("n_splits", "epochs", "batch_size"):
             if not getattr(self, name) >= 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+                label = name.removeprefix("n_")
+                raise ValueError(f"{label} must be >= 1, got {getattr(self, name)!r}")
         if not self.learning_rate > 0.0:
             raise ValueError(f"learning_rate must be > 0, got {self.learning_rate!r}")
-        if not self.t_stop > T_MAX:
-            raise ValueError(f"t_stop must be > {T_MAX}, the latest input, got {self.t_stop!r}")
+        if not 0.0 < self.t_stop < np.inf:
+            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
 
     @property
     def n_splits(self) -> int:
@@ -105,13 +106,13 @@ def build(config: Config, seed: int) -> Classification:
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train on the documented split and on random ones; return the table and the pictures."""
     task = build(config, config.seed)
-    settings = _settings(config, config.seed)
     with progress.compiling():
         task.step(task.initial(np.random.default_rng(0)), np.arange(4))
-    main = fit(task, settings, folder=folder, progress=progress.named("Iris, documented split"))
+    title = progress.named("Iris, documented split")
+    main = fit(task, settings(config, config.seed), folder=folder, progress=title)
 
     def one(seed: int) -> dict[str, Any]:
-        state = fit(build(config, seed), _settings(config, seed), progress=SILENT)
+        state = fit(build(config, seed), settings(config, seed), progress=SILENT)
         return {"test_accuracy": state.history[-1]["test_accuracy"]}
 
     seeds = range(config.seed + 1, config.seed + 1 + config.n_splits)
@@ -121,7 +122,8 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     return _report(config, task, main, [record["test_accuracy"] for record in records])
 
 
-def _settings(config: Config, seed: int) -> Settings:
+def settings(config: Config, seed: int) -> Settings:
+    """Return how one network is trained."""
     return Settings(
         epochs=config.epochs,
         batch_size=config.batch_size,

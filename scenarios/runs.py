@@ -29,7 +29,9 @@ def new_folder(scenario: Scenario, config: Any, folder: Path | None) -> Path:
     if folder is None:
         folder = _free(Path("runs") / f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}")
     if (folder / CONFIG).exists():
-        raise ValueError(f"{folder} holds a run already: go on with it by `eventsim resume {folder}`")
+        raise ValueError(
+            f"{folder} holds a run already: go on with it by `eventsim resume {folder}`"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"the run folder must be new or empty, got {folder}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The one training loop of all scenarios: epochs, minibatches, evaluation, checkpoints.
 
-Everything the loop draws at random comes from one generator, whose state is in the checkpoint: a run
-that is killed at any moment and resumed ends with the same bits as one that was not.
+Everything the loop draws at random comes from one generator, whose state is in the checkpoint: a
+run that is killed at any moment and resumed ends with the same bits as one that was not.
 """
 
 from __future__ import annotations

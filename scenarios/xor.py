@@ -8,6 +8,14 @@ patterns) until all four are right.  Times are in units of the synaptic time con
 
 Published: 1000 of 1000 initialisations converge, in 17.52 steps on average and 98 at most.
 
+With Table 1 as printed (`--published`) about 4 % of the initialisations do not converge within 300
+steps here.  The reason is the cost of late label spikes, gamma = 0.2: for the pattern that is late
+anyway (both inputs at t = 2) its slope, exp(2.3) gamma, is as large as that of the cross-entropy, so
+it keeps on raising all weights while the order of the spikes stays wrong.  The defaults lower gamma
+to 0.01, which alone makes all 1000 converge in 17.2 steps on average (127 at most), and sharpen the
+cross-entropy (tau0 0.03 instead of 0.1) with a shorter memory of Adam (beta2 0.99 instead of 0.999),
+which shortens the mean and the longest run.
+
 What happens to silent neurons: a hidden neuron that stays silent in a pattern gets no gradient from
 it, and a silent output neuron counts as if it fired at the end of the run; training relies on the
 neurons that do fire, and here hidden neurons fire in most patterns from the start.
@@ -15,7 +23,7 @@ neurons that do fire, and here hidden neurons fire in most patterns from the sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +40,17 @@ EARLY, LATE = 0.0, 2.0
 PATTERNS = np.array([[EARLY, EARLY], [EARLY, LATE], [LATE, EARLY], [LATE, LATE]])
 LABELS = np.array([0, 1, 1, 0])
 PUBLISHED_MEAN, PUBLISHED_MAX = 17.52, 98
+TABLE_1 = {"gamma": 0.2, "tau0": 0.1, "beta2": 0.999}
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings; the defaults are Table 1 of the publication, except for gamma.
+    """Settings; the defaults are Table 1 of the publication, except for gamma, tau0 and beta2.
 
     Attributes
     ----------
+    published
+        Take gamma, tau0 and beta2 from Table 1 of the publication.
     full
         Run the published 1000 initialisations.
     runs
@@ -50,6 +61,8 @@ class Config:
         Give an initialisation up after so many steps.
     learning_rate
         Of Adam.
+    beta2
+        Of Adam: its memory for squared gradients.
     gamma
         Cost of late label spikes.
     tau0
@@ -60,13 +73,15 @@ class Config:
         End of each simulation.
     """
 
+    published: bool = False
     full: bool = False
     runs: int | None = None
     seed: int = 0
     max_steps: int = 300
     learning_rate: float = 0.1
+    beta2: float = 0.99
     gamma: float = 0.01
-    tau0: float = 0.1
+    tau0: float = 0.03
     tau1: float = 1.0
     t_stop: float = 5.0
 
@@ -74,11 +89,12 @@ class Config:
         """Check the numbers."""
         for name in ("n_runs", "max_steps"):
             if not getattr(self, name) >= 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+                label = name.removeprefix("n_")
+                raise ValueError(f"{label} must be >= 1, got {getattr(self, name)!r}")
         if not self.learning_rate > 0.0:
             raise ValueError(f"learning_rate must be > 0, got {self.learning_rate!r}")
-        if not self.t_stop > LATE:
-            raise ValueError(f"t_stop must be > {LATE}, the late input, got {self.t_stop!r}")
+        if not LATE < self.t_stop < np.inf:
+            raise ValueError(f"t_stop must be finite and > {LATE}, got {self.t_stop!r}")
 
     @property
     def n_runs(self) -> int:
@@ -97,34 +113,41 @@ def build(config: Config) -> Classification:
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train every initialisation until it converges; return the table and the pictures."""
+    config = replace(config, **TABLE_1) if config.published else config
     task = build(config)
     with progress.compiling():
         task.step(task.initial(np.random.default_rng(0)), np.arange(4))
 
     def one(seed: int) -> dict[str, Any]:
-        state = fit(task, _settings(config, seed))
-        return {"steps": state.epoch, "converged": _solved(state.history[-1])}
+        state = fit(task, settings(config, seed))
+        return {"steps": max(state.epoch - 1, 0), "converged": _solved(state.history[-1])}
 
     seeds = range(config.seed, config.seed + config.n_runs)
     records = replicate(
         seeds, one, path=folder / "runs.jsonl", progress=progress.named("XOR", "initialisation")
     )
-    weights = fit(task, _settings(config, config.seed)).params
+    weights = fit(task, settings(config, config.seed)).params
     return _report(config, task, records, weights)
 
 
-def _settings(config: Config, seed: int) -> Settings:
+def settings(config: Config, seed: int) -> Settings:
+    """Return how one network is trained.
+
+    The accuracy of step k is that of the weights before it: a run that is solved after k steps ends
+    in step k + 1, and needs no evaluation between.
+    """
     return Settings(
-        epochs=config.max_steps,
+        epochs=config.max_steps + 1,
         batch_size=len(PATTERNS),
-        optimiser=Adam(lr=config.learning_rate),
+        optimiser=Adam(lr=config.learning_rate, betas=(0.9, config.beta2)),
         seed=seed,
+        evaluate_every=config.max_steps + 1,
         stop=_solved,
     )
 
 
 def _solved(metrics: dict[str, float]) -> bool:
-    return metrics["test_accuracy"] == 1.0
+    return metrics.get("accuracy", metrics.get("test_accuracy")) == 1.0
 
 
 def _report(
@@ -148,7 +171,9 @@ def _report(
 
 
 def _notes(config: Config, failed: list[int]) -> list[str]:
-    notes = [f"cost of late spikes gamma = {config.gamma} (published: 0.2; see eventsim info xor)"]
+    ours = {name: getattr(config, name) for name in TABLE_1}
+    words = ", ".join(f"{name} {value:g} ({TABLE_1[name]:g})" for name, value in ours.items())
+    notes = [f"settings, in brackets the published ones: {words}; why: eventsim info xor"]
     if failed:
         shown = ", ".join(map(str, failed[:10])) + (", ..." if len(failed) > 10 else "")
         notes.append(f"not converged within {config.max_steps} steps: seeds {shown}")
@@ -160,10 +185,10 @@ def _figures(task: Classification, weights: dict[str, Any], steps: list[int]) ->
 
     model = task.model
     times = np.linspace(0.0, min(4.0, model.t_stop), 600)
-    potentials = model.simulate(weights, task.train[0]).potential("out", at=times)
+    whole = es.simulate(model.network(weights), {"in": task.train[0]}, model.t_stop)
+    potentials = whole.potential("out", at=times)
     titles = [
-        f"inputs at {a:g} and {b:g}: class {c}"
-        for (a, b), c in zip(PATTERNS, LABELS, strict=True)
+        f"inputs at {a:g} and {b:g}: class {c}" for (a, b), c in zip(PATTERNS, LABELS, strict=True)
     ]
     figures = {"potentials": traces(times, potentials, 1.0, titles, ["class 0", "class 1"])}
     if steps:

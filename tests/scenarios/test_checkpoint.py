@@ -20,7 +20,9 @@ def state(epoch):
 
 def assert_same(one, two):
     np.testing.assert_array_equal(one.params["in->out"], two.params["in->out"])
-    np.testing.assert_array_equal(one.optimiser["mean"]["in->out"], two.optimiser["mean"]["in->out"])
+    np.testing.assert_array_equal(
+        one.optimiser["mean"]["in->out"], two.optimiser["mean"]["in->out"]
+    )
     assert one.optimiser["step"] == two.optimiser["step"]
     assert (one.rng, one.epoch, one.history) == (two.rng, two.epoch, two.history)
 
@@ -65,8 +67,7 @@ def test_no_altered_byte_goes_unnoticed(tmp_path):
         path.write_bytes(whole[:k] + bytes([whole[k] ^ 0x10]) + whole[k + 1 :])
         try:
             loaded = load_arrays(path)
-        except ValueError as error:
-            assert str(path) in str(error)
+        except ValueError:
             refused += 1
         else:
             assert set(loaded) == set(arrays)

@@ -55,7 +55,9 @@ def test_iris_is_the_data_set_of_scikit_learn():
     assert flowers.features.shape == (150, 4)
     np.testing.assert_array_equal(np.bincount(flowers.labels), [50, 50, 50])
     # Column means and the two rows in which scikit-learn follows Fisher's paper, not the UCI copy.
-    np.testing.assert_allclose(flowers.features.mean(axis=0), [5.843333, 3.057333, 3.758, 1.199333], rtol=1e-6)  # noqa: E501
+    np.testing.assert_allclose(
+        flowers.features.mean(axis=0), [5.843333, 3.057333, 3.758, 1.199333], rtol=1e-6
+    )
     np.testing.assert_array_equal(flowers.features[34], [4.9, 3.1, 1.5, 0.2])
     np.testing.assert_array_equal(flowers.features[37], [4.9, 3.6, 1.4, 0.1])
 
@@ -100,7 +102,11 @@ def test_the_published_files_can_be_read_from_their_folder():
     [
         ("test_labels.npy", None, "no file .*test_labels.npy"),
         ("test_samples.npy", b"\x93NUMPY", "test_samples.npy is not a readable .npy file"),
-        ("test_samples.npy", as_file(np.zeros((10, 3))), r"must hold \(n, 4\).*got shape \(10, 3\)"),
+        (
+            "test_samples.npy",
+            as_file(np.zeros((10, 3))),
+            r"must hold \(n, 4\).*got shape \(10, 3\)",
+        ),
         ("test_samples.npy", as_file(np.full((10, 4), 2.0)), r"numbers in \[0, 1\]"),
         ("test_labels.npy", as_file(np.zeros(9)), "must hold 10 labels"),
         ("test_labels.npy", as_file(np.full(10, 3)), "labels 0, 1 or 2"),

@@ -33,7 +33,10 @@ def test_the_bias_source_comes_last():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: later_for_larger(np.array([1.5]), t_early=0, t_late=1), r"lie in \[0, 1\], got.*1.5"),
+        (
+            lambda: later_for_larger(np.array([1.5]), t_early=0, t_late=1),
+            r"lie in \[0, 1\], got.*1.5",
+        ),
         (lambda: later_for_larger(np.array([np.nan]), t_early=0, t_late=1), r"\[0, 1\], got.*nan"),
         (lambda: later_for_larger(np.array([0.5]), t_early=2.0, t_late=1.0), "got 2.0 and 1.0"),
         (lambda: later_for_larger(np.array([0.5]), t_early=-1.0, t_late=1.0), "got -1.0 and 1.0"),

@@ -1,0 +1,219 @@
+"""The training loop: what it draws, evaluates and saves, when it stops; a kill is harmless."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradients import SGD, Adam
+from scenarios.checkpoint import load_arrays, load_latest
+from scenarios.training import Settings, Step, fit, replicate
+
+ROOT = Path(__file__).parents[2]
+
+
+class Line:
+    """A task without spikes: the slope of a straight line through 20 points, by least squares."""
+
+    n_train = 20
+
+    def __init__(self):
+        self.x = np.linspace(-1.0, 1.0, self.n_train)
+        self.rows_seen = []
+
+    def initial(self, rng):
+        return {"slope": rng.normal(size=1)}
+
+    def step(self, params, rows):
+        self.rows_seen.append(rows)
+        x = self.x[rows]
+        error = (params["slope"] - 2.0) * x
+        metrics = {"loss": float(np.mean(error**2) / 2), "accuracy": 0.0}
+        return Step({"slope": np.array([np.mean(error * x)])}, metrics)
+
+    def evaluate(self, params):
+        return {"test_accuracy": float(abs(params["slope"][0] - 2.0) < 0.05)}
+
+
+def settings(**changes):
+    return Settings(**{"epochs": 4, "batch_size": 6, "optimiser": SGD(0.5), "seed": 3, **changes})
+
+
+def test_every_epoch_sees_each_sample_once_in_a_new_order():
+    task = Line()
+    fit(task, settings(epochs=2))
+    assert [len(rows) for rows in task.rows_seen] == [6, 6, 6, 2] * 2
+    first, second = np.concatenate(task.rows_seen[:4]), np.concatenate(task.rows_seen[4:])
+    np.testing.assert_array_equal(np.sort(first), np.arange(20))
+    np.testing.assert_array_equal(np.sort(second), np.arange(20))
+    assert not np.array_equal(first, second)
+
+
+def test_the_loop_lowers_the_loss_and_records_every_epoch():
+    history = fit(Line(), settings(epochs=30)).history
+    assert [record["epoch"] for record in history] == list(range(31))
+    assert history[-1]["loss"] < 1e-3 * history[1]["loss"]
+    assert history[-1]["test_accuracy"] == 1.0
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_samples():
+    task = Line()
+    still = fit(task, settings(epochs=1, optimiser=SGD(1e-300)))
+    everything = task.step(still.params, np.arange(20)).metrics["loss"]
+    assert still.history[1]["loss"] == pytest.approx(everything, rel=1e-12)
+
+
+def test_a_full_batch_is_not_shuffled():
+    task = Line()
+    fit(task, settings(epochs=1, batch_size=100))
+    np.testing.assert_array_equal(task.rows_seen[0], np.arange(20))
+
+
+def test_evaluation_comes_as_often_as_asked_and_at_the_end():
+    history = fit(Line(), settings(epochs=5, evaluate_every=2)).history
+    assert [r["epoch"] for r in history if "test_accuracy" in r] == [0, 2, 4, 5]
+
+
+def test_a_run_can_stop_early():
+    stop = lambda metrics: metrics["test_accuracy"] == 1.0  # noqa: E731
+    state = fit(Line(), settings(epochs=100, seed=0, stop=stop))
+    assert 1 < state.epoch < 100
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
+    one, two, other = (fit(Line(), settings(seed=seed)).params["slope"] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert one != other
+
+
+@pytest.mark.parametrize("optimiser", [SGD(0.1, momentum=0.9), Adam(lr=0.1)])
+@pytest.mark.parametrize("epochs_before", [1, 2, 5])
+def test_a_run_in_two_pieces_is_the_run_in_one(tmp_path, optimiser, epochs_before):
+    whole = fit(Line(), settings(epochs=6, optimiser=optimiser), folder=tmp_path / "whole")
+    fit(Line(), settings(epochs=epochs_before, optimiser=optimiser), folder=tmp_path / "pieces")
+    pieces = fit(Line(), settings(epochs=6, optimiser=optimiser), folder=tmp_path / "pieces")
+    np.testing.assert_array_equal(pieces.params["slope"], whole.params["slope"])
+    assert len(pieces.history) == len(whole.history) == 7
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    state = fit(Line(), settings(), folder=tmp_path)
+    task = Line()
+    again = fit(task, settings(), folder=tmp_path)
+    assert task.rows_seen == []
+    np.testing.assert_array_equal(again.params["slope"], state.params["slope"])
+
+
+def test_the_metrics_file_has_one_json_record_a_line(tmp_path):
+    state = fit(Line(), settings(), folder=tmp_path)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == state.history
+
+
+def test_a_damaged_checkpoint_costs_one_epoch_and_no_bit(tmp_path):
+    whole = fit(Line(), settings(), folder=tmp_path / "whole")
+    fit(Line(), settings(epochs=3), folder=tmp_path / "other")
+    newest = tmp_path / "other" / "checkpoint-000003.npz"
+    newest.write_bytes(newest.read_bytes()[:-40])
+    with pytest.warns(RuntimeWarning, match="checkpoint-000003.npz"):
+        again = fit(Line(), settings(), folder=tmp_path / "other")
+    np.testing.assert_array_equal(again.params["slope"], whole.params["slope"])
+
+
+def test_replicates_run_once_each_and_a_line_cut_short_is_run_again(tmp_path):
+    path, ran = tmp_path / "runs.jsonl", []
+
+    def run(seed):
+        ran.append(seed)
+        return {"square": seed**2}
+
+    replicate(range(3), run, path=path)
+    path.write_bytes(path.read_bytes()[:-5])
+    records = replicate(range(5), run, path=path)
+    assert ran == [0, 1, 2, 2, 3, 4]
+    assert records == [{"seed": seed, "square": seed**2} for seed in range(5)]
+    assert replicate(range(5), run, path=path) == records
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs must be >= 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
+        ({"evaluate_every": 0}, "evaluate_every must be >= 1, got 0"),
+        ({"save_every": -1}, "save_every must be >= 1, got -1"),
+        ({"epochs": float("nan")}, "epochs must be >= 1, got nan"),
+    ],
+)
+def test_bad_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        settings(**change)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from scenarios import yin_yang
+from scenarios.checkpoint import save_arrays
+from scenarios.training import fit
+
+config = yin_yang.Config(epochs=12, hidden=10, n_train=60, batch_size=20, t_stop=1.5)
+task, folder = yin_yang.build(config), Path(sys.argv[1])
+state = fit(task, yin_yang.settings(config, seed=0), folder=folder)
+save_arrays(folder / "weights.npz", state.params)
+"""
+
+
+def start_training(folder):
+    """Train a small Yin-Yang network in a process of its own, from where the folder stands."""
+    command = [sys.executable, "-c", RUN, str(folder)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, env=dict(os.environ))
+
+
+def newest_epoch(folder):
+    names = [path.stem for path in folder.glob("checkpoint-*.npz")]
+    return max((int(name.split("-")[1]) for name in names), default=0)
+
+
+def kill_once_it_works(process, folder, delay):
+    """Kill the process ``delay`` seconds after its next checkpoint, if it still runs then."""
+    start = newest_epoch(folder)
+    while process.poll() is None and newest_epoch(folder) == start:
+        time.sleep(0.002)  # start-up: nothing of the run is at stake yet
+    time.sleep(delay)
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = start_training(whole)
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, errors.decode()
+
+    chance = random.Random(20)
+    exits = []
+    while 0 not in exits:
+        process = start_training(killed)
+        if len(exits) < 3:
+            kill_once_it_works(process, killed, chance.uniform(0.0, 0.05))
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode in (0, -signal.SIGKILL), errors.decode()
+        exits.append(process.returncode)
+
+    assert exits[0] == -signal.SIGKILL
+    assert newest_epoch(whole) == newest_epoch(killed) == 12
+    for name, weights in load_arrays(whole / "weights.npz").items():
+        np.testing.assert_array_equal(weights, load_arrays(killed / "weights.npz")[name])
+    one, two = load_latest(whole), load_latest(killed)
+    assert one.rng == two.rng
+    assert [r["loss"] for r in one.history[1:]] == [r["loss"] for r in two.history[1:]]
