@@ -53,7 +53,7 @@ def forward_propagation(graph, wrt="weights", *, spikes=None, columns=None, kern
     >>> key = net.connect("in", "out", weights=[[4.0]])
     >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=1.0)
     >>> forward_propagation(result.causality()).round(6)
-    array([[-0.139043]])
+    array([[-0.139046]])
     """
     jac = jacobian(as_graph(graph), wrt, kernels)
     n_spikes, n_parameters = jac.dV.shape

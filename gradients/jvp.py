@@ -61,7 +61,7 @@ def jvp(
     >>> key = net.connect("in", "out", weights=[[4.0]])
     >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=1.0)
     >>> gradients.jvp(result, weights={key: [[1.0]]})["out"].round(6)
-    array([-0.139043])
+    array([-0.139046])
     """
     if not isinstance(result, Result):
         raise ValueError(f"result must be a Result, got {result!r}")

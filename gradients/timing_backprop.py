@@ -88,7 +88,7 @@ def timing_backprop(
     >>> result = es.simulate(net, {"in": es.Spikes([0.0], [0])}, t_stop=1.0)
     >>> gradient = gradients.timing_backprop(result, spike_times={"out": [1.0]})
     >>> gradient.weights["in", "out"].round(6)      # an earlier spike for a larger weight
-    array([[-0.139043]])
+    array([[-0.139046]])
     >>> gradient.input_times["in"].round(12)        # the spike moves with its cause
     array([1.])
     """
