@@ -79,6 +79,12 @@ def pytest_configure(config: pytest.Config) -> None:
             config.addinivalue_line("filterwarnings", f"ignore:{cause} encountered:RuntimeWarning")
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Import nothing of tests/ for doctests but the tests: the other files are tools and peers."""
+    helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if helper and collection_path.is_relative_to(ROOT / "tests") else None
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, with the reason, what this machine cannot run."""
     if item.get_closest_marker("gpu"):
