@@ -468,7 +468,7 @@ def _fill_edges(
             m += 1
         restart_synaptic, restart_membrane, restart_h = propagator(time - release, alpha, beta)
         restart_alpha, restart_beta = kernel_rate_derivatives(
-            time - release, alpha, beta, restart_h
+            time - release, alpha, beta, restart_synaptic, restart_h
         )
         released = bias
         for a in range(arrivals.first[i], arrivals.first[i + 1]):
@@ -487,7 +487,7 @@ def _fill_edges(
             else:
                 lag = time - arrival
                 synaptic, _, by_weight = propagator(lag, alpha, beta)
-                h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, by_weight)
+                h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, by_weight)
                 by_time = w * (synaptic - beta * by_weight)
                 by_cause = -by_time
                 rows.by_alpha[row] += w * h_alpha

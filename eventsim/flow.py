@@ -38,6 +38,9 @@ __all__ = [
     "propagator",
 ]
 
+# Coefficients 1/(k + 2)! of (exp(z) - 1 - z)/z^2, the highest first; enough for |z| <= 1.
+_PHI = tuple(1.0 / math.factorial(k + 2) for k in range(17, -1, -1))
+
 
 @scalar
 def propagator(lag, alpha, beta):
@@ -148,13 +151,22 @@ def _series(lag, x, y, z, origin, order):
 
 
 @scalar
-def kernel_rate_derivatives(lag, alpha, beta, h):
-    """Return ``(dh/dalpha, dh/dbeta)`` at ``lag``, where ``h = h(lag)``.
+def kernel_rate_derivatives(lag, alpha, beta, synaptic, h):
+    """Return ``(dh/dalpha, dh/dbeta)`` at ``lag``, given the `propagator` there.
 
-    ``dh/dalpha = -E[alpha, alpha, beta]``; shifting both rates multiplies h by an exponential, so
-    the two derivatives add up to ``-lag h``.
+    ``dh/dalpha = -E[alpha, alpha, beta] = -lag^2 exp(-alpha lag) phi(-x)`` with
+    ``x = (beta - alpha) lag`` and ``phi(z) = (exp(z) - 1 - z)/z^2``: a power series where x is
+    small, else the plain difference.  Shifting both rates multiplies h by an exponential, so the
+    two derivatives add up to ``-lag h``.
     """
-    by_alpha = -difference3(lag, alpha, alpha, beta)
+    spread = (beta - alpha) * lag
+    if abs(spread) < 1.0:
+        series = 0.0
+        for coefficient in _PHI:
+            series = coefficient - spread * series
+        by_alpha = -lag * lag * synaptic * series
+    else:
+        by_alpha = (h - lag * synaptic) / (beta - alpha)
     return by_alpha, -lag * h - by_alpha
 
 

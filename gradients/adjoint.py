@@ -293,7 +293,7 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     epoch = epoch_start(now, alpha, beta)
     lag = epoch - now
     synaptic, membrane, h = propagator(lag, alpha, beta)
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, h)
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     adjoint = work.adjoint
     total = 0.0
     for s in range(wiring.start[g], wiring.stop[g]):
@@ -366,7 +366,7 @@ def _settle(neurons, sums, work, i, time):
     alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
     lag = adjoint[i, REFERENCE] - time
     synaptic, membrane, h = propagator(lag, alpha, beta)
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, h)
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     b = bias_kernel(lag, beta)
     by_current, by_potential = adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V]
     v_beta = adjoint[i, V_BETA]

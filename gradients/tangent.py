@@ -111,7 +111,7 @@ def _deliver(wiring, neurons, direction, rows, g, now, shift):
     epoch = epoch_start(now, alpha, beta)
     lag = epoch - now
     synaptic, _, h = propagator(lag, alpha, beta)
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, h)
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     h_slope = synaptic - beta * h
     for s in range(wiring.start[g], wiring.stop[g]):
         i = wiring.target[s]
@@ -154,7 +154,7 @@ def _settle(neurons, direction, rows, i, time):
     d_alpha, d_beta = direction.alpha[i], direction.beta[i]
     lag = time - rows[i, REFERENCE]
     synaptic, membrane, h = propagator(lag, alpha, beta)
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, h)
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     b = bias_kernel(lag, beta)
     current, potential = rows[i, CURRENT], rows[i, POTENTIAL]
     rows[i, D_POTENTIAL] = (
