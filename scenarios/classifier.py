@@ -103,9 +103,9 @@ class Classifier:
     loss : FirstSpikeLoss
         What training lowers.
     bump : float
-        Added strength for silent label neurons: a spike that is not there has no gradient, so each
-        sample whose label neuron is silent counts as gradient ``-bump`` of all weights onto that
-        neuron (0: the plain rule; after the weight bumps of Göltz et al. 2021).
+        Added strength for silent neurons: a missing spike has no gradient, so a sample whose label
+        neuron is silent counts as gradient ``-bump`` of all weights onto that neuron, and onto each
+        hidden neuron that is silent in it (0: the plain rule; after Göltz et al. 2021).
 
     Examples
     --------
@@ -187,17 +187,28 @@ class Classifier:
         gradient = gradients.timing_backprop(result, first_spikes={"out": slope})
         self.stopwatch.add("backprop", started)
         silent = np.isinf(times[np.arange(len(labels)), labels])
-        slopes = {k: gradient.weights[p] for k, p in self.connections.items()}
-        if self.bump:
-            missing = np.bincount(labels[silent], minlength=self.sizes[-1]) / len(labels)
-            last = list(self.connections)[-1]
-            slopes[last] = slopes[last] - self.bump * missing
+        slopes = {name: gradient.weights[key] for name, key in self.connections.items()}
+        if self.bump and silent.any():
+            slopes = self._bumped(slopes, result, labels, silent)
         metrics = {
             "loss": float(loss),
             "accuracy": accuracy(times, labels),
             "silent_labels": float(np.mean(silent)),
         }
         return Step(slopes, metrics)
+
+    def _bumped(
+        self, slopes: Params, result: es.BatchResult, labels: Classes, silent: NDArray[np.bool_]
+    ) -> Params:
+        """Push up the weights onto neurons that should have fired in samples with a silent label."""
+        bumped = {}
+        for name, (_, post) in self.connections.items():
+            if post == self.layers[-1]:
+                missing = np.bincount(labels[silent], minlength=self.sizes[-1])
+            else:
+                missing = (result.spike_counts(post)[silent] == 0).sum(axis=0)
+            bumped[name] = slopes[name] - self.bump * missing / len(labels)
+        return bumped
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,7 +122,7 @@ def traces(
 
     Parameters
     ----------
-    times : (n_times,) ndarray
+    times : (n_samples, n_times) ndarray
         Where the potentials were taken.
     potentials : (n_samples, n_times, n_classes) ndarray
         Membrane potentials.
@@ -132,9 +132,9 @@ def traces(
         Names of the samples and of the output neurons.
     """
     figure, axes = new_figure(3.2 * len(titles), 3.2, len(titles), sharey=True)
-    for ax, rows, title in zip(axes, potentials, titles, strict=True):
+    for ax, at, rows, title in zip(axes, times, potentials, titles, strict=True):
         for k, name in enumerate(classes):
-            ax.plot(times, rows[:, k], color=CLASS_COLOURS[k], label=name, linewidth=1.2)
+            ax.plot(at, rows[:, k], color=CLASS_COLOURS[k], label=name, linewidth=1.4)
         ax.axhline(threshold, color="0.6", linestyle="--", linewidth=1)
         ax.set_title(title, fontsize=10)
     axes[0].set_ylabel("membrane potential (threshold = 1)")

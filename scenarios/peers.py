@@ -11,7 +11,8 @@ Needs the extra "peers" (torch and snntorch); they are imported when they are us
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,8 @@ class SurrogateTask:
     exact: Classification
     surrogate: str
     loss: str
-    time_step: float = 0.05
-    duration: float = 3.0
+    time_step: float = 0.1
+    duration: float = 2.5
 
     def __post_init__(self) -> None:
         """Build the neurons and put the input spikes on the grid."""
@@ -159,11 +160,12 @@ def train(
 ) -> dict[str, list[dict[str, float]]]:
     """Train every variant with the settings of the exact run; return their histories by name."""
     histories = {}
-    for name, (surrogate, loss) in VARIANTS.items():
-        task = SurrogateTask(exact, surrogate, loss)
-        place = folder / "surrogate" / name.replace(", ", "-").replace(" ", "-")
-        state = fit(task, settings, folder=place, progress=progress.named(f"snnTorch, {name}"))
-        histories[name] = state.history
+    with _one_thread():
+        for name, (surrogate, loss) in VARIANTS.items():
+            task = SurrogateTask(exact, surrogate, loss)
+            place = folder / "surrogate" / name.replace(", ", "-").replace(" ", "-")
+            state = fit(task, settings, folder=place, progress=progress.named(f"snnTorch, {name}"))
+            histories[name] = state.history
     return histories
 
 
@@ -197,6 +199,19 @@ def figure(
     right.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(20, 101))
     left.legend(frameon=False, fontsize=8)
     return plot
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread: its operations here are so small that more threads slow it down."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _scalar(value: Any) -> float:
