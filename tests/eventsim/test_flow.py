@@ -96,8 +96,8 @@ def test_bias_kernel_is_exact(beta: float) -> None:
 
 @pytest.mark.parametrize(("alpha", "beta"), RATE_PAIRS)
 def test_flow_is_the_solution_with_current_potential_and_bias(alpha: float, beta: float) -> None:
-    for lag in LAGS:
-        i0, v0, c = 1.25, -0.75, 0.375
+    i0, v0 = 1.25, -0.75
+    for lag, c in itertools.product(LAGS, [0.375, 1.0, -1.0, 0.0]):
         terms = (
             v0 * exact(lag, beta),
             i0 * exact(lag, alpha, beta),

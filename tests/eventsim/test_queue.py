@@ -110,6 +110,19 @@ def test_the_entry_that_fills_a_gap_rises_when_it_must() -> None:
     assert [item for _, item in drain(queue)] == [0, 2, 9, 3, 4, 1, 6, 7, 8]
 
 
+@pytest.mark.parametrize("size", [5, 6, 7, 20, 21, 22, 23])
+def test_any_entry_of_any_heap_can_be_taken_out(size: int) -> None:
+    """Every position of many random heaps: the entry that fills the gap rises, sinks or stays."""
+    rng = np.random.default_rng(size)
+    for item in np.tile(np.arange(size), 6):
+        entries = rng.integers(0, 3 * size, size).astype(float)
+        queue = empty_queue()
+        for k, time in enumerate(entries):
+            put(queue, k, time)
+        remove(queue, item)
+        check_heap(queue)
+
+
 def test_infinite_times_are_ordinary_entries() -> None:
     queue = empty_queue()
     put(queue, 3, math.inf)
