@@ -1,11 +1,14 @@
 """Checks of what a caller hands in; every error quotes the offending value."""
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from eventsim._types import FloatArray, IntArray
 
 __all__ = ["as_count", "as_floats", "as_indices", "require"]
 
 
-def require(good, values, message):
+def require(good: ArrayLike, values: ArrayLike, message: str) -> None:
     """Raise ``ValueError(f"{message}, got {value}")`` with the first value that is not good."""
     good = np.asarray(good)
     if not good.all():
@@ -13,7 +16,7 @@ def require(good, values, message):
         raise ValueError(f"{message}, got {offender.item()!r}")
 
 
-def as_floats(values, name):
+def as_floats(values: ArrayLike, name: str) -> FloatArray:
     """Return ``values`` as a float64 array; ValueError if they are no real numbers."""
     try:
         array = np.asarray(values)
@@ -24,7 +27,7 @@ def as_floats(values, name):
         raise ValueError(f"{name} must be real numbers, got {values!r}") from None
 
 
-def as_indices(values, name):
+def as_indices(values: ArrayLike, name: str) -> IntArray:
     """Return ``values`` as an int64 array; ValueError if they are no whole numbers >= 0."""
     array = np.asarray(values)
     if array.size == 0:
@@ -35,7 +38,7 @@ def as_indices(values, name):
     return array.astype(np.int64)
 
 
-def as_count(value, name):
+def as_count(value: object, name: str) -> int:
     """Return ``value`` as an int; ValueError unless it is a whole number >= 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be an integer >= 1, got {value!r}")

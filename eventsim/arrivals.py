@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsim._compile import allocating_loop, loop, scalar
+from eventsim._types import FloatArray, IntArray
 from eventsim.flow import flow
+from eventsim.wiring import Neurons, Wiring
 
 __all__ = ["Arrivals", "list_arrivals", "sample_states"]
 
@@ -22,13 +24,15 @@ class Arrivals(NamedTuple):
     (inputs first, then recorded spikes), ``synapse`` the position in the wiring.
     """
 
-    first: np.ndarray
-    time: np.ndarray
-    spike: np.ndarray
-    synapse: np.ndarray
+    first: IntArray
+    time: FloatArray
+    spike: IntArray
+    synapse: IntArray
 
 
-def list_arrivals(wiring, times, sources, t_stop, neurons):
+def list_arrivals(
+    wiring: Wiring, times: FloatArray, sources: IntArray, t_stop: float, neurons: tuple[int, int]
+) -> Arrivals:
     """Return the `Arrivals` up to ``t_stop`` at the neurons ``range(*neurons)``.
 
     Parameters
@@ -56,7 +60,15 @@ def list_arrivals(wiring, times, sources, t_stop, neurons):
 
 
 @loop
-def _count(wiring, times, sources, t_stop, low, high, counts):
+def _count(
+    wiring: Wiring,
+    times: FloatArray,
+    sources: IntArray,
+    t_stop: float,
+    low: int,
+    high: int,
+    counts: IntArray,
+) -> None:
     for number in range(times.size):
         source = sources[number]
         for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
@@ -68,7 +80,16 @@ def _count(wiring, times, sources, t_stop, low, high, counts):
 
 
 @loop
-def _fill(wiring, times, sources, t_stop, low, high, position, arrivals):
+def _fill(
+    wiring: Wiring,
+    times: FloatArray,
+    sources: IntArray,
+    t_stop: float,
+    low: int,
+    high: int,
+    position: IntArray,
+    arrivals: Arrivals,
+) -> None:
     for number in range(times.size):
         source = sources[number]
         for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
@@ -85,7 +106,7 @@ def _fill(wiring, times, sources, t_stop, low, high, position, arrivals):
 
 
 @allocating_loop
-def _sort(arrivals):
+def _sort(arrivals: Arrivals) -> None:
     for i in range(arrivals.first.size - 1):
         part = slice(arrivals.first[i], arrivals.first[i + 1])
         order = np.argsort(arrivals.time[part], kind="mergesort")
@@ -95,7 +116,17 @@ def _sort(arrivals):
 
 
 @loop
-def sample_states(neurons, low, arrivals, weight, own_first, own_time, at, currents, potentials):
+def sample_states(
+    neurons: Neurons,
+    low: int,
+    arrivals: Arrivals,
+    weight: FloatArray,
+    own_first: IntArray,
+    own_time: FloatArray,
+    at: FloatArray,
+    currents: FloatArray,
+    potentials: FloatArray,
+) -> None:
     """Fill currents and potentials (n_times, n_neurons) at the ascending times ``at``.
 
     Neuron ``low + i`` fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those
@@ -126,7 +157,16 @@ def sample_states(neurons, low, arrivals, weight, own_first, own_time, at, curre
 
 
 @scalar
-def _flow_held(current, potential, reference, release, now, alpha, beta, bias):
+def _flow_held(
+    current: float,
+    potential: float,
+    reference: float,
+    release: float,
+    now: float,
+    alpha: float,
+    beta: float,
+    bias: float,
+) -> tuple[float, float]:
     """Return the state at ``now``, where the potential is held at 0 until ``release``."""
     if now <= release:
         return current * math.exp(-alpha * (now - reference)), 0.0

@@ -19,24 +19,31 @@ The graph is stored as one entry per arrival, linear in the synaptic events; the
 derivatives are derived from it on demand.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
 import numpy as np
 
 from eventsim._compile import loop
+from eventsim._types import FloatArray, IntArray
 from eventsim._validate import require
-from eventsim.arrivals import list_arrivals
+from eventsim.arrivals import Arrivals, list_arrivals
 from eventsim.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
     kernel_rate_derivatives,
     propagator,
 )
+from eventsim.network import Network
+from eventsim.result import RecordedSpikes, Result
 from eventsim.spikes import Spikes
-from eventsim.stimulus import read_stimulus
+from eventsim.stimulus import Stimulus, read_stimulus
+from eventsim.wiring import Neurons
 
 __all__ = ["CausalityGraph", "Edges", "Rows", "Synapse"]
 
@@ -49,23 +56,23 @@ class Edges(NamedTuple):
     ``by_weight`` = dV/dw; ``by_cause`` = dV/d(time of the cause) = dV/d(delay).
     """
 
-    row: np.ndarray
-    cause: np.ndarray
-    synapse: np.ndarray
-    weight: np.ndarray
-    lag: np.ndarray
-    by_weight: np.ndarray
-    by_cause: np.ndarray
+    row: IntArray
+    cause: IntArray
+    synapse: IntArray
+    weight: FloatArray
+    lag: FloatArray
+    by_weight: FloatArray
+    by_cause: FloatArray
 
 
 class Rows(NamedTuple):
     """Derivatives of each equation by its own time (the slope) and its neuron's parameters."""
 
-    by_time: np.ndarray
-    by_threshold: np.ndarray
-    by_alpha: np.ndarray
-    by_beta: np.ndarray
-    by_bias: np.ndarray
+    by_time: FloatArray
+    by_threshold: FloatArray
+    by_alpha: FloatArray
+    by_beta: FloatArray
+    by_bias: FloatArray
 
 
 class Synapse(NamedTuple):
@@ -86,7 +93,7 @@ class Synapse(NamedTuple):
     -0.5
     """
 
-    synapse: object
+    synapse: Hashable
     weight: float
     delay: float
     dV_dw: float
@@ -122,15 +129,27 @@ class CausalityGraph:
     ([(0, 1)], 'out')
     """
 
-    def __init__(self, network, stimulus, spikes, arrivals, parts):
+    stimulus: Stimulus  # of a graph of a network
+    t_stop: float
+    synapses: list[Hashable]  # of a graph made by hand: the labels of its synapses, and its nodes
+    nodes: list[Any]
+
+    def __init__(
+        self,
+        network: Network | None,
+        inputs: tuple[FloatArray, IntArray],
+        spikes: tuple[FloatArray, IntArray],
+        arrivals: Arrivals | None,
+        parts: tuple[Edges, Rows] | None,
+    ) -> None:
         """Assemble a graph; use the class methods or `Result.causality`."""
-        self.network, self.stimulus, self.arrivals = network, stimulus, arrivals
-        self.input_times, self.input_sources = stimulus
+        self.network, self.arrivals = network, arrivals
+        self.input_times, self.input_sources = inputs
         self.times, self.neurons = spikes
         self._parts = parts
 
     @classmethod
-    def from_result(cls, result):
+    def from_result(cls, result: Result) -> CausalityGraph:
         """Return the graph of a `Result`, as `Result.causality` does."""
         batch = result.batch
         neurons = batch.record.neuron.astype(np.int64)
@@ -139,7 +158,13 @@ class CausalityGraph:
         )
 
     @classmethod
-    def from_spikes(cls, network, stimulus, spikes, t_stop=None):
+    def from_spikes(
+        cls,
+        network: Network,
+        stimulus: Mapping[str, Spikes],
+        spikes: Mapping[str, Spikes | RecordedSpikes],
+        t_stop: float | None = None,
+    ) -> CausalityGraph:
         """Return the graph of spike times that another simulator produced.
 
         Parameters
@@ -167,7 +192,7 @@ class CausalityGraph:
         if is_batch:
             raise ValueError(f"stimulus must be that of a single run, got {stimulus!r}")
         start = network.compiled().neuron_start
-        times, neurons = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+        each_times, each_neurons = [np.empty(0)], [np.empty(0, dtype=np.int64)]
         for name, train in spikes.items():
             if name not in network.populations:
                 known = list(network.populations)
@@ -176,16 +201,23 @@ class CausalityGraph:
                 train = Spikes(train.times, train.indices)
             n = network.populations[name]
             require(train.indices < n, train.indices, f"indices of spikes[{name!r}] must be < {n}")
-            times.append(train.times)
-            neurons.append(train.indices + start[name])
-        times, neurons = np.concatenate(times), np.concatenate(neurons)
+            each_times.append(train.times)
+            each_neurons.append(train.indices + start[name])
+        times, neurons = np.concatenate(each_times), np.concatenate(each_neurons)
         order = np.lexsort((neurons, times))
         if t_stop is None:
             t_stop = max(times.max(initial=0.0), given.times.max(initial=0.0))
         return cls._from_arrays(network, given, times[order], neurons[order], float(t_stop))
 
     @classmethod
-    def _from_arrays(cls, network, stimulus, times, neurons, t_stop):
+    def _from_arrays(
+        cls,
+        network: Network,
+        stimulus: Stimulus,
+        times: FloatArray,
+        neurons: IntArray,
+        t_stop: float,
+    ) -> CausalityGraph:
         compiled = network.compiled()
         arrivals = list_arrivals(
             compiled.wiring,
@@ -199,7 +231,7 @@ class CausalityGraph:
         return graph
 
     @classmethod
-    def from_networkx(cls, dag):
+    def from_networkx(cls, dag: nx.DiGraph) -> CausalityGraph:
         """Return the graph of a networkx.DiGraph with the attributes of `to_networkx`.
 
         Parameters
@@ -218,8 +250,8 @@ class CausalityGraph:
         number = {node: k for k, node in enumerate(nodes)}
         n_inputs = sum(dag.nodes[node]["kind"] == "input" for node in nodes)
         times = np.array([dag.nodes[node]["time"] for node in nodes], dtype=np.float64)
-        labels = {}
-        columns = [[] for _ in Edges._fields]
+        labels: dict[Hashable, int] = {}
+        columns: list[list[float]] = [[] for _ in Edges._fields]
         for cause, effect, attributes in dag.edges(data=True):
             _check_edge(dag, cause, effect, attributes)
             parts = list(attributes.get("synapses", ()))
@@ -242,12 +274,12 @@ class CausalityGraph:
                 for column, value in zip(columns, row, strict=True):
                     column.append(value)
         kinds = (np.int64,) * 3 + (np.float64,) * 4
-        edges = Edges(*[np.array(c, dtype=d) for c, d in zip(columns, kinds, strict=True)])
+        edges = Edges._make(np.array(c, dtype=d) for c, d in zip(columns, kinds, strict=True))
         spikes = nodes[n_inputs:]
         rows = Rows(*[_column(dag, spikes, name) for name in _ROW_ATTRIBUTES])
         require(rows.by_time > 0.0, rows.by_time, "slope of a spike must be > 0")
         order = np.lexsort((edges.cause, edges.row))
-        edges = Edges(*[column[order] for column in edges])
+        edges = Edges._make(column[order] for column in edges)
         graph = cls(
             None,
             (times[:n_inputs], np.arange(n_inputs)),
@@ -258,22 +290,22 @@ class CausalityGraph:
         graph.synapses, graph.nodes = list(labels), nodes
         return graph
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of nodes."""
         return self.input_times.size + self.times.size
 
     @cached_property
-    def edges(self):
+    def edges(self) -> Edges:
         """`Edges` between the spikes, ascending in (effect, cause's arrival)."""
         return self.spike_equations[0]
 
     @cached_property
-    def rows(self):
+    def rows(self) -> Rows:
         """`Rows` of the spikes' equations; ``by_time`` is the slope dV/dt at the spike."""
         return self.spike_equations[1]
 
     @cached_property
-    def spike_equations(self):
+    def spike_equations(self) -> tuple[Edges, Rows]:
         """(edges, rows) of all spikes."""
         if self._parts is not None:
             return self._parts
@@ -281,7 +313,7 @@ class CausalityGraph:
         rows.by_threshold[:] -= 1.0
         return edges, rows
 
-    def equations(self, neurons, times):
+    def equations(self, neurons: IntArray, times: FloatArray) -> tuple[Edges, Rows]:
         """Return the `Edges` and `Rows` of the potentials of ``neurons`` just before ``times``.
 
         Parameters
@@ -291,6 +323,7 @@ class CausalityGraph:
         times : (n,) ndarray
             Times up to the end of the run.
         """
+        assert self.network is not None, "the equations of a graph made by hand are given"
         compiled = self.network.compiled()
         own = np.argsort(self.neurons, kind="stable")
         first = np.searchsorted(self.neurons[own], np.arange(compiled.n_neurons + 1))
@@ -307,7 +340,7 @@ class CausalityGraph:
         _fill_edges(compiled.neurons, weight, *where, nodes, start, edges, rows)
         return edges, rows
 
-    def to_networkx(self):
+    def to_networkx(self) -> nx.DiGraph:
         """Return the graph as a networkx.DiGraph.
 
         Returns
@@ -340,25 +373,28 @@ class CausalityGraph:
                 edge["synapses"] += (Synapse(label(synapse), weight, delay, by_weight, by_cause),)
         return dag
 
-    def synapse_labels(self):
+    def synapse_labels(self) -> Callable[[int], Hashable]:
         """Return a function from a synapse's number to its label ``(key, pre, post)``."""
         if self.network is None:
             return self.synapses.__getitem__
         return self.network.compiled().synapse_label(self.network)
 
-    def _delay(self, effect, cause, synapse, lag):
+    def _delay(self, effect: int, cause: int, synapse: int, lag: float) -> float:
         if self.network is None:
             return self._time_of(effect) - self._time_of(cause) - lag
         return self.network.compiled().synapse_delay(self.network, synapse)
 
-    def _time_of(self, node):
+    def _time_of(self, node: int) -> float:
         n_inputs = self.input_times.size
         return float(self.input_times[node] if node < n_inputs else self.times[node - n_inputs])
 
-    def _node_attributes(self, node):
+    def _node_attributes(self, node: int) -> dict[str, Any]:
         n_inputs = self.input_times.size
         is_input = node < n_inputs
-        attributes = {"kind": "input" if is_input else "spike", "time": self._time_of(node)}
+        attributes: dict[str, Any] = {
+            "kind": "input" if is_input else "spike",
+            "time": self._time_of(node),
+        }
         if self.network is not None:
             compiled = self.network.compiled()
             starts = compiled.input_start if is_input else compiled.neuron_start
@@ -374,24 +410,28 @@ class CausalityGraph:
         return attributes
 
 
+GraphLike: TypeAlias = CausalityGraph | nx.DiGraph
+
 _ROW_ATTRIBUTES = ("slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias")
 
 
-def _kind(dag, node):
+def _kind(dag: nx.DiGraph, node: Hashable) -> str:
     kind = dag.nodes[node].get("kind")
     if kind not in ("input", "spike"):
         raise ValueError(f"kind of node {node!r} must be 'input' or 'spike', got {kind!r}")
     return kind
 
 
-def _time(dag, node):
+def _time(dag: nx.DiGraph, node: Hashable) -> float:
     time = dag.nodes[node].get("time")
     if time is None or not np.isfinite(time):
         raise ValueError(f"time of node {node!r} must be finite, got {time!r}")
     return time
 
 
-def _check_edge(dag, cause, effect, attributes):
+def _check_edge(
+    dag: nx.DiGraph, cause: Hashable, effect: Hashable, attributes: Mapping[str, Any]
+) -> None:
     if dag.nodes[effect]["kind"] == "input":
         raise ValueError(f"an edge must lead to a spike, got {(cause, effect)!r} to an input")
     if not dag.nodes[cause]["time"] < dag.nodes[effect]["time"]:
@@ -400,7 +440,7 @@ def _check_edge(dag, cause, effect, attributes):
         raise ValueError(f"an edge must have the attribute dV_dg, got {(cause, effect)!r} without")
 
 
-def _column(dag, nodes, name):
+def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str) -> FloatArray:
     for node in nodes:
         if name == "slope" and name not in dag.nodes[node]:
             raise ValueError(f"a spike must have the attribute slope, got {node!r} without")
@@ -408,7 +448,15 @@ def _column(dag, nodes, name):
 
 
 @loop
-def _count_edges(neurons, arrivals, own_first, own_time, row_neuron, row_time, counts):
+def _count_edges(
+    neurons: Neurons,
+    arrivals: Arrivals,
+    own_first: IntArray,
+    own_time: FloatArray,
+    row_neuron: IntArray,
+    row_time: FloatArray,
+    counts: IntArray,
+) -> None:
     for row in range(row_time.size):
         i, time = row_neuron[row], row_time[row]
         earlier = 0
@@ -429,18 +477,18 @@ def _count_edges(neurons, arrivals, own_first, own_time, row_neuron, row_time, c
 
 @loop
 def _fill_edges(
-    neurons,
-    weight,
-    arrivals,
-    own_first,
-    own_time,
-    row_neuron,
-    row_time,
-    own_node,
-    start,
-    edges,
-    rows,
-):
+    neurons: Neurons,
+    weight: FloatArray,
+    arrivals: Arrivals,
+    own_first: IntArray,
+    own_time: FloatArray,
+    row_neuron: IntArray,
+    row_time: FloatArray,
+    own_node: IntArray,
+    start: IntArray,
+    edges: Edges,
+    rows: Rows,
+) -> None:
     for row in range(row_time.size):
         i, time = row_neuron[row], row_time[row]
         fired = own_first[i] < own_first[i + 1] and own_time[own_first[i]] < time
@@ -518,7 +566,17 @@ def _fill_edges(
 
 
 @loop
-def _set_edge(edges, edge, row, cause, synapse, weight, lag, by_weight, by_cause):
+def _set_edge(
+    edges: Edges,
+    edge: int,
+    row: int,
+    cause: int,
+    synapse: int,
+    weight: float,
+    lag: float,
+    by_weight: float,
+    by_cause: float,
+) -> None:
     edges.row[edge] = row
     edges.cause[edge] = cause
     edges.synapse[edge] = synapse

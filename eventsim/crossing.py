@@ -32,8 +32,10 @@ by which every gradient divides, is 0.
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eventsim._compile import loop, scalar
+from eventsim._types import BoolArray, FloatArray
 from eventsim.flow import flow
 
 __all__ = ["earliest_crossing", "first_crossing", "next_crossing"]
@@ -180,7 +182,15 @@ def _first_crossings(current, potential, alpha, beta, threshold, bias, t_max, ou
         out[k] = lag if lag <= t_max[k] else math.inf
 
 
-def first_crossing(current, potential, alpha, beta, threshold, bias=0.0, t_max=np.inf):
+def first_crossing(
+    current: ArrayLike,
+    potential: ArrayLike,
+    alpha: ArrayLike,
+    beta: ArrayLike,
+    threshold: ArrayLike,
+    bias: ArrayLike = 0.0,
+    t_max: ArrayLike = np.inf,
+) -> FloatArray | np.float64:
     """Return the first time in (0, t_max] at which the potential surpasses the threshold.
 
     Parameters
@@ -237,7 +247,7 @@ def first_crossing(current, potential, alpha, beta, threshold, bias=0.0, t_max=n
     return out if out.ndim else out[()]
 
 
-def _require(good, array, message):
+def _require(good: BoolArray, array: FloatArray, message: str) -> None:
     """Raise a ValueError that quotes the first value that is not good."""
     if not np.all(good):
         raise ValueError(f"{message}, got {float(array[~np.asarray(good)].flat[0])!r}")

@@ -1,5 +1,7 @@
 """What is connected: inputs, populations and the projections between them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -7,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from scipy import sparse
 
+from eventsim._types import FloatArray, Key, Matrix, MatrixLike
 from eventsim._validate import as_count, as_floats, require
 from eventsim.neuron import LIF
 from eventsim.wiring import Compiled, compile_network
@@ -38,25 +41,25 @@ class Projection:
 
     pre: str
     post: str
-    weights: np.ndarray | sparse.csr_array
-    delays: float | np.ndarray | sparse.csr_array
+    weights: Matrix
+    delays: float | Matrix
 
     @property
-    def values(self):
+    def values(self) -> FloatArray:
         """Weights as a flat array: row by row, of a sparse matrix only the entries."""
         return _flat(self.weights)
 
     @property
-    def delay_values(self):
+    def delay_values(self) -> float | FloatArray:
         """Delays in the order of `values`, or the scalar."""
         return self.delays if isinstance(self.delays, float) else _flat(self.delays)
 
-    def like(self, values):
+    def like(self, values: FloatArray) -> Matrix:
         """Return flat ``values`` (one per synapse) in the form of the weights."""
-        if sparse.issparse(self.weights):
-            form = self.weights
-            return sparse.csr_array((values, form.indices, form.indptr), shape=form.shape)
-        return values.reshape(self.weights.shape)
+        form = self.weights
+        if isinstance(form, np.ndarray):
+            return values.reshape(form.shape)
+        return sparse.csr_array((values, form.indices, form.indptr), shape=form.shape)
 
 
 class Network:
@@ -76,11 +79,11 @@ class Network:
     Network(inputs={'in': 2}, populations={'out': 1}, synapses=2)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Start without any input or population."""
         self._inputs: dict[str, int] = {}
         self._neurons: dict[str, tuple[int, LIF]] = {}
-        self._projections: dict[tuple, Projection] = {}
+        self._projections: dict[Key, Projection] = {}
         self._compiled: Compiled | None = None
 
     @property
@@ -99,11 +102,11 @@ class Network:
         return MappingProxyType({name: neuron for name, (_, neuron) in self._neurons.items()})
 
     @property
-    def projections(self) -> Mapping[tuple, Projection]:
+    def projections(self) -> Mapping[Key, Projection]:
         """Projections by the key that `connect` returned."""
         return MappingProxyType(self._projections)
 
-    def add_input(self, name, n):
+    def add_input(self, name: str, n: int) -> None:
         """Add ``n`` input sources, whose spikes are given to `simulate`.
 
         Parameters
@@ -117,7 +120,7 @@ class Network:
         self._inputs[name] = as_count(n, f"size of input {name!r}")
         self._compiled = None
 
-    def add_population(self, name, n, neuron):
+    def add_population(self, name: str, n: int, neuron: LIF) -> None:
         """Add ``n`` neurons.
 
         Parameters
@@ -135,7 +138,15 @@ class Network:
         self._neurons[name] = (n, neuron)
         self._compiled = None
 
-    def connect(self, pre, post, *, weights, delays=0.0, name=None):
+    def connect(
+        self,
+        pre: str,
+        post: str,
+        *,
+        weights: MatrixLike,
+        delays: float | MatrixLike = 0.0,
+        name: str | None = None,
+    ) -> Key:
         """Connect an input or population to a population.
 
         Parameters
@@ -176,7 +187,13 @@ class Network:
         self._compiled = None
         return key
 
-    def replace(self, *, weights=None, delays=None, neurons=None):
+    def replace(
+        self,
+        *,
+        weights: Mapping[Key, MatrixLike] | None = None,
+        delays: Mapping[Key, float | MatrixLike] | None = None,
+        neurons: Mapping[str, LIF] | None = None,
+    ) -> Network:
         """Return a network of the same structure with other values.
 
         Parameters
@@ -220,7 +237,7 @@ class Network:
             new._compiled = self._compiled.with_weights(new._projections)
         return new
 
-    def compiled(self):
+    def compiled(self) -> Compiled:
         """Return the arrays that the engines run on (made once per network)."""
         if self._compiled is None:
             if not self._neurons:
@@ -228,18 +245,18 @@ class Network:
             self._compiled = compile_network(self._inputs, self._neurons, self._projections)
         return self._compiled
 
-    def _projection(self, key):
+    def _projection(self, key: Key) -> Projection:
         if key not in self._projections:
             raise ValueError(f"key must be one of {list(self._projections)}, got {key!r}")
         return self._projections[key]
 
-    def _check_new(self, name):
+    def _check_new(self, name: str) -> None:
         if not isinstance(name, str):
             raise ValueError(f"name must be a string, got {name!r}")
         if name in self._inputs or name in self._neurons:
             raise ValueError(f"name must be new, but {name!r} exists; got {name!r}")
 
-    def _new_key(self, pre, post, name):
+    def _new_key(self, pre: str, post: str, name: str | None) -> Key:
         if name is not None:
             key = (pre, post, name)
             if key in self._projections:
@@ -252,7 +269,7 @@ class Network:
             number += 1
         return (pre, post, number)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the sizes."""
         synapses = sum(projection.values.size for projection in self._projections.values())
         return (
@@ -261,17 +278,17 @@ class Network:
         )
 
 
-def _flat(matrix):
-    return matrix.data if sparse.issparse(matrix) else matrix.reshape(-1)
+def _flat(matrix: Matrix) -> FloatArray:
+    return matrix.reshape(-1) if isinstance(matrix, np.ndarray) else matrix.data
 
 
-def _check_neuron(neuron, n):
+def _check_neuron(neuron: LIF, n: int) -> None:
     if not isinstance(neuron, LIF):
         raise ValueError(f"neuron must be an eventsim.LIF, got {neuron!r}")
     neuron.arrays(n)
 
 
-def checked_matrix(matrix, shape, name):
+def checked_matrix(matrix: MatrixLike, shape: tuple[int, ...], name: str) -> Matrix:
     """Return a finite matrix as CSR or as a read-only dense copy."""
     if sparse.issparse(matrix):
         matrix = sparse.csr_array(matrix)
@@ -291,24 +308,25 @@ def checked_matrix(matrix, shape, name):
     return matrix
 
 
-def _checked_weights(weights, shape):
+def _checked_weights(weights: MatrixLike, shape: tuple[int, ...]) -> Matrix:
     return checked_matrix(weights, shape, "weights")
 
 
-def _checked_delays(delays, weights):
+def _checked_delays(delays: float | MatrixLike, weights: Matrix) -> float | Matrix:
+    checked: float | Matrix
+    values: float | FloatArray
     if np.ndim(delays) == 0 and not sparse.issparse(delays):
-        delays = float(as_floats(delays, "delays"))
-        values = delays
+        checked = values = float(as_floats(delays, "delays"))
         require(np.isfinite(values), values, "delays must be finite")
     else:
-        delays = checked_matrix(delays, weights.shape, "delays")
-        check_same_form(delays, weights, "delays")
-        values = _flat(delays)
+        checked = checked_matrix(delays, weights.shape, "delays")
+        check_same_form(checked, weights, "delays")
+        values = _flat(checked)
     require(np.greater_equal(values, 0.0), values, "delays must be >= 0")
-    return delays
+    return checked
 
 
-def check_same_form(new, old, name):
+def check_same_form(new: Matrix, old: Matrix, name: str) -> None:
     """Raise a ValueError unless ``new`` is dense or sparse as ``old`` is, with the same entries."""
     if sparse.issparse(new) != sparse.issparse(old):
         kinds = {True: "sparse", False: "dense"}
@@ -316,7 +334,7 @@ def check_same_form(new, old, name):
             f"{name} must be {kinds[sparse.issparse(old)]} like the weights, "
             f"got {kinds[sparse.issparse(new)]}"
         )
-    if sparse.issparse(new) and not (
-        np.array_equal(new.indptr, old.indptr) and np.array_equal(new.indices, old.indices)
-    ):
+    if isinstance(new, np.ndarray) or isinstance(old, np.ndarray):
+        return
+    if not (np.array_equal(new.indptr, old.indptr) and np.array_equal(new.indices, old.indices)):
         raise ValueError(f"{name} must have the {old.nnz} entries of the weights, got {new.nnz}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from eventsim._types import FloatArray
 from eventsim._validate import as_floats, require
 
 __all__ = ["LIF"]
@@ -50,13 +51,13 @@ class LIF:
     ValueError: tau_mem must be > 0, got -1.0
     """
 
-    tau_mem: float | np.ndarray = 1.0
-    tau_syn: float | np.ndarray = 0.5
-    threshold: float | np.ndarray = 1.0
-    refractory: float | np.ndarray = 0.0
-    bias: float | np.ndarray = 0.0
+    tau_mem: float | FloatArray = 1.0
+    tau_syn: float | FloatArray = 0.5
+    threshold: float | FloatArray = 1.0
+    refractory: float | FloatArray = 0.0
+    bias: float | FloatArray = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Normalise every parameter to a float or a read-only (n,) array and check its range."""
         for field in fields(self):
             value = as_floats(getattr(self, field.name), field.name)
@@ -76,11 +77,11 @@ class LIF:
             require(np.isfinite(value), value, f"{name} must be finite")
         require(np.greater_equal(self.refractory, 0.0), self.refractory, "refractory must be >= 0")
 
-    def arrays(self, n):
+    def arrays(self, n: int) -> dict[str, FloatArray]:
         """Return the parameters as a dict of (n,) arrays; ValueError if one has another length."""
         return {field.name: self._broadcast(field.name, n) for field in fields(self)}
 
-    def _broadcast(self, name, n):
+    def _broadcast(self, name: str, n: int) -> FloatArray:
         value = np.asarray(getattr(self, name))
         if value.ndim and value.shape != (n,):
             raise ValueError(f"{name} must be a scalar or have shape ({n},), got {value.shape}")

@@ -9,9 +9,8 @@ makes changing or removing a queued item O(log n).
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from eventsim._compile import inlined, loop
+from eventsim._types import FloatArray, Int32Array, IntArray
 
 __all__ = ["Queue", "first_item", "first_time", "put", "remove"]
 
@@ -19,10 +18,10 @@ __all__ = ["Queue", "first_item", "first_time", "put", "remove"]
 class Queue(NamedTuple):
     """Arrays of a queue: (capacity,) times and items, (n_items,) places, (1,) size."""
 
-    time: np.ndarray
-    item: np.ndarray
-    place: np.ndarray
-    size: np.ndarray
+    time: FloatArray
+    item: Int32Array
+    place: Int32Array
+    size: IntArray
 
 
 @inlined

@@ -1,16 +1,27 @@
 """What a run returns: recorded spikes, and exact potentials and currents at any time."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from eventsim._compile import loop
+from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_floats, require
 from eventsim.arrivals import list_arrivals, sample_states
 from eventsim.flow import flow
+from eventsim.network import Network
 from eventsim.scheduler import CURRENT, POTENTIAL, REFERENCE, Run, State
 from eventsim.stimulus import Stimulus
+from eventsim.wiring import Neurons
+
+if TYPE_CHECKING:
+    from eventsim.causality import CausalityGraph
 
 __all__ = ["ActivityError", "BatchResult", "EventCounts", "RecordedSpikes", "Result"]
 
@@ -64,12 +75,12 @@ class RecordedSpikes:
     0
     """
 
-    times: np.ndarray
-    indices: np.ndarray
-    slopes: np.ndarray
-    samples: np.ndarray
+    times: FloatArray
+    indices: IntArray
+    slopes: FloatArray
+    samples: IntArray
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of spikes."""
         return self.times.size
 
@@ -110,23 +121,23 @@ class BatchResult:
     array([0.857403])
     """
 
-    network: object
+    network: Network
     stimulus: Stimulus
-    ends: np.ndarray
+    ends: FloatArray
     record: Run
-    offsets: np.ndarray
+    offsets: IntArray
     state: State
 
     @property
-    def t_stop(self):
+    def t_stop(self) -> float:
         """Time up to which every sample ran."""
         return float(self.ends.min())
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of samples."""
         return self.offsets.size - 1
 
-    def __getitem__(self, k):
+    def __getitem__(self, k: int) -> Result:
         """Return the `Result` of sample ``k``."""
         k = range(len(self))[k]
         part = slice(self.offsets[k], self.offsets[k + 1])
@@ -142,22 +153,22 @@ class BatchResult:
         return Result(one)
 
     @cached_property
-    def samples(self):
+    def samples(self) -> IntArray:
         """Sample of each recorded spike."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
-    def spikes(self):
+    def spikes(self) -> dict[str, RecordedSpikes]:
         """`RecordedSpikes` of each population, by name."""
         return {name: self._spikes_of(name) for name in self.network.populations}
 
-    def positions(self, population):
+    def positions(self, population: str) -> IntArray:
         """Return where the spikes of ``population`` stand in the record."""
         part = self._slice(population)
         neuron = self.record.neuron
         return np.flatnonzero((neuron >= part.start) & (neuron < part.stop))
 
-    def _spikes_of(self, population):
+    def _spikes_of(self, population: str) -> RecordedSpikes:
         at = self.positions(population)
         start = self._slice(population).start
         return RecordedSpikes(
@@ -167,28 +178,28 @@ class BatchResult:
             self.samples[at],
         )
 
-    def first_spikes(self, population):
+    def first_spikes(self, population: str) -> FloatArray:
         """Return the first spike times (n_samples, n) of a population; ``inf`` = silent."""
         spikes = self.spikes[self._known(population)]
         first = np.full((len(self), self.network.populations[population]), np.inf)
         np.minimum.at(first, (spikes.samples, spikes.indices), spikes.times)
         return first
 
-    def first_positions(self, population):
+    def first_positions(self, population: str) -> IntArray:
         """Return which spike of the population is each neuron's first, (n_samples, n); -1: none."""
         spikes = self.spikes[self._known(population)]
         first = np.full((len(self), self.network.populations[population]), len(spikes))
         np.minimum.at(first, (spikes.samples, spikes.indices), np.arange(len(spikes)))
         return np.where(first < len(spikes), first, -1)
 
-    def spike_counts(self, population):
+    def spike_counts(self, population: str) -> IntArray:
         """Return the number of spikes (n_samples, n) of each neuron of a population."""
         spikes = self.spikes[self._known(population)]
         shape = (len(self), self.network.populations[population])
         flat = np.ravel_multi_index((spikes.samples, spikes.indices), shape)
         return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
 
-    def potential(self, population, at=None):
+    def potential(self, population: str, at: ArrayLike | None = None) -> FloatArray:
         """Return the membrane potential of a population, as `Result.potential`.
 
         Returns
@@ -198,27 +209,27 @@ class BatchResult:
         """
         return self._states(population, at)[1]
 
-    def current(self, population, at=None):
+    def current(self, population: str, at: ArrayLike | None = None) -> FloatArray:
         """Return the synaptic current of a population, shaped as `potential`."""
         return self._states(population, at)[0]
 
     @property
-    def events(self):
+    def events(self) -> EventCounts:
         """`EventCounts` summed over the samples."""
         count = self.state.count.sum(axis=0)
         return EventCounts(int(count[2]), int(count[1]), int(count[0]), int(count[3]))
 
-    def _known(self, population):
+    def _known(self, population: str) -> str:
         if population not in self.network.populations:
             known = list(self.network.populations)
             raise ValueError(f"population must be one of {known}, got {population!r}")
         return population
 
-    def _slice(self, population):
+    def _slice(self, population: str) -> slice:
         size = self.network.populations[self._known(population)]
         return self.network.compiled().population_slice(population, size)
 
-    def _states(self, population, at):
+    def _states(self, population: str, at: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
         part = self._slice(population)
         if at is None:
             at = self.t_stop
@@ -238,14 +249,16 @@ class BatchResult:
         states = currents[:, undo], potentials[:, undo]
         return states if times.ndim else (states[0][:, 0], states[1][:, 0])
 
-    def _final_states(self, part):
+    def _final_states(self, part: slice) -> tuple[FloatArray, FloatArray]:
         neurons = self.network.compiled().neurons
         rows = self.state.neuron[:, part]
         currents, potentials = np.empty(rows.shape[:2]), np.empty(rows.shape[:2])
         _flow_to(neurons, part.start, rows, self.t_stop, currents, potentials)
         return currents, potentials
 
-    def _sample_states(self, k, part, at, currents, potentials):
+    def _sample_states(
+        self, k: int, part: slice, at: FloatArray, currents: FloatArray, potentials: FloatArray
+    ) -> None:
         compiled = self.network.compiled()
         times, sources = self.all_spikes(k)
         bounds = (part.start, part.stop)
@@ -260,7 +273,7 @@ class BatchResult:
             potentials,
         )  # fmt: skip
 
-    def all_spikes(self, k):
+    def all_spikes(self, k: int) -> tuple[FloatArray, IntArray]:
         """Return (times, sources) of all spikes of sample ``k``, the inputs' first."""
         given = slice(self.stimulus.offsets[k], self.stimulus.offsets[k + 1])
         own = slice(self.offsets[k], self.offsets[k + 1])
@@ -270,7 +283,7 @@ class BatchResult:
             np.concatenate([self.stimulus.sources[given], self.record.neuron[own] + n_inputs]),
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the sizes."""
         return f"BatchResult({len(self)} samples, {self.record.time.size} spikes)"
 
@@ -293,39 +306,39 @@ class Result:
            [0.32498 ]])
     """
 
-    def __init__(self, batch):
+    def __init__(self, batch: BatchResult) -> None:
         """Wrap a batch of one sample."""
         self.batch = batch
 
     @property
-    def network(self):
+    def network(self) -> Network:
         """The simulated network."""
         return self.batch.network
 
     @property
-    def t_stop(self):
+    def t_stop(self) -> float:
         """End of the run."""
         return self.batch.t_stop
 
     @property
-    def spikes(self):
+    def spikes(self) -> dict[str, RecordedSpikes]:
         """`RecordedSpikes` of each population, by name: times ascending, indices, slopes."""
         return self.batch.spikes
 
     @property
-    def events(self):
+    def events(self) -> EventCounts:
         """`EventCounts` of the run."""
         return self.batch.events
 
-    def first_spikes(self, population):
+    def first_spikes(self, population: str) -> FloatArray:
         """Return the time of each neuron's first spike, (n,); ``inf`` = silent."""
         return self.batch.first_spikes(population)[0]
 
-    def spike_counts(self, population):
+    def spike_counts(self, population: str) -> IntArray:
         """Return the number of spikes of each neuron, (n,)."""
         return self.batch.spike_counts(population)[0]
 
-    def potential(self, population, at=None):
+    def potential(self, population: str, at: ArrayLike | None = None) -> FloatArray:
         """Return the exact membrane potential at any times of the run.
 
         Parameters
@@ -348,17 +361,17 @@ class Result:
         """
         return self.batch.potential(population, at)[0]
 
-    def current(self, population, at=None):
+    def current(self, population: str, at: ArrayLike | None = None) -> FloatArray:
         """Return the exact synaptic current, with parameters and shapes as `potential`."""
         return self.batch.current(population, at)[0]
 
-    def causality(self):
+    def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""
         from eventsim.causality import CausalityGraph
 
         return CausalityGraph.from_result(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the sizes."""
         return f"Result({self.batch.record.time.size} spikes until t = {self.t_stop})"
 
@@ -379,7 +392,15 @@ class ActivityError(RuntimeError):
     True
     """
 
-    def __init__(self, result, sample, population, neuron, time, count):
+    def __init__(
+        self,
+        result: Result | BatchResult,
+        sample: int,
+        population: str,
+        neuron: int,
+        time: float,
+        count: int,
+    ) -> None:
         """Name the spike that exceeded the cap."""
         super().__init__(
             f"sample {sample} exceeded max_spikes = {count}: neuron {neuron} of population "
@@ -390,7 +411,14 @@ class ActivityError(RuntimeError):
 
 
 @loop
-def _flow_to(neurons, low, rows, time, currents, potentials):
+def _flow_to(
+    neurons: Neurons,
+    low: int,
+    rows: FloatArray,
+    time: float,
+    currents: FloatArray,
+    potentials: FloatArray,
+) -> None:
     """Fill currents and potentials (n_samples, n) at ``time`` from the states of a run."""
     for k in range(rows.shape[0]):
         for i in range(rows.shape[1]):
@@ -402,7 +430,7 @@ def _flow_to(neurons, low, rows, time, currents, potentials):
             currents[k, i], potentials[k, i] = current, potential
 
 
-def _map_arrays(function, arrays):
+def _map_arrays(function: Callable[[NDArray[Any]], NDArray[Any]], arrays: Any) -> Any:
     """Apply ``function`` to every array of nested named tuples."""
     if isinstance(arrays, np.ndarray):
         return function(arrays)

@@ -5,6 +5,7 @@ every output: the number of threads never changes a result.
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -13,7 +14,7 @@ from eventsim._validate import as_count
 __all__ = ["for_each_part", "thread_count"]
 
 
-def thread_count(threads):
+def thread_count(threads: int | None) -> int:
     """Return the number of threads to use: ``threads``, or all processors if it is None."""
     if threads is not None:
         return as_count(threads, "threads")
@@ -22,7 +23,9 @@ def thread_count(threads):
     return os.cpu_count() or 1
 
 
-def for_each_part(function, n_samples, threads):
+def for_each_part(
+    function: Callable[[int, int], object], n_samples: int, threads: int | None
+) -> None:
     """Call ``function(first, last)`` on consecutive ranges that cover ``range(n_samples)``."""
     threads = min(thread_count(threads), n_samples)
     if threads == 1:
@@ -34,5 +37,5 @@ def for_each_part(function, n_samples, threads):
 
 
 @cache
-def _pool(threads):
+def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="eventsim")

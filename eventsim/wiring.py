@@ -6,13 +6,24 @@ synapses of one source that share a delay (and the time constants of their targe
 contiguous *delay group*, delivered as a whole.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
-from scipy import sparse
+from numpy.typing import NDArray
+
+from eventsim._types import FloatArray, Int32Array, IntArray, Key, Matrix
+from eventsim.neuron import LIF
+
+if TYPE_CHECKING:
+    from eventsim.network import Network, Projection
 
 __all__ = ["Compiled", "Neurons", "Wiring", "compile_network"]
+
+Number = TypeVar("Number", bound=np.number)
 
 
 class Wiring(NamedTuple):
@@ -22,13 +33,13 @@ class Wiring(NamedTuple):
     synapses of group g are ``start[g] : stop[g]``.  All targets of a group are of one ``kind``.
     """
 
-    first_group: np.ndarray
-    delay: np.ndarray
-    kind: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
+    first_group: IntArray
+    delay: FloatArray
+    kind: Int32Array
+    start: IntArray
+    stop: IntArray
+    target: Int32Array
+    weight: FloatArray
 
 
 class Neurons(NamedTuple):
@@ -38,13 +49,13 @@ class Neurons(NamedTuple):
     ``beta threshold - bias``; ``-inf`` where even a negative current may precede a crossing.
     """
 
-    alpha: np.ndarray
-    beta: np.ndarray
-    kind: np.ndarray
-    threshold: np.ndarray
-    bias: np.ndarray
-    refractory: np.ndarray
-    bound: np.ndarray
+    alpha: FloatArray
+    beta: FloatArray
+    kind: Int32Array
+    threshold: FloatArray
+    bias: FloatArray
+    refractory: FloatArray
+    bound: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,51 +71,51 @@ class Compiled:
     neurons: Neurons
     n_inputs: int
     n_neurons: int
-    input_start: dict
-    neuron_start: dict
-    synapses: dict
-    orders: dict
-    group_projection: np.ndarray
+    input_start: dict[str, int]
+    neuron_start: dict[str, int]
+    synapses: dict[Key, slice]
+    orders: dict[Key, IntArray | None]
+    group_projection: IntArray
 
     @property
-    def longest_delays(self):
+    def longest_delays(self) -> tuple[float, float]:
         """Longest delay of the synapses of inputs, and of those of neurons."""
         split = self.wiring.first_group[self.n_inputs]
         delay = self.wiring.delay
         return float(delay[:split].max(initial=0.0)), float(delay[split:].max(initial=0.0))
 
-    def with_weights(self, projections):
+    def with_weights(self, projections: Mapping[Key, Projection]) -> Compiled:
         """Return the same wiring with the weights of ``projections``."""
         weight = _joined_weights(projections, self.orders)
         return replace(self, wiring=self.wiring._replace(weight=weight))
 
-    def locate(self, key, position):
+    def locate(self, key: Key, position: int) -> int:
         """Return the position in `Projection.values` of a synapse of the wiring."""
         within = position - self.synapses[key].start
         order = self.orders[key]
         return within if order is None else int(order[within])
 
-    def synapse_label(self, network):
+    def synapse_label(self, network: Network) -> Callable[[int], tuple[Key, int, int]]:
         """Return a function from a synapse's position in the wiring to ``(key, pre, post)``."""
 
-        def label(position):
+        def label(position: int) -> tuple[Key, int, int]:
             key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
             place = self.locate(key, position)
             weights = network.projections[key].weights
-            if sparse.issparse(weights):
-                pre = int(np.searchsorted(weights.indptr, place, side="right")) - 1
-                return key, pre, int(weights.indices[place])
-            return key, *divmod(place, weights.shape[1])
+            if isinstance(weights, np.ndarray):
+                return key, *divmod(place, weights.shape[1])
+            pre = int(np.searchsorted(weights.indptr, place, side="right")) - 1
+            return key, pre, int(weights.indices[place])
 
         return label
 
-    def synapse_delay(self, network, position):
+    def synapse_delay(self, network: Network, position: int) -> float:
         """Return the delay of a synapse of the wiring."""
         key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
         delays = network.projections[key].delay_values
         return delays if isinstance(delays, float) else float(delays[self.locate(key, position)])
 
-    def population_slice(self, name, size):
+    def population_slice(self, name: str, size: int) -> slice:
         """Return the slice of the neurons of population ``name``."""
         start = self.neuron_start[name]
         return slice(start, start + size)
@@ -113,14 +124,18 @@ class Compiled:
 class _Rows(NamedTuple):
     """Delay groups of one projection: the row, delay, kind and synapse range of each."""
 
-    row: np.ndarray
-    delay: np.ndarray
-    kind: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
+    row: IntArray
+    delay: FloatArray
+    kind: Int32Array
+    start: IntArray
+    stop: IntArray
 
 
-def compile_network(inputs, neurons, projections):
+def compile_network(
+    inputs: Mapping[str, int],
+    neurons: Mapping[str, tuple[int, LIF]],
+    projections: Mapping[Key, Projection],
+) -> Compiled:
     """Return the `Compiled` form of a network's inputs, (n, LIF) populations and projections."""
     input_start = _starts(inputs.items())
     neuron_start = _starts((name, n) for name, (n, _) in neurons.items())
@@ -159,7 +174,7 @@ def compile_network(inputs, neurons, projections):
     )  # fmt: skip
 
 
-def _starts(sizes):
+def _starts(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
     starts, position = {}, 0
     for name, size in sizes:
         starts[name] = position
@@ -167,7 +182,7 @@ def _starts(sizes):
     return starts
 
 
-def _neuron_arrays(neurons):
+def _neuron_arrays(neurons: Mapping[str, tuple[int, LIF]]) -> Neurons:
     each = [neuron.arrays(n) for n, neuron in neurons.values()]
     joined = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
     rates = np.stack([1.0 / joined["tau_syn"], 1.0 / joined["tau_mem"]], axis=1)
@@ -186,7 +201,7 @@ def _neuron_arrays(neurons):
     )
 
 
-def _layout(projection, kinds):
+def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Array, IntArray | None]:
     """Return (delay groups, targets, order) of one projection; ``kinds`` are its targets' kinds."""
     indptr, target = _rows_of(projection.weights)
     if isinstance(projection.delays, float) and np.all(kinds == kinds[0]):
@@ -206,15 +221,15 @@ def _layout(projection, kinds):
     return _Rows(row[start], delay[start], kind[start], start, stop), target[order], order
 
 
-def _rows_of(weights):
+def _rows_of(weights: Matrix) -> tuple[IntArray, Int32Array]:
     """Return the CSR row pointers and column indices of a dense or sparse matrix."""
-    if sparse.issparse(weights):
-        return weights.indptr.astype(np.int64), weights.indices.astype(np.int32, copy=False)
-    n_pre, n_post = weights.shape
-    return n_post * np.arange(n_pre + 1), np.tile(np.arange(n_post, dtype=np.int32), n_pre)
+    if isinstance(weights, np.ndarray):
+        n_pre, n_post = weights.shape
+        return n_post * np.arange(n_pre + 1), np.tile(np.arange(n_post, dtype=np.int32), n_pre)
+    return weights.indptr.astype(np.int64), weights.indices.astype(np.int32, copy=False)
 
 
-def _joined_groups(rows):
+def _joined_groups(rows: Sequence[_Rows]) -> tuple[_Rows, IntArray]:
     """Join the projections' groups into one table sorted by (source, delay, projection)."""
     if not rows:
         nothing = np.empty(0, dtype=np.int64)
@@ -226,13 +241,15 @@ def _joined_groups(rows):
     return _Rows(*[column[order] for column in table]), number[order]
 
 
-def _joined(parts, dtype):
+def _joined(parts: Sequence[NDArray[Number]], dtype: type[Number]) -> NDArray[Number]:
     if len(parts) == 1:
         return parts[0]
     return np.concatenate([np.empty(0, dtype), *parts])
 
 
-def _joined_weights(projections, orders):
+def _joined_weights(
+    projections: Mapping[Key, Projection], orders: Mapping[Key, IntArray | None]
+) -> FloatArray:
     parts = [
         projection.values if orders[key] is None else projection.values[orders[key]]
         for key, projection in projections.items()
