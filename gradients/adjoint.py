@@ -34,6 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsim._compile import inlined, loop
+from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
@@ -44,6 +45,7 @@ from eventsim.flow import (
 )
 from eventsim.queue import Queue, first_item, first_time, put, remove
 from eventsim.scheduler import epoch_start
+from eventsim.wiring import Wiring
 
 __all__ = ["Cotangents", "Sums", "Workspace", "new_sums", "new_workspace", "sweep_batch"]
 
@@ -67,11 +69,11 @@ class Cotangents(NamedTuple):
     (NaN: leave the neuron alone).
     """
 
-    inputs: np.ndarray
-    spikes: np.ndarray
-    time: np.ndarray
-    kind: np.ndarray
-    value: np.ndarray
+    inputs: FloatArray
+    spikes: FloatArray
+    time: FloatArray
+    kind: IntArray
+    value: FloatArray
 
 
 class Sums(NamedTuple):
@@ -81,10 +83,10 @@ class Sums(NamedTuple):
     ``group`` (n_lanes, n_groups) delays of whole groups, ``neuron`` (n_lanes, n_neurons, 4).
     """
 
-    weight: np.ndarray
-    delay: np.ndarray
-    group: np.ndarray
-    neuron: np.ndarray
+    weight: FloatArray
+    delay: FloatArray
+    group: FloatArray
+    neuron: FloatArray
 
 
 class Workspace(NamedTuple):
@@ -94,15 +96,15 @@ class Workspace(NamedTuple):
     spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before.
     """
 
-    adjoint: np.ndarray
-    density: np.ndarray
-    latest: np.ndarray
-    previous: np.ndarray
+    adjoint: FloatArray
+    density: FloatArray
+    latest: Int32Array
+    previous: Int32Array
     flying: Queue
-    group: np.ndarray
+    group: Int32Array
 
 
-def new_sums(wiring, n_neurons, n_lanes, per_synapse_delays):
+def new_sums(wiring: Wiring, n_neurons: int, n_lanes: int, per_synapse_delays: bool) -> Sums:
     """Return gradients of 0."""
     n_synapses = wiring.weight.size
     return Sums(
@@ -113,7 +115,7 @@ def new_sums(wiring, n_neurons, n_lanes, per_synapse_delays):
     )
 
 
-def new_workspace(n_neurons, n_lanes, n_spikes, n_flights):
+def new_workspace(n_neurons: int, n_lanes: int, n_spikes: int, n_flights: int) -> Workspace:
     """Return scratch arrays for samples of at most ``n_spikes`` spikes and ``n_flights`` in all."""
     return Workspace(
         np.empty((n_lanes, n_neurons, 8)),

@@ -4,16 +4,26 @@ Lee et al., Algorithm 2, on a causality graph, for any spike response model.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.linalg import spsolve_triangular
 
+from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_indices, require
-from gradients.jacobian import as_graph, jacobian
+from eventsim.causality import GraphLike
+from gradients.jacobian import SRM, as_graph, jacobian
 
 __all__ = ["forward_propagation", "solve_backward", "solve_forward"]
 
 
-def forward_propagation(graph, wrt="weights", *, spikes=None, columns=None, kernels=None):
+def forward_propagation(
+    graph: GraphLike,
+    wrt: str = "weights",
+    *,
+    spikes: ArrayLike | None = None,
+    columns: ArrayLike | None = None,
+    kernels: SRM | None = None,
+) -> FloatArray:
     """Return the derivatives of spike times by parameters, dF/dp.
 
     Parameters
@@ -70,21 +80,21 @@ def forward_propagation(graph, wrt="weights", *, spikes=None, columns=None, kern
     return -(dV.T @ solve_backward(jac.L, unit)).T
 
 
-def solve_forward(matrix, values):
+def solve_forward(matrix: sparse.csr_array, values: FloatArray) -> FloatArray:
     """Return x of ``L x = values``, forward in time."""
     if matrix.shape[0] == 0 or values.size == 0:
         return np.zeros(values.shape)
     return spsolve_triangular(matrix, values, lower=True)
 
 
-def solve_backward(matrix, values):
+def solve_backward(matrix: sparse.csr_array, values: FloatArray) -> FloatArray:
     """Return x of ``transpose(L) x = values``, backward in time."""
     if matrix.shape[0] == 0 or values.size == 0:
         return np.zeros(values.shape)
     return spsolve_triangular(sparse.csr_array(matrix.T), values, lower=False)
 
 
-def _chosen(numbers, n, name):
+def _chosen(numbers: ArrayLike, n: int, name: str) -> IntArray:
     numbers = np.atleast_1d(as_indices(numbers, name))
     require(numbers < n, numbers, f"{name} must be < {n}")
     return numbers

@@ -1,9 +1,12 @@
 """The gradient of a loss by every parameter of a network."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
+
+from eventsim._types import FloatArray, Matrix
 
 __all__ = ["Gradient"]
 
@@ -39,20 +42,20 @@ class Gradient:
     0.0
     """
 
-    weights: dict
-    delays: dict
-    tau_mem: dict
-    tau_syn: dict
-    threshold: dict
-    bias: dict
-    alpha: dict
-    beta: dict
-    input_times: dict
+    weights: dict[Any, Matrix]
+    delays: dict[Any, float | Matrix]
+    tau_mem: dict[str, FloatArray]
+    tau_syn: dict[str, FloatArray]
+    threshold: dict[str, FloatArray]
+    bias: dict[str, FloatArray]
+    alpha: dict[str, FloatArray]
+    beta: dict[str, FloatArray]
+    input_times: dict[str, FloatArray]
     min_slope: float
     silent_fraction: float
 
     @property
-    def norm(self):
+    def norm(self) -> float:
         """Euclidean norm of the gradient by all weights."""
         values = [
             value.data if sparse.issparse(value) else value for value in self.weights.values()

@@ -10,16 +10,21 @@ propagation), transposed and backward in time for the gradient of one loss (timi
 backpropagation).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
 
-from eventsim.causality import CausalityGraph, Edges, Rows
+from eventsim._types import FloatArray, IntArray
+from eventsim.causality import CausalityGraph, Edges, GraphLike, Rows
 
 __all__ = ["SRM", "Jacobian", "as_graph", "jacobian"]
 
 PARAMETERS = ("weights", "delays", "input_times", "threshold", "alpha", "beta", "bias")
+
+Kernel: TypeAlias = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,12 @@ class SRM:
     0.3679
     """
 
-    k_in: object
-    k_in_slope: object
-    k_ref: object
-    k_ref_slope: object
+    k_in: Kernel
+    k_in_slope: Kernel
+    k_ref: Kernel
+    k_ref_slope: Kernel
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check that the post-synaptic kernel starts at 0."""
         start = float(np.asarray(self.k_in(np.array([np.finfo(float).tiny])))[0])
         if not abs(start) < 1e-9:
@@ -86,7 +91,7 @@ class Jacobian:
     wrt: str
 
 
-def jacobian(graph, wrt="weights", kernels=None):
+def jacobian(graph: GraphLike, wrt: str = "weights", kernels: SRM | None = None) -> Jacobian:
     """Return L = dV/dF and dV/dp of a causality graph.
 
     Parameters
@@ -139,7 +144,7 @@ def jacobian(graph, wrt="weights", kernels=None):
     return Jacobian(_by_spikes(graph, edges, rows), by_parameters(graph, edges, rows, wrt), wrt)
 
 
-def as_graph(graph):
+def as_graph(graph: GraphLike) -> CausalityGraph:
     """Return a `CausalityGraph` from one, or from a networkx.DiGraph."""
     if isinstance(graph, CausalityGraph):
         return graph
@@ -148,7 +153,7 @@ def as_graph(graph):
     raise ValueError(f"graph must be a CausalityGraph or a networkx.DiGraph, got {graph!r}")
 
 
-def _by_spikes(graph, edges, rows):
+def _by_spikes(graph: CausalityGraph, edges: Edges, rows: Rows) -> sparse.csr_array:
     n_inputs, n = graph.input_times.size, graph.times.size
     inner = edges.cause >= n_inputs
     diagonal = np.arange(n)
@@ -160,7 +165,7 @@ def _by_spikes(graph, edges, rows):
     return sparse.csr_array((values, at), shape=(n, n))
 
 
-def by_causes(graph, edges, n_rows):
+def by_causes(graph: CausalityGraph, edges: Edges, n_rows: int) -> sparse.csr_array:
     """Return the derivatives of equations by the spike times, (n_rows, n_spikes)."""
     n_inputs = graph.input_times.size
     inner = edges.cause >= n_inputs
@@ -168,7 +173,9 @@ def by_causes(graph, edges, n_rows):
     return sparse.csr_array((edges.by_cause[inner], at), shape=(n_rows, graph.times.size))
 
 
-def by_parameters(graph, edges, rows, wrt, neurons=None):
+def by_parameters(
+    graph: CausalityGraph, edges: Edges, rows: Rows, wrt: str, neurons: IntArray | None = None
+) -> sparse.csr_array:
     """Return the derivatives (n_rows, n_parameters) of equations by the parameters ``wrt``."""
     n_rows = rows.by_time.size
     if wrt in ("weights", "delays"):
@@ -188,7 +195,7 @@ def by_parameters(graph, edges, rows, wrt, neurons=None):
     return sparse.csr_array((values, (np.arange(n_rows), neurons)), shape=(n_rows, n))
 
 
-def synapse_columns(graph, synapses):
+def synapse_columns(graph: CausalityGraph, synapses: IntArray) -> tuple[IntArray, int]:
     """Return the column of each synapse (its place in the projections' values), and the number."""
     if graph.network is None:
         return synapses, len(graph.synapses)
@@ -200,7 +207,7 @@ def synapse_columns(graph, synapses):
     return column[synapses], column.size
 
 
-def _with_kernels(kernels, edges, rows, wrt):
+def _with_kernels(kernels: SRM, edges: Edges, rows: Rows, wrt: str) -> tuple[Edges, Rows]:
     """Return edges and slopes of a spike response model."""
     if wrt not in ("weights", "delays", "input_times"):
         raise ValueError(f"wrt must be a parameter of synapses with SRM kernels, got {wrt!r}")
@@ -211,4 +218,4 @@ def _with_kernels(kernels, edges, rows, wrt):
     by_lag[~synaptic] = -kernels.k_ref_slope(edges.lag[~synaptic])
     slope = np.bincount(edges.row, weights=by_lag, minlength=rows.by_time.size)
     edges = Edges(*edges[:5], by_weight, -by_lag)
-    return edges, Rows(slope, *rows[1:])
+    return edges, Rows._make((slope, *rows[1:]))

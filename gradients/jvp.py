@@ -1,27 +1,32 @@
 """Derivatives of all spike times in one direction, at the cost of one sweep."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
+from eventsim._types import FloatArray, Key, Matrix, MatrixLike
 from eventsim._validate import as_floats, require
-from eventsim.network import check_same_form, checked_matrix
+from eventsim.network import Network, check_same_form, checked_matrix
 from eventsim.result import Result
+from eventsim.stimulus import Stimulus
 from gradients.tangent import Direction, new_flights, tangent_sweep
 
 __all__ = ["jvp"]
 
 
 def jvp(
-    result,
+    result: Result,
     *,
-    weights=None,
-    delays=None,
-    input_times=None,
-    tau_mem=None,
-    tau_syn=None,
-    threshold=None,
-    bias=None,
-):
+    weights: Mapping[Key, MatrixLike] | None = None,
+    delays: Mapping[Key, float | MatrixLike] | None = None,
+    input_times: Mapping[str, ArrayLike] | None = None,
+    tau_mem: Mapping[str, ArrayLike] | None = None,
+    tau_syn: Mapping[str, ArrayLike] | None = None,
+    threshold: Mapping[str, ArrayLike] | None = None,
+    bias: Mapping[str, ArrayLike] | None = None,
+) -> dict[str, FloatArray]:
     """Return how all spike times move when the parameters move in a direction.
 
     Parameters
@@ -94,7 +99,9 @@ def jvp(
     return {name: moved[batch.positions(name)] for name in network.populations}
 
 
-def _of_synapses(network, changes, argument):
+def _of_synapses(
+    network: Network, changes: Mapping[Key, float | MatrixLike] | None, argument: str
+) -> FloatArray:
     """Return the change of every synapse, in the order of the wiring."""
     compiled = network.compiled()
     total = np.zeros(compiled.wiring.weight.size)
@@ -109,20 +116,23 @@ def _of_synapses(network, changes, argument):
     return total
 
 
-def _values_like(weights, change, name, scalar_allowed):
+def _values_like(
+    weights: Matrix, change: float | MatrixLike, name: str, scalar_allowed: bool
+) -> FloatArray:
     """Return the flat values of a change that has the form of the weights."""
+    values: FloatArray
     if scalar_allowed and np.ndim(change) == 0 and not sparse.issparse(change):
-        size = weights.nnz if sparse.issparse(weights) else weights.size
+        size = weights.size if isinstance(weights, np.ndarray) else weights.nnz
         values = np.full(size, float(as_floats(change, name)))
     else:
-        change = checked_matrix(change, weights.shape, name)
-        check_same_form(change, weights, name)
-        values = change.data if sparse.issparse(change) else change.reshape(-1)
+        matrix = checked_matrix(change, weights.shape, name)
+        check_same_form(matrix, weights, name)
+        values = matrix.reshape(-1) if isinstance(matrix, np.ndarray) else matrix.data
     require(np.isfinite(values), values, f"{name} must be finite")
     return values
 
 
-def _of_inputs(stimulus, changes):
+def _of_inputs(stimulus: Stimulus, changes: Mapping[str, ArrayLike] | None) -> FloatArray:
     """Return the change of every input time, in the order of the run."""
     flat = []
     for name in changes or {}:
@@ -139,7 +149,9 @@ def _of_inputs(stimulus, changes):
     return np.concatenate([np.empty(0), *flat])[stimulus.order]
 
 
-def _of_neurons(network, changes, argument):
+def _of_neurons(
+    network: Network, changes: Mapping[str, ArrayLike] | None, argument: str
+) -> FloatArray:
     """Return the change of every neuron's parameter."""
     compiled = network.compiled()
     total = np.zeros(compiled.n_neurons)
@@ -155,7 +167,9 @@ def _of_neurons(network, changes, argument):
     return total
 
 
-def _of_rates(network, changes, argument):
+def _of_rates(
+    network: Network, changes: Mapping[str, ArrayLike] | None, argument: str
+) -> FloatArray:
     """Return the change of every neuron's rate 1/tau from that of its time constant."""
     total = _of_neurons(network, changes, argument)
     for name, n in network.populations.items():

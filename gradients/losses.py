@@ -1,14 +1,24 @@
 """Losses on spike times, each with its derivative."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 
+from eventsim._types import FloatArray
 from eventsim._validate import as_floats, as_indices, require
 
 __all__ = ["first_spike_cross_entropy"]
 
 
-def first_spike_cross_entropy(times, labels, *, tau0, tau1=1.0, gamma=0.0, t_silent):
+def first_spike_cross_entropy(
+    times: ArrayLike,
+    labels: ArrayLike,
+    *,
+    tau0: float,
+    tau1: float = 1.0,
+    gamma: float = 0.0,
+    t_silent: float,
+) -> tuple[float, FloatArray]:
     r"""Return the cross-entropy of first spike times, and its derivative.
 
     .. math::

@@ -1,12 +1,17 @@
 """Adam and stochastic gradient descent on dicts of arrays: pure functions of their state."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
+from eventsim._types import FloatArray
 from eventsim._validate import require
 
 __all__ = ["SGD", "Adam"]
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +41,24 @@ class Adam:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the ranges."""
         require(0.0 < self.lr < np.inf, self.lr, "lr must be > 0 and finite")
         require(0.0 < self.eps < np.inf, self.eps, "eps must be > 0 and finite")
         for beta in self.betas:
             require(0.0 <= beta < 1.0, beta, "betas must be in [0, 1)")
 
-    def init(self, params):
+    def init(self, params: Mapping[Name, FloatArray]) -> dict[str, Any]:
         """Return the state before the first step: ``step``, and ``mean`` and ``square`` of each."""
         zeros = {key: np.zeros_like(value) for key, value in params.items()}
         return {"step": 0, "mean": zeros, "square": {key: z.copy() for key, z in zeros.items()}}
 
-    def update(self, params, grads, state):
+    def update(
+        self,
+        params: Mapping[Name, FloatArray],
+        grads: Mapping[Name, FloatArray],
+        state: Mapping[str, Any],
+    ) -> tuple[dict[Name, FloatArray], dict[str, Any]]:
         """Return ``(params, state)`` after one step down the gradient; nothing is changed in place.
 
         Raises
@@ -94,16 +104,21 @@ class SGD:
     lr: float
     momentum: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check the ranges."""
         require(0.0 < self.lr < np.inf, self.lr, "lr must be > 0 and finite")
         require(0.0 <= self.momentum < 1.0, self.momentum, "momentum must be in [0, 1)")
 
-    def init(self, params):
+    def init(self, params: Mapping[Name, FloatArray]) -> dict[str, Any]:
         """Return the state before the first step: ``step`` and ``mean`` by parameter."""
         return {"step": 0, "mean": {key: np.zeros_like(value) for key, value in params.items()}}
 
-    def update(self, params, grads, state):
+    def update(
+        self,
+        params: Mapping[Name, FloatArray],
+        grads: Mapping[Name, FloatArray],
+        state: Mapping[str, Any],
+    ) -> tuple[dict[Name, FloatArray], dict[str, Any]]:
         """Return ``(params, state)`` after one step down the gradient; nothing is changed in place.
 
         Raises
@@ -117,7 +132,7 @@ class SGD:
         return new, {"step": state["step"] + 1, "mean": mean}
 
 
-def _check(params, grads):
+def _check(params: Mapping[Name, FloatArray], grads: Mapping[Name, FloatArray]) -> None:
     for key, value in params.items():
         if key not in grads or np.shape(grads[key]) != np.shape(value):
             got = np.shape(grads[key]) if key in grads else None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsim._compile import inlined, loop
+from eventsim._types import FloatArray
 from eventsim.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
@@ -34,16 +35,16 @@ class Direction(NamedTuple):
     the others (n_neurons,).
     """
 
-    weight: np.ndarray
-    delay: np.ndarray
-    input_time: np.ndarray
-    threshold: np.ndarray
-    alpha: np.ndarray
-    beta: np.ndarray
-    bias: np.ndarray
+    weight: FloatArray
+    delay: FloatArray
+    input_time: FloatArray
+    threshold: FloatArray
+    alpha: FloatArray
+    beta: FloatArray
+    bias: FloatArray
 
 
-def new_flights(n_spikes):
+def new_flights(n_spikes: int) -> Queue:
     """Return a queue for all spikes of a sample."""
     return Queue(
         np.empty(n_spikes),

@@ -1,12 +1,19 @@
 """Timing backpropagation: the gradient of a loss by every parameter, backward in time."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import TypeAlias, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from eventsim._types import FloatArray, Key, Matrix
 from eventsim._validate import as_floats, require
+from eventsim.causality import GraphLike
+from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from eventsim.threads import for_each_part
+from eventsim.wiring import Compiled
 from gradients.adjoint import (
     ALPHA,
     BETA,
@@ -29,17 +36,19 @@ __all__ = ["timing_backprop"]
 # Samples are added up in lanes, the lanes in order: sums do not depend on the number of threads.
 LANES = 16
 
+Event: TypeAlias = tuple[float, int, FloatArray]  # time, kind, value (n_samples, n_neurons)
+
 
 def timing_backprop(
-    result,
+    result: Result | BatchResult | GraphLike,
     *,
-    spike_times=None,
-    first_spikes=None,
-    potentials=None,
-    potentials_at=None,
-    integrals=None,
-    threads=None,
-):
+    spike_times: Mapping[str, ArrayLike] | ArrayLike | None = None,
+    first_spikes: Mapping[str, ArrayLike] | None = None,
+    potentials: Mapping[str, ArrayLike] | None = None,
+    potentials_at: float | None = None,
+    integrals: Mapping[str, tuple[ArrayLike, float, float]] | None = None,
+    threads: int | None = None,
+) -> Gradient:
     """Return the exact gradient of a loss, given its derivatives by spike times and potentials.
 
     Parameters
@@ -101,15 +110,23 @@ def timing_backprop(
             graph, {} if spike_times is None else spike_times, potentials or {}, potentials_at
         )
     batch = result.batch if isinstance(result, Result) else result
+    by_population = cast("Mapping[str, ArrayLike]", spike_times or {})  # an array needs a graph
     loss = _cotangents(
-        batch, spike_times or {}, first_spikes or {}, potentials or {}, potentials_at,
+        batch, by_population, first_spikes or {}, potentials or {}, potentials_at,
         integrals or {},
     )  # fmt: skip
     sums = _swept(batch, loss, threads)
     return _gradient(batch, loss, sums)
 
 
-def _cotangents(batch, spike_times, first_spikes, potentials, potentials_at, integrals):
+def _cotangents(
+    batch: BatchResult,
+    spike_times: Mapping[str, ArrayLike],
+    first_spikes: Mapping[str, ArrayLike],
+    potentials: Mapping[str, ArrayLike],
+    potentials_at: float | None,
+    integrals: Mapping[str, tuple[ArrayLike, float, float]],
+) -> Cotangents:
     """Return the `Cotangents` of the caller's dicts."""
     spikes = np.zeros(batch.record.time.size)
     for name, values in spike_times.items():
@@ -136,7 +153,7 @@ def _cotangents(batch, spike_times, first_spikes, potentials, potentials_at, int
     )
 
 
-def _checked(values, shape, name):
+def _checked(values: ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
     values = as_floats(values, name)
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
@@ -144,7 +161,7 @@ def _checked(values, shape, name):
     return values
 
 
-def _per_neuron(batch, name, values, argument):
+def _per_neuron(batch: BatchResult, name: str, values: ArrayLike, argument: str) -> FloatArray:
     """Return values (n_samples, n) of a population; a single run may leave the first axis out."""
     n = batch.network.populations.get(name)
     if n is None:
@@ -156,14 +173,14 @@ def _per_neuron(batch, name, values, argument):
     return _checked(values, (len(batch), n), f"{argument}[{name!r}]")
 
 
-def _time_in_run(batch, time, name):
+def _time_in_run(batch: BatchResult, time: float, name: str) -> float:
     time = float(as_floats(time, name))
     if not 0.0 <= time <= batch.t_stop:
         raise ValueError(f"{name} must be in [0, t_stop] = [0, {batch.t_stop}], got {time!r}")
     return time
 
 
-def _rows(batch, name, values, fill):
+def _rows(batch: BatchResult, name: str, values: FloatArray | float, fill: float) -> FloatArray:
     """Return values (n_samples, n_neurons) with ``fill`` for the other populations."""
     rows = np.full((len(batch), batch.network.compiled().n_neurons), fill)
     size = batch.network.populations[name]
@@ -171,7 +188,9 @@ def _rows(batch, name, values, fill):
     return rows
 
 
-def _potential_events(batch, potentials, at):
+def _potential_events(
+    batch: BatchResult, potentials: Mapping[str, ArrayLike], at: float | None
+) -> list[Event]:
     time = batch.t_stop if at is None else _time_in_run(batch, at, "potentials_at")
     events = []
     for name, values in potentials.items():
@@ -180,7 +199,9 @@ def _potential_events(batch, potentials, at):
     return events
 
 
-def _window_events(batch, integrals):
+def _window_events(
+    batch: BatchResult, integrals: Mapping[str, tuple[ArrayLike, float, float]]
+) -> list[Event]:
     events = []
     for name, (values, start, end) in integrals.items():
         values = _per_neuron(batch, name, values, "integrals")
@@ -193,7 +214,7 @@ def _window_events(batch, integrals):
     return events
 
 
-def _swept(batch, loss, threads):
+def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     """Run the sweep; return its `Sums` over all samples."""
     compiled = batch.network.compiled()
     n_lanes = min(LANES, len(batch))
@@ -211,12 +232,12 @@ def _swept(batch, loss, threads):
     return Sums(*[_added(array) for array in sums])
 
 
-def _added(lanes):
+def _added(lanes: FloatArray) -> FloatArray:
     """Add the lanes in order."""
     return lanes[0] if lanes.shape[0] == 1 else lanes.sum(axis=0)
 
 
-def _gradient(batch, loss, sums):
+def _gradient(batch: BatchResult, loss: Cotangents, sums: Sums) -> Gradient:
     network, compiled = batch.network, batch.network.compiled()
     parts = {
         name: compiled.population_slice(name, size) for name, size in network.populations.items()
@@ -243,7 +264,7 @@ def _gradient(batch, loss, sums):
     )
 
 
-def _of_synapses(compiled, network, key, values):
+def _of_synapses(compiled: Compiled, network: Network, key: Key, values: FloatArray) -> Matrix:
     """Return per-synapse ``values`` of the wiring in the form of the projection's weights."""
     part, order = values[compiled.synapses[key]], compiled.orders[key]
     if order is not None:
@@ -253,14 +274,14 @@ def _of_synapses(compiled, network, key, values):
     return network.projections[key].like(part)
 
 
-def _of_delays(compiled, network, key, sums):
+def _of_delays(compiled: Compiled, network: Network, key: Key, sums: Sums) -> float | Matrix:
     if not isinstance(network.projections[key].delays, float):
         return _of_synapses(compiled, network, key, sums.delay)
     number = list(network.projections).index(key)
     return float(sums.group[compiled.group_projection == number].sum())
 
 
-def _silent_fraction(batch):
+def _silent_fraction(batch: BatchResult) -> float:
     able = np.isfinite(batch.network.compiled().neurons.threshold)
     pairs = np.unique(batch.samples * able.size + batch.record.neuron)
     return 1.0 - pairs.size / (able.sum() * len(batch)) if able.any() else 0.0

@@ -1,8 +1,14 @@
 """Timing backpropagation on a causality graph: one transposed triangular solve."""
 
-import numpy as np
+from collections.abc import Callable, Mapping
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from eventsim._types import FloatArray, IntArray, Matrix
 from eventsim._validate import as_floats, require
+from eventsim.causality import CausalityGraph, Edges, Rows
+from eventsim.network import Projection
 from gradients.forward_propagation import solve_backward
 from gradients.gradient import Gradient
 from gradients.jacobian import by_causes, by_parameters, jacobian
@@ -10,7 +16,12 @@ from gradients.jacobian import by_causes, by_parameters, jacobian
 __all__ = ["backprop_on_graph"]
 
 
-def backprop_on_graph(graph, spike_times, potentials, potentials_at):
+def backprop_on_graph(
+    graph: CausalityGraph,
+    spike_times: Mapping[str, ArrayLike] | ArrayLike,
+    potentials: Mapping[str, ArrayLike],
+    potentials_at: float | None,
+) -> Gradient:
     """Return the `Gradient` of a loss on a causality graph.
 
     ``transpose(L) lambda = dl/dF`` backward in time, then ``dl/dp = -lambda dV/dp`` plus what the
@@ -24,7 +35,7 @@ def backprop_on_graph(graph, spike_times, potentials, potentials_at):
         by_spikes = by_spikes + by_causes(graph, edges, values.size).T @ values
     multiplier = solve_backward(L, by_spikes)
 
-    def by(wrt):
+    def by(wrt: str) -> FloatArray:
         total = -(by_parameters(graph, *graph.spike_equations, wrt).T @ multiplier)
         if probes is not None:
             total += by_parameters(graph, edges, rows, wrt, neurons).T @ values
@@ -33,10 +44,12 @@ def backprop_on_graph(graph, spike_times, potentials, potentials_at):
     return _gradient_of(graph, by)
 
 
-def _spike_cotangent(graph, spike_times):
+def _spike_cotangent(
+    graph: CausalityGraph, spike_times: Mapping[str, ArrayLike] | ArrayLike
+) -> FloatArray:
     """Return dl/dF (n_spikes,) from a dict by population, or an array for a graph made by hand."""
     total = np.zeros(graph.times.size)
-    if not isinstance(spike_times, dict):
+    if not isinstance(spike_times, Mapping):
         return total + _checked(spike_times, total.shape, "spike_times")
     for name, values in spike_times.items():
         part = _neurons_of(graph, name, "spike_times")
@@ -45,24 +58,25 @@ def _spike_cotangent(graph, spike_times):
     return total
 
 
-def _probes(graph, potentials, at):
+def _probes(
+    graph: CausalityGraph, potentials: Mapping[str, ArrayLike], at: float | None
+) -> tuple[FloatArray, IntArray, Edges, Rows] | None:
     """Return (cotangents, neurons, edges, rows) of the potentials that the loss depends on."""
     if not potentials:
         return None
     time = graph.t_stop if at is None else float(as_floats(at, "potentials_at"))
     require(0.0 <= time <= graph.t_stop, time, f"potentials_at must be in [0, {graph.t_stop}]")
-    values, neurons = [], []
+    values, numbers = [], []
     for name, given in potentials.items():
         part = _neurons_of(graph, name, "potentials")
-        given = _checked(given, (part.stop - part.start,), f"potentials[{name!r}]")
-        values.append(given)
-        neurons.append(np.arange(part.start, part.stop))
-    neurons = np.concatenate(neurons)
+        values.append(_checked(given, (part.stop - part.start,), f"potentials[{name!r}]"))
+        numbers.append(np.arange(part.start, part.stop))
+    neurons = np.concatenate(numbers)
     edges, rows = graph.equations(neurons, np.full(neurons.size, time))
     return np.concatenate(values), neurons, edges, rows
 
 
-def _checked(values, shape, name):
+def _checked(values: ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
     values = as_floats(values, name)
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
@@ -70,7 +84,7 @@ def _checked(values, shape, name):
     return values
 
 
-def _neurons_of(graph, name, argument):
+def _neurons_of(graph: CausalityGraph, name: str, argument: str) -> slice:
     if graph.network is None:
         raise ValueError(f"{argument} of a graph made by hand must be an array, got {name!r}")
     if name not in graph.network.populations:
@@ -79,7 +93,7 @@ def _neurons_of(graph, name, argument):
     return graph.network.compiled().population_slice(name, graph.network.populations[name])
 
 
-def _gradient_of(graph, by):
+def _gradient_of(graph: CausalityGraph, by: Callable[[str], FloatArray]) -> Gradient:
     slopes = graph.rows.by_time
     min_slope = float(slopes.min(initial=np.inf))
     if graph.network is None:
@@ -116,5 +130,5 @@ def _gradient_of(graph, by):
     )
 
 
-def _delay_gradient(projection, values):
+def _delay_gradient(projection: Projection, values: FloatArray) -> float | Matrix:
     return float(values.sum()) if isinstance(projection.delays, float) else projection.like(values)
