@@ -200,7 +200,7 @@ class Classifier:
     def _bumped(
         self, slopes: Params, result: es.BatchResult, labels: Classes, silent: NDArray[np.bool_]
     ) -> Params:
-        """Push up the weights onto neurons that should have fired in samples with a silent label."""
+        """Push up the weights onto the neurons that are silent in samples with a silent label."""
         bumped = {}
         for name, (_, post) in self.connections.items():
             if post == self.layers[-1]:

@@ -19,8 +19,9 @@ with tau1 = 1 and f up to 16, is a million times the cross-entropy.  The default
 inputs in [0, 2], a fifth source that always fires at 1, tau1 = 2, and smaller steps.
 
 What happens to silent neurons: a silent output neuron counts as if it fired at the end of the run,
-and has no gradient; once all are silent, learning ends.  With `--bump` > 0 (the default) each sample
-whose label neuron is silent pushes the weights onto that neuron up, after Göltz et al. 2021.
+and has no gradient; once all are silent, learning ends.  With `--bump` > 0 (the default) a sample
+whose label neuron is silent pushes up the weights onto that neuron and onto the hidden neurons that
+are silent in it, after Göltz et al. 2021.
 """
 
 from __future__ import annotations

@@ -121,7 +121,11 @@ class Config:
     @property
     def rate(self) -> float:
         """Learning rate of Adam."""
-        return self.learning_rate if self.learning_rate is not None else (5e-4 if self.full else 2.5e-3)
+        return (
+            self.learning_rate
+            if self.learning_rate is not None
+            else (5e-4 if self.full else 2.5e-3)
+        )
 
     @property
     def n_compare_epochs(self) -> int:

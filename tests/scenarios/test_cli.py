@@ -1,0 +1,191 @@
+"""The command line: what a newcomer meets first."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scenarios import cli, extras
+from scenarios.cli import main
+from scenarios.registry import SCENARIOS
+from scenarios.runs import new_folder, read_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+def output(capsys, *arguments, code=0):
+    """Run the command; return what it wrote to stdout and stderr together."""
+    assert main(list(arguments)) == code
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["help"], ["--help"], ["-h"], ["run", "--help"]])
+def test_help_names_every_command_and_a_first_example(capsys, arguments):
+    text = output(capsys, *arguments)
+    for words in ("eventsim list", "eventsim run NAME", "eventsim resume FOLDER", "run yin_yang"):
+        assert words in text
+
+
+def test_list_names_every_scenario_with_its_source(capsys):
+    text = output(capsys, "list")
+    for name, scenario in SCENARIOS.items():
+        assert name in text
+        assert scenario.source in text
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_info_says_what_was_published(capsys, name):
+    text = output(capsys, "info", name)
+    assert "Published" in text
+    assert f"eventsim run {name} --help" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "yin-yang"], ["must be one of xor, iris, yin_yang", "did you mean 'yin_yang'"]),
+        (["run", "quantum"], ["must be one of", "got 'quantum'"]),
+        (["run"], ["needs a scenario first"]),
+        (["run", "--epochs", "3"], ["needs a scenario first"]),
+        (["xor"], ["got 'xor'", "did you mean `eventsim run xor`"]),
+        (["learn"], ["command must be one of list, info, run, resume", "got 'learn'"]),
+        (["list", "all"], ["takes no arguments, got 'all'"]),
+        (["info"], ["usage: eventsim info NAME, got 0 arguments"]),
+        (["info", "xo"], ["did you mean 'xor'"]),
+        (["resume"], ["usage: eventsim resume FOLDER, got 0 arguments"]),
+        (["resume", "/no/such/folder"], ["/no/such/folder is not a run folder"]),
+    ],
+)
+def test_a_wrong_command_is_explained(capsys, arguments, words):
+    text = output(capsys, *arguments, code=2)
+    for word in words:
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["xor", "--runs", "0"], "runs must be >= 1, got 0"),
+        (["xor", "--max-steps", "-3"], "max_steps must be >= 1, got -3"),
+        (["xor", "--learning-rate", "0"], "learning_rate must be > 0, got 0.0"),
+        (["xor", "--learning-rate", "nan"], "learning_rate must be > 0, got nan"),
+        (["xor", "--t-stop", "1"], "t_stop must be finite and > 2.0, got 1.0"),
+        (["xor", "--stpes", "3"], "--stpes"),
+        (["iris", "--splits", "0"], "splits must be >= 1, got 0"),
+        (["iris", "--epochs", "many"], "many"),
+        (["iris", "--bump", "-1"], "bump must be finite and >= 0, got -1.0"),
+        (["iris", "--batch-size", "0"], "batch_size must be >= 1, got 0"),
+        (["yin_yang", "--epochs", "0"], "epochs must be >= 1, got 0"),
+        (["yin_yang", "--hidden", "0"], "hidden must be >= 1, got 0"),
+        (["yin_yang", "--seeds", "0"], "seeds must be >= 1, got 0"),
+        (["yin_yang", "--n-train", "6000"], "got 6000"),
+        (["yin_yang", "--t-stop", "inf"], "t_stop must be finite and > 0, got inf"),
+        (["yin_yang", "--compare", "magic"], "magic"),
+    ],
+)
+def test_bad_values_are_refused_before_a_folder_is_made(
+    capsys, tmp_path, monkeypatch, arguments, word
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as leaving:
+        main(["run", *arguments])
+    captured = capsys.readouterr()
+    assert leaving.value.code == 2
+    assert word in " ".join((captured.out + captured.err).replace("│", " ").split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--gamma", "-1"], "gamma must be finite and >= 0, got -1.0"),
+        (["--tau0", "0"], "tau0 must be finite and > 0, got 0.0"),
+        (["--data-dir", "/no/such/folder"], "no file /no/such/folder/train_samples.npy"),
+    ],
+)
+def test_values_that_only_the_run_can_judge_are_refused_too(capsys, tmp_path, arguments, word):
+    arguments = ["run", "yin_yang", "--folder", str(tmp_path / "run"), *arguments]
+    assert word in " ".join(output(capsys, *arguments, code=2).split())
+
+
+def test_a_missing_library_is_named_with_the_command_that_installs_it(capsys, monkeypatch):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "rich" else True)
+    text = output(capsys, "run", "xor", code=1)
+    assert "running a scenario needs rich, which is not installed" in text
+    assert "pip install 'eventsim-snn[scenarios]'" in text
+
+
+def test_a_missing_peer_is_named_with_the_command_that_installs_it(capsys, monkeypatch, tmp_path):
+    absent = ("torch", "snntorch")
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name in absent else True)
+    folder = str(tmp_path / "run")
+    text = output(capsys, "run", "yin_yang", "--compare", "surrogate", "--folder", folder, code=1)
+    assert "needs torch, snntorch, which are not installed" in text
+    assert "pip install 'eventsim-snn[peers]'" in text
+
+
+def test_list_and_help_need_no_extra(capsys, monkeypatch):
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    assert "xor" in output(capsys, "list")
+    assert "run yin_yang" in output(capsys, "--help")
+
+
+def test_a_run_folder_is_not_used_twice(capsys, tmp_path):
+    xor = SCENARIOS["xor"]
+    folder = new_folder(xor, xor.module().Config(), tmp_path / "run")
+    text = output(capsys, "run", "xor", "--folder", str(folder), code=2)
+    assert "holds a run already" in text
+    assert f"eventsim resume {folder}" in " ".join(text.split())
+
+
+def test_a_folder_with_other_files_is_left_alone(capsys, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    text = output(capsys, "run", "xor", "--folder", str(tmp_path), code=2)
+    assert "must be new or empty" in text
+
+
+def test_a_run_folder_gives_its_configuration_back(tmp_path):
+    scenario = SCENARIOS["yin_yang"]
+    config = scenario.module().Config(epochs=3, seeds=2, compare="surrogate")
+    folder = new_folder(scenario, config, tmp_path / "run")
+    assert read_folder(folder) == (scenario, config)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"scenario": "xor", "config": {"no_such_option": 1}}', "[1]"]
+)
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json cannot be used"):
+        read_folder(tmp_path)
+
+
+def test_run_folders_of_the_same_second_get_different_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    xor = SCENARIOS["xor"]
+    folders = {new_folder(xor, xor.module().Config(), None) for _ in range(3)}
+    assert len(folders) == 3
+
+
+def test_an_interrupted_run_says_how_to_go_on(capsys, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SCENARIOS["xor"].module(), "run", interrupt)
+    folder = tmp_path / "run"
+    text = output(capsys, "run", "xor", "--folder", str(folder), code=cli.INTERRUPTED)
+    assert f"eventsim resume {folder}" in " ".join(text.split())
+    assert json.loads((folder / "config.json").read_text())["scenario"] == "xor"
+
+
+@pytest.mark.slow
+def test_python_m_scenarios_is_the_same_command():
+    command = [sys.executable, "-m", "scenarios"]
+    listed = subprocess.run([*command, "list"], cwd=ROOT, capture_output=True, check=True)
+    assert b"yin_yang" in listed.stdout
+    wrong = subprocess.run([*command, "quantum"], cwd=ROOT, capture_output=True, check=False)
+    assert wrong.returncode == 2
+    assert b"scenario must be one of" in wrong.stderr

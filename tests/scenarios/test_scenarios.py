@@ -1,0 +1,107 @@
+"""Each scenario, from the command line to its pictures, on a small scale."""
+
+import json
+
+import numpy as np
+import pytest
+
+from scenarios import iris, xor, yin_yang
+from scenarios.checkpoint import load_arrays
+from scenarios.cli import main
+from scenarios.progress import SILENT
+from scenarios.training import fit
+
+SMALL = {
+    "xor": ["--runs", "3"],
+    "iris": ["--splits", "2", "--epochs", "2"],
+    "yin_yang": ["--epochs", "2", "--hidden", "12", "--n-train", "90", "--batch-size", "30"],
+}
+PICTURES = {
+    "xor": {"potentials.png", "steps.png"},
+    "iris": {"first_spikes.png", "training.png"},
+    "yin_yang": {"decision_regions.png", "training.png"},
+}
+ALWAYS = {"config.json", "results.json", "report.html", "weights.npz"}
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_run_ends_with_a_table_and_leaves_its_files(capsys, tmp_path, name):
+    folder = tmp_path / name
+    assert main(["run", name, *SMALL[name], "--folder", str(folder)]) == 0
+    text = capsys.readouterr().out
+    assert "published" in text
+    assert "this run" in text
+    assert PICTURES[name] | ALWAYS <= {path.name for path in folder.iterdir()}
+    for picture in PICTURES[name]:
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+    assert "data:image/png;base64," in (folder / "report.html").read_text()
+    assert json.loads((folder / "results.json").read_text())["table"]
+    assert all(np.isfinite(weight).all() for weight in load_arrays(folder / "weights.npz").values())
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+@pytest.mark.parametrize("name", SMALL)
+def test_resuming_a_finished_run_repeats_its_results(capsys, tmp_path, name):
+    folder = tmp_path / name
+    assert main(["run", name, *SMALL[name], "--folder", str(folder)]) == 0
+    before = load_arrays(folder / "weights.npz")
+    assert main(["resume", str(folder)]) == 0
+    capsys.readouterr()
+    after = load_arrays(folder / "weights.npz")
+    for weight_name, weight in before.items():
+        np.testing.assert_array_equal(after[weight_name], weight)
+
+
+@pytest.mark.jit
+def test_xor_is_learnt_from_the_first_initialisations(tmp_path):
+    report = xor.run(xor.Config(runs=5), tmp_path, SILENT)
+    assert report.numbers["failed_seeds"] == []
+    assert max(report.numbers["steps"]) <= 98
+
+
+def test_xor_names_the_initialisations_that_did_not_converge(tmp_path):
+    report = xor.run(xor.Config(runs=2, max_steps=1), tmp_path, SILENT)
+    assert set(report.numbers["failed_seeds"]) <= {0, 1}
+    assert report.numbers["failed_seeds"]
+    assert any("not converged within 1 steps" in note for note in report.notes)
+
+
+def test_the_published_settings_of_xor_are_those_of_table_1(tmp_path):
+    config = xor.Config(published=True, runs=1, max_steps=1)
+    notes = " ".join(xor.run(config, tmp_path, SILENT).notes)
+    assert "gamma 0.2 (0.2), tau0 0.1 (0.1), beta2 0.999 (0.999)" in notes
+
+
+@pytest.mark.parametrize(("t_bias", "inputs"), [(1.0, 5), (None, 4)])
+def test_iris_has_a_source_per_measurement_and_perhaps_a_clock(t_bias, inputs):
+    task = iris.build(iris.Config(t_bias=t_bias), seed=0)
+    assert task.initial(np.random.default_rng(0))["in->hidden"].shape == (inputs, 10)
+    assert (task.n_train, len(task.test[1])) == (99, 51)
+
+
+def test_yin_yang_starts_where_the_publication_starts():
+    """A cross-entropy of 1.09 to 1.1, and about as good as guessing (§5.3)."""
+    task = yin_yang.build(yin_yang.Config())
+    task = yin_yang.replace(task, test=(task.test[0][:200], task.test[1][:200]))
+    before = task.evaluate(task.initial(np.random.default_rng(0)))
+    assert 1.09 <= before["test_cross_entropy"] <= 1.1
+    assert 0.2 <= before["test_accuracy"] <= 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+def test_yin_yang_learns():
+    config = yin_yang.Config(hidden=40, n_train=1500, epochs=15, learning_rate=1e-2)
+    task = yin_yang.build(config)
+    accuracy = fit(task, yin_yang.settings(config, seed=0)).history[-1]["test_accuracy"]
+    assert accuracy > 0.75  # straight lines between the classes reach 0.64
+
+
+def test_the_full_yin_yang_run_is_the_published_protocol():
+    full, default = yin_yang.Config(full=True), yin_yang.Config()
+    assert (full.n_epochs, full.rate, full.hidden, full.batch_size) == (300, 5e-4, 150, 150)
+    assert (full.gamma, full.tau0, full.tau1) == (0.005, 0.2, 1.0)
+    assert default.n_epochs < 300
