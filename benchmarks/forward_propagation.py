@@ -8,6 +8,7 @@ and VJP are sweeps over the run. That the three agree, and the number of spikes,
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 
 import common
@@ -25,11 +26,12 @@ STEPS = ("forward run", "causality graph", "full Jacobian", "JVP", "VJP")
 
 
 def yin_yang_sample() -> Callable[[], es.Result]:
-    """One sample at the initial weights."""
+    """One sample at the initial weights; each output fires once."""
     work = yin_yang.task(120, yin_yang.NEURONS["1 : 0.999"])
-    net = work.model.network(work.initial(np.random.default_rng(0)))
-    sample = work.train[0].sample(0)
-    return lambda: es.simulate(net, {"in": sample}, work.model.t_stop)
+    held = dataclasses.replace(yin_yang.NEURONS["1 : 0.999"], refractory=yin_yang.T_STOP)
+    net = work.network(work.initial(np.random.default_rng(0))).replace(neurons={"out": held})
+    sample = work.spikes.sample(0)
+    return lambda: es.simulate(net, {"in": sample}, yin_yang.T_STOP / 2)
 
 
 def recurrent() -> Callable[[], es.Result]:
