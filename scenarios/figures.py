@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 __all__ = [
@@ -61,7 +62,7 @@ def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: 
     right.annotate(
         "chance", (0.01, 100 * chance + 1), xycoords=("axes fraction", "data"), color="0.5"
     )
-    left.set(xlabel="epoch", ylabel="loss (first-spike cross-entropy + cost of late spikes)")
+    left.set(xlabel="epoch", ylabel="loss (cross-entropy + cost of lateness)")
     right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(min(30.0, 90 * chance), 101))
     left.legend(frameon=False)
     return figure
@@ -85,12 +86,12 @@ def first_spike_histograms(
     figure = Figure(figsize=(3.4 * n, 5.2), layout="constrained")
     axes = figure.subplots(2, n, sharex=True, squeeze=False)
     finite = np.concatenate([before[np.isfinite(before)], after[np.isfinite(after)], [0.0]])
-    bins = np.linspace(0.0, 1.02 * float(finite.max()) or 1.0, 31).tolist()
+    bins = np.linspace(0.0, 1.02 * float(finite.max()) or 1.0, 21).tolist()
     for row, times, moment in ((0, before, "before training"), (1, after, "after training")):
         for true in range(n):
             _histogram(axes[row, true], times[labels == true], bins, classes)
             silent = int(np.isinf(times[labels == true]).sum())
-            hint = f" ({silent} silent)" if silent else ""
+            hint = f" ({silent} outputs silent)" if silent else ""
             axes[row, true].set_title(f"{classes[true]}, {moment}{hint}", fontsize=10)
         axes[row, 0].set_ylabel("test samples")
     axes[0, 0].legend(title="output neuron", frameon=False, fontsize=8, title_fontsize=8)
@@ -149,6 +150,7 @@ def class_planes(
     labels: NDArray[np.int64],
     *,
     classes: Sequence[str],
+    t_stop: float,
     resolution: int = 150,
 ) -> Figure:
     """Draw data over decision regions, the class of the first spike, and by how much it leads.
@@ -161,6 +163,8 @@ def class_planes(
         Test points (n, 2) and their classes.
     classes : sequence of str
         Names of the classes.
+    t_stop : float
+        End of the runs: when a silent output neuron counts as firing, for the lead.
     resolution : int
         Pixels along each side.
     """
@@ -168,7 +172,7 @@ def class_planes(
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     times = first_spikes(grid)
     shape = (resolution, resolution)
-    winner, lead = _winner(times).reshape(shape), _lead(times).reshape(shape)
+    winner, lead = _winner(times).reshape(shape), _lead(times, t_stop).reshape(shape)
     right = _winner(first_spikes(points)) == labels
     figure, (left, middle, last) = new_figure(13.5, 4.4, 3, sharex=True, sharey=True)
     _regions(left, winner, 0.35)
@@ -176,11 +180,11 @@ def class_planes(
     _regions(middle, winner, 1.0)
     inside = np.hypot(*(grid - 0.5).T).reshape(shape) <= 0.5
     image = last.imshow(lead, origin="lower", extent=(0, 1, 0, 1), cmap="magma",
-                        vmin=0, vmax=np.nanquantile(lead[inside], 0.98))  # fmt: skip
+                        vmin=0, vmax=np.quantile(lead[inside], 0.98))  # fmt: skip
     figure.colorbar(image, ax=last, label="time (synaptic time constants)", shrink=0.85)
     left.set_title(f"{len(points)} test points, {100 * right.mean():.1f} % right", fontsize=10)
     middle.set_title("class of the first output spike", fontsize=10)
-    last.set_title("lead of the first output spike over the second", fontsize=10)
+    last.set_title("lead over the second output spike, or the end", fontsize=10)
     for ax in (left, middle, last):
         ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=(0, 1), ylim=(0, 1))
         ax.add_patch(_circle())
@@ -197,9 +201,10 @@ def _line(
 
 
 def _histogram(ax: Axes, times: Floats, bins: list[float], classes: Sequence[str]) -> None:
-    for k, name in enumerate(classes):
-        finite = times[np.isfinite(times[:, k]), k]
-        ax.hist(finite, bins=bins, color=CLASS_COLOURS[k], alpha=0.6, label=name)
+    finite = [column[np.isfinite(column)] for column in times.T]
+    colours = list(CLASS_COLOURS[: len(classes)])
+    ax.hist(finite, bins=bins, color=colours, label=list(classes))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.spines[["top", "right"]].set_visible(False)
 
 
@@ -207,11 +212,10 @@ def _winner(times: Floats) -> NDArray[np.int64]:
     return np.where(np.isfinite(times.min(axis=1)), times.argmin(axis=1), -1)
 
 
-def _lead(times: Floats) -> Floats:
-    """Return the time between the first and the second output spike; nan where one is missing."""
-    ordered = np.sort(times, axis=1)
-    both = np.isfinite(ordered[:, 1])
-    return np.where(both, np.where(both, ordered[:, 1], 0.0) - ordered[:, 0], np.nan)
+def _lead(times: Floats, t_stop: float) -> Floats:
+    """Return the time between the first and the second output spike (silent: at ``t_stop``)."""
+    ordered = np.sort(np.minimum(times, t_stop), axis=1)
+    return ordered[:, 1] - ordered[:, 0]
 
 
 def _regions(ax: Axes, winner: NDArray[np.int64], strength: float) -> None:

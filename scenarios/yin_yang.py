@@ -230,7 +230,7 @@ def _figures(config: Config, task: Classification, states: list[TrainingState]) 
         return _first_spikes(task, states[0].params, points)
 
     points = test.features[:, :2]
-    planes = class_planes(first_spikes, points, test.labels, classes=CLASSES)
+    planes = class_planes(first_spikes, points, test.labels, classes=CLASSES, t_stop=config.t_stop)
     return {
         "decision_regions": planes,
         "training": training_curves([state.history for state in states], chance=1 / 3),
