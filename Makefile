@@ -50,12 +50,12 @@ lint: $(VENV)/.for-dev  ## check style, types and the direction of imports
 
 unit: $(VENV)/.for-dev  ## run all tests and doctests, compiled
 	@$(SAY) "pytest, compiled (the first run compiles: a few minutes)"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
 
-coverage: $(VENV)/.for-dev  ## run the quick tests as plain Python and measure their coverage
+coverage: $(VENV)/.for-dev  ## run the quick tests as plain Python; show coverage, that of `make unit` included
 	@$(SAY) "pytest, not compiled, with coverage (tests marked slow or jit are left out)"
 	@NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
-		-m "not (slow or jit or gpu or peers)" --cov --cov-report=term $(PYTEST_ARGS)
+		-m "not (slow or jit or gpu or peers)" --cov --cov-append --cov-report=term $(PYTEST_ARGS)
 
 bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are skipped)
 	@for script in $$(grep -l '^if __name__' benchmarks/*.py); do \
