@@ -44,7 +44,6 @@ import scipy.sparse.linalg  # noqa: E402, F401
 from cosmic_ray.mutating import mutate_code  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-CPU_LIMIT = 60  # s per mutant: one that loops for ever is killed by it, a busy machine kills none
 KEPT = ("pyproject.toml", "eventsim", "gradients", "tests")
 
 # module: (file that is mutated, tests that must notice)
@@ -111,18 +110,24 @@ def run_tests(tree: Path, tests: list[str]) -> int:
         return int(pytest.main([*options, *tests]))
 
 
-def survives(tree: Path, path: str, code: str, tests: list[str]) -> bool:
-    """Write the code into the tree and tell whether all tests pass on it."""
+def survives(
+    tree: Path, path: str, code: str, tests: list[str], limit: int = 600
+) -> tuple[bool, float]:
+    """Write the code into the tree; tell whether all tests pass on it, and the CPU time in s.
+
+    A mutant that loops for ever ends at the limit of CPU time; a busy machine kills none.
+    """
     (tree / path).write_text(code)
     child = os.fork()
     if child == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         status = 1
         try:
             status = run_tests(tree, tests)
         finally:
             os._exit(status)
-    return os.waitpid(child, 0)[1] == 0
+    _, status, usage = os.wait4(child, 0)
+    return status == 0, usage.ru_utime + usage.ru_stime
 
 
 def difference(path: str, code: str) -> str:
@@ -150,7 +155,8 @@ def check_module(module: str, results: Path, workers: int, retry: bool, sample: 
             (Path(folder) / str(k)).mkdir()
             trees.put(copy_of_the_tree(Path(folder) / str(k)))
         original = (ROOT / path).read_text()
-        if not survives(trees.queue[0], path, original, tests):
+        passes, seconds = survives(trees.queue[0], path, original, tests)
+        if not passes:
             raise SystemExit(f"the tests of {module} fail without a mutation: {tests}")
 
         def outcome(mutant: tuple[str, str]) -> tuple[str, str, bool]:
@@ -160,7 +166,7 @@ def check_module(module: str, results: Path, workers: int, retry: bool, sample: 
                 return name, change, known[change]
             tree = trees.get()
             try:
-                return name, change, survives(tree, path, code, tests)
+                return name, change, survives(tree, path, code, tests, round(3 + 3 * seconds))[0]
             finally:
                 trees.put(tree)
 
