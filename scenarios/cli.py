@@ -135,19 +135,25 @@ def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
     from scenarios.progress import ConsoleProgress
 
     console = Console()
-    console.print(f"{scenario.name}: {scenario.summary}; run folder {folder}", highlight=False)
+    console.print(
+        f"{scenario.name}: {scenario.summary}; run folder {folder}", highlight=False, soft_wrap=True
+    )
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: console.print(f"warning: {message}")
             result = scenario.module().run(config, folder, ConsoleProgress(console, scenario.name))
     except KeyboardInterrupt:
-        console.print(f"interrupted; go on with: eventsim resume {folder}", highlight=False)
+        console.print(
+            f"interrupted; go on with: eventsim resume {folder}", highlight=False, soft_wrap=True
+        )
         return INTERRUPTED
     paths = report.write(result, folder)
     report.show(result, console)
     pictures = [str(path) for path in paths if path.suffix == ".png"]
     console.print("pictures: " + ", ".join(pictures), highlight=False, soft_wrap=True)
-    console.print(f"everything on one page: {folder / 'report.html'}", highlight=False)
+    console.print(
+        f"everything on one page: {folder / 'report.html'}", highlight=False, soft_wrap=True
+    )
     return 0
 
 

@@ -117,7 +117,7 @@ class ConsoleProgress:
             shown = clock
             left = (clock - started) * (total - now) / max(now - done, 1)
             head = f"{self.name}: {self.unit} {now}/{total}, about {left:.0f} s left"
-            self.console.print(f"{head} {describe(metrics)}", highlight=False)
+            self.console.print(f"{head} {describe(metrics)}", highlight=False, soft_wrap=True)
 
         yield report
 

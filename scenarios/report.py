@@ -94,7 +94,7 @@ def show(report: Report, console: Console) -> None:
         table.add_row(row.what, row.published, row.ours)
     console.print(table)
     for note in report.notes:
-        console.print(f"· {note}", highlight=False)
+        console.print(f"· {note}", highlight=False, soft_wrap=not console.is_terminal)
 
 
 def write(report: Report, folder: Path) -> list[Path]:

@@ -1,14 +1,16 @@
 """Each scenario, from the command line to its pictures, on a small scale."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
-from scenarios import iris, xor, yin_yang
+from scenarios import figures, iris, xor, yin_yang
 from scenarios.checkpoint import load_arrays
 from scenarios.cli import main
 from scenarios.progress import SILENT
+from scenarios.registry import SCENARIOS
 from scenarios.training import fit
 
 SMALL = {
@@ -55,6 +57,28 @@ def test_resuming_a_finished_run_repeats_its_results(capsys, tmp_path, name):
         np.testing.assert_array_equal(after[weight_name], weight)
 
 
+@pytest.fixture
+def tiny(monkeypatch):
+    """Scenarios that are small enough to run as plain Python."""
+    few = {part: data[:6] for part, data in yin_yang.yin_yang().items()}
+    monkeypatch.setattr(yin_yang, "yin_yang", lambda _: few)
+    monkeypatch.setattr(figures, "class_planes", partial(figures.class_planes, resolution=3))
+    monkeypatch.setattr(xor, "SHOWN_STEPS", 2)
+    return {
+        "xor": xor.Config(runs=2, max_steps=2),
+        "iris": iris.Config(epochs=1, splits=1, batch_size=99),
+        "yin_yang": yin_yang.Config(epochs=1, hidden=5, seeds=2, batch_size=4),
+    }
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_tiny_run_gives_a_report(tiny, tmp_path, name):
+    report = SCENARIOS[name].module().run(tiny[name], tmp_path, SILENT)
+    assert report.rows
+    assert all(row.what and row.published and row.ours for row in report.rows)
+    assert {f"{figure}.png" for figure in report.figures} <= PICTURES[name]
+
+
 @pytest.mark.jit
 def test_xor_is_learnt_from_the_first_initialisations(tmp_path):
     report = xor.run(xor.Config(runs=5), tmp_path, SILENT)
@@ -62,6 +86,7 @@ def test_xor_is_learnt_from_the_first_initialisations(tmp_path):
     assert max(report.numbers["steps"]) <= 98
 
 
+@pytest.mark.jit
 def test_xor_names_the_initialisations_that_did_not_converge(tmp_path):
     report = xor.run(xor.Config(runs=2, max_steps=1), tmp_path, SILENT)
     assert set(report.numbers["failed_seeds"]) <= {0, 1}
@@ -69,6 +94,7 @@ def test_xor_names_the_initialisations_that_did_not_converge(tmp_path):
     assert any("not converged within 1 steps" in note for note in report.notes)
 
 
+@pytest.mark.jit
 def test_the_published_settings_of_xor_are_those_of_table_1(tmp_path):
     config = xor.Config(published=True, runs=1, max_steps=1)
     notes = " ".join(xor.run(config, tmp_path, SILENT).notes)
@@ -82,6 +108,7 @@ def test_iris_has_a_source_per_measurement_and_perhaps_a_clock(t_bias, inputs):
     assert (task.n_train, len(task.test[1])) == (99, 51)
 
 
+@pytest.mark.jit
 def test_yin_yang_starts_where_the_publication_starts():
     """A cross-entropy of 1.09 to 1.1, and about as good as guessing (§5.3)."""
     task = yin_yang.build(yin_yang.Config())
