@@ -69,12 +69,13 @@ def run_once(network: rn.Recurrent, net: es.Network, stimulus: dict, path: str |
     if path:
         np.savez(path, times=spikes.times, indices=spikes.indices)
     events = rn.synaptic_events(network, spikes.times, spikes.indices)
+    assert result.events.synaptic == events, result.events
     return {
         "wall_s": wall,
         "cpu_s": cpu,
         "spikes": len(spikes.times),
         "events": events,
-        "counted": str(result.events),
+        "searches": result.events.searches,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
