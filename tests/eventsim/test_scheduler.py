@@ -414,3 +414,40 @@ def test_a_result_can_be_resumed_again_and_again() -> None:
     np.testing.assert_array_equal(half.spikes[cases.ALL].times, before)
     assert_bitwise_equal(first, es.simulate(built.network, built.stimulus, 50.0))
     assert first.spikes[cases.ALL].times.size > 700
+
+
+# --- runs that end with the last first spike ------------------------------------------------------
+
+
+@given(networks(), st.data())
+@examples(0.4)
+def test_a_run_until_all_have_fired_is_the_beginning_of_the_whole_run(
+    case: Case, data: st.DataObject
+) -> None:
+    """Bit for bit, per sample; and resumed it is the whole run."""
+    trains = [case.inputs, data.draw(spike_trains(case.n_sources, case.t_stop)), ()]
+    built = cases.build(case)
+    stimuli = [{cases.IN: cases.spikes_of(train)} for train in trains]
+    whole = es.simulate(built.network, stimuli, case.t_stop)
+    early = es.simulate(built.network, stimuli, case.t_stop, until_fired=cases.ALL)
+    np.testing.assert_array_equal(early.first_spikes(cases.ALL), whole.first_spikes(cases.ALL))
+    last = whole.first_spikes(cases.ALL).max(axis=1)
+    np.testing.assert_array_equal(early.ends, np.minimum(last, case.t_stop))
+    for k in range(3):
+        found, expected = cases.trains(early[k]), cases.trains(whole[k])
+        assert found == expected[: len(found)]
+        assert all(t >= early.ends[k] for _, t in expected[len(found) :])
+        single = es.simulate(built.network, stimuli[k], case.t_stop, until_fired=cases.ALL)
+        assert_bitwise_equal(single, early[k])
+    resumed = es.simulate(built.network, {}, case.t_stop, resume=early)
+    assert_bitwise_equal(resumed, whole)
+
+
+def test_a_population_that_never_fires_is_awaited_until_t_stop() -> None:
+    neurons = (naive.Neuron(1.0, 1.0, math.inf), naive.Neuron(0.0, 0.0, 1.0, bias=4.0))
+    built = cases.build(Case(neurons, (), (), 1.0))
+    result = built.run(until_fired=cases.ALL)
+    assert result.t_stop == 1.0
+    assert len(result.spikes[cases.ALL]) == 4
+    with pytest.raises(ValueError, match=r"until_fired.*'nobody'"):
+        built.run(until_fired="nobody")

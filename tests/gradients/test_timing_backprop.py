@@ -211,6 +211,29 @@ def test_a_first_spike_is_one_of_the_spikes() -> None:
         np.testing.assert_array_equal(one.weights[key], two.weights[key])
 
 
+def test_runs_that_end_early_have_the_gradients_of_first_spikes_of_whole_runs() -> None:
+    network, batch = two_layers()
+    whole = es.simulate(network, {"in": batch}, 3.0)
+    early = es.simulate(network, {"in": batch}, 3.0, until_fired="out")
+    assert early.ends.min() < 3.0
+    a = {"out": first_spike_cotangents(whole)}
+    expected = gradients.timing_backprop(whole, first_spikes=a)
+    found = gradients.timing_backprop(early, first_spikes=a)
+    for key in network.projections:
+        np.testing.assert_allclose(
+            found.weights[key], expected.weights[key], rtol=1e-11, atol=1e-14
+        )
+        np.testing.assert_allclose(found.delays[key], expected.delays[key], rtol=1e-10)
+    for name in ("tau_mem", "tau_syn", "threshold", "bias"):
+        for population in ("hidden", "out"):
+            np.testing.assert_allclose(
+                getattr(found, name)[population],
+                getattr(expected, name)[population],
+                rtol=1e-10,
+                atol=1e-13,
+            )
+
+
 def test_cotangents_add_up() -> None:
     network, batch = two_layers()
     result = es.simulate(network, {"in": batch}, 3.0)[0]
