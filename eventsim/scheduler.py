@@ -36,6 +36,7 @@ __all__ = [
     "advance",
     "advance_batch",
     "epoch_start",
+    "new_record",
     "new_run",
 ]
 
@@ -98,12 +99,11 @@ def new_run(neurons, n_samples, n_inputs, capacity):
         group=np.empty((n_samples, flights), dtype=np.int32),
         count=np.zeros((n_samples, 6), dtype=np.int64),
     )
-    return state, new_record(n_samples, capacity)
+    return state, new_record((n_samples, capacity))
 
 
-def new_record(n_samples, capacity):
+def new_record(shape):
     """Return empty `Run` arrays."""
-    shape = (n_samples, capacity)
     return Run(np.empty(shape), np.empty(shape, dtype=np.int32), np.empty(shape), np.empty(shape))
 
 

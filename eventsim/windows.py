@@ -1,0 +1,352 @@
+"""The window engine: networks whose neurons act on each other with a positive delay.
+
+The loop is in `eventsim.window_loop`; this module prepares it, lets its arrays grow, and tells
+where it applies.  The width of a window is limited by the shortest delay between neurons (what
+arrives in a window was sent before it) and by half of the shortest time constant.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsim.flow import bias_kernel, propagator
+from eventsim.scheduler import DONE, FULL, REFERENCE, Run
+from eventsim.threads import for_each_part
+from eventsim.window_loop import (
+    ARRIVED,
+    BEFORE,
+    BEGUN,
+    MARGIN,
+    MARKED_ARRIVED,
+    MARKED_SEARCHES,
+    REPLAYED,
+    SEARCHES,
+    SPIKES,
+    SPIKES_FULL,
+    WINDOW,
+    Arrivals,
+    Deliveries,
+    Grid,
+    Senders,
+    WindowState,
+    Work,
+    advance_windows,
+)
+
+__all__ = [
+    "new_window_state",
+    "resumed_window_state",
+    "run_windows",
+    "window_obstacle",
+    "windows_pay",
+]
+
+LARGEST_LAG = 0.5  # times the faster rate: the series of the loop are exact to rounding up to it
+DIGITS = 20  # bits of the width: its multiples are exact
+MOST_WINDOWS = 2**32
+CHUNK = 1024
+
+
+# --- where the engine applies ---------------------------------------------------------------------
+
+
+def window_width(compiled):
+    """Return the width of the windows; ``inf`` if neither a delay nor a time constant limits it."""
+    neurons, wiring = compiled.neurons, compiled.wiring
+    split = wiring.first_group[compiled.n_inputs]
+    rate = max(neurons.alpha.max(), neurons.beta.max())
+    width = min(wiring.delay[split:].min(initial=np.inf), LARGEST_LAG / rate if rate else np.inf)
+    if width == np.inf:
+        return width
+    digits, exponent = math.frexp(width)
+    return math.ldexp(math.floor(digits * 2**DIGITS), exponent - DIGITS)
+
+
+def window_obstacle(compiled, t_stop, until_fired):
+    """Return why the window engine cannot do this run, as an error message; None if it can."""
+    if until_fired is not None:
+        return f"engine 'windows' cannot stop early: until_fired must be None, got {until_fired!r}"
+    width = window_width(compiled)
+    if width == 0.0:
+        return (
+            "engine 'windows' needs delays > 0 of all synapses between neurons, "
+            f"got a smallest one of {_shortest_delay(compiled)!r}"
+        )
+    if width == np.inf:
+        return (
+            "engine 'windows' needs a delay between neurons or a finite time constant, got neither"
+        )
+    if t_stop / width > MOST_WINDOWS:
+        return f"engine 'windows' needs t_stop <= {MOST_WINDOWS} windows of {width}, got {t_stop!r}"
+    return None
+
+
+def _shortest_delay(compiled):
+    split = compiled.wiring.first_group[compiled.n_inputs]
+    return float(compiled.wiring.delay[split:].min())
+
+
+def windows_pay(compiled):
+    """Tell whether windows can be expected to beat the scheduler.
+
+    Only the network decides, not the input or the end: a run in pieces must not change its engine.
+    The cost of a window is that of its pass over all neurons, each a tenth of that of an arrival.
+    So windows pay from 200 neurons on, if one neuron in ten would receive a spike in an average
+    window when every source fired once in ten (slower) time constants.  Neurons of more than 8
+    kinds, or mixed ones, would each need a pass of their own.
+    """
+    neurons, wiring = compiled.neurons, compiled.wiring
+    n = neurons.kind.size
+    if n < 200 or neurons.alpha.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:
+        return False
+    pace = np.minimum(neurons.alpha, neurons.beta).max()
+    return bool(wiring.weight.size / n * window_width(compiled) * pace / 10.0 >= 0.1)
+
+
+# --- preparation ----------------------------------------------------------------------------------
+
+
+def _ranges(kind):
+    """Return (first, one past the last, kind) of neurons of one kind that follow each other."""
+    edges = np.flatnonzero(np.diff(kind)) + 1
+    first, last = np.append(0, edges), np.append(edges, kind.size)
+    return np.stack([first, last, kind[first]], axis=1).astype(np.int64)
+
+
+def _grid(compiled):
+    neurons, width = compiled.neurons, window_width(compiled)
+    kinds = [_kind_row(a, b, width) for a, b in zip(neurons.alpha, neurons.beta, strict=True)]
+    fires = np.isfinite(neurons.threshold)
+    beta = neurons.beta[neurons.kind]
+    holding = np.full(fires.size, np.inf)
+    holding[fires] = beta[fires] * neurons.threshold[fires] - neurons.bias[fires]
+    holding[fires] -= MARGIN * np.abs(holding[fires])
+    push = np.array([bias_kernel(width, b) for b in neurons.beta])[neurons.kind] * neurons.bias
+    columns = [neurons.threshold, holding, push]
+    alike = all(np.all(column == column[0]) for column in columns)
+    columns = [np.ascontiguousarray(column[:1] if alike else column) for column in columns]
+    return Grid(width, np.array(kinds), _ranges(neurons.kind), 0 if alike else 1, *columns)
+
+
+def _kind_row(alpha, beta, width):
+    """Return the row of `Grid.kind` of a kind."""
+    synaptic, membrane, h = propagator(width, alpha, beta)
+    b = bias_kernel(width, beta)
+    fast = 1.0 if alpha >= beta else 0.0
+    safe = h * (1.0 + MARGIN)
+    ratio, inverse = membrane / b * (1.0 - MARGIN), (1.0 + MARGIN) / b
+    slow, spread = min(alpha, beta), abs(alpha - beta)
+    return synaptic, membrane, h, safe, ratio, inverse, slow, spread, fast
+
+
+def _senders(compiled, first, last):
+    """Return the `Senders` of the sources ``first : last``."""
+    wiring = compiled.wiring
+    groups = slice(wiring.first_group[first], wiring.first_group[last])
+    delay, kind = wiring.delay[groups], wiring.kind[groups]
+    if delay.size == 0:
+        return Senders(first, np.inf, np.inf, 0, np.zeros(last - first + 1, dtype=np.int64))
+    shortest, longest = float(delay.min()), float(delay.max())
+    start, stop = wiring.start[groups], wiring.stop[groups]
+    counts = np.diff(wiring.first_group[first : last + 1])
+    alike = shortest == longest and np.all(kind == kind[0]) and np.all(counts <= 1)
+    if not (alike and np.array_equal(start[1:], stop[:-1])):
+        return Senders(first, shortest, longest, -1, np.empty(0, dtype=np.int64))
+    row = np.append(start, stop[-1])[np.append(0, np.cumsum(counts))]
+    return Senders(first, shortest, longest, int(kind[0]), row)
+
+
+def _new_work(n_neurons, n_arrivals=4096):
+    deliveries = Deliveries(
+        np.empty(CHUNK),
+        np.empty(CHUNK, dtype=np.uint64),
+        np.empty(CHUNK, dtype=np.uint64),
+        *[np.empty(CHUNK) for _ in range(3)],
+    )
+    return Work(
+        sums=_aligned_rows(n_neurons),
+        flag=np.zeros(n_neurons, dtype=np.uint8),
+        flagged=np.empty(n_neurons, dtype=np.int32),
+        deliveries=deliveries,
+        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals),
+        order=np.empty(n_arrivals, dtype=np.int32),
+        spare=np.empty(n_arrivals, dtype=np.int32),
+        cursor=np.zeros(2, dtype=np.int64),
+        progress=np.zeros(16, dtype=np.int64),
+        horizon=np.zeros(1),
+    )
+
+
+def _aligned_rows(n):
+    """Return zeroed rows of four numbers, none of them across two cache lines."""
+    flat = np.zeros(4 * n + 8)
+    skip = -flat.ctypes.data % 64 // 8
+    return flat[skip : skip + 4 * n].reshape(n, 4)
+
+
+def _room(head, n):
+    return Arrivals(head, np.empty(n), np.empty(n), np.empty(n, dtype=np.int32))
+
+
+def new_window_state(neurons, n_samples):
+    """Return the state of a batch at rest."""
+    n = neurons.kind.size
+    return WindowState(
+        neuron=np.zeros((n_samples, n, 4)),
+        level=np.zeros((n_samples, n, 2)),
+        release=np.zeros((n_samples, n)),
+        latest=np.full((n_samples, n), -1, dtype=np.int32),
+        count=np.zeros((n_samples, 6), dtype=np.int64),
+        mark=np.zeros((n_samples, 6), dtype=np.int64),
+    )
+
+
+# --- a run ----------------------------------------------------------------------------------------
+
+
+class Task(NamedTuple):
+    """What is the same for all samples of a run."""
+
+    wiring: tuple
+    neurons: tuple
+    grid: Grid
+    inputs: Senders
+    outputs: Senders
+    t_stop: float
+    max_spikes: int
+
+
+def run_windows(compiled, given, t_stop, max_spikes, threads, state, records):
+    """Advance all samples to ``t_stop``.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        The network.
+    given : Stimulus
+        Input spikes.
+    t_stop : float
+        End of the run.
+    max_spikes, threads : int
+        Cap on the spikes of a sample; number of threads.
+    state : WindowState
+        Where to go on; it is moved to the end of the run.
+    records : list of Run
+        Of each sample, the spikes so far; those of the last window are found again.
+
+    Returns
+    -------
+    records : list of Run
+        The spikes of each sample, up to the cap.
+    ends : (n_samples,) ndarray
+        ``t_stop``, or the time of the spike beyond the cap.
+    excess : dict of int -> (int, float)
+        Neuron and time of the spike beyond the cap, by sample.
+    """
+    n_inputs, n_sources = compiled.n_inputs, compiled.n_inputs + compiled.n_neurons
+    task = Task(
+        compiled.wiring._replace(target=compiled.wiring.target.view(np.uint32)),
+        compiled.neurons,
+        _grid(compiled),
+        _senders(compiled, 0, n_inputs),
+        _senders(compiled, n_inputs, n_sources),
+        t_stop,
+        max_spikes,
+    )
+    records, ends, excess = list(records), np.full(given.n_samples, t_stop), {}
+
+    def run_part(first, last):
+        work = _new_work(compiled.n_neurons)
+        for k in range(first, last):
+            part = slice(given.offsets[k], given.offsets[k + 1])
+            one = WindowState(*[array[k] for array in state])
+            spikes = given.times[part], given.sources[part]
+            records[k], work, beyond = _run_sample(task, spikes, one, records[k], work)
+            if beyond is not None:
+                excess[k], ends[k] = beyond, beyond[1]
+
+    for_each_part(run_part, given.n_samples, threads)
+    return records, ends, excess
+
+
+def _run_sample(task, spikes, state, record, work):
+    """Run one sample; return its spikes, the work arrays, and the spike beyond the cap."""
+    progress, kept = work.progress, int(state.mark[0])
+    capacity = max(kept, min(max(64, 2 * task.neurons.kind.size), task.max_spikes + 1))
+    run = Run(*[array.copy() for array in record])
+    _resize(run, capacity)
+    progress[:] = 0
+    progress[SPIKES] = progress[BEFORE] = kept
+    progress[ARRIVED], progress[SEARCHES], progress[WINDOW] = state.mark[2:5]
+    while True:
+        status = advance_windows(*task[:5], *spikes, state, run, work, task.t_stop, task.max_spikes)
+        if status in (DONE, FULL):
+            break
+        work = _with_room(task, run, work, status)
+    counts = np.count_nonzero(spikes[0] <= task.t_stop), progress[ARRIVED], progress[SEARCHES]
+    state.count[:4] = progress[SPIKES], *counts
+    state.mark[:5] = (
+        progress[BEFORE], 0, progress[MARKED_ARRIVED], progress[MARKED_SEARCHES], progress[WINDOW]
+    )  # fmt: skip
+    beyond = None
+    if status == FULL:
+        beyond = int(run.neuron[task.max_spikes]), float(run.time[task.max_spikes])
+        _begin_anew(state, task.max_spikes)
+    _resize(run, int(state.count[0]))
+    return run, work, beyond
+
+
+def _begin_anew(state, count):
+    """Let a run that exceeded its cap be resumed from the start; it has no state at its end."""
+    for array in (state.level, state.release, state.mark):
+        array[...] = 0
+    state.latest[...] = -1
+    state.neuron[:, REFERENCE] = np.inf
+    state.count[0] = count
+
+
+def _resize(run, size):
+    for array in run:
+        array.resize(size, refcheck=False)
+
+
+def _with_room(task, run, work, status):
+    """Return work arrays with which the loop can go on, after making room for spikes in ``run``."""
+    if status != SPIKES_FULL:
+        return _with_arrivals(work, 2 * work.order.size)
+    size, most = run.time.size, 2 * task.max_spikes + 64
+    if size < most:
+        work.progress[SPIKES] = work.progress[BEGUN]
+        _resize(run, min(2 * size, most))
+    else:
+        _shorten(run, work, task.max_spikes)
+    return work
+
+
+def _with_arrivals(work, size):
+    work.arrivals.head[:] = -1
+    order, spare = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
+    return work._replace(arrivals=_room(work.arrivals.head, size), order=order, spare=spare)
+
+
+def _shorten(run, work, max_spikes):
+    """Keep the first spikes of a window that exceeds the cap, and replay no further than them."""
+    progress = work.progress
+    new = slice(progress[BEFORE], progress[SPIKES])
+    order = np.lexsort((run.neuron[new], run.time[new]))
+    for array in run:
+        array[new] = array[new][order]
+    progress[SPIKES] = max_spikes + 1
+    progress[REPLAYED] += 1
+    work.horizon[0] = run.time[max_spikes]
+
+
+def resumed_window_state(old):
+    """Return (state, records) of a batch result, to be run on."""
+    state = WindowState(*[array.copy() for array in old.state])
+    records = []
+    for k in range(len(old)):
+        part = slice(old.offsets[k], old.offsets[k] + state.mark[k, 0])
+        records.append(Run(*[column[part] for column in old.record]))
+    return state, records
