@@ -18,6 +18,7 @@ from eventsim.flow import flow
 from eventsim.network import Network
 from eventsim.scheduler import CURRENT, POTENTIAL, REFERENCE, Run, State
 from eventsim.stimulus import Stimulus
+from eventsim.window_loop import WindowState
 from eventsim.wiring import Neurons
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class BatchResult:
         All spikes, flat, ascending in (sample, time); neurons numbered through all populations.
     offsets : (n_samples + 1,) ndarray
         The spikes of sample k are ``record.time[offsets[k]:offsets[k + 1]]``.
-    state : State
+    state : State or WindowState
         Where a resumed run goes on.
 
     Examples
@@ -126,7 +127,7 @@ class BatchResult:
     ends: FloatArray
     record: Run
     offsets: IntArray
-    state: State
+    state: State | WindowState
 
     @property
     def t_stop(self) -> float:
@@ -146,7 +147,7 @@ class BatchResult:
             self,
             stimulus=self.stimulus.sample(self.network, k),
             ends=self.ends[k : k + 1],
-            record=Run(*[column[part] for column in self.record]),
+            record=Run._make(column[part] for column in self.record),
             offsets=np.array([0, part.stop - part.start]),
             state=state,
         )

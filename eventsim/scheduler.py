@@ -21,9 +21,11 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsim._compile import inlined, loop, scalar
+from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.crossing import earliest_crossing, next_crossing
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
+from eventsim.wiring import Neurons
 
 __all__ = [
     "CURRENT",
@@ -63,13 +65,13 @@ class State(NamedTuple):
     heading for; counters.
     """
 
-    neuron: np.ndarray
-    latest: np.ndarray
-    slope: np.ndarray
+    neuron: FloatArray
+    latest: Int32Array
+    slope: FloatArray
     predicted: Queue
     flying: Queue
-    group: np.ndarray
-    count: np.ndarray
+    group: Int32Array
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
 class Run(NamedTuple):
@@ -78,13 +80,13 @@ class Run(NamedTuple):
     ``released`` is the synaptic current at the end of the refractory period.
     """
 
-    time: np.ndarray
-    neuron: np.ndarray
-    slope: np.ndarray
-    released: np.ndarray
+    time: FloatArray
+    neuron: Int32Array
+    slope: FloatArray
+    released: FloatArray
 
 
-def new_run(neurons, n_samples, n_inputs, capacity):
+def new_run(neurons: Neurons, n_samples: int, n_inputs: int, capacity: int) -> tuple[State, Run]:
     """Return the `State` and `Run` arrays of a batch at rest, with room for ``capacity`` spikes."""
     n = neurons.kind.size
     flights = n_inputs + capacity
@@ -102,12 +104,12 @@ def new_run(neurons, n_samples, n_inputs, capacity):
     return state, new_record((n_samples, capacity))
 
 
-def new_record(shape):
+def new_record(shape: int | tuple[int, int]) -> Run:
     """Return empty `Run` arrays."""
     return Run(np.empty(shape), np.empty(shape, dtype=np.int32), np.empty(shape), np.empty(shape))
 
 
-def _new_queue(n_samples, n_items):
+def _new_queue(n_samples: int, n_items: int) -> Queue:
     return Queue(
         time=np.empty((n_samples, n_items)),
         item=np.empty((n_samples, n_items), dtype=np.int32),

@@ -1,14 +1,22 @@
 """`simulate`: checks, buffers, and the call of an engine."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TypeVar, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
+from eventsim._types import FloatArray
 from eventsim._validate import as_count, as_floats
 from eventsim.network import Network
+from eventsim.queue import Queue
 from eventsim.result import ActivityError, BatchResult, Result
-from eventsim.scheduler import DONE, Run, advance_batch, new_record, new_run
-from eventsim.stimulus import extend_stimulus, read_stimulus
+from eventsim.scheduler import DONE, Run, State, advance_batch, new_record, new_run
+from eventsim.spikes import SpikeBatch, Spikes
+from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stimulus
 from eventsim.threads import for_each_part, thread_count
 from eventsim.window_loop import WindowState
 from eventsim.windows import (
@@ -23,18 +31,48 @@ __all__ = ["simulate"]
 
 ENGINES = ("auto", "scheduler", "windows")
 
+Number = TypeVar("Number", bound=np.number)
+
+
+@overload
+def simulate(
+    network: Network,
+    stimulus: Mapping[str, Spikes],
+    t_stop: float,
+    *,
+    engine: str = ...,
+    until_fired: str | None = ...,
+    max_spikes: int = ...,
+    resume: Result | None = ...,
+    threads: int | None = ...,
+) -> Result: ...
+
+
+@overload
+def simulate(
+    network: Network,
+    stimulus: Mapping[str, SpikeBatch] | Sequence[Mapping[str, Spikes]],
+    t_stop: float,
+    *,
+    engine: str = ...,
+    until_fired: str | None = ...,
+    max_spikes: int = ...,
+    resume: BatchResult | None = ...,
+    threads: int | None = ...,
+) -> BatchResult: ...
+
 
 def simulate(
-    network,
-    stimulus,
-    t_stop,
+    network: Network,
+    stimulus: StimulusLike,
+    t_stop: float,
     *,
-    engine="auto",
-    until_fired=None,
-    max_spikes=10_000_000,
-    resume=None,
-    threads=None,
-) -> "Result | BatchResult":
+    engine: str = "auto",
+    until_fired: str | None = None,
+    max_spikes: int = 10_000_000,
+    resume: Result | BatchResult | None = None,
+    threads: int | None = None,
+) -> Result | BatchResult:
     """Simulate a network exactly, in continuous time, from rest at t = 0 (or from ``resume``).
 
     Parameters
@@ -117,7 +155,13 @@ def simulate(
     return result
 
 
-def _chosen_engine(network, engine, t_stop, until_fired, old):
+def _chosen_engine(
+    network: Network,
+    engine: str,
+    t_stop: float,
+    until_fired: str | None,
+    old: BatchResult | None,
+) -> str:
     """Return "scheduler" or "windows"; ValueError if the engine asked for cannot do the run."""
     compiled = network.compiled()
     if old is not None:
@@ -138,7 +182,7 @@ def _chosen_engine(network, engine, t_stop, until_fired, old):
     return "windows" if usable else "scheduler"
 
 
-def _awaited(network, until_fired):
+def _awaited(network: Network, until_fired: str | None) -> tuple[int, int]:
     """Return the range of the neurons whose first spikes end the run; empty: it is not ended."""
     if until_fired is None:
         return 0, 0
@@ -149,7 +193,14 @@ def _awaited(network, until_fired):
     return part.start, part.stop
 
 
-def _run_windows(network, given, t_stop, max_spikes, threads, old):
+def _run_windows(
+    network: Network,
+    given: Stimulus,
+    t_stop: float,
+    max_spikes: int,
+    threads: int,
+    old: BatchResult | None,
+) -> tuple[BatchResult, dict[int, tuple[int, float]]]:
     """Return (result, spikes beyond the cap) of the window engine."""
     compiled = network.compiled()
     if old is None:
@@ -164,13 +215,21 @@ def _run_windows(network, given, t_stop, max_spikes, threads, old):
     return BatchResult(network, given, ends, _flat_record(records), offsets, state), excess
 
 
-def _flat_record(records):
+def _flat_record(records: Sequence[Run]) -> Run:
     if len(records) == 1:
         return records[0]
-    return Run(*[np.concatenate(columns) for columns in zip(*records, strict=True)])
+    return Run._make(np.concatenate(columns) for columns in zip(*records, strict=True))
 
 
-def _run_scheduler(network, given, t_stop, awaited, max_spikes, threads, old):
+def _run_scheduler(
+    network: Network,
+    given: Stimulus,
+    t_stop: float,
+    awaited: tuple[int, int],
+    max_spikes: int,
+    threads: int,
+    old: BatchResult | None,
+) -> tuple[BatchResult, dict[int, tuple[int, float]]]:
     """Return (result, spikes beyond the cap) of the scheduler."""
     if old is None:
         capacity = min(max(64, 2 * network.compiled().n_neurons), max_spikes)
@@ -183,7 +242,7 @@ def _run_scheduler(network, given, t_stop, awaited, max_spikes, threads, old):
     counts = state.count[:, 0]
     offsets = np.concatenate([[0], np.cumsum(counts)])
     filled = np.arange(run.time.shape[1]) < counts[:, None]
-    record = Run(*[array[filled] for array in run])
+    record = Run._make(array[filled] for array in run)
     due = state.predicted
     excess = {
         int(k): (int(due.item[k, 0]), float(due.time[k, 0])) for k in np.flatnonzero(status != DONE)
@@ -191,7 +250,16 @@ def _run_scheduler(network, given, t_stop, awaited, max_spikes, threads, old):
     return BatchResult(network, given, ends, record, offsets, state), excess
 
 
-def _advance(network, given, t_stop, awaited, max_spikes, threads, state, run):
+def _advance(
+    network: Network,
+    given: Stimulus,
+    t_stop: float,
+    awaited: tuple[int, int],
+    max_spikes: int,
+    threads: int,
+    state: State,
+    run: Run,
+) -> tuple[State, Run, NDArray[np.int8], FloatArray]:
     """Run all samples to ``t_stop``, with larger buffers when they are full, up to the cap."""
     compiled = network.compiled()
     status, ends = np.zeros(given.n_samples, dtype=np.int8), np.empty(given.n_samples)
@@ -203,11 +271,11 @@ def _advance(network, given, t_stop, awaited, max_spikes, threads, state, run):
         if np.all(status == DONE) or capacity >= max_spikes:
             return state, run, status, ends
         larger = min(2 * capacity, max_spikes)
-        run = Run(*[_grown(array, larger) for array in run])
+        run = Run._make(_grown(array, larger) for array in run)
         state = _with_flights(state, larger - capacity)
 
 
-def _with_flights(state, extra):
+def _with_flights(state: State, extra: int) -> State:
     """Return the state with room for ``extra`` more spikes in flight."""
     width = state.group.shape[1] + extra
     flying = state.flying
@@ -221,7 +289,7 @@ def _with_flights(state, extra):
     )
 
 
-def _grown(array, width, fill=None):
+def _grown(array: NDArray[Number], width: int, fill: int | None = None) -> NDArray[Number]:
     """Return an (n_samples, width) array that begins with ``array``; one sample grows in place."""
     old = array.shape[1]
     if array.shape[0] == 1 and array.base is None and array.flags.owndata:
@@ -235,12 +303,13 @@ def _grown(array, width, fill=None):
     return larger
 
 
-def _joined(network, more, t_stop, resume):
+def _joined(
+    network: Network, more: Stimulus, t_stop: float, resume: Result | BatchResult
+) -> tuple[BatchResult, Stimulus, bool]:
     """Return (old result, stimulus, is_batch) of a run that goes on where ``resume`` stopped."""
     if not isinstance(resume, (Result, BatchResult)):
         raise ValueError(f"resume must be a Result or a BatchResult, got {resume!r}")
-    is_batch = isinstance(resume, BatchResult)
-    old = resume if is_batch else resume.batch
+    old = resume if isinstance(resume, BatchResult) else resume.batch
     if old.network is not network:
         raise ValueError(f"resume must be a result of this network, got {resume!r}")
     latest = float(old.ends.max())
@@ -253,11 +322,12 @@ def _joined(network, more, t_stop, resume):
             f"stimulus must come after {latest}, where resume ended, got {more.times.min()!r}"
         )
     given = extend_stimulus(network, old.stimulus, more) if more.times.size else old.stimulus
-    return old, given, is_batch
+    return old, given, isinstance(resume, BatchResult)
 
 
-def _restored(old, given, max_spikes):
+def _restored(old: BatchResult, given: Stimulus, max_spikes: int) -> tuple[State, Run]:
     """Copy the state and the spikes of a result into buffers for a longer stimulus."""
+    assert isinstance(old.state, State)
     before, after = np.diff(old.stimulus.offsets), np.diff(given.offsets)
     counts = np.diff(old.offsets)
     most = int(counts.max())
@@ -265,17 +335,17 @@ def _restored(old, given, max_spikes):
     state, run = new_run(old.network.compiled().neurons, len(old), int(after.max()), capacity)
     for name in ("neuron", "latest", "slope", "count"):
         getattr(state, name)[...] = getattr(old.state, name)
-    for copy, array in zip(state.predicted, old.state.predicted, strict=True):
-        copy[...] = array
+    for name in Queue._fields:
+        getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)
     filled = np.arange(capacity) < counts[:, None]
-    for copy, array in zip(run, old.record, strict=True):
-        copy[filled] = array
+    for name in Run._fields:
+        getattr(run, name)[filled] = getattr(old.record, name)
     for k in range(len(old)):
         _copy_flights(old.state, state, k, int(before[k]), int(after[k] - before[k]))
     return state, run
 
 
-def _copy_flights(old, new, k, n_inputs, extra):
+def _copy_flights(old: State, new: State, k: int, n_inputs: int, extra: int) -> None:
     """Copy the spikes in flight; those of neurons are numbered after ``extra`` more inputs."""
     size = old.flying.size[k, 0]
     number = old.flying.item[k, :size]
@@ -287,9 +357,11 @@ def _copy_flights(old, new, k, n_inputs, extra):
     new.group[k, renumbered] = old.group[k, number]
 
 
-def _activity_error(network, result, k, neuron, time):
+def _activity_error(
+    network: Network, result: Result | BatchResult, k: int, neuron: int, time: float
+) -> ActivityError:
     batch = result.batch if isinstance(result, Result) else result
     start = network.compiled().neuron_start
-    population = max((name for name in start if start[name] <= neuron), key=start.get)
+    population = max((name for name in start if start[name] <= neuron), key=start.__getitem__)
     count = int(batch.state.count[k, 0])
     return ActivityError(result, k, population, neuron - start[population], time, count)

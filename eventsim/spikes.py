@@ -1,7 +1,14 @@
 """Spike trains: validated, sorted, immutable."""
 
-import numpy as np
+from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_count, as_floats, as_indices, require
 
 __all__ = ["SpikeBatch", "Spikes"]
@@ -38,18 +45,22 @@ class Spikes:
 
     __slots__ = ("indices", "order", "times")
 
-    def __init__(self, times, indices):
+    times: FloatArray
+    indices: IntArray
+    order: IntArray
+
+    def __init__(self, times: ArrayLike, indices: ArrayLike) -> None:
         """Validate and sort."""
         times, indices = _checked(times, indices)
         self.order = np.lexsort((indices, times))
         self.times, self.indices = times[self.order], indices[self.order]
         _freeze(self.times, self.indices, self.order)
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of spikes."""
         return self.times.size
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return a short description."""
         return f"Spikes({len(self)} spikes)"
 
@@ -89,7 +100,15 @@ class SpikeBatch:
 
     __slots__ = ("indices", "offsets", "order", "samples", "times")
 
-    def __init__(self, times, indices, samples, n_samples):
+    times: FloatArray
+    indices: IntArray
+    samples: IntArray
+    order: IntArray
+    offsets: IntArray
+
+    def __init__(
+        self, times: ArrayLike, indices: ArrayLike, samples: ArrayLike, n_samples: int
+    ) -> None:
         """Validate and sort."""
         times, indices = _checked(times, indices)
         samples = as_indices(samples, "samples")
@@ -100,13 +119,20 @@ class SpikeBatch:
         order = np.lexsort((indices, times, samples))
         self._set(times[order], indices[order], samples[order], n_samples, order)
 
-    def _set(self, times, indices, samples, n_samples, order):
+    def _set(
+        self,
+        times: FloatArray,
+        indices: IntArray,
+        samples: IntArray,
+        n_samples: int,
+        order: IntArray,
+    ) -> None:
         self.times, self.indices, self.samples, self.order = times, indices, samples, order
         self.offsets = np.searchsorted(samples, np.arange(n_samples + 1))
         _freeze(times, indices, samples, order, self.offsets)
 
     @classmethod
-    def from_latencies(cls, latencies):
+    def from_latencies(cls, latencies: ArrayLike) -> SpikeBatch:
         """Build a batch in which each source fires at most once in each sample.
 
         Parameters
@@ -126,7 +152,7 @@ class SpikeBatch:
         return cls(latencies[samples, indices], indices, samples, latencies.shape[0])
 
     @classmethod
-    def from_samples(cls, samples):
+    def from_samples(cls, samples: Sequence[Spikes]) -> SpikeBatch:
         """Join the `Spikes` of several samples into one batch.
 
         Parameters
@@ -153,11 +179,11 @@ class SpikeBatch:
         )
         return self
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of samples."""
         return self.offsets.size - 1
 
-    def __getitem__(self, which):
+    def __getitem__(self, which: int | slice | Sequence[int] | NDArray[Any]) -> SpikeBatch:
         """Return the batch of the chosen samples (a slice, or an array of sample numbers).
 
         Its ``order`` counts the chosen spikes sample by sample, each in its caller's order.
@@ -173,17 +199,17 @@ class SpikeBatch:
         part._set(self.times[take], self.indices[take], samples, chosen.size, ranks)
         return part
 
-    def sample(self, k):
+    def sample(self, k: int) -> Spikes:
         """Return the spikes of sample ``k`` as `Spikes`."""
         part = slice(self.offsets[:-1][k], self.offsets[1:][k])
         return Spikes(self.times[part], self.indices[part])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return a short description."""
         return f"SpikeBatch({len(self)} samples, {self.times.size} spikes)"
 
 
-def _checked(times, indices):
+def _checked(times: ArrayLike, indices: ArrayLike) -> tuple[FloatArray, IntArray]:
     times = as_floats(times, "times")
     indices = as_indices(indices, "indices")
     if times.ndim != 1 or times.shape != indices.shape:
@@ -195,6 +221,6 @@ def _checked(times, indices):
     return times, indices
 
 
-def _freeze(*arrays):
+def _freeze(*arrays: NDArray[Any]) -> None:
     for array in arrays:
         array.flags.writeable = False

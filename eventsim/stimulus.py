@@ -1,12 +1,21 @@
 """The input spikes of a run, joined over all inputs: what the engines read."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, cast
 
 import numpy as np
 
+from eventsim._types import FloatArray, IntArray
+from eventsim.network import Network
 from eventsim.spikes import SpikeBatch, Spikes
 
-__all__ = ["Stimulus", "extend_stimulus", "join_trains", "read_stimulus"]
+__all__ = ["Stimulus", "StimulusLike", "extend_stimulus", "join_trains", "read_stimulus"]
+
+StimulusLike: TypeAlias = Mapping[str, Spikes | SpikeBatch] | Sequence[Mapping[str, Spikes]]
+"""Spikes or samples of each input by name, or a list of samples."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,27 +34,27 @@ class Stimulus:
         Position of each joined spike in the concatenation of the trains.
     """
 
-    trains: dict
-    times: np.ndarray
-    sources: np.ndarray
-    offsets: np.ndarray
-    order: np.ndarray
+    trains: dict[str, SpikeBatch]
+    times: FloatArray
+    sources: IntArray
+    offsets: IntArray
+    order: IntArray
 
     @property
-    def arrays(self):
+    def arrays(self) -> tuple[IntArray, FloatArray, IntArray]:
         """``(offsets, times, sources)``, as the compiled loops take them."""
         return self.offsets, self.times, self.sources
 
     @property
-    def n_samples(self):
+    def n_samples(self) -> int:
         """Number of samples."""
         return self.offsets.size - 1
 
-    def sample(self, network, k):
+    def sample(self, network: Network, k: int) -> Stimulus:
         """Return the stimulus of sample ``k`` alone."""
         return join_trains(network, {name: train[k] for name, train in self.trains.items()}, 1)
 
-    def split(self, values):
+    def split(self, values: FloatArray) -> dict[str, FloatArray]:
         """Return per-spike ``values`` as a dict of arrays in each caller's order."""
         flat = np.empty(values.shape)
         flat[self.order] = values
@@ -57,7 +66,7 @@ class Stimulus:
         return result
 
 
-def read_stimulus(network, stimulus):
+def read_stimulus(network: Network, stimulus: StimulusLike) -> tuple[Stimulus, bool]:
     """Return ``(Stimulus, is_batch)`` from what the caller of `simulate` gave.
 
     Raises
@@ -71,20 +80,22 @@ def read_stimulus(network, stimulus):
         for sample in stimulus:
             _check_names(network, sample)
         nothing = Spikes([], [])
-        stimulus = {
+        given: Mapping[str, Spikes | SpikeBatch] = {
             name: SpikeBatch.from_samples([sample.get(name, nothing) for sample in stimulus])
             for name in network.inputs
         }
-    _check_names(network, stimulus)
-    for name, train in stimulus.items():
+    else:
+        given = cast("Mapping[str, Spikes | SpikeBatch]", stimulus)
+    _check_names(network, given)
+    for name, train in given.items():
         if not isinstance(train, (Spikes, SpikeBatch)):
             raise ValueError(f"stimulus[{name!r}] must be Spikes or a SpikeBatch, got {train!r}")
-    is_batch = any(isinstance(train, SpikeBatch) for train in stimulus.values())
-    if is_batch and any(isinstance(train, Spikes) for train in stimulus.values()):
+    is_batch = any(isinstance(train, SpikeBatch) for train in given.values())
+    if is_batch and any(isinstance(train, Spikes) for train in given.values()):
         raise ValueError(f"stimulus must be all Spikes or all SpikeBatch, got {stimulus!r}")
     trains = {
-        name: train if is_batch else SpikeBatch.from_samples([train])
-        for name, train in stimulus.items()
+        name: train if isinstance(train, SpikeBatch) else SpikeBatch.from_samples([train])
+        for name, train in given.items()
     }
     sizes = {len(train) for train in trains.values()} or {1}
     if len(sizes) > 1:
@@ -98,7 +109,7 @@ def read_stimulus(network, stimulus):
     return join_trains(network, trains, sizes.pop()), is_batch
 
 
-def join_trains(network, trains, n_samples):
+def join_trains(network: Network, trains: dict[str, SpikeBatch], n_samples: int) -> Stimulus:
     """Return the `Stimulus` of valid trains."""
     starts = network.compiled().input_start
     if len(trains) == 1:
@@ -108,15 +119,15 @@ def join_trains(network, trains, n_samples):
         return Stimulus(trains, train.times, sources, train.offsets, order)
     empty = np.empty(0, dtype=np.int64)
     times = np.concatenate([np.empty(0), *[train.times for train in trains.values()]])
-    sources = [train.indices + starts[name] for name, train in trains.items()]
-    sources = np.concatenate([empty, *sources])
+    numbers = [train.indices + starts[name] for name, train in trains.items()]
+    sources = np.concatenate([empty, *numbers])
     samples = np.concatenate([empty, *[train.samples for train in trains.values()]])
     order = np.lexsort((sources, times, samples))
     offsets = np.searchsorted(samples[order], np.arange(n_samples + 1))
     return Stimulus(trains, times[order], sources[order], offsets, order)
 
 
-def extend_stimulus(network, old, new):
+def extend_stimulus(network: Network, old: Stimulus, new: Stimulus) -> Stimulus:
     """Return the stimulus of a resumed run: the ``old`` spikes and the ``new``, later ones."""
     trains = {
         name: _extended(old.trains.get(name), new.trains.get(name))
@@ -126,9 +137,11 @@ def extend_stimulus(network, old, new):
     return join_trains(network, trains, old.n_samples)
 
 
-def _extended(old, new):
+def _extended(old: SpikeBatch | None, new: SpikeBatch | None) -> SpikeBatch:
     if old is None or new is None:
-        return new if old is None else old
+        only = new if old is None else old
+        assert only is not None
+        return only
     given = np.argsort(old.order), np.argsort(new.order)
     return SpikeBatch(
         np.concatenate([old.times[given[0]], new.times[given[1]]]),
@@ -138,7 +151,7 @@ def _extended(old, new):
     )
 
 
-def _check_names(network, stimulus):
+def _check_names(network: Network, stimulus: Mapping[str, object]) -> None:
     if not hasattr(stimulus, "keys"):
         raise ValueError(f"stimulus must map input names to Spikes, got {stimulus!r}")
     for name in stimulus:

@@ -51,8 +51,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsim._compile import inlined, loop, scalar
+from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.crossing import earliest_crossing, next_crossing
 from eventsim.flow import flow
 from eventsim.scheduler import DONE, FULL
@@ -93,12 +95,12 @@ class Grid(NamedTuple):
     """
 
     width: float
-    kind: np.ndarray
-    ranges: np.ndarray
+    kind: FloatArray
+    ranges: IntArray
     step: int
-    threshold: np.ndarray
-    holding: np.ndarray
-    push: np.ndarray
+    threshold: FloatArray
+    holding: FloatArray
+    push: FloatArray
 
 
 class Senders(NamedTuple):
@@ -112,7 +114,7 @@ class Senders(NamedTuple):
     shortest: float
     longest: float
     kind: int
-    row: np.ndarray
+    row: IntArray
 
 
 class WindowState(NamedTuple):
@@ -125,47 +127,47 @@ class WindowState(NamedTuple):
     the start of the window, and its number.
     """
 
-    neuron: np.ndarray
-    level: np.ndarray
-    release: np.ndarray
-    latest: np.ndarray
-    count: np.ndarray
-    mark: np.ndarray
+    neuron: FloatArray
+    level: FloatArray
+    release: FloatArray
+    latest: Int32Array
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    mark: IntArray
 
 
 class Deliveries(NamedTuple):
     """A chunk of deliveries: arrival times, synapse ranges, and the factors of their weights."""
 
-    time: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
-    current: np.ndarray
-    potential: np.ndarray
-    reach: np.ndarray
+    time: FloatArray
+    start: NDArray[np.uint64]
+    stop: NDArray[np.uint64]
+    current: FloatArray
+    potential: FloatArray
+    reach: FloatArray
 
 
 class Arrivals(NamedTuple):
     """Gathered arrivals, in linked lists, latest first, that begin at ``head`` (n_neurons,)."""
 
-    head: np.ndarray
-    time: np.ndarray
-    weight: np.ndarray
-    following: np.ndarray
+    head: Int32Array
+    time: FloatArray
+    weight: FloatArray
+    following: Int32Array
 
 
 class Work(NamedTuple):
     """Scratch arrays of one thread; ``horizon`` is the end of a replay."""
 
-    sums: np.ndarray
-    flag: np.ndarray
-    flagged: np.ndarray
+    sums: FloatArray
+    flag: NDArray[np.uint8]
+    flagged: Int32Array
     deliveries: Deliveries
     arrivals: Arrivals
-    order: np.ndarray
-    spare: np.ndarray
-    cursor: np.ndarray
-    progress: np.ndarray
-    horizon: np.ndarray
+    order: Int32Array
+    spare: Int32Array
+    cursor: IntArray
+    progress: IntArray
+    horizon: FloatArray
 
 
 @loop

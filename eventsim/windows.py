@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.flow import bias_kernel, propagator
+from eventsim.result import BatchResult
 from eventsim.scheduler import DONE, FULL, REFERENCE, Run
+from eventsim.stimulus import Stimulus
 from eventsim.threads import for_each_part
 from eventsim.window_loop import (
     ARRIVED,
@@ -33,6 +36,7 @@ from eventsim.window_loop import (
     Work,
     advance_windows,
 )
+from eventsim.wiring import Compiled, Neurons, Wiring
 
 __all__ = [
     "new_window_state",
@@ -51,7 +55,7 @@ CHUNK = 1024
 # --- where the engine applies ---------------------------------------------------------------------
 
 
-def window_width(compiled):
+def window_width(compiled: Compiled) -> float:
     """Return the width of the windows; ``inf`` if neither a delay nor a time constant limits it."""
     neurons, wiring = compiled.neurons, compiled.wiring
     split = wiring.first_group[compiled.n_inputs]
@@ -63,7 +67,7 @@ def window_width(compiled):
     return math.ldexp(math.floor(digits * 2**DIGITS), exponent - DIGITS)
 
 
-def window_obstacle(compiled, t_stop, until_fired):
+def window_obstacle(compiled: Compiled, t_stop: float, until_fired: str | None) -> str | None:
     """Return why the window engine cannot do this run, as an error message; None if it can."""
     if until_fired is not None:
         return f"engine 'windows' cannot stop early: until_fired must be None, got {until_fired!r}"
@@ -82,12 +86,12 @@ def window_obstacle(compiled, t_stop, until_fired):
     return None
 
 
-def _shortest_delay(compiled):
+def _shortest_delay(compiled: Compiled) -> float:
     split = compiled.wiring.first_group[compiled.n_inputs]
     return float(compiled.wiring.delay[split:].min())
 
 
-def windows_pay(compiled):
+def windows_pay(compiled: Compiled) -> bool:
     """Tell whether windows can be expected to beat the scheduler.
 
     Only the network decides, not the input or the end: a run in pieces must not change its engine.
@@ -107,14 +111,14 @@ def windows_pay(compiled):
 # --- preparation ----------------------------------------------------------------------------------
 
 
-def _ranges(kind):
+def _ranges(kind: Int32Array) -> IntArray:
     """Return (first, one past the last, kind) of neurons of one kind that follow each other."""
     edges = np.flatnonzero(np.diff(kind)) + 1
     first, last = np.append(0, edges), np.append(edges, kind.size)
     return np.stack([first, last, kind[first]], axis=1).astype(np.int64)
 
 
-def _grid(compiled):
+def _grid(compiled: Compiled) -> Grid:
     neurons, width = compiled.neurons, window_width(compiled)
     kinds = [_kind_row(a, b, width) for a, b in zip(neurons.alpha, neurons.beta, strict=True)]
     fires = np.isfinite(neurons.threshold)
@@ -129,7 +133,7 @@ def _grid(compiled):
     return Grid(width, np.array(kinds), _ranges(neurons.kind), 0 if alike else 1, *columns)
 
 
-def _kind_row(alpha, beta, width):
+def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
     """Return the row of `Grid.kind` of a kind."""
     synaptic, membrane, h = propagator(width, alpha, beta)
     b = bias_kernel(width, beta)
@@ -140,7 +144,7 @@ def _kind_row(alpha, beta, width):
     return synaptic, membrane, h, safe, ratio, inverse, slow, spread, fast
 
 
-def _senders(compiled, first, last):
+def _senders(compiled: Compiled, first: int, last: int) -> Senders:
     """Return the `Senders` of the sources ``first : last``."""
     wiring = compiled.wiring
     groups = slice(wiring.first_group[first], wiring.first_group[last])
@@ -157,7 +161,7 @@ def _senders(compiled, first, last):
     return Senders(first, shortest, longest, int(kind[0]), row)
 
 
-def _new_work(n_neurons, n_arrivals=4096):
+def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
     deliveries = Deliveries(
         np.empty(CHUNK),
         np.empty(CHUNK, dtype=np.uint64),
@@ -178,18 +182,18 @@ def _new_work(n_neurons, n_arrivals=4096):
     )
 
 
-def _aligned_rows(n):
+def _aligned_rows(n: int) -> FloatArray:
     """Return zeroed rows of four numbers, none of them across two cache lines."""
     flat = np.zeros(4 * n + 8)
     skip = -flat.ctypes.data % 64 // 8
     return flat[skip : skip + 4 * n].reshape(n, 4)
 
 
-def _room(head, n):
+def _room(head: Int32Array, n: int) -> Arrivals:
     return Arrivals(head, np.empty(n), np.empty(n), np.empty(n, dtype=np.int32))
 
 
-def new_window_state(neurons, n_samples):
+def new_window_state(neurons: Neurons, n_samples: int) -> WindowState:
     """Return the state of a batch at rest."""
     n = neurons.kind.size
     return WindowState(
@@ -208,8 +212,8 @@ def new_window_state(neurons, n_samples):
 class Task(NamedTuple):
     """What is the same for all samples of a run."""
 
-    wiring: tuple
-    neurons: tuple
+    wiring: Wiring
+    neurons: Neurons
     grid: Grid
     inputs: Senders
     outputs: Senders
@@ -217,7 +221,15 @@ class Task(NamedTuple):
     max_spikes: int
 
 
-def run_windows(compiled, given, t_stop, max_spikes, threads, state, records):
+def run_windows(
+    compiled: Compiled,
+    given: Stimulus,
+    t_stop: float,
+    max_spikes: int,
+    threads: int | None,
+    state: WindowState,
+    records: list[Run],
+) -> tuple[list[Run], FloatArray, dict[int, tuple[int, float]]]:
     """Advance all samples to ``t_stop``.
 
     Parameters
@@ -254,13 +266,14 @@ def run_windows(compiled, given, t_stop, max_spikes, threads, state, records):
         t_stop,
         max_spikes,
     )
-    records, ends, excess = list(records), np.full(given.n_samples, t_stop), {}
+    records, ends = list(records), np.full(given.n_samples, t_stop)
+    excess: dict[int, tuple[int, float]] = {}
 
-    def run_part(first, last):
+    def run_part(first: int, last: int) -> None:
         work = _new_work(compiled.n_neurons)
         for k in range(first, last):
             part = slice(given.offsets[k], given.offsets[k + 1])
-            one = WindowState(*[array[k] for array in state])
+            one = WindowState._make(array[k] for array in state)
             spikes = given.times[part], given.sources[part]
             records[k], work, beyond = _run_sample(task, spikes, one, records[k], work)
             if beyond is not None:
@@ -270,11 +283,13 @@ def run_windows(compiled, given, t_stop, max_spikes, threads, state, records):
     return records, ends, excess
 
 
-def _run_sample(task, spikes, state, record, work):
+def _run_sample(
+    task: Task, spikes: tuple[FloatArray, IntArray], state: WindowState, record: Run, work: Work
+) -> tuple[Run, Work, tuple[int, float] | None]:
     """Run one sample; return its spikes, the work arrays, and the spike beyond the cap."""
     progress, kept = work.progress, int(state.mark[0])
     capacity = max(kept, min(max(64, 2 * task.neurons.kind.size), task.max_spikes + 1))
-    run = Run(*[array.copy() for array in record])
+    run = Run._make(array.copy() for array in record)
     _resize(run, capacity)
     progress[:] = 0
     progress[SPIKES] = progress[BEFORE] = kept
@@ -297,7 +312,7 @@ def _run_sample(task, spikes, state, record, work):
     return run, work, beyond
 
 
-def _begin_anew(state, count):
+def _begin_anew(state: WindowState, count: int) -> None:
     """Let a run that exceeded its cap be resumed from the start; it has no state at its end."""
     for array in (state.level, state.release, state.mark):
         array[...] = 0
@@ -306,12 +321,12 @@ def _begin_anew(state, count):
     state.count[0] = count
 
 
-def _resize(run, size):
+def _resize(run: Run, size: int) -> None:
     for array in run:
         array.resize(size, refcheck=False)
 
 
-def _with_room(task, run, work, status):
+def _with_room(task: Task, run: Run, work: Work, status: int) -> Work:
     """Return work arrays with which the loop can go on, after making room for spikes in ``run``."""
     if status != SPIKES_FULL:
         return _with_arrivals(work, 2 * work.order.size)
@@ -324,13 +339,13 @@ def _with_room(task, run, work, status):
     return work
 
 
-def _with_arrivals(work, size):
+def _with_arrivals(work: Work, size: int) -> Work:
     work.arrivals.head[:] = -1
     order, spare = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
     return work._replace(arrivals=_room(work.arrivals.head, size), order=order, spare=spare)
 
 
-def _shorten(run, work, max_spikes):
+def _shorten(run: Run, work: Work, max_spikes: int) -> None:
     """Keep the first spikes of a window that exceeds the cap, and replay no further than them."""
     progress = work.progress
     new = slice(progress[BEFORE], progress[SPIKES])
@@ -342,11 +357,12 @@ def _shorten(run, work, max_spikes):
     work.horizon[0] = run.time[max_spikes]
 
 
-def resumed_window_state(old):
+def resumed_window_state(old: BatchResult) -> tuple[WindowState, list[Run]]:
     """Return (state, records) of a batch result, to be run on."""
-    state = WindowState(*[array.copy() for array in old.state])
+    assert isinstance(old.state, WindowState)
+    state = WindowState._make(array.copy() for array in old.state)
     records = []
     for k in range(len(old)):
         part = slice(old.offsets[k], old.offsets[k] + state.mark[k, 0])
-        records.append(Run(*[column[part] for column in old.record]))
+        records.append(Run._make(column[part] for column in old.record))
     return state, records

@@ -38,7 +38,7 @@ class Wiring(NamedTuple):
     kind: Int32Array
     start: IntArray
     stop: IntArray
-    target: Int32Array
+    target: Int32Array | NDArray[np.uint32]
     weight: FloatArray
 
 
