@@ -84,6 +84,12 @@ class Jacobian:
         ``graph.synapses``); for "input_times" the input spikes of the graph; else the neurons.
     wrt : str
         Which parameters.
+
+    Examples
+    --------
+    >>> one = sparse.csr_array(np.eye(1))
+    >>> Jacobian(L=2.0 * one, dV=one, wrt="weights").L.toarray()
+    array([[2.]])
     """
 
     L: sparse.csr_array
