@@ -22,9 +22,10 @@ N_ITEMS = 40
 
 
 def empty_queue(n_items: int = N_ITEMS) -> Queue:
+    """An empty queue in arrays that hold rubbish, as they may: later than any entry."""
     return Queue(
-        time=np.full(n_items, np.nan),
-        item=np.full(n_items, -1, np.int64),
+        time=np.full(n_items, np.inf),
+        item=np.full(n_items, n_items - 1, np.int64),
         place=np.full(n_items, -1, np.int64),
         size=np.zeros(1, np.int64),
     )
