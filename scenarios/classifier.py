@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 import eventsim as es
 import gradients
-from scenarios.data import LabelledData
 from scenarios.training import Metrics, Params, Step
 
 __all__ = ["Classification", "Classifier", "FirstSpikeLoss", "Stopwatch", "first_to_fire"]
@@ -273,8 +272,3 @@ def first_to_fire(times: Times) -> Classes:
 def accuracy(times: Times, labels: Classes) -> float:
     """Return the fraction of samples whose label neuron fires before all others."""
     return float(np.mean(first_to_fire(times) == labels))
-
-
-def as_spikes(latencies: Times, data: LabelledData) -> tuple[es.SpikeBatch, Classes]:
-    """Return input spikes and labels, as `Classification` wants them."""
-    return es.SpikeBatch.from_latencies(latencies), data.labels

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["SILENT", "ConsoleProgress", "Progress", "Report"]
+__all__ = ["SILENT", "ConsoleProgress", "Progress", "Tell"]
 
-Report = Callable[[int, Mapping[str, Any]], None]  # (units done, newest metrics)
+Tell = Callable[[int, Mapping[str, Any]], None]  # (units done, newest metrics)
 SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress(Protocol):
     """Something that shows how far a run is."""
 
-    def task(self, total: int, done: int = 0) -> AbstractContextManager[Report]:
+    def task(self, total: int, done: int = 0) -> AbstractContextManager[Tell]:
         """Begin a piece of work of ``total`` units; the context is told each time one is done."""
 
     def compiling(self) -> AbstractContextManager[None]:
@@ -35,7 +35,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class _Silent:
-    def task(self, total: int, done: int = 0) -> AbstractContextManager[Report]:  # noqa: ARG002
+    def task(self, total: int, done: int = 0) -> AbstractContextManager[Tell]:  # noqa: ARG002
         return nullcontext(lambda done, metrics: None)  # noqa: ARG005
 
     def compiling(self) -> AbstractContextManager[None]:
@@ -79,12 +79,12 @@ class ConsoleProgress:
         seconds = time.perf_counter() - started
         self.console.print(f"engine ready after {seconds:.1f} s (not counted as work)")
 
-    def task(self, total: int, done: int = 0) -> AbstractContextManager[Report]:
+    def task(self, total: int, done: int = 0) -> AbstractContextManager[Tell]:
         """Begin a piece of work of ``total`` units."""
         return self._bar(total, done) if self.console.is_terminal else self._lines(total, done)
 
     @contextmanager
-    def _bar(self, total: int, done: int) -> Iterator[Report]:
+    def _bar(self, total: int, done: int) -> Iterator[Tell]:
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
@@ -106,7 +106,7 @@ class ConsoleProgress:
             yield report
 
     @contextmanager
-    def _lines(self, total: int, done: int) -> Iterator[Report]:
+    def _lines(self, total: int, done: int) -> Iterator[Tell]:
         started = shown = time.perf_counter()
 
         def report(now: int, metrics: Mapping[str, Any]) -> None:
