@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray, IntArray
 
-__all__ = ["as_count", "as_floats", "as_indices", "require"]
+__all__ = ["as_count", "as_finite", "as_floats", "as_indices", "require"]
 
 
 def require(good: ArrayLike, values: ArrayLike, message: str) -> None:
@@ -25,6 +25,15 @@ def as_floats(values: ArrayLike, name: str) -> FloatArray:
         return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be real numbers, got {values!r}") from None
+
+
+def as_finite(values: ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
+    """Return ``values`` as a float64 array of the given shape, all finite."""
+    array = as_floats(values, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    require(np.isfinite(array), array, f"{name} must be finite")
+    return array
 
 
 def as_indices(values: ArrayLike, name: str) -> IntArray:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from eventsim._types import FloatArray, Matrix
+from eventsim._types import FloatArray, Key, Matrix
+from eventsim.network import Network
 
-__all__ = ["Gradient"]
+__all__ = ["Gradient", "gradient_of_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,3 +62,38 @@ class Gradient:
             value.data if sparse.issparse(value) else value for value in self.weights.values()
         ]
         return float(np.sqrt(sum(np.sum(np.square(value)) for value in values)))
+
+
+def gradient_of_network(
+    network: Network,
+    *,
+    weights: dict[Key, Matrix],
+    delays: dict[Key, float | Matrix],
+    threshold: FloatArray,
+    alpha: FloatArray,
+    beta: FloatArray,
+    bias: FloatArray,
+    **rest: Any,
+) -> Gradient:
+    """Return the `Gradient`, given derivatives (n_neurons,) by the parameters of all neurons."""
+    compiled = network.compiled()
+
+    def split(values: FloatArray) -> dict[str, FloatArray]:
+        sizes = network.populations.items()
+        return {name: values[compiled.population_slice(name, size)] for name, size in sizes}
+
+    def by_time_constant(rates: dict[str, FloatArray], name: str) -> dict[str, FloatArray]:
+        taus = {key: neuron.arrays(rates[key].size) for key, neuron in network.neurons.items()}
+        return {key: -rate / taus[key][name] ** 2 for key, rate in rates.items()}
+
+    return Gradient(
+        weights=weights,
+        delays=delays,
+        tau_mem=by_time_constant(split(beta), "tau_mem"),
+        tau_syn=by_time_constant(split(alpha), "tau_syn"),
+        threshold=split(threshold),
+        bias=split(bias),
+        alpha=split(alpha),
+        beta=split(beta),
+        **rest,
+    )

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray, Key, Matrix
-from eventsim._validate import as_floats, require
+from eventsim._validate import as_finite, as_floats, require
 from eventsim.causality import GraphLike
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
@@ -27,7 +27,7 @@ from gradients.adjoint import (
     new_workspace,
     sweep_batch,
 )
-from gradients.gradient import Gradient
+from gradients.gradient import Gradient, gradient_of_network
 from gradients.jacobian import as_graph
 from gradients.transposed import backprop_on_graph
 
@@ -110,7 +110,11 @@ def timing_backprop(
             graph, {} if spike_times is None else spike_times, potentials or {}, potentials_at
         )
     batch = result.batch if isinstance(result, Result) else result
-    by_population = cast("Mapping[str, ArrayLike]", spike_times or {})  # an array needs a graph
+    by_population = {} if spike_times is None else spike_times
+    if not isinstance(by_population, Mapping):
+        raise ValueError(
+            f"spike_times of a run must map names to arrays, got {spike_times!r}"
+        )
     loss = _cotangents(
         batch, by_population, first_spikes or {}, potentials or {}, potentials_at,
         integrals or {},
@@ -131,7 +135,7 @@ def _cotangents(
     spikes = np.zeros(batch.record.time.size)
     for name, values in spike_times.items():
         at = batch.positions(name)
-        spikes[at] += _checked(values, at.shape, f"spike_times[{name!r}]")
+        spikes[at] += as_finite(values, at.shape, f"spike_times[{name!r}]")
     for name, values in first_spikes.items():
         where = batch.first_positions(name)
         values = _per_neuron(batch, name, values, "first_spikes")
@@ -153,14 +157,6 @@ def _cotangents(
     )
 
 
-def _checked(values: ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
-    values = as_floats(values, name)
-    if values.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
-    require(np.isfinite(values), values, f"{name} must be finite")
-    return values
-
-
 def _per_neuron(batch: BatchResult, name: str, values: ArrayLike, argument: str) -> FloatArray:
     """Return values (n_samples, n) of a population; a single run may leave the first axis out."""
     n = batch.network.populations.get(name)
@@ -169,8 +165,8 @@ def _per_neuron(batch: BatchResult, name: str, values: ArrayLike, argument: str)
         raise ValueError(f"{argument} must name one of the populations {known}, got {name!r}")
     values = as_floats(values, argument)
     if len(batch) == 1 and values.ndim == 1:
-        return _checked(values, (n,), f"{argument}[{name!r}]")[None]
-    return _checked(values, (len(batch), n), f"{argument}[{name!r}]")
+        return as_finite(values, (n,), f"{argument}[{name!r}]")[None]
+    return as_finite(values, (len(batch), n), f"{argument}[{name!r}]")
 
 
 def _time_in_run(batch: BatchResult, time: float, name: str) -> float:
@@ -239,25 +235,14 @@ def _added(lanes: FloatArray) -> FloatArray:
 
 def _gradient(batch: BatchResult, loss: Cotangents, sums: Sums) -> Gradient:
     network, compiled = batch.network, batch.network.compiled()
-    parts = {
-        name: compiled.population_slice(name, size) for name, size in network.populations.items()
-    }
-    by_alpha = {name: sums.neuron[part, ALPHA] for name, part in parts.items()}
-    by_beta = {name: sums.neuron[part, BETA] for name, part in parts.items()}
-    taus = {
-        name: neuron.arrays(network.populations[name]) for name, neuron in network.neurons.items()
-    }
-    return Gradient(
-        weights={
-            key: _of_synapses(compiled, network, key, sums.weight) for key in network.projections
-        },
-        delays={key: _of_delays(compiled, network, key, sums) for key in network.projections},
-        tau_mem={name: -by_beta[name] / taus[name]["tau_mem"] ** 2 for name in parts},
-        tau_syn={name: -by_alpha[name] / taus[name]["tau_syn"] ** 2 for name in parts},
-        threshold={name: sums.neuron[part, THRESHOLD] for name, part in parts.items()},
-        bias={name: sums.neuron[part, BIAS] for name, part in parts.items()},
-        alpha=by_alpha,
-        beta=by_beta,
+    return gradient_of_network(
+        network,
+        weights={k: _of_synapses(compiled, network, k, sums.weight) for k in network.projections},
+        delays={k: _of_delays(compiled, network, k, sums) for k in network.projections},
+        threshold=sums.neuron[:, THRESHOLD],
+        alpha=sums.neuron[:, ALPHA],
+        beta=sums.neuron[:, BETA],
+        bias=sums.neuron[:, BIAS],
         input_times=batch.stimulus.split(loss.inputs),
         min_slope=float(batch.record.slope.min(initial=np.inf)),
         silent_fraction=_silent_fraction(batch),

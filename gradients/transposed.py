@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray, IntArray, Matrix
-from eventsim._validate import as_floats, require
+from eventsim._validate import as_finite, as_floats, require
 from eventsim.causality import CausalityGraph, Edges, Rows
 from eventsim.network import Projection
 from gradients.forward_propagation import solve_backward
-from gradients.gradient import Gradient
+from gradients.gradient import Gradient, gradient_of_network
 from gradients.jacobian import by_causes, by_parameters, jacobian
 
 __all__ = ["backprop_on_graph"]
@@ -50,11 +50,11 @@ def _spike_cotangent(
     """Return dl/dF (n_spikes,) from a dict by population, or an array for a graph made by hand."""
     total = np.zeros(graph.times.size)
     if not isinstance(spike_times, Mapping):
-        return total + _checked(spike_times, total.shape, "spike_times")
+        return total + as_finite(spike_times, total.shape, "spike_times")
     for name, values in spike_times.items():
         part = _neurons_of(graph, name, "spike_times")
         at = np.flatnonzero((graph.neurons >= part.start) & (graph.neurons < part.stop))
-        total[at] += _checked(values, at.shape, f"spike_times[{name!r}]")
+        total[at] += as_finite(values, at.shape, f"spike_times[{name!r}]")
     return total
 
 
@@ -69,19 +69,11 @@ def _probes(
     values, numbers = [], []
     for name, given in potentials.items():
         part = _neurons_of(graph, name, "potentials")
-        values.append(_checked(given, (part.stop - part.start,), f"potentials[{name!r}]"))
+        values.append(as_finite(given, (part.stop - part.start,), f"potentials[{name!r}]"))
         numbers.append(np.arange(part.start, part.stop))
     neurons = np.concatenate(numbers)
     edges, rows = graph.equations(neurons, np.full(neurons.size, time))
     return np.concatenate(values), neurons, edges, rows
-
-
-def _checked(values: ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
-    values = as_floats(values, name)
-    if values.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
-    require(np.isfinite(values), values, f"{name} must be finite")
-    return values
 
 
 def _neurons_of(graph: CausalityGraph, name: str, argument: str) -> slice:
@@ -106,27 +98,20 @@ def _gradient_of(graph: CausalityGraph, by: Callable[[str], FloatArray]) -> Grad
             silent_fraction=0.0,
         )  # fmt: skip
     network, compiled = graph.network, graph.network.compiled()
-    parts = {n: compiled.population_slice(n, size) for n, size in network.populations.items()}
-    taus = {n: network.neurons[n].arrays(size) for n, size in network.populations.items()}
     weights, delays = by("weights"), by("delays")
-    per_neuron = {
-        wrt: {name: by(wrt)[part] for name, part in parts.items()}
-        for wrt in ("threshold", "alpha", "beta", "bias")
-    }
+    places = compiled.synapses
     able = np.isfinite(compiled.neurons.threshold)
-    fired = np.unique(graph.neurons).size
-    return Gradient(
-        weights={k: p.like(weights[compiled.synapses[k]]) for k, p in network.projections.items()},
-        delays={
-            k: _delay_gradient(p, delays[compiled.synapses[k]])
-            for k, p in network.projections.items()
-        },
-        tau_mem={n: -per_neuron["beta"][n] / taus[n]["tau_mem"] ** 2 for n in parts},
-        tau_syn={n: -per_neuron["alpha"][n] / taus[n]["tau_syn"] ** 2 for n in parts},
-        **per_neuron,
+    return gradient_of_network(
+        network,
+        weights={k: p.like(weights[places[k]]) for k, p in network.projections.items()},
+        delays={k: _delay_gradient(p, delays[places[k]]) for k, p in network.projections.items()},
+        threshold=by("threshold"),
+        alpha=by("alpha"),
+        beta=by("beta"),
+        bias=by("bias"),
         input_times=graph.stimulus.split(by("input_times")),
         min_slope=min_slope,
-        silent_fraction=1.0 - fired / able.sum() if able.any() else 0.0,
+        silent_fraction=1.0 - np.unique(graph.neurons).size / able.sum() if able.any() else 0.0,
     )
 
 
