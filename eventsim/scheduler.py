@@ -164,6 +164,8 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
                 _expect(neurons, state, i, 0.0, 0.0, 0.0)
     n_inputs = times.size
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
+    # Without input delays only spikes of neurons are ever in flight, and numbered from 0.
+    base = n_inputs if state.group.size > run.time.size else 0
     while True:
         k = count[INPUTS]
         now = times[k] if k < n_inputs else math.inf
@@ -184,22 +186,22 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
             else:
                 fulfilled = False
             _fire(neurons, state, run, i, spike)
-            number = n_inputs + count[SPIKES] - 1
+            number = base + count[SPIKES] - 1
             g = wiring.first_group[n_sources + i]
             if g < wiring.first_group[n_sources + i + 1]:
                 state.group[number] = g
                 put(state.flying, number, spike + wiring.delay[g])
             if fulfilled:
                 return DONE, spike
-        elif arrival < now or (arrival == now and first_item(state.flying) < k):
+        elif arrival < now or (arrival == now and first_item(state.flying) < min(k, base)):
             if arrival > t_stop:
                 return DONE, t_stop
             number = first_item(state.flying)
-            if number < n_inputs:
+            if number < base:
                 source, emitted = sources[number], times[number]
             else:
-                source = n_sources + run.neuron[number - n_inputs]
-                emitted = run.time[number - n_inputs]
+                source = n_sources + run.neuron[number - base]
+                emitted = run.time[number - base]
             g = state.group[number]
             stop = wiring.first_group[source + 1]
             delay = wiring.delay[g]

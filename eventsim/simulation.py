@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._types import FloatArray
+from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_count, as_floats
 from eventsim.network import Network
 from eventsim.queue import Queue
@@ -233,7 +233,7 @@ def _run_scheduler(
     """Return (result, spikes beyond the cap) of the scheduler."""
     if old is None:
         capacity = min(max(64, 2 * network.compiled().n_neurons), max_spikes)
-        most = int(np.diff(given.offsets).max())
+        most = int(_flights_of_inputs(network, given).max())
         state, run = new_run(network.compiled().neurons, given.n_samples, most, capacity)
     else:
         state, run = _restored(old, given, max_spikes)
@@ -325,10 +325,17 @@ def _joined(
     return old, given, isinstance(resume, BatchResult)
 
 
+def _flights_of_inputs(network: Network, given: Stimulus) -> IntArray:
+    """Return how many input spikes of each sample may be in flight: none without input delays."""
+    sizes: IntArray = np.diff(given.offsets)
+    return sizes if network.compiled().longest_delays[0] > 0.0 else np.zeros_like(sizes)
+
+
 def _restored(old: BatchResult, given: Stimulus, max_spikes: int) -> tuple[State, Run]:
     """Copy the state and the spikes of a result into buffers for a longer stimulus."""
     assert isinstance(old.state, State)
-    before, after = np.diff(old.stimulus.offsets), np.diff(given.offsets)
+    network = old.network
+    before, after = (_flights_of_inputs(network, part) for part in (old.stimulus, given))
     counts = np.diff(old.offsets)
     most = int(counts.max())
     capacity = max(most, min(max(64, 2 * most), max_spikes))

@@ -43,18 +43,22 @@ class Spikes:
     (array([0.2, 0.5]), array([3, 0]))
     """
 
-    __slots__ = ("indices", "order", "times")
+    __slots__ = ("_order", "indices", "times")
 
     times: FloatArray
     indices: IntArray
-    order: IntArray
+    _order: IntArray | None
 
     def __init__(self, times: ArrayLike, indices: ArrayLike) -> None:
         """Validate and sort."""
         times, indices = _checked(times, indices)
-        self.order = np.lexsort((indices, times))
-        self.times, self.indices = times[self.order], indices[self.order]
-        _freeze(self.times, self.indices, self.order)
+        self._order, (self.times, self.indices) = _sorted(times, indices)
+        _freeze(self.times, self.indices)
+
+    @property
+    def order(self) -> IntArray:
+        """Position of each spike in the caller's arrays."""
+        return _positions(self._order, len(self))
 
     def __len__(self) -> int:
         """Return the number of spikes."""
@@ -98,13 +102,12 @@ class SpikeBatch:
     (2, array([0.2]))
     """
 
-    __slots__ = ("indices", "offsets", "order", "samples", "times")
+    __slots__ = ("_order", "indices", "offsets", "times")
 
     times: FloatArray
     indices: IntArray
-    samples: IntArray
-    order: IntArray
     offsets: IntArray
+    _order: IntArray | None
 
     def __init__(
         self, times: ArrayLike, indices: ArrayLike, samples: ArrayLike, n_samples: int
@@ -116,20 +119,24 @@ class SpikeBatch:
             raise ValueError(f"samples must have shape {times.shape}, got {samples.shape}")
         n_samples = as_count(n_samples, "n_samples")
         require(samples < n_samples, samples, f"samples must be < n_samples = {n_samples}")
-        order = np.lexsort((indices, times, samples))
-        self._set(times[order], indices[order], samples[order], n_samples, order)
+        order, (samples, times, indices) = _sorted(samples, times, indices)
+        self._set(times, indices, np.searchsorted(samples, np.arange(n_samples + 1)), order)
 
     def _set(
-        self,
-        times: FloatArray,
-        indices: IntArray,
-        samples: IntArray,
-        n_samples: int,
-        order: IntArray,
+        self, times: FloatArray, indices: IntArray, offsets: IntArray, order: IntArray | None
     ) -> None:
-        self.times, self.indices, self.samples, self.order = times, indices, samples, order
-        self.offsets = np.searchsorted(samples, np.arange(n_samples + 1))
-        _freeze(times, indices, samples, order, self.offsets)
+        self.times, self.indices, self.offsets, self._order = times, indices, offsets, order
+        _freeze(times, indices, offsets)
+
+    @property
+    def order(self) -> IntArray:
+        """Position of each spike in the caller's arrays."""
+        return _positions(self._order, self.times.size)
+
+    @property
+    def samples(self) -> IntArray:
+        """Sample of each spike, ascending."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @classmethod
     def from_latencies(cls, latencies: ArrayLike) -> SpikeBatch:
@@ -167,14 +174,16 @@ class SpikeBatch:
         """
         if not samples:
             raise ValueError(f"a batch needs at least one sample, got {samples!r}")
-        sizes = np.array([len(sample) for sample in samples])
-        starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
         self = cls.__new__(cls)
+        offsets = np.cumsum([0, *[len(sample) for sample in samples]])
+        if len(samples) == 1:
+            self._set(samples[0].times, samples[0].indices, offsets, samples[0]._order)
+            return self
+        starts = np.repeat(offsets[:-1], np.diff(offsets))
         self._set(
             np.concatenate([sample.times for sample in samples]),
             np.concatenate([sample.indices for sample in samples]),
-            np.repeat(np.arange(len(samples)), sizes),
-            len(samples),
+            offsets,
             starts + np.concatenate([sample.order for sample in samples]),
         )
         return self
@@ -196,7 +205,8 @@ class SpikeBatch:
         ranks = np.empty_like(take)
         ranks[np.lexsort((self.order[take], samples))] = np.arange(take.size)
         part = type(self).__new__(type(self))
-        part._set(self.times[take], self.indices[take], samples, chosen.size, ranks)
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        part._set(self.times[take], self.indices[take], offsets, ranks)
         return part
 
     def sample(self, k: int) -> Spikes:
@@ -219,6 +229,25 @@ def _checked(times: ArrayLike, indices: ArrayLike) -> tuple[FloatArray, IntArray
     require(np.isfinite(times), times, "times must be finite")
     require(times >= 0.0, times, "times must be >= 0")
     return times, indices
+
+
+def _sorted(*keys: NDArray[Any]) -> tuple[IntArray | None, tuple[NDArray[Any], ...]]:
+    """Return the order that sorts by the keys, the first one first, and copies in this order.
+
+    The order is None if they are sorted: long trains most often are, and need not store it.
+    """
+    tied = np.ones(max(keys[0].size - 1, 0), dtype=bool)
+    for key in keys:
+        if np.any(tied & (key[:-1] > key[1:])):
+            order = np.lexsort(keys[::-1])
+            return order, tuple(key[order] for key in keys)
+        tied &= key[:-1] == key[1:]
+    return None, tuple(key.copy() for key in keys)
+
+
+def _positions(order: IntArray | None, size: int) -> IntArray:
+    """Return the order itself where it was left out because nothing had to be moved."""
+    return np.arange(size) if order is None else order
 
 
 def _freeze(*arrays: NDArray[Any]) -> None:

@@ -30,15 +30,20 @@ class Stimulus:
         Joined spikes; sources are numbered through all inputs.
     offsets : (n_samples + 1,) ndarray of int
         Sample k holds ``times[offsets[k]:offsets[k + 1]]``.
-    order : (n_spikes,) ndarray of int
-        Position of each joined spike in the concatenation of the trains.
+    permutation : (n_spikes,) ndarray of int, or None
+        Position of each joined spike in the concatenation of the trains; None: the same.
     """
 
     trains: dict[str, SpikeBatch]
     times: FloatArray
     sources: IntArray
     offsets: IntArray
-    order: IntArray
+    permutation: IntArray | None
+
+    @property
+    def order(self) -> IntArray:
+        """Position of each joined spike in the concatenation of the trains."""
+        return np.arange(self.times.size) if self.permutation is None else self.permutation
 
     @property
     def arrays(self) -> tuple[IntArray, FloatArray, IntArray]:
@@ -114,9 +119,8 @@ def join_trains(network: Network, trains: dict[str, SpikeBatch], n_samples: int)
     starts = network.compiled().input_start
     if len(trains) == 1:
         ((name, train),) = trains.items()
-        sources = train.indices + starts[name]
-        order = np.arange(sources.size)
-        return Stimulus(trains, train.times, sources, train.offsets, order)
+        sources = train.indices + starts[name] if starts[name] else train.indices
+        return _frozen(trains, train.times, sources, train.offsets, None)
     empty = np.empty(0, dtype=np.int64)
     times = np.concatenate([np.empty(0), *[train.times for train in trains.values()]])
     numbers = [train.indices + starts[name] for name, train in trains.items()]
@@ -124,7 +128,20 @@ def join_trains(network: Network, trains: dict[str, SpikeBatch], n_samples: int)
     samples = np.concatenate([empty, *[train.samples for train in trains.values()]])
     order = np.lexsort((sources, times, samples))
     offsets = np.searchsorted(samples[order], np.arange(n_samples + 1))
-    return Stimulus(trains, times[order], sources[order], offsets, order)
+    return _frozen(trains, times[order], sources[order], offsets, order)
+
+
+def _frozen(
+    trains: dict[str, SpikeBatch],
+    times: FloatArray,
+    sources: IntArray,
+    offsets: IntArray,
+    permutation: IntArray | None,
+) -> Stimulus:
+    """Return the `Stimulus` of read-only arrays: loops would be compiled anew for others."""
+    for array in (times, sources, offsets):
+        array.flags.writeable = False
+    return Stimulus(trains, times, sources, offsets, permutation)
 
 
 def extend_stimulus(network: Network, old: Stimulus, new: Stimulus) -> Stimulus:

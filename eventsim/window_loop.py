@@ -156,11 +156,16 @@ class Arrivals(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch arrays of one thread; ``horizon`` is the end of a replay."""
+    """Scratch arrays of one thread.
+
+    ``times`` and ``sources`` hold a chunk of spikes; ``horizon`` is the end of a replay.
+    """
 
     sums: FloatArray
     flag: NDArray[np.uint8]
     flagged: Int32Array
+    times: FloatArray
+    sources: IntArray
     deliveries: Deliveries
     arrivals: Arrivals
     order: Int32Array
@@ -185,16 +190,11 @@ def advance_windows(
         final = stop > t_stop
         before = np.nextafter(t_stop, math.inf) if final else stop
         if progress[PHASE] == SCATTER:
-            _select(inputs, times, times.size, start, before, progress, FIRST_INPUT)
-            _select(outputs, run.time, progress[SPIKES], start, before, progress, FIRST_SPIKE)
             progress[MARKED_ARRIVED] = progress[ARRIVED]
             progress[MARKED_SEARCHES] = progress[SEARCHES]
-            progress[ARRIVED] += _send(
-                wiring, grid, inputs, times, sources, FIRST_INPUT, start, before, work, False
-            )
-            progress[ARRIVED] += _send(
-                wiring, grid, outputs, run.time, run.neuron, FIRST_SPIKE, start, before, work, False
-            )
+            _select(inputs, times, times.size, start, before, progress, FIRST_INPUT)
+            _select(outputs, run.time, progress[SPIKES], start, before, progress, FIRST_SPIKE)
+            _send_all(wiring, grid, inputs, outputs, times, sources, run, start, before, work)
             if final:
                 _dismiss_finally(neurons, grid, state, work, start)
             else:
@@ -203,15 +203,9 @@ def advance_windows(
             progress[PHASE] = GATHER
         if progress[PHASE] == GATHER:
             progress[GATHERED] = 0
-            done = _send(
-                wiring, grid, inputs, times, sources, FIRST_INPUT, start, before, work, True
-            )
-            if done >= 0:
-                done = _send(
-                    wiring, grid, outputs, run.time, run.neuron, FIRST_SPIKE, start, before, work,
-                    True,
-                )  # fmt: skip
-            if done < 0:
+            if not _send_all(
+                wiring, grid, inputs, outputs, times, sources, run, start, before, work
+            ):
                 return ARRIVALS_FULL
             progress[REPLAYED] = 0
             progress[PHASE] = REPLAY
@@ -248,72 +242,83 @@ def _select(senders, times, size, start, before, progress, entry):
 
 
 @loop
-def _send(wiring, grid, senders, times, sources, entry, start, before, work, gather):
-    """Scatter, or gather, what arrives in the window; return how many arrivals (-1: no room)."""
-    arrived = 0
-    last = work.progress[entry + 1]
+def _send_all(wiring, grid, inputs, outputs, times, sources, run, start, before, work):
+    """Scatter, or gather, what arrives in the window; return False if there is no room."""
+    progress, chunk = work.progress, work.sources.size
+    for first in range(progress[FIRST_INPUT], progress[LAST_INPUT], chunk):
+        n = min(chunk, progress[LAST_INPUT] - first)
+        for k in range(n):
+            work.times[k] = times[first + k]
+            work.sources[k] = sources[first + k]
+        if not _send(wiring, grid, inputs, n, start, before, work):
+            return False
+    for first in range(progress[FIRST_SPIKE], progress[LAST_SPIKE], chunk):
+        n = min(chunk, progress[LAST_SPIKE] - first)
+        for k in range(n):
+            work.times[k] = run.time[first + k]
+            work.sources[k] = run.neuron[first + k]
+        if not _send(wiring, grid, outputs, n, start, before, work):
+            return False
+    return True
+
+
+@loop
+def _send(wiring, grid, senders, size, start, before, work):
+    """Scatter, or gather, what a chunk of spikes sends; return False if there is no room."""
     for kind in range(grid.kind.shape[0]):
         if senders.kind >= 0 and senders.kind != kind:
             continue
-        work.cursor[0], work.cursor[1] = work.progress[entry], -1
-        while True:
+        work.cursor[0], work.cursor[1] = 0, -1
+        while work.cursor[0] < size:
             if senders.kind >= 0:
-                n = _list_rows(senders, times, sources, last, work)
+                n = _list_rows(senders, size, work)
             else:
-                n = _list_groups(wiring, senders, times, sources, last, kind, start, before, work)
-            if n == 0:
-                break
-            if gather:
+                n = _list_groups(wiring, senders, size, kind, start, before, work)
+            if work.progress[PHASE] == GATHER:
                 if not _gather(wiring.target, wiring.weight, work, n):
-                    return -1
+                    return False
             else:
                 _factors(work.deliveries, n, start, grid.kind[kind])
-                arrived += _scatter(wiring.target, wiring.weight, work, n)
-    return arrived
+                _scatter(wiring.target, wiring.weight, work, n)
+    return True
 
 
-@loop
-def _list_rows(senders, times, sources, last, work):
-    """List a chunk of deliveries of sources with one delay group; return how many."""
-    time, start, stop = work.deliveries.time, work.deliveries.start, work.deliveries.stop
-    first = work.cursor[0]
-    n = min(last - first, time.size)
-    work.cursor[0] = first + n
-    for k in range(n):
-        source = sources[first + k]
-        time[k] = times[first + k] + senders.shortest
-        start[k] = senders.row[source]
-        stop[k] = senders.row[source + 1]
-    return n
-
-
-@loop
-def _list_groups(wiring, senders, times, sources, last, kind, start, before, work):
-    """List a chunk of deliveries to neurons of one kind; return how many."""
+@inlined
+def _list_rows(senders, size, work):
+    """List the deliveries of sources with one delay group; return how many."""
     listed = work.deliveries
-    number, g = work.cursor[0], work.cursor[1]
+    for k in range(size):
+        source = work.sources[k]
+        listed.time[k] = work.times[k] + senders.shortest
+        listed.start[k] = senders.row[source]
+        listed.stop[k] = senders.row[source + 1]
+    work.cursor[0] = size
+    return size
+
+
+@inlined
+def _list_groups(wiring, senders, size, kind, start, before, work):
+    """List as many deliveries to neurons of one kind as there is room for; return how many."""
+    listed = work.deliveries
+    k, g = work.cursor[0], work.cursor[1]
     n = 0
-    while number < last:
-        source = sources[number] + senders.offset
+    while k < size and n < listed.time.size:
+        emitted = work.times[k]
+        source = work.sources[k] + senders.offset
         end = wiring.first_group[source + 1]
         if g < 0:
-            g = _first_arrival(wiring.delay, wiring.first_group[source], end, times[number], start)
-        while g < end:
-            arrival = times[number] + wiring.delay[g]
-            if arrival >= before:
-                break
+            g = _first_arrival(wiring.delay, wiring.first_group[source], end, emitted, start)
+        while g < end and emitted + wiring.delay[g] < before and n < listed.time.size:
             if wiring.kind[g] == kind:
-                if n == listed.time.size:
-                    work.cursor[0], work.cursor[1] = number, g
-                    return n
-                listed.time[n] = arrival
+                listed.time[n] = emitted + wiring.delay[g]
                 listed.start[n] = wiring.start[g]
                 listed.stop[n] = wiring.stop[g]
                 n += 1
             g += 1
-        number += 1
-        g = -1
-    work.cursor[0], work.cursor[1] = number, -1
+        if n < listed.time.size:
+            k += 1
+            g = -1
+    work.cursor[0], work.cursor[1] = k, g
     return n
 
 
@@ -394,7 +399,7 @@ def _exponential_ratio(x):
 
 @loop
 def _scatter(target, weight, work, n):
-    """Add a chunk of deliveries to the rows of their targets; return how many arrivals."""
+    """Add a chunk of deliveries to the rows of their targets."""
     listed, sums = work.deliveries, work.sums
     arrived = 0
     for k in range(n):
@@ -409,7 +414,7 @@ def _scatter(target, weight, work, n):
             sums[i, POTENTIAL] += w * potential
             sums[i, POSITIVE] += positive
             sums[i, REACH] += positive * reach
-    return arrived
+    work.progress[ARRIVED] += arrived
 
 
 @loop
@@ -621,11 +626,11 @@ def _merge(key, order, spare, begin, middle, end):
 def _record(run, work):
     """Put the spikes of the window in the order of (time, neuron), and forget who was flagged."""
     progress, order = work.progress, work.order
-    before = progress[BEFORE]
+    before, first = progress[BEFORE], np.int64(0)
     n = progress[SPIKES] - before
     for k in range(n):
         order[k] = before + k
-    sort_stably(run.time, order, work.spare, 0, n)
+    sort_stably(run.time, order, work.spare, first, n)
     for k in range(n):
         # Earlier places are final: what stood there has moved to where the chain leads.
         source = order[k] - before

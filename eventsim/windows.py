@@ -172,6 +172,8 @@ def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
         sums=_aligned_rows(n_neurons),
         flag=np.zeros(n_neurons, dtype=np.uint8),
         flagged=np.empty(n_neurons, dtype=np.int32),
+        times=np.empty(CHUNK),
+        sources=np.empty(CHUNK, dtype=np.int64),
         deliveries=deliveries,
         arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals),
         order=np.empty(n_arrivals, dtype=np.int32),
