@@ -98,7 +98,12 @@ def run_tests(tree: Path, tests: list[str]) -> int:
     os.chdir(tree)
     sys.path.insert(0, str(tree))
     hypothesis.settings.register_profile(
-        "mutation", deadline=None, derandomize=True, database=None, max_examples=40
+        "mutation",
+        deadline=None,
+        derandomize=True,
+        database=None,
+        max_examples=40,
+        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],  # no shrinking
     )
     hypothesis.settings.load_profile("mutation")
     warnings = [
