@@ -10,7 +10,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from eventsim.crossing import first_crossing, next_crossing
+from eventsim.crossing import (
+    _peak_stays_below,
+    earliest_crossing,
+    first_crossing,
+    next_crossing,
+)
 from tests import cases, naive
 from tests.strategies import decimals, rate_pairs
 
@@ -192,3 +197,94 @@ def test_huge_and_tiny_currents(current: float) -> None:
         assert t == math.inf
     else:
         assert t == pytest.approx(1.0 / current, rel=2.0 / current + 4e-16)
+
+
+# --- the cheap bounds that spare the search -------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_earliest_crossing_is_a_lower_bound_for_every_reference_row(kind: str) -> None:
+    for row in cases.crossings():
+        if row.kind == kind:
+            state = (row.current, row.potential, row.alpha, row.beta, row.threshold, row.bias)
+            bound, (lag, _) = earliest_crossing(*state), next_crossing(*state)
+            assert 0.0 <= bound <= lag
+            if math.isfinite(row.time):
+                assert bound <= row.time
+
+
+@given(searches)
+def test_the_earliest_crossing_is_that_of_the_tangent_where_V_is_concave(search: tuple) -> None:
+    current, potential, (alpha, beta), theta, bias = search
+    bound = earliest_crossing(current, potential, alpha, beta, theta, bias)
+    lag, _ = next_crossing(current, potential, alpha, beta, theta, bias)
+    assert 0.0 <= bound <= lag
+    slope = current - beta * potential + bias
+    if slope <= 0.0 or alpha * current + beta * slope < 0.0:
+        assert bound in (0.0, math.inf)
+    elif math.isfinite(lag):
+        assert bound == pytest.approx((theta - potential) / slope, rel=1e-11)
+        assert bound > 0.0
+
+
+def test_a_state_at_the_threshold_may_cross_at_once() -> None:
+    assert earliest_crossing(2.0, 1.0, 1.0, 1.0, 1.0, 0.0) == 0.0
+    assert earliest_crossing(2.0, 1.0, 1.0, 1.0, math.inf, 0.0) == math.inf
+
+
+@pytest.mark.parametrize("q", [-1.0, -0.75, -0.3, 0.0, 0.1, 0.25, 0.26, 0.6, 1.0, 1.01, 3.0])
+@pytest.mark.parametrize("y", [0.05, 0.3, 0.7, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("alpha", [0.5, 2.0])
+def test_a_peak_is_dismissed_only_where_it_stays_below(q: float, y: float, alpha: float) -> None:
+    """beta = (1 + q) alpha, slope = y current; the bound is the binomial series, cut off."""
+    current, beta = 1.7, (1.0 + q) * alpha
+    with mpmath.workdps(40):
+        if q == 0.0:
+            power = mpmath.exp(y)
+        elif 1.0 + q * y <= 0.0:
+            power = mpmath.inf  # no peak: V rises for ever
+        else:
+            power = mpmath.mpf(1.0 + q * y) ** (1 / mpmath.mpf(q))
+        at_peak = float(current / power)
+    series = [1.0, y, y**2 * (1 - q) / 2, y**3 * (1 - q) * (1 - 2 * q) / 6]
+    series.append(y**4 * (1 - q) * (1 - 2 * q) * (1 - 3 * q) / 24)
+    orders = 5 if q <= 0.25 else 2
+    bound = current / sum(series[:orders]) if q <= 1.0 else math.inf
+    assert at_peak <= bound * (1.0 + 1e-12)
+
+    def dismissed(holding: float) -> bool:
+        return _peak_stays_below(current, y * current, alpha, beta, holding)
+
+    assert not dismissed(at_peak * (1.0 - 1e-9))
+    assert not dismissed(bound * (1.0 - 1e-9) if q <= 1.0 else 1e9)
+    if q <= 1.0:
+        assert dismissed(bound * (1.0 + 1e-9))
+    assert not dismissed(0.0)
+    assert not dismissed(-1.0)
+
+
+# --- bad arguments --------------------------------------------------------------------------------
+
+GOOD = {"current": 3.0, "potential": 0.5, "alpha": 1.0, "beta": 2.0, "threshold": 1.0}
+BAD = [
+    *[(name, math.nan) for name in (*GOOD, "bias", "t_max")],
+    *[(name, math.inf) for name in ("current", "alpha", "beta", "bias")],
+    ("potential", -math.inf),
+    ("alpha", -0.125),
+    ("beta", -0.25),
+    ("potential", 1.0),
+    ("potential", 1.5),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_argument_is_named_and_quoted(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must .*, got {value}$"):
+        first_crossing(**(GOOD | {name: value}))
+    with pytest.raises(ValueError, match=f"^{name} must .*, got {value}$"):
+        first_crossing(**(GOOD | {name: np.array([GOOD.get(name, 0.0), value])}))
+
+
+def test_rates_of_zero_and_an_infinite_threshold_or_end_are_good() -> None:
+    first_crossing(**(GOOD | {"alpha": 0.0, "beta": 0.0, "t_max": math.inf}))
+    assert first_crossing(**(GOOD | {"threshold": math.inf})) == math.inf

@@ -41,6 +41,7 @@ import numba  # noqa: E402, F401
 import pytest  # noqa: E402
 import scipy.optimize  # noqa: E402
 import scipy.sparse.linalg  # noqa: E402, F401
+from cosmic_ray.ast import ast_nodes, get_ast_from_path  # noqa: E402
 from cosmic_ray.mutating import mutate_code  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -70,17 +71,27 @@ LEFT_OUT = re.compile(
 )
 
 
-def mutants(path: str) -> Iterator[tuple[str, str]]:
-    """Yield (name, source) of every mutant of a file."""
-    code = (ROOT / path).read_text()
+def places(path: str) -> list[tuple[str, int]]:
+    """(operator, occurrence) of every mutation of a file."""
+    nodes = list(ast_nodes(get_ast_from_path(ROOT / path)))
+    found = []
     for name in sorted(cosmic_ray.plugins.operator_names()):
         operator_class = cosmic_ray.plugins.get_operator(name)
-        if LEFT_OUT.match(name) or operator_class.arguments():
-            continue
-        occurrence = 0
-        while (mutant := mutate_code(code, operator_class(), occurrence)) is not None:
-            yield f"{name}#{occurrence}", mutant
-            occurrence += 1
+        if not LEFT_OUT.match(name) and not operator_class.arguments():
+            operator = operator_class()
+            count = sum(len(list(operator.mutation_positions(node))) for node in nodes)
+            found += [(name, occurrence) for occurrence in range(count)]
+    return found
+
+
+def chosen(path: str, sample: int | None) -> Iterator[tuple[str, str]]:
+    """Yield (name, source) of all mutants of a file, or of a random sample (the same each time)."""
+    code, everything = (ROOT / path).read_text(), places(path)
+    if sample is not None and sample < len(everything):
+        everything = random.Random(0).sample(everything, sample)
+    for name, occurrence in everything:
+        mutant = mutate_code(code, cosmic_ray.plugins.get_operator(name)(), occurrence)
+        yield f"{name}#{occurrence}", mutant
 
 
 def copy_of_the_tree(folder: Path) -> Path:
@@ -139,14 +150,6 @@ def difference(path: str, code: str) -> str:
     before = (ROOT / path).read_text().splitlines()
     lines = list(difflib.unified_diff(before, code.splitlines(), lineterm="", n=1))
     return "\n".join(lines[2:])
-
-
-def chosen(path: str, sample: int | None) -> list[tuple[str, str]]:
-    """All mutants of a file, or a random sample (the same each time)."""
-    everything = list(mutants(path))
-    if sample is None or sample >= len(everything):
-        return everything
-    return random.Random(0).sample(everything, sample)
 
 
 def check_module(module: str, results: Path, workers: int, retry: bool, sample: int | None) -> None:
