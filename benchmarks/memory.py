@@ -10,6 +10,8 @@ and inputs are asserted, the memory never.
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
 import subprocess
 import sys
@@ -116,6 +118,8 @@ def child(name: str) -> None:
 
     simulate_and_sweep(*many_spikes(1, 10.0)())
     build = WORKLOADS[name]()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # free memory that is still resident would hide what is new
     forget_peak()
     before = resident()
     net, stimulus, t_stop = build()
@@ -156,7 +160,7 @@ def main() -> None:
         child(options.child)
         return
     if not Path("/proc/self/clear_refs").exists():
-        print("skipped: needs Linux (/proc/self/clear_refs)")
+        print("skipped: needs Linux and glibc (/proc/self/clear_refs, malloc_trim)")
         return
     rows = {name: measure(name) for name in WORKLOADS}
     table = [
