@@ -263,6 +263,19 @@ def test_a_peak_is_dismissed_only_where_it_stays_below(q: float, y: float, alpha
     assert not dismissed(-1.0)
 
 
+@pytest.mark.parametrize("current", [-0.1, -1e-6, 1e-6, 0.3])
+@pytest.mark.parametrize("potential", [0.0, -2.0, 0.9])
+def test_a_bias_that_drives_alone_is_never_dismissed(current: float, potential: float) -> None:
+    """holding < 0: V rises to bias/beta above the threshold whatever the current."""
+    for alpha, beta in [(1.0, 1.0), (1.0, 1.2), (1.0, 0.5), (0.4, 1.0)]:
+        assert not _peak_stays_below(current, 3.0, alpha, beta, beta - 3.0)
+        t = float(first_crossing(current, potential, alpha, beta, 1.0, 3.0))
+        expected, _ = naive.first_crossing(
+            current, potential, naive.Neuron(alpha, beta, 1.0, bias=3.0), 50.0
+        )
+        assert t == pytest.approx(expected, rel=1e-12)
+
+
 # --- bad arguments --------------------------------------------------------------------------------
 
 GOOD = {"current": 3.0, "potential": 0.5, "alpha": 1.0, "beta": 2.0, "threshold": 1.0}

@@ -234,6 +234,64 @@ def test_runs_that_end_early_have_the_gradients_of_first_spikes_of_whole_runs() 
             )
 
 
+@pytest.mark.parametrize("source", ["result", "graph"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_one_delay_for_all_has_the_sum_of_the_gradients_of_each(source: str, sparse: bool) -> None:
+    """Of its own projection only; three projections, two of them between the same populations."""
+    network, batch = two_layers(sparse=sparse)
+    network.connect("hidden", "out", weights=np.full((8, 3), 0.1), delays=0.2)
+    each = network.replace(
+        delays={
+            key: p.weights * 0.0 + p.delays if key[0] != "in" or not sparse else p.weights * 0.0
+            for key, p in network.projections.items()
+        }
+    )
+    found = []
+    for net in (network, each):
+        result = es.simulate(net, {"in": batch.sample(1)}, 3.0)
+        run = result if source == "result" else result.causality()
+        found.append(gradients.timing_backprop(run, potentials={"out": np.ones(3)}).delays)
+    assert len(network.projections) == 3
+    for key in network.projections:
+        assert isinstance(found[0][key], float)
+        total = cases.to_dense(found[1][key]).sum()
+        assert found[0][key] == pytest.approx(total, rel=1e-10)
+        assert abs(total) > 1e-3
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_silent_neuron_takes_no_cotangent_but_zero(batched: bool) -> None:
+    neurons = (naive.Neuron(1.0, 1.0, math.inf), naive.Neuron(0.0, 0.0, 1.0, bias=4.0))
+    built = cases.build(Case(neurons, (), (), 1.0))
+    result = built.run() if not batched else es.simulate(built.network, [{}, {}], 1.0)
+    shape = (2, 2) if batched else (2,)
+    a = np.zeros(shape)
+    a[..., 1] = 3.0
+    found = gradients.timing_backprop(result, first_spikes={cases.ALL: a})
+    samples = 2 if batched else 1
+    np.testing.assert_allclose(found.threshold[cases.ALL], [0.0, samples * 3.0 / 4.0], rtol=1e-15)
+    np.testing.assert_allclose(found.bias[cases.ALL], [0.0, samples * -3.0 / 16.0], rtol=1e-15)
+    a[..., 0] = -0.25
+    with pytest.raises(ValueError, match=r"silent.*-0\.25"):
+        gradients.timing_backprop(result, first_spikes={cases.ALL: a})
+
+
+def test_the_silent_fraction_counts_neurons_sample_by_sample() -> None:
+    """Two neurons with an input each, and a readout that does not count."""
+    neurons = (naive.Neuron(0.0, 0.0, 1.0), naive.Neuron(0.0, 0.0, 1.0))
+    readout = naive.Neuron(0.0, 0.0, math.inf)
+    synapses = ((-1, 0, 9.0, 0.0), (-2, 1, 9.0, 0.0))
+    built = cases.build(Case((*neurons, readout), synapses, (), 1.0))
+    stimuli = [{cases.IN: es.Spikes([0.0], [source])} for source in (1, 1, 0, 0)]
+    result = es.simulate(built.network, [*stimuli, {}], 1.0)
+    found = gradients.timing_backprop(result, potentials={cases.ALL: np.zeros((5, 3))})
+    assert found.silent_fraction == pytest.approx(6 / 10)
+    both = {cases.IN: es.Spikes([0.0, 0.0], [0, 1])}
+    result = es.simulate(built.network, [both] * 3, 1.0)
+    found = gradients.timing_backprop(result, potentials={cases.ALL: np.zeros((3, 3))})
+    assert found.silent_fraction == 0.0
+
+
 def test_cotangents_add_up() -> None:
     network, batch = two_layers()
     result = es.simulate(network, {"in": batch}, 3.0)[0]
