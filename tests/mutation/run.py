@@ -179,13 +179,19 @@ def check_module(module: str, results: Path, workers: int, retry: bool, sample: 
                 trees.put(tree)
 
         found = {}
-        for _name, change, alive in pool.map(outcome, chosen(path, sample)):
+        for name, change, alive in pool.map(outcome, chosen(path, sample)):
             found[change] = alive
             file.write_text(json.dumps(known | found, indent=1))
             if alive:
-                pass
+                say(f"--- {module}: survived {name}\n{change}")
     killed = sum(not alive for alive in found.values())
-    100.0 * killed / len(found)
+    share = 100.0 * killed / len(found)
+    say(f"{module}: {killed} of {len(found)} mutants killed ({share:.1f} %)")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
