@@ -25,7 +25,7 @@ KINDS = ("general", "near_equal", "equal", "ratio2", "non_leaky", "step_current"
 NAMES = ("current", "potential", "alpha", "beta", "bias", "threshold", "t_max")
 EPS = np.finfo(float).eps
 SEED = 1
-CROSSINGS: dict[int, int] = {}
+CROSSINGS = {1_000_000: 541_759}
 
 
 def rates(kind: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
