@@ -276,6 +276,13 @@ def test_a_bias_that_drives_alone_is_never_dismissed(current: float, potential: 
         assert t == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_bias_that_just_holds_the_threshold_never_crosses_it() -> None:
+    """bias = beta threshold: V returns towards the threshold from below, for ever."""
+    assert earliest_crossing(-0.5, 0.5, 1.0, 1.0, 1.0, 1.0) == math.inf
+    assert earliest_crossing(-0.5, 0.9, 2.0, 0.5, 1.0, 0.5) == math.inf
+    assert next_crossing(-0.5, 0.5, 1.0, 1.0, 1.0, 1.0)[0] == math.inf
+
+
 # --- bad arguments --------------------------------------------------------------------------------
 
 GOOD = {"current": 3.0, "potential": 0.5, "alpha": 1.0, "beta": 2.0, "threshold": 1.0}

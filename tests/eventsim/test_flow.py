@@ -143,7 +143,7 @@ TRIPLES = [
 
 @pytest.mark.parametrize("nodes", TRIPLES)
 def test_difference3_is_the_second_divided_difference(nodes: tuple[float, float, float]) -> None:
-    for lag in [0.0, 0.05, 0.5, 1.0, 4.0, -0.4, -1.5]:
+    for lag in [0.0, 0.001, 0.05, 0.5, 1.0, 4.0, -0.4, -1.5]:
         reference = exact(lag, *nodes)
         for order in itertools.permutations(nodes):
             assert close(f.difference3(lag, *order), reference, lag, *nodes, ulps=64)
@@ -154,7 +154,7 @@ def test_difference3_is_the_second_divided_difference(nodes: tuple[float, float,
 def test_difference4_is_the_third_divided_difference(
     nodes: tuple[float, float, float], fourth: float
 ) -> None:
-    for lag in [0.0, 0.05, 0.5, 1.0, 4.0, -0.4, -1.5]:
+    for lag in [0.0, 0.001, 0.05, 0.5, 1.0, 4.0, -0.4, -1.5]:
         reference = exact(lag, *nodes, fourth)
         for order in itertools.permutations((*nodes, fourth)):
             assert close(f.difference4(lag, *order), reference, lag, *nodes, fourth, ulps=512)
