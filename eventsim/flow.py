@@ -38,8 +38,8 @@ __all__ = [
     "propagator",
 ]
 
-# Coefficients 1/(k + 2)! of (exp(z) - 1 - z)/z^2, the highest first; enough for |z| <= 1.
-_PHI = tuple(1.0 / math.factorial(k + 2) for k in range(17, -1, -1))
+# Coefficients 1/(k + 2)! of (exp(z) - 1 - z)/z^2, the highest first; enough for |z| <= 1/4.
+_PHI = tuple(1.0 / math.factorial(k + 2) for k in range(10, -1, -1))
 
 
 @scalar
@@ -160,7 +160,7 @@ def kernel_rate_derivatives(lag, alpha, beta, synaptic, h):
     two derivatives add up to ``-lag h``.
     """
     spread = (beta - alpha) * lag
-    if abs(spread) < 1.0:
+    if abs(spread) < 0.25:
         series = 0.0
         for coefficient in _PHI:
             series = coefficient - spread * series

@@ -49,6 +49,10 @@ from eventsim.wiring import Wiring
 
 __all__ = ["Cotangents", "Sums", "Workspace", "new_sums", "new_workspace", "sweep_batch"]
 
+# Epochs per (shorter) time constant: the longer an epoch, the fewer states have to move to the
+# next one; the factors of the flow back to its start stay below exp(1 / EPOCHS).
+EPOCHS = 0.5
+
 # Columns of Workspace.adjoint.
 LAMBDA_I, LAMBDA_V, REFERENCE, RELEASE = 0, 1, 2, 3
 I_ALPHA, I_BETA, V_BETA, DENSITY = 4, 5, 6, 7
@@ -292,7 +296,7 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     """Take the arrivals of delay group ``g`` back; return the derivative by their common time."""
     kind = wiring.kind[g]
     alpha, beta = neurons.alpha[kind], neurons.beta[kind]
-    epoch = epoch_start(now, alpha, beta)
+    epoch = epoch_start(now, EPOCHS * alpha, EPOCHS * beta)
     lag = epoch - now
     synaptic, membrane, h = propagator(lag, alpha, beta)
     h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)

@@ -112,9 +112,7 @@ def timing_backprop(
     batch = result.batch if isinstance(result, Result) else result
     by_population = {} if spike_times is None else spike_times
     if not isinstance(by_population, Mapping):
-        raise ValueError(
-            f"spike_times of a run must map names to arrays, got {spike_times!r}"
-        )
+        raise ValueError(f"spike_times of a run must map names to arrays, got {spike_times!r}")
     loss = _cotangents(
         batch, by_population, first_spikes or {}, potentials or {}, potentials_at,
         integrals or {},
@@ -268,5 +266,6 @@ def _of_delays(compiled: Compiled, network: Network, key: Key, sums: Sums) -> fl
 
 def _silent_fraction(batch: BatchResult) -> float:
     able = np.isfinite(batch.network.compiled().neurons.threshold)
-    pairs = np.unique(batch.samples * able.size + batch.record.neuron)
-    return 1.0 - pairs.size / (able.sum() * len(batch)) if able.any() else 0.0
+    fired = np.zeros((len(batch), able.size), dtype=bool)
+    fired[batch.samples, batch.record.neuron] = True
+    return 1.0 - float(fired.sum() / (able.sum() * len(batch))) if able.any() else 0.0
