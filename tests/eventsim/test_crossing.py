@@ -276,6 +276,13 @@ def test_a_bias_that_drives_alone_is_never_dismissed(current: float, potential: 
         assert t == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_weak_inhibition_does_not_hide_a_crossing_that_a_bias_brings() -> None:
+    """beta V rises from 0.75 towards 1.05: holding = -0.05, I = -0.1, and V is concave."""
+    t, _ = next_crossing(-0.1, 0.75, 1.0, 1.0, 1.0, 1.05)
+    expected, _ = naive.first_crossing(-0.1, 0.75, naive.Neuron(1.0, 1.0, 1.0, bias=1.05), 50.0)
+    assert t == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_bias_that_just_holds_the_threshold_never_crosses_it() -> None:
     """bias = beta threshold: V returns towards the threshold from below, for ever."""
     assert earliest_crossing(-0.5, 0.5, 1.0, 1.0, 1.0, 1.0) == math.inf
