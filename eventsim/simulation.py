@@ -241,8 +241,7 @@ def _run_scheduler(
     state, run, status, ends = run_to(state, run)
     counts = state.count[:, 0]
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    filled = np.arange(run.time.shape[1]) < counts[:, None]
-    record = Run._make(array[filled] for array in run)
+    record = Run._make(_trimmed(array, counts) for array in run)
     due = state.predicted
     excess = {
         int(k): (int(due.item[k, 0]), float(due.time[k, 0])) for k in np.flatnonzero(status != DONE)
@@ -287,6 +286,14 @@ def _with_flights(state: State, extra: int) -> State:
         ),
         group=_grown(state.group, width),
     )
+
+
+def _trimmed(array: NDArray[Number], counts: IntArray) -> NDArray[Number]:
+    """Return the first entries of all samples in a flat array; one sample is trimmed in place."""
+    if array.shape[0] == 1 and array.flags.owndata:
+        array.resize((1, int(counts[0])), refcheck=False)
+        return array[0]
+    return array[np.arange(array.shape[1]) < counts[:, None]]
 
 
 def _grown(array: NDArray[Number], width: int, fill: int | None = None) -> NDArray[Number]:
