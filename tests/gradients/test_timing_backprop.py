@@ -292,6 +292,14 @@ def test_the_silent_fraction_counts_neurons_sample_by_sample() -> None:
     assert found.silent_fraction == 0.0
 
 
+def test_a_batch_takes_no_cotangent_of_a_single_run() -> None:
+    network, batch = two_layers()
+    result = es.simulate(network, {"in": batch}, 3.0)
+    for argument in ("first_spikes", "potentials"):
+        with pytest.raises(ValueError, match=r"\(6, 3\).*\(3,\)"):
+            gradients.timing_backprop(result, **{argument: {"out": np.zeros(3)}})
+
+
 def test_cotangents_add_up() -> None:
     network, batch = two_layers()
     result = es.simulate(network, {"in": batch}, 3.0)[0]
