@@ -159,6 +159,7 @@ def test_jvp_of_the_reference_networks(name: str) -> None:
         assert a @ tangent == pytest.approx(expected @ v, rel=1e-9, abs=1e-10)
 
 
+@pytest.mark.slow
 @given(networks(max_neurons=3))
 @examples(0.1)
 def test_every_spike_time_moves_as_central_differences_say(case: Case) -> None:

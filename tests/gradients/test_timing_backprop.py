@@ -88,6 +88,7 @@ def test_time_constants_are_the_inverse_of_the_rates(name: str) -> None:
 # --- central differences --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(networks(max_neurons=3))
 @examples(0.2)
 def test_random_networks_agree_with_central_differences(case: Case) -> None:
