@@ -440,3 +440,16 @@ def test_the_silent_fraction_and_the_norm() -> None:
     assert found.silent_fraction == pytest.approx(np.concatenate(silent).mean())
     squares = sum(float(np.sum(cases.to_dense(w) ** 2)) for w in found.weights.values())
     assert found.norm >= math.sqrt(squares) * (1 - 1e-12)
+
+
+def test_a_batch_of_a_network_with_one_synapse_sums_its_samples() -> None:
+    """One synapse, several lanes: adding up the lanes must not take it for a single lane."""
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    key = network.connect("in", "out", weights=[[4.0]])
+    batch = es.SpikeBatch.from_latencies([[0.0], [0.25], [0.5]])
+    result = es.simulate(network, {"in": batch}, t_stop=1.0)
+    found = gradients.timing_backprop(result, first_spikes={"out": np.ones((3, 1))})
+    alone = gradients.timing_backprop(result[0], first_spikes={"out": np.ones(1)})
+    np.testing.assert_allclose(found.weights[key], 3.0 * alone.weights[key], rtol=1e-12)
