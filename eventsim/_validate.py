@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray, IntArray
 
-__all__ = ["as_count", "as_finite", "as_floats", "as_indices", "require"]
+__all__ = ["as_count", "as_finite", "as_floats", "as_indices", "as_number", "require"]
 
 
 def require(good: ArrayLike, values: ArrayLike, message: str) -> None:
@@ -25,6 +25,13 @@ def as_floats(values: ArrayLike, name: str) -> FloatArray:
         return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be real numbers, got {values!r}") from None
+
+
+def as_number(value: object, name: str) -> float:
+    """Return ``value`` as a float; ValueError if it is no single real number."""
+    if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0:  # type: ignore[arg-type]
+        raise ValueError(f"{name} must be a single number, got {value!r}")
+    return float(as_floats(value, name))  # type: ignore[arg-type]
 
 
 def as_finite(values: ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:

@@ -205,8 +205,10 @@ class CausalityGraph:
             each_neurons.append(train.indices + start[name])
         times, neurons = np.concatenate(each_times), np.concatenate(each_neurons)
         order = np.lexsort((neurons, times))
+        latest = float(times.max(initial=0.0))
         if t_stop is None:
-            t_stop = max(times.max(initial=0.0), given.times.max(initial=0.0))
+            t_stop = max(latest, float(given.times.max(initial=0.0)))
+        require(latest <= t_stop < np.inf, t_stop, f"t_stop must be finite and >= {latest}")
         return cls._from_arrays(network, given, times[order], neurons[order], float(t_stop))
 
     @classmethod
@@ -438,6 +440,7 @@ def _check_edge(
         raise ValueError(f"an edge must point forward in time, got {(cause, effect)!r}")
     if "dV_dg" not in attributes:
         raise ValueError(f"an edge must have the attribute dV_dg, got {(cause, effect)!r} without")
+    require(np.isfinite(attributes["dV_dg"]), attributes["dV_dg"], "dV_dg must be finite")
 
 
 def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str) -> FloatArray:

@@ -1,4 +1,4 @@
-r"""The first threshold crossing after an event: found in closed form, never missed.
+r"""The first threshold crossing after an event: never missed, exact to rounding.
 
 Proof that no crossing is lost
 ------------------------------
@@ -35,7 +35,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._compile import loop, scalar
-from eventsim._types import BoolArray, FloatArray
+from eventsim._types import FloatArray
+from eventsim._validate import require
 from eventsim.flow import flow
 
 __all__ = ["earliest_crossing", "first_crossing", "next_crossing"]
@@ -235,19 +236,13 @@ def first_crossing(
     values = (current, potential, alpha, beta, threshold, bias, t_max)
     arrays = np.broadcast_arrays(*[np.asarray(value, dtype=np.float64) for value in values])
     for name, array in zip(names, arrays, strict=True):
-        _require(~np.isnan(array), array, f"{name} must not be NaN")
+        require(~np.isnan(array), array, f"{name} must not be NaN")
     for name, array in zip(names[:6], arrays[:6], strict=True):
         if name != "threshold":
-            _require(np.isfinite(array), array, f"{name} must be finite")
+            require(np.isfinite(array), array, f"{name} must be finite")
     for name, array in zip(("alpha", "beta"), arrays[2:4], strict=True):
-        _require(array >= 0.0, array, f"{name} must be >= 0")
-    _require(arrays[1] < arrays[4], arrays[1], "potential must lie below the threshold")
+        require(array >= 0.0, array, f"{name} must be >= 0")
+    require(arrays[1] < arrays[4], arrays[1], "potential must lie below the threshold")
     out = np.empty(arrays[0].shape)
     _first_crossings(*[np.ascontiguousarray(array).ravel() for array in arrays], out.reshape(-1))
     return out if out.ndim else out[()]
-
-
-def _require(good: BoolArray, array: FloatArray, message: str) -> None:
-    """Raise a ValueError that quotes the first value that is not good."""
-    if not np.all(good):
-        raise ValueError(f"{message}, got {float(array[~np.asarray(good)].flat[0])!r}")

@@ -59,7 +59,8 @@ class Projection:
         form = self.weights
         if isinstance(form, np.ndarray):
             return values.reshape(form.shape)
-        return sparse.csr_array((values, form.indices, form.indptr), shape=form.shape)
+        structure = form.indices.copy(), form.indptr.copy()
+        return sparse.csr_array((values, *structure), shape=form.shape)
 
 
 class Network:
@@ -235,6 +236,15 @@ class Network:
             new._neurons[name] = (self._neurons[name][0], neuron)
         if self._compiled is not None and not delays and not neurons:
             new._compiled = self._compiled.with_weights(new._projections)
+        return new
+
+    def snapshot(self) -> Network:
+        """Return a network that shares all that this one is now, and no later addition to it."""
+        new = Network()
+        new._inputs = dict(self._inputs)
+        new._neurons = dict(self._neurons)
+        new._projections = dict(self._projections)
+        new._compiled = self.compiled()
         return new
 
     def compiled(self) -> Compiled:

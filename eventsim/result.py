@@ -238,6 +238,8 @@ class BatchResult:
         if np.ndim(at) == 0 and np.all(at == self.ends) and not held:
             return self._final_states(part)
         times = as_floats(at, "at")
+        if times.ndim > 1:
+            raise ValueError(f"at must be a time or (n_times,), got shape {times.shape}")
         require(np.isfinite(times) & (times >= 0.0), times, "at must be finite and >= 0")
         require(times <= self.t_stop, times, f"at must be <= t_stop = {self.t_stop}")
         flat = np.atleast_1d(times).ravel()

@@ -162,6 +162,8 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
         for i in range(neurons.kind.size):
             if neurons.bound[i] == -math.inf:
                 _expect(neurons, state, i, 0.0, 0.0, 0.0)
+    if awaited[0] < awaited[1] and count[AWAITED] == awaited[1] - awaited[0]:
+        t_stop = run.time[count[SPIKES] - 1]
     n_inputs = times.size
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     # Without input delays only spikes of neurons are ever in flight, and numbered from 0.
@@ -178,21 +180,18 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
                 _search(neurons, state, first_item(state.predicted), spike)
                 continue
             if count[SPIKES] == run.time.size:
-                return FULL, t_stop
+                return FULL, spike
             i = first_item(state.predicted)
             if state.latest[i] < 0 and awaited[0] <= i < awaited[1]:
                 count[AWAITED] += 1
-                fulfilled = count[AWAITED] == awaited[1] - awaited[0]
-            else:
-                fulfilled = False
+                if count[AWAITED] == awaited[1] - awaited[0]:
+                    t_stop = spike  # The other events of this time still happen.
             _fire(neurons, state, run, i, spike)
             number = base + count[SPIKES] - 1
             g = wiring.first_group[n_sources + i]
             if g < wiring.first_group[n_sources + i + 1]:
                 state.group[number] = g
                 put(state.flying, number, spike + wiring.delay[g])
-            if fulfilled:
-                return DONE, spike
         elif arrival < now or (arrival == now and first_item(state.flying) < min(k, base)):
             if arrival > t_stop:
                 return DONE, t_stop

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._types import FloatArray, IntArray
-from eventsim._validate import as_count, as_floats
+from eventsim._validate import as_count, as_number
 from eventsim.network import Network
 from eventsim.queue import Queue
 from eventsim.result import ActivityError, BatchResult, Result
@@ -90,7 +90,8 @@ def simulate(
         for such networks of 200 neurons or more, unless they have hardly any synapses, very short
         delays or more than 8 kinds of neurons.  A resumed run keeps its engine.
     until_fired : str, optional
-        End a sample as soon as every neuron of this population has fired.  First spikes, and the
+        End a sample when every neuron of this population has fired (not with ``resume``).  First
+        spikes, and the
         gradients of losses on them, are those of the whole run: nothing later can change them.
     max_spikes : int
         Cap on the spikes of a sample, against runaway activity.
@@ -133,7 +134,7 @@ def simulate(
         raise ValueError(f"network must be an eventsim.Network, got {network!r}")
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {ENGINES}, got {engine!r}")
-    t_stop = float(as_floats(t_stop, "t_stop"))
+    t_stop = as_number(t_stop, "t_stop")
     if not 0.0 <= t_stop < np.inf:
         raise ValueError(f"t_stop must be finite and >= 0, got {t_stop!r}")
     max_spikes = as_count(max_spikes, "max_spikes")
@@ -141,6 +142,8 @@ def simulate(
     awaited = _awaited(network, until_fired)
     given, is_batch = read_stimulus(network, stimulus)
     old = None
+    if resume is not None and until_fired is not None:
+        raise ValueError(f"until_fired must be None with resume, got {until_fired!r}")
     if resume is not None:
         old, given, is_batch = _joined(network, given, t_stop, resume)
     engine = _chosen_engine(network, engine, t_stop, until_fired, old)
@@ -212,7 +215,9 @@ def _run_windows(
         compiled, given, t_stop, max_spikes, threads, state, records
     )
     offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
-    return BatchResult(network, given, ends, _flat_record(records), offsets, state), excess
+    return BatchResult(
+        network.snapshot(), given, ends, _flat_record(records), offsets, state
+    ), excess
 
 
 def _flat_record(records: Sequence[Run]) -> Run:
@@ -246,7 +251,7 @@ def _run_scheduler(
     excess = {
         int(k): (int(due.item[k, 0]), float(due.time[k, 0])) for k in np.flatnonzero(status != DONE)
     }
-    return BatchResult(network, given, ends, record, offsets, state), excess
+    return BatchResult(network.snapshot(), given, ends, record, offsets, state), excess
 
 
 def _advance(
@@ -317,7 +322,7 @@ def _joined(
     if not isinstance(resume, (Result, BatchResult)):
         raise ValueError(f"resume must be a Result or a BatchResult, got {resume!r}")
     old = resume if isinstance(resume, BatchResult) else resume.batch
-    if old.network is not network:
+    if old.network.compiled() is not network.compiled():
         raise ValueError(f"resume must be a result of this network, got {resume!r}")
     latest = float(old.ends.max())
     if t_stop < latest:

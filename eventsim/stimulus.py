@@ -84,6 +84,9 @@ def read_stimulus(network: Network, stimulus: StimulusLike) -> tuple[Stimulus, b
             raise ValueError(f"a batch needs at least one sample, got {stimulus!r}")
         for sample in stimulus:
             _check_names(network, sample)
+            for name, train in sample.items():
+                if not isinstance(train, Spikes):
+                    raise ValueError(f"stimulus[{name!r}] in a list must be Spikes, got {train!r}")
         nothing = Spikes([], [])
         given: Mapping[str, Spikes | SpikeBatch] = {
             name: SpikeBatch.from_samples([sample.get(name, nothing) for sample in stimulus])
@@ -95,16 +98,19 @@ def read_stimulus(network: Network, stimulus: StimulusLike) -> tuple[Stimulus, b
     for name, train in given.items():
         if not isinstance(train, (Spikes, SpikeBatch)):
             raise ValueError(f"stimulus[{name!r}] must be Spikes or a SpikeBatch, got {train!r}")
-    is_batch = any(isinstance(train, SpikeBatch) for train in given.values())
+    is_list = isinstance(stimulus, (list, tuple))
+    is_batch = is_list or any(isinstance(train, SpikeBatch) for train in given.values())
     if is_batch and any(isinstance(train, Spikes) for train in given.values()):
         raise ValueError(f"stimulus must be all Spikes or all SpikeBatch, got {stimulus!r}")
     trains = {
         name: train if isinstance(train, SpikeBatch) else SpikeBatch.from_samples([train])
         for name, train in given.items()
     }
-    sizes = {len(train) for train in trains.values()} or {1}
+    sizes = {len(train) for train in trains.values()} or {len(stimulus) if is_list else 1}
     if len(sizes) > 1:
         raise ValueError(f"all inputs must have the same number of samples, got {sorted(sizes)}")
+    if 0 in sizes:
+        raise ValueError(f"a batch needs at least one sample, got {stimulus!r}")
     for name, train in trains.items():
         n = network.inputs[name]
         if train.indices.size and train.indices.max() >= n:

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from eventsim._types import FloatArray, IntArray
+from eventsim._validate import require
 from eventsim.causality import CausalityGraph, Edges, GraphLike, Rows
 
 __all__ = ["SRM", "Jacobian", "as_graph", "jacobian"]
@@ -141,7 +142,7 @@ def jacobian(graph: GraphLike, wrt: str = "weights", kernels: SRM | None = None)
         raise ValueError(f"wrt must be one of {PARAMETERS}, got {wrt!r}")
     edges, rows = graph.spike_equations
     if kernels is not None:
-        edges, rows = _with_kernels(kernels, edges, rows, wrt)
+        edges, rows = _with_kernels(graph, kernels, edges, rows, wrt)
     low = rows.by_time.argmin() if rows.by_time.size else 0
     if rows.by_time.size and not rows.by_time[low] > 0.0:
         raise ValueError(
@@ -213,10 +214,15 @@ def synapse_columns(graph: CausalityGraph, synapses: IntArray) -> tuple[IntArray
     return column[synapses], column.size
 
 
-def _with_kernels(kernels: SRM, edges: Edges, rows: Rows, wrt: str) -> tuple[Edges, Rows]:
+def _with_kernels(
+    graph: CausalityGraph, kernels: SRM, edges: Edges, rows: Rows, wrt: str
+) -> tuple[Edges, Rows]:
     """Return edges and slopes of a spike response model."""
     if wrt not in ("weights", "delays", "input_times"):
         raise ValueError(f"wrt must be a parameter of synapses with SRM kernels, got {wrt!r}")
+    if graph.network is not None:
+        refractory = graph.network.compiled().neurons.refractory
+        require(refractory == 0.0, refractory, "refractory must be 0 with SRM kernels")
     synaptic = edges.synapse >= 0
     by_weight, by_lag = np.zeros(edges.lag.size), np.empty(edges.lag.size)
     by_weight[synaptic] = kernels.k_in(edges.lag[synaptic])

@@ -145,6 +145,7 @@ def _of_inputs(stimulus: Stimulus, changes: Mapping[str, ArrayLike] | None) -> F
             raise ValueError(
                 f"input_times[{name!r}] must have shape {train.times.shape}, got {values.shape}"
             )
+        require(np.isfinite(values), values, f"input_times[{name!r}] must be finite")
         flat.append(values[train.order])
     return np.concatenate([np.empty(0), *flat])[stimulus.order]
 
@@ -163,6 +164,7 @@ def _of_neurons(
         change = as_floats(change, argument)
         if change.shape not in ((), (n,)):
             raise ValueError(f"{argument}[{name!r}] must be () or ({n},), got {change.shape}")
+        require(np.isfinite(change), change, f"{argument}[{name!r}] must be finite")
         total[compiled.population_slice(name, n)] = change
     return total
 

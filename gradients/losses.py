@@ -69,6 +69,8 @@ def first_spike_cross_entropy(
             "times must be (n_samples, n_classes) and labels (n_samples,), "
             f"got {times.shape} and {labels.shape}"
         )
+    if times.shape[0] == 0:
+        raise ValueError(f"times must hold at least one sample, got shape {times.shape}")
     require(times >= 0.0, times, "times must be >= 0 and not NaN")
     require(labels < times.shape[1], labels, f"labels must be < {times.shape[1]}")
     for name, value in (("tau0", tau0), ("tau1", tau1)):

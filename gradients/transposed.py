@@ -72,7 +72,8 @@ def _probes(
         values.append(as_finite(given, (part.stop - part.start,), f"potentials[{name!r}]"))
         numbers.append(np.arange(part.start, part.stop))
     neurons = np.concatenate(numbers)
-    edges, rows = graph.equations(neurons, np.full(neurons.size, time))
+    just_after = np.nextafter(time, np.inf)  # a potential is that after the events of its time
+    edges, rows = graph.equations(neurons, np.full(neurons.size, just_after))
     return np.concatenate(values), neurons, edges, rows
 
 
