@@ -191,18 +191,15 @@ class CausalityGraph:
         given, is_batch = read_stimulus(network, stimulus)
         if is_batch:
             raise ValueError(f"stimulus must be that of a single run, got {stimulus!r}")
-        start = network.compiled().neuron_start
         each_times, each_neurons = [np.empty(0)], [np.empty(0, dtype=np.int64)]
         for name, train in spikes.items():
-            if name not in network.populations:
-                known = list(network.populations)
-                raise ValueError(f"spikes must name populations {known}, got {name!r}")
+            part = network.neurons_of(name, "spikes")
             if not isinstance(train, Spikes):
                 train = Spikes(train.times, train.indices)
-            n = network.populations[name]
+            n = part.stop - part.start
             require(train.indices < n, train.indices, f"indices of spikes[{name!r}] must be < {n}")
             each_times.append(train.times)
-            each_neurons.append(train.indices + start[name])
+            each_neurons.append(train.indices + part.start)
         times, neurons = np.concatenate(each_times), np.concatenate(each_neurons)
         order = np.lexsort((neurons, times))
         latest = float(times.max(initial=0.0))

@@ -217,10 +217,7 @@ class Network:
             Unknown keys, or values that do not fit the structure.
         """
         weights, delays, neurons = weights or {}, delays or {}, neurons or {}
-        new = Network()
-        new._inputs = dict(self._inputs)
-        new._neurons = dict(self._neurons)
-        new._projections = dict(self._projections)
+        new = self._copy()
         for key, value in weights.items():
             old = new._projection(key)
             value = _checked_weights(value, old.weights.shape)
@@ -240,12 +237,25 @@ class Network:
 
     def snapshot(self) -> Network:
         """Return a network that shares all that this one is now, and no later addition to it."""
-        new = Network()
-        new._inputs = dict(self._inputs)
-        new._neurons = dict(self._neurons)
-        new._projections = dict(self._projections)
+        new = self._copy()
         new._compiled = self.compiled()
         return new
+
+    def neurons_of(self, population: str, argument: str = "population") -> slice:
+        """Return which neurons, numbered through all populations, a population has.
+
+        Raises
+        ------
+        ValueError
+            If there is no such population; the message names the caller's ``argument``.
+        """
+        if population not in self._neurons:
+            known = list(self._neurons)
+            raise ValueError(
+                f"{argument} must name one of the populations {known}, got {population!r}"
+            )
+        start = self.compiled().neuron_start[population]
+        return slice(start, start + self._neurons[population][0])
 
     def compiled(self) -> Compiled:
         """Return the arrays that the engines run on (made once per network)."""
@@ -254,6 +264,13 @@ class Network:
                 raise ValueError(f"a network needs a population to be simulated, got {self!r}")
             self._compiled = compile_network(self._inputs, self._neurons, self._projections)
         return self._compiled
+
+    def _copy(self) -> Network:
+        new = Network()
+        new._inputs = dict(self._inputs)
+        new._neurons = dict(self._neurons)
+        new._projections = dict(self._projections)
+        return new
 
     def _projection(self, key: Key) -> Projection:
         if key not in self._projections:

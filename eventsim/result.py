@@ -165,13 +165,13 @@ class BatchResult:
 
     def positions(self, population: str) -> IntArray:
         """Return where the spikes of ``population`` stand in the record."""
-        part = self._slice(population)
+        part = self.network.neurons_of(population)
         neuron = self.record.neuron
         return np.flatnonzero((neuron >= part.start) & (neuron < part.stop))
 
     def _spikes_of(self, population: str) -> RecordedSpikes:
         at = self.positions(population)
-        start = self._slice(population).start
+        start = self.network.neurons_of(population).start
         return RecordedSpikes(
             self.record.time[at],
             self.record.neuron[at].astype(np.int64) - start,
@@ -181,21 +181,21 @@ class BatchResult:
 
     def first_spikes(self, population: str) -> FloatArray:
         """Return the first spike times (n_samples, n) of a population; ``inf`` = silent."""
-        spikes = self.spikes[self._known(population)]
+        spikes = self._spikes_of(population)
         first = np.full((len(self), self.network.populations[population]), np.inf)
         np.minimum.at(first, (spikes.samples, spikes.indices), spikes.times)
         return first
 
     def first_positions(self, population: str) -> IntArray:
         """Return which spike of the population is each neuron's first, (n_samples, n); -1: none."""
-        spikes = self.spikes[self._known(population)]
+        spikes = self._spikes_of(population)
         first = np.full((len(self), self.network.populations[population]), len(spikes))
         np.minimum.at(first, (spikes.samples, spikes.indices), np.arange(len(spikes)))
         return np.where(first < len(spikes), first, -1)
 
     def spike_counts(self, population: str) -> IntArray:
         """Return the number of spikes (n_samples, n) of each neuron of a population."""
-        spikes = self.spikes[self._known(population)]
+        spikes = self._spikes_of(population)
         shape = (len(self), self.network.populations[population])
         flat = np.ravel_multi_index((spikes.samples, spikes.indices), shape)
         return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
@@ -220,18 +220,8 @@ class BatchResult:
         count = self.state.count.sum(axis=0)
         return EventCounts(int(count[2]), int(count[1]), int(count[0]), int(count[3]))
 
-    def _known(self, population: str) -> str:
-        if population not in self.network.populations:
-            known = list(self.network.populations)
-            raise ValueError(f"population must be one of {known}, got {population!r}")
-        return population
-
-    def _slice(self, population: str) -> slice:
-        size = self.network.populations[self._known(population)]
-        return self.network.compiled().population_slice(population, size)
-
     def _states(self, population: str, at: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
-        part = self._slice(population)
+        part = self.network.neurons_of(population)
         if at is None:
             at = self.t_stop
         held = np.any(self.state.neuron[:, part, REFERENCE] > self.t_stop)

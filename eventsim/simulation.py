@@ -189,10 +189,7 @@ def _awaited(network: Network, until_fired: str | None) -> tuple[int, int]:
     """Return the range of the neurons whose first spikes end the run; empty: it is not ended."""
     if until_fired is None:
         return 0, 0
-    if until_fired not in network.populations:
-        known = list(network.populations)
-        raise ValueError(f"until_fired must be one of {known}, got {until_fired!r}")
-    part = network.compiled().population_slice(until_fired, network.populations[until_fired])
+    part = network.neurons_of(until_fired, "until_fired")
     return part.start, part.stop
 
 

@@ -89,18 +89,18 @@ class Compiled:
         weight = _joined_weights(projections, self.orders)
         return replace(self, wiring=self.wiring._replace(weight=weight))
 
-    def locate(self, key: Key, position: int) -> int:
-        """Return the position in `Projection.values` of a synapse of the wiring."""
+    def _locate(self, position: int) -> tuple[Key, int]:
+        """Return the projection of a synapse of the wiring, and its place in the values there."""
+        key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
         within = position - self.synapses[key].start
         order = self.orders[key]
-        return within if order is None else int(order[within])
+        return key, within if order is None else int(order[within])
 
     def synapse_label(self, network: Network) -> Callable[[int], tuple[Key, int, int]]:
         """Return a function from a synapse's position in the wiring to ``(key, pre, post)``."""
 
         def label(position: int) -> tuple[Key, int, int]:
-            key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
-            place = self.locate(key, position)
+            key, place = self._locate(position)
             weights = network.projections[key].weights
             if isinstance(weights, np.ndarray):
                 return key, *divmod(place, weights.shape[1])
@@ -111,14 +111,9 @@ class Compiled:
 
     def synapse_delay(self, network: Network, position: int) -> float:
         """Return the delay of a synapse of the wiring."""
-        key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
+        key, place = self._locate(position)
         delays = network.projections[key].delay_values
-        return delays if isinstance(delays, float) else float(delays[self.locate(key, position)])
-
-    def population_slice(self, name: str, size: int) -> slice:
-        """Return the slice of the neurons of population ``name``."""
-        start = self.neuron_start[name]
-        return slice(start, start + size)
+        return delays if isinstance(delays, float) else float(delays[place])
 
 
 class _Rows(NamedTuple):

@@ -76,11 +76,9 @@ def gradient_of_network(
     **rest: Any,
 ) -> Gradient:
     """Return the `Gradient`, given derivatives (n_neurons,) by the parameters of all neurons."""
-    compiled = network.compiled()
 
     def split(values: FloatArray) -> dict[str, FloatArray]:
-        sizes = network.populations.items()
-        return {name: values[compiled.population_slice(name, size)] for name, size in sizes}
+        return {name: values[network.neurons_of(name)] for name in network.populations}
 
     def by_time_constant(rates: dict[str, FloatArray], name: str) -> dict[str, FloatArray]:
         taus = {key: neuron.arrays(rates[key].size) for key, neuron in network.neurons.items()}

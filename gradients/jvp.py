@@ -154,18 +154,15 @@ def _of_neurons(
     network: Network, changes: Mapping[str, ArrayLike] | None, argument: str
 ) -> FloatArray:
     """Return the change of every neuron's parameter."""
-    compiled = network.compiled()
-    total = np.zeros(compiled.n_neurons)
+    total = np.zeros(network.compiled().n_neurons)
     for name, change in (changes or {}).items():
-        if name not in network.populations:
-            known = list(network.populations)
-            raise ValueError(f"{argument} must name populations {known}, got {name!r}")
-        n = network.populations[name]
+        part = network.neurons_of(name, argument)
+        n = part.stop - part.start
         change = as_floats(change, argument)
         if change.shape not in ((), (n,)):
             raise ValueError(f"{argument}[{name!r}] must be () or ({n},), got {change.shape}")
         require(np.isfinite(change), change, f"{argument}[{name!r}] must be finite")
-        total[compiled.population_slice(name, n)] = change
+        total[part] = change
     return total
 
 
@@ -175,6 +172,6 @@ def _of_rates(
     """Return the change of every neuron's rate 1/tau from that of its time constant."""
     total = _of_neurons(network, changes, argument)
     for name, n in network.populations.items():
-        part = network.compiled().population_slice(name, n)
+        part = network.neurons_of(name)
         total[part] /= -(network.neurons[name].arrays(n)[argument] ** 2)
     return total

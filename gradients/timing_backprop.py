@@ -157,10 +157,8 @@ def _cotangents(
 
 def _per_neuron(batch: BatchResult, name: str, values: ArrayLike, argument: str) -> FloatArray:
     """Return values (n_samples, n) of a population; a single run may leave the first axis out."""
-    n = batch.network.populations.get(name)
-    if n is None:
-        known = list(batch.network.populations)
-        raise ValueError(f"{argument} must name one of the populations {known}, got {name!r}")
+    part = batch.network.neurons_of(name, argument)
+    n = part.stop - part.start
     values = as_floats(values, argument)
     if len(batch) == 1 and values.ndim == 1:
         return as_finite(values, (n,), f"{argument}[{name!r}]")[None]
@@ -177,8 +175,7 @@ def _time_in_run(batch: BatchResult, time: float, name: str) -> float:
 def _rows(batch: BatchResult, name: str, values: FloatArray | float, fill: float) -> FloatArray:
     """Return values (n_samples, n_neurons) with ``fill`` for the other populations."""
     rows = np.full((len(batch), batch.network.compiled().n_neurons), fill)
-    size = batch.network.populations[name]
-    rows[:, batch.network.compiled().population_slice(name, size)] = values
+    rows[:, batch.network.neurons_of(name)] = values
     return rows
 
 

@@ -80,10 +80,7 @@ def _probes(
 def _neurons_of(graph: CausalityGraph, name: str, argument: str) -> slice:
     if graph.network is None:
         raise ValueError(f"{argument} of a graph made by hand must be an array, got {name!r}")
-    if name not in graph.network.populations:
-        known = list(graph.network.populations)
-        raise ValueError(f"{argument} must name one of the populations {known}, got {name!r}")
-    return graph.network.compiled().population_slice(name, graph.network.populations[name])
+    return graph.network.neurons_of(name, argument)
 
 
 def _gradient_of(graph: CausalityGraph, by: Callable[[str], FloatArray]) -> Gradient:
