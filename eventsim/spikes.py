@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eventsim._compile import loop
 from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_count, as_floats, as_indices, require
 
@@ -107,7 +109,7 @@ class SpikeBatch:
     times: FloatArray
     indices: IntArray
     offsets: IntArray
-    _order: IntArray | None
+    _order: IntArray | Callable[[], IntArray] | None
 
     def __init__(
         self, times: ArrayLike, indices: ArrayLike, samples: ArrayLike, n_samples: int
@@ -123,7 +125,11 @@ class SpikeBatch:
         self._set(times, indices, np.searchsorted(samples, np.arange(n_samples + 1)), order)
 
     def _set(
-        self, times: FloatArray, indices: IntArray, offsets: IntArray, order: IntArray | None
+        self,
+        times: FloatArray,
+        indices: IntArray,
+        offsets: IntArray,
+        order: IntArray | Callable[[], IntArray] | None,
     ) -> None:
         self.times, self.indices, self.offsets, self._order = times, indices, offsets, order
         _freeze(times, indices, offsets)
@@ -131,6 +137,8 @@ class SpikeBatch:
     @property
     def order(self) -> IntArray:
         """Position of each spike in the caller's arrays."""
+        if callable(self._order):
+            self._order = self._order()
         return _positions(self._order, self.times.size)
 
     @property
@@ -157,6 +165,49 @@ class SpikeBatch:
             raise ValueError(f"latencies must be (n_samples, n_sources), got {latencies.shape}")
         samples, indices = np.nonzero(latencies != np.inf)
         return cls(latencies[samples, indices], indices, samples, latencies.shape[0])
+
+    @classmethod
+    def from_sorted(cls, times: FloatArray, indices: IntArray, offsets: IntArray) -> SpikeBatch:
+        """Build a batch from spikes that are sorted already, without a copy.
+
+        Parameters
+        ----------
+        times : (n_spikes,) ndarray of float64
+            Spike times >= 0, finite; ascending in (time, index) within each sample.
+        indices : (n_spikes,) ndarray of int64
+            Source of each spike.
+        offsets : (n_samples + 1,) ndarray of int64
+            The spikes of sample k are ``times[offsets[k]:offsets[k + 1]]``.
+
+        Returns
+        -------
+        SpikeBatch
+            It takes the three arrays over: they become read-only.  Its ``order`` counts the spikes
+            as they are.
+
+        Raises
+        ------
+        ValueError
+            If the arrays do not fit together, or a spike is invalid or out of order.
+
+        Examples
+        --------
+        >>> offsets = np.array([0, 2, 3])
+        >>> times, indices = np.array([0.1, 0.3, 0.2]), np.array([1, 0, 1])
+        >>> batch = SpikeBatch.from_sorted(times, indices, offsets)
+        >>> len(batch), batch.sample(0).times
+        (2, array([0.1, 0.3]))
+        """
+        _check_flat(times, indices, offsets)
+        k = _first_invalid(times, indices, offsets)
+        if k >= 0:
+            raise ValueError(
+                "each sample must ascend in (time, index), with finite times >= 0 and indices "
+                f">= 0, got {(float(times[k]), int(indices[k]))} at position {k}"
+            )
+        self = cls.__new__(cls)
+        self._set(times, indices, offsets, None)
+        return self
 
     @classmethod
     def from_samples(cls, samples: Sequence[Spikes]) -> SpikeBatch:
@@ -199,14 +250,11 @@ class SpikeBatch:
         """
         chosen = np.atleast_1d(np.arange(len(self))[which])
         sizes = np.diff(self.offsets)[chosen]
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        take = np.repeat(self.offsets[chosen], sizes) + within
-        samples = np.repeat(np.arange(chosen.size), sizes)
-        ranks = np.empty_like(take)
-        ranks[np.lexsort((self.order[take], samples))] = np.arange(take.size)
-        part = type(self).__new__(type(self))
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        part._set(self.times[take], self.indices[take], offsets, ranks)
+        take = np.repeat(self.offsets[chosen] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        order = None if self._order is None else partial(_ranks, self, take, sizes)
+        part = type(self).__new__(type(self))
+        part._set(self.times[take], self.indices[take], offsets, order)
         return part
 
     def sample(self, k: int) -> Spikes:
@@ -243,6 +291,46 @@ def _sorted(*keys: NDArray[Any]) -> tuple[IntArray | None, tuple[NDArray[Any], .
             return order, tuple(key[order] for key in keys)
         tied &= key[:-1] == key[1:]
     return None, tuple(key.copy() for key in keys)
+
+
+def _ranks(batch: SpikeBatch, take: IntArray, sizes: IntArray) -> IntArray:
+    """Return, sample by sample, the ranks of the spikes ``take`` in the caller's order."""
+    ranks = np.empty_like(take)
+    samples = np.repeat(np.arange(sizes.size), sizes)
+    ranks[np.lexsort((batch.order[take], samples))] = np.arange(take.size)
+    return ranks
+
+
+def _check_flat(times: FloatArray, indices: IntArray, offsets: IntArray) -> None:
+    """Check kinds and shapes of the arrays that `SpikeBatch.from_sorted` takes over."""
+    for name, array, kind in (
+        ("times", times, np.float64),
+        ("indices", indices, np.int64),
+        ("offsets", offsets, np.int64),
+    ):
+        if not isinstance(array, np.ndarray) or array.dtype != kind or array.ndim != 1:
+            raise ValueError(f"{name} must be a flat array of {kind.__name__}, got {array!r}")
+        if not array.flags.c_contiguous:
+            raise ValueError(f"{name} must be contiguous, got strides {array.strides}")
+    if times.shape != indices.shape:
+        raise ValueError(f"indices must have shape {times.shape}, got {indices.shape}")
+    ends = offsets[:1].tolist() + offsets[-1:].tolist()
+    if ends != [0, times.size] or np.any(np.diff(offsets) < 0):
+        raise ValueError(f"offsets must ascend from 0 to {times.size}, got {offsets!r}")
+
+
+@loop
+def _first_invalid(times: FloatArray, indices: IntArray, offsets: IntArray) -> int:
+    """Return the position of the first spike that is invalid or out of order, or -1."""
+    for k in range(offsets.size - 1):
+        before, source = 0.0, np.int64(0)
+        for s in range(offsets[k], offsets[k + 1]):
+            t, i = times[s], indices[s]
+            later = t > before or (t == before and i >= source)
+            if not (later and t < np.inf and i >= 0):
+                return s
+            before, source = t, i
+    return -1
 
 
 def _positions(order: IntArray | None, size: int) -> IntArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +54,82 @@ def test_choosing_samples(train: list, chosen: list[int]) -> None:
     for k, sample in enumerate(chosen):
         np.testing.assert_array_equal(part.sample(k).times, batch.sample(sample).times)
         np.testing.assert_array_equal(part.sample(k).indices, batch.sample(sample).indices)
+
+
+@given(trains, st.lists(st.integers(0, 2), max_size=5))
+def test_the_order_of_chosen_samples_counts_their_spikes_as_the_caller_gave_them(
+    train: list, chosen: list[int]
+) -> None:
+    times, indices, samples = columns(train)
+    part = sp.SpikeBatch(times, indices, samples, 3)[np.array(chosen, dtype=np.int64)]
+    given_times = np.concatenate([times[:0], *[times[samples == k] for k in chosen]])
+    given_indices = np.concatenate([indices[:0], *[indices[samples == k] for k in chosen]])
+    np.testing.assert_array_equal(given_times[part.order], part.times)
+    np.testing.assert_array_equal(given_indices[part.order], part.indices)
+    again = part[::-1]
+    np.testing.assert_array_equal(np.sort(again.order), np.arange(part.times.size))
+    assert_same(pickle.loads(pickle.dumps(part)), part)
+
+
+def assert_same(one: sp.SpikeBatch, two: sp.SpikeBatch) -> None:
+    for name in ("times", "indices", "offsets", "order"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+@given(trains)
+def test_sorted_arrays_are_taken_over_as_they_are(train: list) -> None:
+    batch = sp.SpikeBatch(*columns(train), 3)
+    arrays = batch.times.copy(), batch.indices.copy(), batch.offsets.copy()
+    taken = sp.SpikeBatch.from_sorted(*arrays)
+    assert taken.times is arrays[0]
+    assert not taken.times.flags.writeable
+    np.testing.assert_array_equal(taken.order, np.arange(len(train)))
+    np.testing.assert_array_equal(taken[1:].order, np.arange(taken[1:].times.size))
+
+
+@given(trains)
+def test_arrays_are_taken_over_only_if_they_are_sorted(train: list) -> None:
+    times, indices, samples = columns(train)
+    by_sample = np.argsort(samples, kind="stable")
+    times, indices, samples = times[by_sample], indices[by_sample], samples[by_sample]
+    offsets = np.searchsorted(samples, np.arange(4))
+    if np.array_equal(np.lexsort((indices, times, samples)), np.arange(times.size)):
+        sp.SpikeBatch.from_sorted(times, indices, offsets)
+    else:
+        with pytest.raises(ValueError, match="must ascend in"):
+            sp.SpikeBatch.from_sorted(times, indices, offsets)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"times": np.array([0.1, np.nan, 0.2])}, r"got \(nan, 0\) at position 1"),
+        ({"times": np.array([0.1, np.inf, 0.2])}, r"got \(inf, 0\) at position 1"),
+        ({"times": np.array([-0.1, 0.3, 0.2])}, r"got \(-0.1, 1\) at position 0"),
+        ({"times": np.array([0.3, 0.3, 0.2])}, r"got \(0.3, 0\) at position 1"),
+        ({"indices": np.array([1, 0, -1])}, r"got \(0.2, -1\) at position 2"),
+        ({"times": np.zeros(3, np.float32)}, "times must be a flat array of float64"),
+        ({"times": [0.1, 0.3, 0.2]}, "times must be a flat array of float64"),
+        ({"times": np.zeros((3, 1))}, "times must be a flat array of float64"),
+        ({"times": np.zeros(6)[::2]}, r"times must be contiguous, got strides \(16,\)"),
+        ({"times": np.zeros(2)}, r"indices must have shape \(2,\), got \(3,\)"),
+        ({"indices": np.zeros(3)}, "indices must be a flat array of int64"),
+        ({"offsets": np.array([0, 2, 4])}, "offsets must ascend from 0 to 3"),
+        ({"offsets": np.array([1, 2, 3])}, "offsets must ascend from 0 to 3"),
+        ({"offsets": np.array([0, 4, 3])}, "offsets must ascend from 0 to 3"),
+        ({"offsets": np.array([], np.int64)}, "offsets must ascend from 0 to 3"),
+    ],
+)
+def test_invalid_sorted_arrays_are_refused(change: dict, message: str) -> None:
+    good = {
+        "times": np.array([0.1, 0.3, 0.2]),
+        "indices": np.array([1, 0, 1]),
+        "offsets": np.array([0, 2, 3]),
+    }
+    sp.SpikeBatch.from_sorted(**good)
+    good = {name: array.copy() for name, array in good.items()}
+    with pytest.raises(ValueError, match=message):
+        sp.SpikeBatch.from_sorted(**{**good, **change})
 
 
 def test_a_slice_keeps_the_callers_order_among_the_spikes_that_stay() -> None:
