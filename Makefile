@@ -26,6 +26,7 @@ TESTED_VERSIONS := pyproject.toml $(CONSTRAINTS)
 # Where `make peers` has put them, unless the caller has them elsewhere.
 export EVENTSIM_NEST_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/nest/.ready)))
 export EVENTSIM_BRIAN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/brian/.ready)))
+export EVENTSIM_TORCH_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/torch/.ready)))
 
 .PHONY: help run test lint unit coverage bench peers lock clean
 
@@ -62,7 +63,7 @@ bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are
 		$(SAY) "$$script"; $(BIN)/python "$$script"; \
 	done
 
-peers: $(PEERS)/nest/.ready $(PEERS)/brian/.ready  ## install the simulators that tests and benchmarks compare with
+peers: $(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready  ## install the simulators that tests and benchmarks compare with
 
 lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=.venv-lock CONSTRAINTS=/dev/null .venv-lock/.for-dev
@@ -100,7 +101,12 @@ $(VENV)/.for-scenarios $(VENV)/.for-dev: $(VENV)/.for-%: $(VENV)/.created $(TEST
 # The peers need versions that the project does not, so each has an environment of its own.
 $(PEERS)/nest/.ready: PEER := nest-simulator==3.10.0 numpy==2.4.6
 $(PEERS)/brian/.ready: PEER := brian2==2.9.0 cython==3.3.1 numpy==1.26.4 'setuptools<81'
-$(PEERS)/nest/.ready $(PEERS)/brian/.ready: %/.ready: %/.created Makefile
-	@$(SAY) "installing $(PEER) in $*"
-	@$*/bin/python -m pip --disable-pip-version-check --quiet --quiet install $(PEER)
+$(PEERS)/torch/.ready: PEER := torch==2.13.0 snntorch==1.0.0 nir==1.0.8 nirtorch==2.6 h5py==3.16.0 numpy==2.4.6
+# Norse asks for torchvision, which it does not need for neurons.
+$(PEERS)/torch/.ready: BARE := norse==1.1.0
+PEER_PIP = $*/bin/python -m pip --disable-pip-version-check --quiet --quiet
+$(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready: %/.ready: %/.created Makefile
+	@$(SAY) "installing $(PEER) $(BARE) in $*"
+	@$(PEER_PIP) install $(PEER)
+	@$(if $(BARE),$(PEER_PIP) install --no-deps $(BARE))
 	@touch $@

@@ -72,6 +72,11 @@ def _once(function: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
+def timed(function: Callable[[], object]) -> dict[str, float]:
+    """Return ``wall_s`` and ``cpu_s`` of one call."""
+    return dict(zip(("wall_s", "cpu_s"), _once(function), strict=True))
+
+
 def ratio(measured: dict, over: str, under: str) -> float:
     """CPU time of ``over`` in units of that of ``under``."""
     return measured[over]["cpu_s"] / measured[under]["cpu_s"]
@@ -172,6 +177,42 @@ class Runner:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
+
+
+def in_turn(
+    starts: dict[str, Callable[[], Runner]], runs: int
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """Run simulators ``runs`` + 1 times in turn.
+
+    Parameters
+    ----------
+    starts : dict of str -> callable
+        Starts the `Runner` of a simulator, or raises `Skipped`.
+    runs : int
+        Number of runs after the first one.
+
+    Returns
+    -------
+    tuple of dict
+        The rows of those that ran to the end, and the reasons of the others.
+    """
+    processes: dict[str, Runner] = {}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in starts}
+    skipped: dict[str, str] = {}
+    for name, start in starts.items():
+        try:
+            processes[name] = start()
+        except Skipped as reason:
+            skipped[name] = str(reason)
+    for _ in range(runs + 1):
+        for name in [name for name in processes if name not in skipped]:
+            try:
+                rows[name].append(processes[name].run())
+            except Skipped as reason:
+                skipped[name] = str(reason)
+    for process in processes.values():
+        process.close()
+    return {name: r for name, r in rows.items() if name not in skipped}, skipped
 
 
 def medians(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -70,21 +70,8 @@ def _start(
 
 def compare(starts: dict, runs: int) -> tuple[dict[str, dict], dict[str, str]]:
     """Run every simulator ``runs`` + 1 times in turn; return medians and the reasons of skips."""
-    processes, rows, skipped = {}, {name: [] for name in starts}, {}
-    for name, start in starts.items():
-        try:
-            processes[name] = start()
-        except common.Skipped as reason:
-            skipped[name] = str(reason)
-    for _ in range(runs + 1):
-        for name in [name for name in processes if name not in skipped]:
-            try:
-                rows[name].append(processes[name].run())
-            except common.Skipped as reason:
-                skipped[name] = str(reason)
-    for process in processes.values():
-        process.close()
-    return {name: common.medians(r) for name, r in rows.items() if name not in skipped}, skipped
+    rows, skipped = common.in_turn(starts, runs)
+    return {name: common.medians(r) for name, r in rows.items()}, skipped
 
 
 def agreement(folder: Path, other: str) -> dict[str, float]:
