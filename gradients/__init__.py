@@ -1,11 +1,13 @@
 """Exact gradients of spike times and potentials, by the implicit function theorem."""
 
+from gradients.cross_entropy import first_spike_cross_entropy, membrane_cross_entropy
 from gradients.forward_propagation import forward_propagation
 from gradients.gradient import Gradient
 from gradients.jacobian import SRM, Jacobian, jacobian
 from gradients.jvp import jvp
-from gradients.losses import first_spike_cross_entropy
+from gradients.loss import Loss
 from gradients.optimizers import SGD, Adam
+from gradients.spike_count_penalty import dead_neurons, spike_count_penalty
 from gradients.timing_backprop import timing_backprop
 
 __all__ = [
@@ -14,9 +16,13 @@ __all__ = [
     "Adam",
     "Gradient",
     "Jacobian",
+    "Loss",
+    "dead_neurons",
     "first_spike_cross_entropy",
     "forward_propagation",
     "jacobian",
     "jvp",
+    "membrane_cross_entropy",
+    "spike_count_penalty",
     "timing_backprop",
 ]

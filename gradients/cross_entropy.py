@@ -1,0 +1,181 @@
+"""Cross-entropies of first spike times and of potentials, each with its derivative."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import log_softmax
+
+from eventsim._types import FloatArray, IntArray
+from eventsim._validate import as_floats, as_indices, require
+
+__all__ = ["first_spike_cross_entropy", "membrane_cross_entropy"]
+
+
+def first_spike_cross_entropy(
+    times: ArrayLike,
+    labels: ArrayLike,
+    *,
+    tau0: float,
+    tau1: float = 1.0,
+    gamma: float = 0.0,
+    t_silent: float,
+    smoothing: float = 0.0,
+) -> tuple[float, FloatArray]:
+    r"""Return the cross-entropy of first spike times, and its derivative.
+
+    .. math::
+        \ell = -\frac1N \sum_i \log \frac{e^{-t_{i,l(i)}/\tau_0}}{\sum_j e^{-t_{i,j}/\tau_0}}
+               + \frac{\gamma}{N} \sum_i \left(e^{t_{i,l(i)}/\tau_1} - 1\right)
+
+    The label's neuron is to fire before the others, and early.
+
+    Parameters
+    ----------
+    times : (n_samples, n_classes) array_like
+        First spike time of each output neuron; ``inf`` = silent.
+    labels : (n_samples,) array_like of int
+        Index of the neuron that should fire first.
+    tau0 : float
+        Time by which the label's neuron should be ahead, > 0.
+    tau1, gamma : float
+        Time constant (> 0) and strength (>= 0) of the penalty on late spikes of the label's neuron.
+    t_silent : float
+        Time that counts for a silent neuron: the end of the run, or later.
+    smoothing : float
+        Label smoothing, in [0, 1): this part of the target probability is spread evenly over all
+        classes.
+
+    Returns
+    -------
+    loss : float
+        Mean over the samples.
+    derivative : (n_samples, n_classes) ndarray
+        By ``times``; 0 for silent neurons, whose time is the constant ``t_silent``.
+
+    Raises
+    ------
+    ValueError
+        NaN or negative times, labels out of range, parameters out of their range.
+
+    Notes
+    -----
+    Lee et al., §5.3 (as in Goeltz et al. and Wunderlich & Pehle).  The regulariser enters as a
+    penalty; the printed formula has its sign inside the negated bracket.  With ``tau0=1`` and
+    ``gamma=0`` it is Eq. 13 of Zhang et al.; label smoothing is that of Szegedy et al. (2016), §7.
+
+    Examples
+    --------
+    >>> loss, derivative = first_spike_cross_entropy([[1.0, 2.0]], [0], tau0=1.0, t_silent=3.0)
+    >>> round(loss, 6), derivative.round(6)
+    (0.313262, array([[ 0.268941, -0.268941]]))
+    """
+    times, labels = _read(times, labels, "times")
+    require(times >= 0.0, times, "times must be >= 0 and not NaN")
+    for name, value in (("tau0", tau0), ("tau1", tau1)):
+        require(0.0 < value < np.inf, value, f"{name} must be > 0 and finite")
+    require(0.0 <= gamma < np.inf, gamma, "gamma must be >= 0 and finite")
+    require(0.0 <= t_silent < np.inf, t_silent, "t_silent must be >= 0 and finite")
+    samples = np.arange(len(labels))
+    silent = times == np.inf
+    times = np.where(silent, t_silent, times)
+    label_times = times[samples, labels]
+    loss, found, wanted = _softmax_cross_entropy(-times / tau0, labels, smoothing)
+    derivative = wanted / tau0 - found / tau0
+    if gamma > 0.0:
+        loss += gamma * float(np.mean(np.expm1(label_times / tau1)))
+        derivative[samples, labels] += gamma / tau1 * np.exp(label_times / tau1)
+    derivative[silent] = 0.0
+    return loss, derivative / len(labels)
+
+
+def membrane_cross_entropy(
+    potentials: ArrayLike,
+    labels: ArrayLike,
+    *,
+    smoothing: float = 0.0,
+    norm_penalty: float = 0.0,
+) -> tuple[float, FloatArray]:
+    r"""Return the cross-entropy of output potentials, and its derivative.
+
+    .. math::
+        \ell = \frac1N \sum_i \left( -\sum_o q_{i,o} \log \operatorname{softmax}(v_i)_o
+               + \frac{\sigma}{N_{out}} \|v_i\|_2^2 \right)
+
+    The label's neuron is to have the highest potential when it is read out.
+
+    Parameters
+    ----------
+    potentials : (n_samples, n_classes) array_like
+        Membrane potentials of output neurons that never fire (threshold ``inf``), at ``t_stop``.
+    labels : (n_samples,) array_like of int
+        Index of the neuron that should have the highest potential.
+    smoothing : float
+        Label smoothing, in [0, 1): this part of the target probability q is spread evenly over all
+        classes.
+    norm_penalty : float
+        Strength σ >= 0 of the penalty that keeps the potentials from diverging.
+
+    Returns
+    -------
+    loss : float
+        Mean over the samples.
+    derivative : (n_samples, n_classes) ndarray
+        By ``potentials``.
+
+    Raises
+    ------
+    ValueError
+        Potentials that are not finite, labels out of range, parameters out of their range.
+
+    Notes
+    -----
+    Yamamoto et al., Eq. 23, and the last term of Eq. 24; label smoothing is that of Szegedy et al.
+    (2016), §7.
+
+    Examples
+    --------
+    >>> loss, derivative = membrane_cross_entropy([[2.0, 0.0]], [0], norm_penalty=0.1)
+    >>> round(loss, 6), derivative.round(6)
+    (0.326928, array([[0.080797, 0.119203]]))
+    """
+    potentials, labels = _read(potentials, labels, "potentials")
+    require(np.isfinite(potentials), potentials, "potentials must be finite")
+    require(0.0 <= norm_penalty < np.inf, norm_penalty, "norm_penalty must be >= 0 and finite")
+    loss, found, wanted = _softmax_cross_entropy(potentials, labels, smoothing)
+    derivative = found - wanted
+    if norm_penalty > 0.0:
+        loss += norm_penalty * float(np.mean(np.square(potentials)))
+        derivative += 2.0 * norm_penalty / potentials.shape[1] * potentials
+    return loss, derivative / len(labels)
+
+
+def _read(scores: ArrayLike, labels: ArrayLike, name: str) -> tuple[FloatArray, IntArray]:
+    """Return scores (n_samples, n_classes) and labels (n_samples,), checked."""
+    scores, labels = as_floats(scores, name), as_indices(labels, "labels")
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise ValueError(
+            f"{name} must be (n_samples, n_classes) and labels (n_samples,), "
+            f"got {scores.shape} and {labels.shape}"
+        )
+    if scores.size == 0:
+        raise ValueError(
+            f"{name} must hold at least one sample and one class, got shape {scores.shape}"
+        )
+    require(labels < scores.shape[1], labels, f"labels must be < {scores.shape[1]}")
+    return scores, labels
+
+
+def _softmax_cross_entropy(
+    scores: FloatArray, labels: IntArray, smoothing: float
+) -> tuple[float, FloatArray, FloatArray]:
+    """Return the mean cross-entropy of the softmax of ``scores``, that softmax, and its target."""
+    require(0.0 <= smoothing < 1.0, smoothing, "smoothing must be in [0, 1)")
+    n_samples, n_classes = scores.shape
+    samples = np.arange(n_samples)
+    log_probability = log_softmax(scores, axis=1)
+    log_likelihood = log_probability[samples, labels]
+    target = np.full(scores.shape, smoothing / n_classes)
+    target[samples, labels] += 1.0 - smoothing
+    if smoothing > 0.0:
+        spread = log_probability.mean(axis=1)
+        log_likelihood = (1.0 - smoothing) * log_likelihood + smoothing * spread
+    return -float(np.mean(log_likelihood)), np.exp(log_probability), target
