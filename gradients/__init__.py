@@ -7,6 +7,7 @@ from gradients.jacobian import SRM, Jacobian, jacobian
 from gradients.jvp import jvp
 from gradients.loss import Loss
 from gradients.optimizers import SGD, Adam
+from gradients.schedules import constant, cosine, step_decay
 from gradients.spike_count_penalty import dead_neurons, spike_count_penalty
 from gradients.timing_backprop import timing_backprop
 
@@ -17,6 +18,8 @@ __all__ = [
     "Gradient",
     "Jacobian",
     "Loss",
+    "constant",
+    "cosine",
     "dead_neurons",
     "first_spike_cross_entropy",
     "forward_propagation",
@@ -24,5 +27,6 @@ __all__ = [
     "jvp",
     "membrane_cross_entropy",
     "spike_count_penalty",
+    "step_decay",
     "timing_backprop",
 ]

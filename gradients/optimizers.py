@@ -1,5 +1,6 @@
 """Adam and stochastic gradient descent on dicts of arrays: pure functions of their state."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -7,25 +8,41 @@ from typing import Any, TypeVar
 import numpy as np
 
 from eventsim._types import FloatArray
-from eventsim._validate import require
+from eventsim._validate import as_floats, as_number, require
+from gradients.elementwise import adam_loop, in_one_pass, momentum_loop
+from gradients.schedules import Schedule, rate_at, read_rate
 
 __all__ = ["SGD", "Adam"]
 
 Name = TypeVar("Name")
+Arrays = dict[Name, FloatArray]
+
+LARGEST = 1e150  # of a gradient: its square, and the sum of 10^8 of them, is a number
 
 
 @dataclass(frozen=True, slots=True)
 class Adam:
-    """Adam of Kingma & Ba (2015), Algorithm 1.
+    """Adam of Kingma & Ba (2015), Algorithm 1, with the decoupled weight decay of AdamW.
 
     Parameters
     ----------
-    lr : float
-        Learning rate > 0.
+    lr : float or callable
+        Learning rate > 0, or a schedule: from the number of steps done to a learning rate >= 0
+        (`constant`, `cosine`, `step_decay`, or your own).
     betas : (float, float)
         Decay of the means of the gradient and of its square, in [0, 1).
     eps : float
         Added to the root of the mean square, > 0.
+    weight_decay : float
+        Each step also takes away this fraction of the parameters, times the learning rate; >= 0.
+    clip_norm : float, optional
+        Longest gradient, > 0: one whose Euclidean norm, over all parameters together, is larger is
+        scaled down to it.  Default: gradients are taken as they are.
+
+    Notes
+    -----
+    Weight decay is that of Loshchilov & Hutter (2019), Algorithm 2: it is not part of the gradient
+    that the means are taken of.  Clipping is that of Pascanu et al. (2013), Algorithm 1.
 
     Examples
     --------
@@ -37,49 +54,76 @@ class Adam:
     array([0.9, 2.1])
     """
 
-    lr: float = 1e-3
+    lr: float | Schedule = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        require(0.0 < self.lr < np.inf, self.lr, "lr must be > 0 and finite")
+        read_rate(self.lr)
         require(0.0 < self.eps < np.inf, self.eps, "eps must be > 0 and finite")
+        if len(self.betas) != 2:
+            raise ValueError(f"betas must be two numbers, got {self.betas!r}")
         for beta in self.betas:
             require(0.0 <= beta < 1.0, beta, "betas must be in [0, 1)")
+        _check_options(self.weight_decay, self.clip_norm)
 
     def init(self, params: Mapping[Name, FloatArray]) -> dict[str, Any]:
         """Return the state before the first step: ``step``, and ``mean`` and ``square`` of each."""
-        zeros = {key: np.zeros_like(value) for key, value in params.items()}
-        return {"step": 0, "mean": zeros, "square": {key: z.copy() for key, z in zeros.items()}}
+        return {"step": 0, "mean": _zeros(params), "square": _zeros(params)}
 
     def update(
         self,
         params: Mapping[Name, FloatArray],
         grads: Mapping[Name, FloatArray],
         state: Mapping[str, Any],
-    ) -> tuple[dict[Name, FloatArray], dict[str, Any]]:
+        *,
+        threads: int | None = None,
+    ) -> tuple[Arrays[Name], dict[str, Any]]:
         """Return ``(params, state)`` after one step down the gradient; nothing is changed in place.
+
+        Parameters
+        ----------
+        params : dict of ndarray
+            What is trained.
+        grads : dict of ndarray
+            Its gradient; further entries, of what is not trained, are left aside.
+        state : dict
+            What `init` or the last update returned; numbers, arrays and dicts of arrays.
+        threads : int, optional
+            Number of threads for large arrays; default: all processors.  Never changes a result.
 
         Raises
         ------
         ValueError
-            If a gradient has another shape than its parameter or is not finite.
+            If a gradient or a part of the state has another shape than its parameter, if a gradient
+            is not finite or beyond 1e150, or if a schedule returns no learning rate.
         """
-        _check(params, grads)
-        step = state["step"] + 1
+        params = _floats(params, "params")
+        grads = _matching(params, grads, "gradient")
+        mean = _matching(params, state.get("mean", {}), "state: mean")
+        square = _matching(params, state.get("square", {}), "state: square")
+        lr, step = rate_at(self.lr, int(state["step"])), int(state["step"]) + 1
         first, second = self.betas
-        mean = {k: first * state["mean"][k] + (1.0 - first) * grads[k] for k in params}
-        square = {
-            k: second * state["square"][k] + (1.0 - second) * np.square(grads[k]) for k in params
-        }
-        rate = self.lr / (1.0 - first**step)
-        correction = 1.0 / (1.0 - second**step)
+        numbers = (
+            _scale(grads, self.clip_norm),
+            float(first),
+            float(second),
+            lr / (1.0 - first**step),
+            1.0 / (1.0 - second**step),
+            float(self.eps),
+            lr * self.weight_decay,
+        )
         new = {
-            k: params[k] - rate * mean[k] / (np.sqrt(square[k] * correction) + self.eps)
+            k: in_one_pass(
+                adam_loop, (params[k], grads[k], mean[k], square[k]), 3, numbers, threads
+            )
             for k in params
         }
-        return new, {"step": step, "mean": mean, "square": square}
+        params, mean, square = ({k: arrays[n] for k, arrays in new.items()} for n in range(3))
+        return params, {"step": step, "mean": mean, "square": square}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +132,16 @@ class SGD:
 
     Parameters
     ----------
-    lr : float
-        Learning rate > 0.
+    lr : float or callable
+        Learning rate > 0, or a schedule: from the number of steps done to a learning rate >= 0
+        (`constant`, `cosine`, `step_decay`, or your own).
     momentum : float
         In [0, 1).
+    weight_decay : float
+        Each step also takes away this fraction of the parameters, times the learning rate; >= 0.
+        It is decoupled: no part of ``m``.
+    clip_norm : float, optional
+        Longest gradient, as for `Adam`.
 
     Examples
     --------
@@ -101,40 +151,82 @@ class SGD:
     array([0.8])
     """
 
-    lr: float
+    lr: float | Schedule
     momentum: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        require(0.0 < self.lr < np.inf, self.lr, "lr must be > 0 and finite")
+        read_rate(self.lr)
         require(0.0 <= self.momentum < 1.0, self.momentum, "momentum must be in [0, 1)")
+        _check_options(self.weight_decay, self.clip_norm)
 
     def init(self, params: Mapping[Name, FloatArray]) -> dict[str, Any]:
         """Return the state before the first step: ``step`` and ``mean`` by parameter."""
-        return {"step": 0, "mean": {key: np.zeros_like(value) for key, value in params.items()}}
+        return {"step": 0, "mean": _zeros(params)}
 
     def update(
         self,
         params: Mapping[Name, FloatArray],
         grads: Mapping[Name, FloatArray],
         state: Mapping[str, Any],
-    ) -> tuple[dict[Name, FloatArray], dict[str, Any]]:
-        """Return ``(params, state)`` after one step down the gradient; nothing is changed in place.
+        *,
+        threads: int | None = None,
+    ) -> tuple[Arrays[Name], dict[str, Any]]:
+        """Return ``(params, state)`` after one step; arguments and errors as of `Adam.update`."""
+        params = _floats(params, "params")
+        grads = _matching(params, grads, "gradient")
+        mean = _matching(params, state.get("mean", {}), "state: mean")
+        lr, step = rate_at(self.lr, int(state["step"])), int(state["step"]) + 1
+        numbers = (
+            _scale(grads, self.clip_norm), float(self.momentum), lr, lr * self.weight_decay
+        )  # fmt: skip
+        new = {
+            k: in_one_pass(momentum_loop, (params[k], grads[k], mean[k]), 2, numbers, threads)
+            for k in params
+        }
+        params, mean = ({k: arrays[n] for k, arrays in new.items()} for n in range(2))
+        return params, {"step": step, "mean": mean}
 
-        Raises
-        ------
-        ValueError
-            If a gradient has another shape than its parameter or is not finite.
-        """
-        _check(params, grads)
-        mean = {k: self.momentum * state["mean"][k] + grads[k] for k in params}
-        new = {k: params[k] - self.lr * mean[k] for k in params}
-        return new, {"step": state["step"] + 1, "mean": mean}
+
+def _check_options(weight_decay: float, clip_norm: float | None) -> None:
+    decay = as_number(weight_decay, "weight_decay")
+    require(0.0 <= decay < np.inf, decay, "weight_decay must be >= 0 and finite")
+    if clip_norm is not None:
+        norm = as_number(clip_norm, "clip_norm")
+        require(0.0 < norm < np.inf, norm, "clip_norm must be > 0 and finite, or None")
 
 
-def _check(params: Mapping[Name, FloatArray], grads: Mapping[Name, FloatArray]) -> None:
+def _floats(arrays: Mapping[Name, FloatArray], name: str) -> Arrays[Name]:
+    return {key: as_floats(value, f"{name}[{key!r}]") for key, value in arrays.items()}
+
+
+def _zeros(params: Mapping[Name, FloatArray]) -> Arrays[Name]:
+    return {key: np.zeros(value.shape) for key, value in _floats(params, "params").items()}
+
+
+def _matching(params: Arrays[Name], arrays: Mapping[Name, FloatArray], what: str) -> Arrays[Name]:
+    """Return one array of ``arrays`` for each parameter, of its shape."""
+    found = {}
     for key, value in params.items():
-        if key not in grads or np.shape(grads[key]) != np.shape(value):
-            got = np.shape(grads[key]) if key in grads else None
-            raise ValueError(f"gradient of {key!r} must have shape {np.shape(value)}, got {got}")
-        require(np.isfinite(grads[key]), grads[key], f"gradient of {key!r} must be finite")
+        if key not in arrays:
+            raise ValueError(f"{what} of {key!r} must have shape {value.shape}, got None")
+        found[key] = as_floats(arrays[key], f"{what} of {key!r}")
+        if found[key].shape != value.shape:
+            raise ValueError(
+                f"{what} of {key!r} must have shape {value.shape}, got {found[key].shape}"
+            )
+    return found
+
+
+def _scale(grads: Arrays[Name], clip_norm: float | None) -> float:
+    """Return what the gradient is multiplied by, after a check that it is finite."""
+    for key, grad in grads.items():
+        if not np.abs(grad).max(initial=0.0) <= LARGEST:  # also of NaN
+            within = np.abs(grad) <= LARGEST
+            require(within, grad, f"gradient of {key!r} must be finite and at most {LARGEST}")
+    if clip_norm is None:
+        return 1.0
+    norm = math.sqrt(sum(float(np.sum(np.square(grad))) for grad in grads.values()))
+    return min(1.0, clip_norm / norm) if norm > 0.0 else 1.0

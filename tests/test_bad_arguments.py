@@ -51,6 +51,22 @@ def latencies(n: int = 2) -> np.ndarray:
     return np.full((n, 3), 0.5)
 
 
+def penalty(**changes: Any) -> Any:
+    arguments = {
+        "potentials": np.zeros((2, 3)),
+        "counts": np.zeros((2, 3), dtype=int),
+        "threshold": 1.0,
+        "condition": gradients.dead_neurons(),
+    }
+    return gradients.spike_count_penalty(**(arguments | changes))
+
+
+def update(optimizer: Any, grads: Any = (1.0, 1.0), state: Any = None) -> Any:
+    params = {"w": np.zeros(2)}
+    state = optimizer.init(params) if state is None else state
+    return optimizer.update(params, {"w": np.array(grads)}, state)
+
+
 Row = tuple[str, Callable[[], Any], type[Exception], str]
 
 TABLE: list[Row] = [
@@ -265,9 +281,145 @@ TABLE: list[Row] = [
         ValueError,
         r"tau0.*-0\.25",
     ),
+    (
+        "times smoothed too much",
+        lambda: gradients.first_spike_cross_entropy(
+            latencies(1), [0], tau0=0.2, t_silent=2.0, smoothing=1.5
+        ),
+        ValueError,
+        r"smoothing.*1\.5",
+    ),
+    (
+        "membrane label out of range",
+        lambda: gradients.membrane_cross_entropy(latencies(1), [3]),
+        ValueError,
+        r"labels.*< 3.*3",
+    ),
+    (
+        "membrane label negative",
+        lambda: gradients.membrane_cross_entropy(latencies(1), [-2]),
+        ValueError,
+        r"labels.*-2",
+    ),
+    (
+        "membrane label fractional",
+        lambda: gradients.membrane_cross_entropy(latencies(1), [0.5]),
+        ValueError,
+        r"labels.*0\.5",
+    ),
+    (
+        "membrane labels too many",
+        lambda: gradients.membrane_cross_entropy(latencies(1), [0, 1]),
+        ValueError,
+        r"\(1, 3\).*\(2,\)",
+    ),
+    (
+        "membrane loss of no sample",
+        lambda: gradients.membrane_cross_entropy(np.empty((0, 3)), []),
+        ValueError,
+        r"\(0, 3\)",
+    ),
+    (
+        "potential infinite",
+        lambda: gradients.membrane_cross_entropy([[0.0, INF]], [0]),
+        ValueError,
+        r"potentials.*inf",
+    ),
+    (
+        "smoothing negative",
+        lambda: gradients.membrane_cross_entropy(latencies(1), [0], smoothing=-0.25),
+        ValueError,
+        r"smoothing.*-0\.25",
+    ),
+    (
+        "norm penalty nan",
+        lambda: gradients.membrane_cross_entropy(latencies(1), [0], norm_penalty=NAN),
+        ValueError,
+        r"norm_penalty.*nan",
+    ),
+    ("penalty: potential nan", lambda: penalty(potentials=[[NAN] * 3] * 2), ValueError, r"nan"),
+    ("penalty: flat", lambda: penalty(potentials=np.zeros(3)), ValueError, r"\(3,\)"),
+    ("penalty: counts differ", lambda: penalty(counts=[[0, 1, 2]]), ValueError, r"\(1, 3\)"),
+    ("penalty: count negative", lambda: penalty(counts=[[-4] * 3] * 2), ValueError, r"counts.*-4"),
+    ("penalty: threshold infinite", lambda: penalty(threshold=INF), ValueError, r"threshold.*inf"),
+    ("penalty: two thresholds", lambda: penalty(threshold=[1.0, 2.0]), ValueError, r"\(2,\)"),
+    (
+        "penalty: flags are numbers",
+        lambda: penalty(condition=lambda counts: counts),
+        ValueError,
+        r"condition.*bool.*int64",
+    ),
+    (
+        "penalty: flags of another shape",
+        lambda: penalty(condition=lambda counts: counts[:, 0] > 0),
+        ValueError,
+        r"condition.*\(3,\).*\(2,\)",
+    ),
+    ("dead in no sample", lambda: gradients.dead_neurons(0.0), ValueError, r"fraction.*0\.0"),
+    ("dead in too many", lambda: gradients.dead_neurons(1.5), ValueError, r"fraction.*1\.5"),
+    ("counts of one sample", lambda: gradients.dead_neurons()([1, 2]), ValueError, r"\(2,\)"),
+    ("loss nan", lambda: gradients.Loss(NAN), ValueError, r"value.*nan"),
+    ("loss an array", lambda: gradients.Loss(np.zeros(2)), ValueError, r"value.*0\."),
+    (
+        "loss with words",
+        lambda: gradients.Loss(1.0, potentials={"out": ["a"]}),
+        ValueError,
+        r"potentials\['out'\].*'a'",
+    ),
+    ("loss times nan", lambda: NAN * gradients.Loss(1.0), ValueError, r"factor.*nan"),
+    (
+        "sum of derivatives of two shapes",
+        lambda: sum(
+            [gradients.Loss(1.0, potentials={"out": np.zeros(n)}) for n in (2, 3)],
+            start=gradients.Loss(0.0),
+        ),
+        ValueError,
+        r"potentials\['out'\].*\(2,\).*\(3,\)",
+    ),
+    (
+        "sum of metrics of one name",
+        lambda: gradients.Loss(1.0, metrics={"a": 1.0}) + gradients.Loss(1.0, metrics={"a": 2.0}),
+        ValueError,
+        r"metrics.*'a'",
+    ),
+    # --- training
     ("learning rate negative", lambda: gradients.Adam(lr=-0.1), ValueError, r"lr.*-0\.1"),
+    ("learning rate a word", lambda: gradients.SGD("fast"), ValueError, r"lr.*'fast'"),
     ("betas too large", lambda: gradients.Adam(betas=(0.9, 1.5)), ValueError, r"1\.5"),
+    ("one beta", lambda: gradients.Adam(betas=(0.9,)), ValueError, r"betas.*\(0\.9,\)"),
     ("momentum too large", lambda: gradients.SGD(0.1, momentum=1.5), ValueError, r"1\.5"),
+    ("decay negative", lambda: gradients.Adam(weight_decay=-1.5), ValueError, r"decay.*-1\.5"),
+    ("clipped to nothing", lambda: gradients.SGD(0.1, clip_norm=0.0), ValueError, r"norm.*0\.0"),
+    (
+        "scheduled rate negative",
+        lambda: update(gradients.SGD(lambda step: -0.5 - step)),
+        ValueError,
+        r"learning rate of step 0.*-0\.5",
+    ),
+    ("gradient nan", lambda: update(gradients.Adam(), (1.0, NAN)), ValueError, r"'w'.*nan"),
+    ("gradient infinite", lambda: update(gradients.SGD(0.1), (INF, 1.0)), ValueError, r"'w'.*inf"),
+    ("gradient too large", lambda: update(gradients.Adam(), (1.0, -1e151)), ValueError, r"1e\+151"),
+    ("gradient too long", lambda: update(gradients.Adam(), [1.0] * 3), ValueError, r"\(3,\)"),
+    (
+        "state of another optimiser",
+        lambda: update(gradients.Adam(), state=gradients.SGD(0.1).init({"w": np.zeros(2)})),
+        ValueError,
+        r"square of 'w'",
+    ),
+    (
+        "state of other parameters",
+        lambda: update(gradients.SGD(0.1), state=gradients.SGD(0.1).init({"w": np.zeros(3)})),
+        ValueError,
+        r"mean of 'w'.*\(2,\).*\(3,\)",
+    ),
+    ("constant rate zero", lambda: gradients.constant(0.0), ValueError, r"lr.*0\.0"),
+    ("cosine of no step", lambda: gradients.cosine(0.1, 0), ValueError, r"n_steps.*0"),
+    ("cosine that rises", lambda: gradients.cosine(0.1, 9, final=0.5), ValueError, r"0\.1.*0\.5"),
+    ("warmup too long", lambda: gradients.cosine(0.1, 5, warmup=7), ValueError, r"warmup.*5.*7"),
+    ("warmup negative", lambda: gradients.cosine(0.1, 5, warmup=-3), ValueError, r"warmup.*-3"),
+    ("decay that grows", lambda: gradients.step_decay(0.1, 1.5, 3), ValueError, r"factor.*1\.5"),
+    ("decay at no step", lambda: gradients.step_decay(0.1, 0.5, 0), ValueError, r"every.*0"),
+    ("step negative", lambda: gradients.cosine(0.1, 5)(-1), ValueError, r"step.*-1"),
 ]
 
 
@@ -287,3 +439,5 @@ def test_a_good_call_of_every_kind_is_none() -> None:
     run(max_spikes=10, engine="auto")
     resumed(3.0, [2.25])
     crossing()
+    penalty()
+    update(gradients.Adam())

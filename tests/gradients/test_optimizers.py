@@ -10,8 +10,18 @@ import numpy as np
 import pytest
 
 import gradients
+from gradients import elementwise
 
 PARAMS = {"w": np.array([[1.0, -2.0], [0.5, 4.0]]), "b": np.array([0.25])}
+
+
+RATE = gradients.cosine(0.1, 10, warmup=2)
+OPTIMIZERS = [
+    gradients.Adam(lr=0.1),
+    gradients.Adam(lr=RATE, weight_decay=0.1, clip_norm=0.5),
+    gradients.SGD(0.1, momentum=0.5),
+    gradients.SGD(RATE, momentum=0.5, weight_decay=0.1, clip_norm=0.5),
+]
 
 
 def gradient(step: int) -> dict[str, np.ndarray]:
@@ -52,6 +62,124 @@ def test_sgd_with_momentum(momentum: float) -> None:
         np.testing.assert_allclose(found[name], x, rtol=1e-13)
 
 
+def test_weight_decay_is_that_of_adamw() -> None:
+    """Loshchilov & Hutter, Algorithm 2: beside the means, times the scheduled rate."""
+    schedule = gradients.cosine(0.1, 10, warmup=3)
+    optimizer = gradients.Adam(lr=schedule, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.3)
+    found, _ = steps(optimizer, 7)
+    x, m, v = PARAMS["w"].copy(), 0.0, 0.0
+    for t in range(1, 8):
+        g, lr = gradient(t - 1)["w"], schedule(t - 1)
+        m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g**2
+        step = (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-6)
+        x = x - lr * (step + 0.3 * x)
+    np.testing.assert_allclose(found["w"], x, rtol=1e-12)
+
+
+def test_sgd_decays_beside_its_momentum() -> None:
+    optimizer = gradients.SGD(0.1, momentum=0.9, weight_decay=0.5)
+    found, _ = steps(optimizer, 5)
+    x, velocity = PARAMS["w"].copy(), 0.0
+    for t in range(5):
+        velocity = 0.9 * velocity + gradient(t)["w"]
+        x = x - 0.1 * (velocity + 0.5 * x)
+    np.testing.assert_allclose(found["w"], x, rtol=1e-13)
+
+
+@pytest.mark.parametrize("make", [gradients.Adam, gradients.SGD])
+def test_a_schedule_gives_the_rate_of_each_step(make) -> None:
+    asked = []
+
+    def schedule(step: int) -> float:
+        asked.append(step)
+        return 0.1 / (step + 1)
+
+    params, state = dict(PARAMS), make(lr=schedule).init(PARAMS)
+    for k in range(4):
+        plain, _ = make(lr=0.1 / (k + 1)).update(params, gradient(k), state)
+        params, state = make(lr=schedule).update(params, gradient(k), state)
+        for name in PARAMS:
+            np.testing.assert_array_equal(params[name], plain[name])
+    assert asked == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("make", [gradients.Adam, gradients.SGD])
+def test_a_rate_of_zero_changes_no_parameter(make) -> None:
+    optimizer = make(lr=lambda step: 0.0 * step, weight_decay=0.1)
+    params, _ = steps(optimizer, 3)
+    for name in PARAMS:
+        np.testing.assert_array_equal(params[name], PARAMS[name])
+
+
+def norm(grads) -> float:
+    return math.sqrt(sum(float((g**2).sum()) for g in grads.values()))
+
+
+@pytest.mark.parametrize("make", [gradients.Adam, gradients.SGD])
+@pytest.mark.parametrize("factor", [0.25, 0.999, 1.5])
+def test_clipping_scales_the_whole_gradient_to_the_norm(make, factor: float) -> None:
+    grads = gradient(0)
+    clipped = make(0.1, clip_norm=factor * norm(grads))
+    scaled = {name: min(factor, 1.0) * g for name, g in grads.items()}
+    found, _ = clipped.update(PARAMS, grads, clipped.init(PARAMS))
+    plain = make(0.1)
+    expected, _ = plain.update(PARAMS, scaled, plain.init(PARAMS))
+    for name in PARAMS:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)
+
+
+def test_a_short_gradient_is_not_clipped_by_a_bit() -> None:
+    plain, _ = steps(gradients.Adam(lr=0.1), 3)
+    clipped, _ = steps(gradients.Adam(lr=0.1, clip_norm=1e3), 3)
+    for name in PARAMS:
+        np.testing.assert_array_equal(clipped[name], plain[name])
+
+
+def test_a_gradient_of_zero_can_be_clipped() -> None:
+    optimizer = gradients.SGD(0.1, clip_norm=1.0)
+    zero = {name: np.zeros_like(value) for name, value in PARAMS.items()}
+    params, _ = optimizer.update(PARAMS, zero, optimizer.init(PARAMS))
+    np.testing.assert_array_equal(params["w"], PARAMS["w"])
+
+
+def test_only_the_gradients_of_what_is_trained_count() -> None:
+    optimizer = gradients.SGD(0.1, clip_norm=0.5)
+    alone = {"b": PARAMS["b"]}
+    state = optimizer.init(alone)
+    found, _ = optimizer.update(alone, gradient(0), state)
+    expected, _ = optimizer.update(alone, {"b": gradient(0)["b"]}, state)
+    assert found.keys() == {"b"}
+    np.testing.assert_array_equal(found["b"], expected["b"])
+
+
+@pytest.mark.parametrize("optimizer", [gradients.Adam(lr=0.1), gradients.SGD(0.1, momentum=0.5)])
+def test_any_layout_of_the_arrays_gives_the_same_step(optimizer) -> None:
+    """Read-only, transposed and scalar arrays, and integers."""
+    rng = np.random.default_rng(0)
+    values, grads = rng.integers(-9, 9, (4, 3)), rng.normal(size=(4, 3))
+    frozen = values.astype(float)
+    frozen.flags.writeable = False
+    plain = values.astype(float), grads.copy()
+    variants = [(frozen, grads), (np.asfortranarray(frozen), grads.T.copy().T), (values, grads)]
+    expected, _ = optimizer.update({"w": plain[0]}, {"w": plain[1]}, optimizer.init({"w": frozen}))
+    for params, slope in variants:
+        found, _ = optimizer.update({"w": params}, {"w": slope}, optimizer.init({"w": params}))
+        np.testing.assert_array_equal(found["w"], expected["w"])
+        assert found["w"].flags.writeable
+    delay, _ = optimizer.update({"d": 0.5}, {"d": 2.0}, optimizer.init({"d": 0.5}))
+    assert delay["d"].shape == ()
+    assert float(delay["d"]) < 0.5
+
+
+@pytest.mark.parametrize("optimizer", [gradients.Adam(lr=0.1), gradients.SGD(0.1)])
+def test_nothing_to_train_is_nothing_to_do(optimizer) -> None:
+    params, state = optimizer.update({}, {}, optimizer.init({}))
+    assert params == {}
+    assert state["step"] == 1
+    empty = {"w": np.empty((0, 3))}
+    assert optimizer.update(empty, empty, optimizer.init(empty))[0]["w"].shape == (0, 3)
+
+
 def flat(state, prefix: str = "") -> dict[str, np.ndarray]:
     """A state (arrays and dicts of arrays) as one dict of arrays."""
     out = {}
@@ -74,7 +202,7 @@ def nested(arrays) -> dict:
     return out
 
 
-@pytest.mark.parametrize("optimizer", [gradients.Adam(lr=0.1), gradients.SGD(0.1, momentum=0.5)])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_nothing_is_changed_in_place(optimizer) -> None:
     params = {name: value.copy() for name, value in PARAMS.items()}
     state = optimizer.init(params)
@@ -89,7 +217,7 @@ def test_nothing_is_changed_in_place(optimizer) -> None:
         np.testing.assert_array_equal(value, flat(kept)[name])
 
 
-@pytest.mark.parametrize("optimizer", [gradients.Adam(lr=0.1), gradients.SGD(0.1, momentum=0.5)])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_state_survives_npz_bit_for_bit(optimizer) -> None:
     whole, _ = steps(optimizer, 6)
     params, state = steps(optimizer, 3)
@@ -100,6 +228,29 @@ def test_the_state_survives_npz_bit_for_bit(optimizer) -> None:
     again, _ = steps(optimizer, 3, params, nested(loaded), first=3)
     for name in PARAMS:
         np.testing.assert_array_equal(again[name], whole[name])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_number_of_threads_changes_no_bit(
+    optimizer, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(1)
+    params, grads = rng.normal(size=(2, 13, 77))
+    whole = optimizer.update({"w": params}, {"w": grads}, optimizer.init({"w": params}))
+    monkeypatch.setattr(elementwise, "PART", 10)
+    parts = optimizer.update(
+        {"w": params}, {"w": grads}, optimizer.init({"w": params}), threads=threads
+    )
+    np.testing.assert_array_equal(parts[0]["w"], whole[0]["w"])
+    for name, value in flat(whole[1]).items():
+        np.testing.assert_array_equal(flat(parts[1])[name], value)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimisers_are_values(optimizer) -> None:
+    assert eval(repr(optimizer), vars(gradients)) == optimizer
+    assert len({optimizer, eval(repr(optimizer), vars(gradients))}) == 1
 
 
 def test_adam_minimises_a_parabola() -> None:

@@ -1,0 +1,87 @@
+"""The arithmetic of the optimisers: one pass over all arrays, on threads where they are large."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from eventsim._compile import loop
+from eventsim._types import FloatArray
+from eventsim.threads import for_each_part
+
+__all__ = ["adam_loop", "in_one_pass", "momentum_loop"]
+
+PART = 1 << 18  # elements: starting a thread for fewer costs more than it saves
+
+
+def in_one_pass(
+    compiled: Callable[..., None],
+    inputs: Sequence[FloatArray],
+    n_outputs: int,
+    numbers: Sequence[float],
+    threads: int | None,
+) -> list[FloatArray]:
+    """Return the new arrays that ``compiled(*inputs, *outputs, *numbers)`` fills.
+
+    Each element depends on the elements of the same place only, so neither the cuts between parts
+    nor the number of threads change a bit.
+    """
+    flat = [array.reshape(-1) for array in inputs]
+    size = flat[0].size
+    # One block: the allocator keeps it for the next step.  Smaller ones go back to the system, and
+    # the page faults of new ones take several times as long as the arithmetic.
+    outputs = list(np.empty((n_outputs, size)))
+    n_parts = max(1, size // PART)
+
+    def fill(first: int, last: int) -> None:
+        part = slice(size * first // n_parts, size * last // n_parts)
+        compiled(*[array[part] for array in (*flat, *outputs)], *numbers)
+
+    for_each_part(fill, n_parts, threads)
+    return [array.reshape(inputs[0].shape) for array in outputs]
+
+
+@loop
+def adam_loop(
+    params: FloatArray,
+    grads: FloatArray,
+    mean: FloatArray,
+    square: FloatArray,
+    new_params: FloatArray,
+    new_mean: FloatArray,
+    new_square: FloatArray,
+    scale: float,
+    first: float,
+    second: float,
+    rate: float,
+    correction: float,
+    eps: float,
+    decay: float,
+) -> None:
+    """Fill the new arrays of a step of `Adam` on the gradient times ``scale``."""
+    for i in range(params.size):
+        grad = scale * grads[i]
+        m = first * mean[i] + (1.0 - first) * grad
+        v = second * square[i] + (1.0 - second) * (grad * grad)
+        new_params[i] = params[i] - decay * params[i] - rate * m / (math.sqrt(v * correction) + eps)
+        new_mean[i] = m
+        new_square[i] = v
+
+
+@loop
+def momentum_loop(
+    params: FloatArray,
+    grads: FloatArray,
+    mean: FloatArray,
+    new_params: FloatArray,
+    new_mean: FloatArray,
+    scale: float,
+    momentum: float,
+    rate: float,
+    decay: float,
+) -> None:
+    """Fill the new arrays of a step of `SGD` on the gradient times ``scale``."""
+    for i in range(params.size):
+        m = momentum * mean[i] + scale * grads[i]
+        new_params[i] = params[i] - decay * params[i] - rate * m
+        new_mean[i] = m
