@@ -2,8 +2,8 @@
 
 From the outside in: `cli` reads the command line; `registry` lists the scenarios; each scenario is
 one file (`xor`, `iris`, `yin_yang`) with a frozen configuration and a `run` function; they share
-`data` and `encoding` (what goes in), `classifier` (the network and its exact gradient), `training`
-(the one training loop), `checkpoint` and `runs` (what is on disk), `progress` and `report` (what
-the user sees) and `figures` (what is drawn).  `peers` trains the same network with surrogate
-gradients.
+`data`, `images` (read by `idx`, found or downloaded by `sources`) and `encoding` (what goes in),
+`classifier` (the network and its exact gradient), `training` (the one training loop), `checkpoint`
+and `runs` (what is on disk), `progress` and `report` (what the user sees) and `figures` (what is
+drawn).  `peers` trains the same network with surrogate gradients.
 """

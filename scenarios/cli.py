@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from scenarios.extras import MissingExtraError, require
 from scenarios.registry import SCENARIOS, Scenario, find
+from scenarios.sources import DownloadError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(arguments)
-    except MissingExtraError as error:
+    except (MissingExtraError, DownloadError) as error:
         return _fail(str(error), 1)
     except ValueError as error:
         return _fail(str(error), BAD_ARGUMENTS)

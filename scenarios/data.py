@@ -1,8 +1,7 @@
-"""Data sets: shipped with the package, so that nothing is ever downloaded."""
+"""Data sets of points and measurements; they are shipped with the package."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.sources import find_folder
+
 __all__ = [
-    "DATA_VARIABLE",
     "YIN_YANG_SHA256",
     "LabelledData",
     "iris",
@@ -20,7 +20,6 @@ __all__ = [
     "yin_yang_class",
 ]
 
-DATA_VARIABLE = "EVENTSIM_DATA"
 YIN_YANG_PARTS = ("train", "validation", "test")
 # The publication's files: github.com/lkriener/yin_yang_data_set, publication_data/, at commit
 # e6eef9617b1dbd30d1f01508d462275747ae45b1 (MIT licence, beside the shipped copy).
@@ -93,8 +92,9 @@ def yin_yang(data_dir: str | Path | None = None) -> dict[str, LabelledData]:
     Parameters
     ----------
     data_dir : path, optional
-        Folder with other files of the same six names (``train_samples.npy``, ...).  Default: the
-        environment variable EVENTSIM_DATA if it is set, else the copy in this package.
+        Folder with other files of the same six names (``train_samples.npy``, ...), itself or in a
+        subfolder ``yin-yang``.  Default: that of the environment variable EVENTSIM_DATA, if it is
+        set and holds such files, else the copy in this package.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def yin_yang(data_dir: str | Path | None = None) -> dict[str, LabelledData]:
     Raises
     ------
     ValueError
-        If a file of ``data_dir`` is missing or is not what it should be, with its path.
+        If a file of the folder is missing or is not what it should be, with its path.
 
     References
     ----------
@@ -116,9 +116,10 @@ def yin_yang(data_dir: str | Path | None = None) -> dict[str, LabelledData]:
     >>> {name: len(part) for name, part in yin_yang().items()}
     {'train': 5000, 'validation': 1000, 'test': 1000}
     """
-    folder = data_dir if data_dir is not None else os.environ.get(DATA_VARIABLE) or None
+    names = [f"{part}_{kind}.npy" for part in YIN_YANG_PARTS for kind in ("samples", "labels")]
+    folder = find_folder("yin-yang", names, data_dir)
     if folder is not None:
-        return {part: _read_part(Path(folder), part) for part in YIN_YANG_PARTS}
+        return {part: _read_part(folder, part) for part in YIN_YANG_PARTS}
     with (
         as_file(files("scenarios") / "data_files" / "yin_yang.npz") as path,
         np.load(path, allow_pickle=False) as arrays,

@@ -80,7 +80,8 @@ class Config:
     n_train
         Use only the first training points [all].
     data_dir
-        Folder with the six .npy files [the copy in this package, or the variable EVENTSIM_DATA].
+        Folder with the six .npy files [that of the variable EVENTSIM_DATA; else the copy in this
+        package].
     compare
         Train the same network with surrogate gradients too (needs the extra "peers").
     compare_epochs

@@ -9,13 +9,14 @@ import pytest
 
 from scenarios import data
 from scenarios.data import LabelledData, iris, stratified_split, yin_yang, yin_yang_class
+from scenarios.sources import DATA_VARIABLE
 
 PUBLISHED_FILES = Path(__file__).parents[3] / "shared" / "data" / "yin-yang"
 
 
 @pytest.fixture(autouse=True)
 def no_data_variable(monkeypatch):
-    monkeypatch.delenv(data.DATA_VARIABLE, raising=False)
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
 
 
 def as_file(array):
@@ -85,8 +86,22 @@ def write_yin_yang(folder):
 def test_yin_yang_reads_another_folder_by_argument_or_by_variable(tmp_path, monkeypatch):
     write_yin_yang(tmp_path)
     assert len(yin_yang(tmp_path)["test"]) == 10
-    monkeypatch.setenv(data.DATA_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     assert len(yin_yang()["test"]) == 10
+
+
+def test_yin_yang_may_lie_in_a_subfolder_of_the_data_folder(tmp_path, monkeypatch):
+    (tmp_path / "yin-yang").mkdir()
+    write_yin_yang(tmp_path / "yin-yang")
+    assert len(yin_yang(tmp_path)["test"]) == 10
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    assert len(yin_yang()["test"]) == 10
+
+
+def test_a_data_folder_without_yin_yang_leaves_the_shipped_copy(tmp_path, monkeypatch):
+    (tmp_path / "mnist").mkdir()
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    assert len(yin_yang()["test"]) == 1000
 
 
 def test_the_published_files_can_be_read_from_their_folder():
