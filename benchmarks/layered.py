@@ -1,11 +1,13 @@
-"""W1: a feed-forward step, exact forward run and exact gradient, against snnTorch and Norse.
+"""W1: a feed-forward step, exact run and exact gradient, against eventprop, snnTorch and Norse.
 
 ``python benchmarks/layered.py``: 784-400-10, minibatch of 100, 1.5 spikes per hidden neuron (see
 ``layered_network.py``), tau_mem 0.4 and tau_syn 0.8 (W1) and swapped (W1b). Timed are the forward
 run and the step: forward run, loss, gradients of both weight matrices. Ours runs on one thread and
-on two; the peers, which are clocked (``--steps``), on one, with the same weights and the same input
-spikes. All run in processes of their own, in turn, so that a busy machine slows all alike. The
-peers' interpreter is given by ``--torch-python`` (or ``EVENTSIM_TORCH_PYTHON``).
+on two; the peers on one, with the same weights and input spikes: eventprop, which computes with
+events too (and exactly where tau_mem = 2 tau_syn), and clocked ones (``--steps``). All run in
+processes of their own, in turn, so that a busy machine slows all alike. The peers' interpreters are
+given by ``--eventprop-python`` and ``--torch-python`` (or ``EVENTSIM_EVENTPROP_PYTHON``,
+``EVENTSIM_TORCH_PYTHON``).
 
 "cosine" is that of the angle between a peer's gradient of the hidden (readout) weights and the
 exact one; that of the readout weights says how alike the forward runs are.
@@ -29,20 +31,22 @@ import layered_network as ln  # noqa: E402
 import numpy as np  # noqa: E402
 from runners.eventsim_layered import Step  # noqa: E402
 
+# kind of interpreter, and the method of its runner
 PEERS = {
-    "snnTorch, surrogate": "snntorch",
-    "Norse, surrogate": "norse",
-    "Norse, adjoint": "norse-adjoint",
+    "eventprop": ("eventprop", None),
+    "snnTorch, surrogate": ("torch", "snntorch"),
+    "Norse, surrogate": ("torch", "norse"),
+    "Norse, adjoint": ("torch", "norse-adjoint"),
 }
 # What eventsim counts from seed 1: spikes and synaptic events of 100 samples, spikes of more.
 EVENTS = {"W1": (60_096, 16_280_960), "W1b": (59_970, 16_279_700)}
 SPIKES = {("W1", 1000): 602_496, ("W1", 10_000): 6_032_202}
-# eventprop and jaxsnn compute exact spikes too. Measured by others on another machine, one thread:
-# no figure of a run of this script, and so no ratio is formed with them.
-ELSEWHERE = (
-    ("eventprop (C++, commit 3cf602e)", "W1", "0.73 - 0.87", "1.18 - 1.38"),
-    ("jaxsnn 0.3.0 (float32)", "W1b", "0.57", "23.8"),
-)
+# Exact peers on another machine, one thread, in seconds: shown where a peer did not run, and never
+# part of a ratio.
+ELSEWHERE = {
+    "eventprop": ("eventprop (commit 3cf602e)", "W1", "0.73 - 0.87", "1.18 - 1.38"),
+    "jaxsnn": ("jaxsnn 0.3.0 (float32)", "W1b", "0.57", "23.8"),
+}
 TWO_THREADS_TARGET = 1.8
 BATCH_TARGET = 1.2
 
@@ -58,11 +62,13 @@ def starts(options: argparse.Namespace, network: Path) -> dict[str, Callable]:
 
 
 def _start_peer(options: argparse.Namespace, network: Path, name: str) -> common.Runner:
-    if not options.torch_python:
-        raise common.Skipped("no --torch-python given")
-    gradient = network.parent / f"{name}.npz"
-    script = ("torch_layered.py", network, PEERS[name], options.steps, gradient)
-    return common.Runner(options.torch_python, *script)
+    kind, method = PEERS[name]
+    python = getattr(options, f"{kind}_python")
+    if not python:
+        raise common.Skipped(f"no --{kind}-python given")
+    settings = [] if method is None else [method, options.steps]
+    path = network.parent / f"{name}.npz"
+    return common.Runner(python, f"{kind}_layered.py", network, *settings, path)
 
 
 def summary(rows: list[dict], folder: Path, name: str) -> dict:
@@ -115,7 +121,8 @@ def report(options: argparse.Namespace, workload: str, measured: dict[str, dict]
     ours = measured["eventsim"]["parts"]
     table = []
     for name, m in measured.items():
-        method = "exact" if name == "eventsim" else f"{options.steps} steps"
+        clocked = PEERS.get(name, ("",))[0] == "torch"
+        method = f"{options.steps} steps" if clocked else "events"
         row = [name, method, m["spikes"], m["loss"], *(f"{c:.3f}" for c in m["cosines"].values())]
         for part in ("forward", "step"):
             seconds = m["parts"][part]["cpu_s"]
@@ -176,7 +183,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--steps", type=int, default=100, help="of the peers' time grid")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--torch-python", default=os.environ.get("EVENTSIM_TORCH_PYTHON"))
+    for kind in ("torch", "eventprop"):
+        default = os.environ.get(f"EVENTSIM_{kind.upper()}_PYTHON")
+        parser.add_argument(f"--{kind}-python", default=default)
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 10, 100, 1000, 10_000])
     return parser.parse_args()
 
@@ -184,12 +193,16 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     rows = [compare(options, workload) for workload in options.workloads]
-    columns = ["measured elsewhere", "workload", "forward s", "step s"]
-    common.show("Exact peers: figures of others, not of this run", columns, ELSEWHERE)
+    ran = {name for row in rows for name in row["measured"]}
+    elsewhere = [figures for name, figures in ELSEWHERE.items() if name not in ran]
+    columns = ["", "workload", "forward s", "step s"]
+    common.show("Measured elsewhere: exact peers, not in this run", columns, elsewhere)
     batches = per_sample("W1", options.batches, options.runs) if options.batches else {}
     if batches:
         report_batches("W1", batches)
-    common.write_json("layered", {"rows": rows, "elsewhere": ELSEWHERE, "batches": batches})
+    common.write_json(
+        "layered", {"rows": rows, "measured_elsewhere": elsewhere, "batches": batches}
+    )
 
 
 if __name__ == "__main__":
