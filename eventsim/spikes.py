@@ -199,7 +199,9 @@ class SpikeBatch:
         (2, array([0.1, 0.3]))
         """
         _check_flat(times, indices, offsets)
-        k = _first_invalid(times, indices, offsets)
+        views = times.view(), indices.view(), offsets.view()
+        _freeze(*views)  # one kind of arrays: the loop is compiled once
+        k = _first_invalid(*views)
         if k >= 0:
             raise ValueError(
                 "each sample must ascend in (time, index), with finite times >= 0 and indices "
