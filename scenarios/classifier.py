@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import eventsim as es
 import gradients
-from scenarios.training import Metrics, Params, Step
+from scenarios.training import Metrics, Params, Step, in_chunks
 
 __all__ = ["Classification", "Classifier", "FirstSpikeLoss", "Stopwatch", "first_to_fire"]
 
@@ -175,7 +175,8 @@ class Classifier:
 
     def first_spikes(self, weights: Params, batch: es.SpikeBatch) -> Times:
         """Return the first spikes of the output neurons (n_samples, n_classes); inf = silent."""
-        return self.simulate(weights, batch).first_spikes("out")
+        parts = [batch[chunk] for chunk in in_chunks(len(batch))]
+        return np.concatenate([self.simulate(weights, part).first_spikes("out") for part in parts])
 
     def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
         """Return the loss over a batch, and its exact gradient."""
@@ -238,7 +239,12 @@ class Classification:
         """Draw the initial weights."""
         return self.model.initial(self.normals, rng)
 
-    def step(self, params: Params, rows: NDArray[np.int64]) -> Step:
+    def step(
+        self,
+        params: Params,
+        rows: NDArray[np.int64],
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> Step:
         """Return loss and exact gradient over some training samples."""
         batch, labels = self.train
         return self.model.step(params, batch[rows], labels[rows])

@@ -161,8 +161,8 @@ def latency(
     References
     ----------
     Yamamoto, Sakemi, Aihara, "Timing-based backpropagation in spiking neural networks without
-    single-spike restrictions"; Zhang et al., "Spike-timing-dependent back propagation in deep
-    spiking neural networks", §4.1.
+    single-spike restrictions", §II-B; Zhang et al., "Spike-timing-dependent back propagation in
+    deep spiking neural networks", §4.1.
 
     Examples
     --------

@@ -148,7 +148,8 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     config = replace(config, **TABLE_2) if config.published else config
     task = build(config, config.seed)
     with progress.compiling():
-        task.step(task.initial(np.random.default_rng(0)), np.arange(4))
+        rng = np.random.default_rng(0)
+        task.step(task.initial(rng), np.arange(4), rng)
     title = progress.named("Iris, documented split")
     main = fit(task, settings(config, config.seed), folder=folder, progress=title)
 

@@ -94,7 +94,12 @@ class SurrogateTask:
         """Draw the same initial weights as the exact run."""
         return self.exact.initial(rng)
 
-    def step(self, params: Params, rows: NDArray[np.int64]) -> Step:
+    def step(
+        self,
+        params: Params,
+        rows: NDArray[np.int64],
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> Step:
         """Return loss and surrogate gradient over some training samples."""
         import torch
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SILENT", "ConsoleProgress", "Progress", "Tell"]
 
-Tell = Callable[[int, Mapping[str, Any]], None]  # (units done, newest metrics)
+Tell = Callable[[float, Mapping[str, Any]], None]  # (units done, newest metrics)
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -24,7 +24,7 @@ class Progress(Protocol):
     """Something that shows how far a run is."""
 
     def task(self, total: int, done: int = 0) -> AbstractContextManager[Tell]:
-        """Begin a piece of work of ``total`` units; the context is told each time one is done."""
+        """Begin a piece of work of ``total`` units; the context is told how many are done."""
 
     def compiling(self) -> AbstractContextManager[None]:
         """Show that the first call compiles, and how long it took."""
@@ -91,17 +91,17 @@ class ConsoleProgress:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn(f"{self.unit} {{task.completed}}/{{task.total}}"),
+            TextColumn(f"{self.unit} {{task.fields[now]}}/{{task.total}}"),
             TimeElapsedColumn(),
             TextColumn("· time left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[metrics]}"),
         )
         with Bar(*columns, console=self.console) as bar:
-            task = bar.add_task(self.name, total=total, completed=done, metrics="")
+            task = bar.add_task(self.name, total=total, completed=done, now=done, metrics="")
 
-            def report(now: int, metrics: Mapping[str, Any]) -> None:
-                bar.update(task, completed=now, metrics=describe(metrics))
+            def report(now: float, metrics: Mapping[str, Any]) -> None:
+                bar.update(task, completed=now, now=_short(now), metrics=describe(metrics))
 
             yield report
 
@@ -109,17 +109,22 @@ class ConsoleProgress:
     def _lines(self, total: int, done: int) -> Iterator[Tell]:
         started = shown = time.perf_counter()
 
-        def report(now: int, metrics: Mapping[str, Any]) -> None:
+        def report(now: float, metrics: Mapping[str, Any]) -> None:
             nonlocal shown
             clock = time.perf_counter()
             if now < total and clock - shown < SECONDS_BETWEEN_LINES:
                 return
             shown = clock
-            left = (clock - started) * (total - now) / max(now - done, 1)
-            head = f"{self.name}: {self.unit} {now}/{total}, about {left:.0f} s left"
+            left = (clock - started) * (total - now) / (now - done) if now > done else 0.0
+            head = f"{self.name}: {self.unit} {_short(now)}/{total}, about {left:.0f} s left"
             self.console.print(f"{head} {describe(metrics)}", highlight=False, soft_wrap=True)
 
         yield report
+
+
+def _short(count: float) -> str:
+    """Return a count with one decimal, if it is not whole."""
+    return f"{count:.1f}".removesuffix(".0")
 
 
 def describe(metrics: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The one training loop of all scenarios: epochs, minibatches, evaluation, checkpoints.
 
-Everything the loop draws at random comes from one generator, whose state is in the checkpoint: a
-run that is killed at any moment and resumed ends with the same bits as one that was not.
+Everything that is drawn at random, by the loop or by the task in its steps, comes from one
+generator, whose state is in the checkpoint: a run that is killed at any moment and resumed ends
+with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 
 from gradients import Adam
 from scenarios.checkpoint import TrainingState, load_latest, save, write_whole
-from scenarios.progress import SILENT, Progress
+from scenarios.progress import SILENT, Progress, Tell
 
-__all__ = ["Settings", "Step", "Task", "append_line", "fit", "replicate"]
+__all__ = ["Settings", "Step", "Task", "append_line", "fit", "in_chunks", "replicate"]
 
 Params = dict[str, NDArray[np.float64]]
 Metrics = dict[str, float]
@@ -52,8 +53,11 @@ class Task(Protocol):
     def initial(self, rng: np.random.Generator) -> Params:
         """Return the parameters to start from."""
 
-    def step(self, params: Params, rows: NDArray[np.int64]) -> Step:
-        """Return loss and gradient over the chosen training samples."""
+    def step(self, params: Params, rows: NDArray[np.int64], rng: np.random.Generator) -> Step:
+        """Return loss and gradient over the chosen training samples.
+
+        What the step draws (noise on the input, say) it draws from ``rng``, the loop's generator.
+        """
 
     def evaluate(self, params: Params) -> Metrics:
         """Return metrics of the held-out samples."""
@@ -73,11 +77,11 @@ class Settings:
     optimiser : gradients.Adam or gradients.SGD
         Update rule; any object with its `init` and `update`.
     seed : int
-        Of the initial parameters and of the order of the samples.
+        Of the initial parameters, of the order of the samples and of what the steps draw.
     evaluate_every, save_every : int
         Epochs between two evaluations and between two checkpoints (the last epoch has both).
     stop : callable, optional
-        Called with the metrics of each epoch; True ends the run early.
+        Called with the metrics of each epoch; True ends the run early.  Default: no run does.
 
     Examples
     --------
@@ -117,7 +121,7 @@ def fit(
     folder : Path, optional
         Where checkpoints and ``metrics.jsonl`` (one JSON record a line) are kept; default: nowhere.
     progress : Progress
-        Told about each epoch.
+        Told about each minibatch and each epoch.
 
     Returns
     -------
@@ -134,7 +138,7 @@ def fit(
     state = (load_latest(folder) if folder else None) or _start(task, settings)
     with progress.task(settings.epochs, state.epoch) as report:
         while state.epoch < settings.epochs and not _stopped(settings, state):
-            state = _epoch(task, settings, state)
+            state = _epoch(task, settings, state, report)
             if folder and _due(state.epoch, settings.save_every, settings):
                 _keep(folder, state)
             report(state.epoch, state.history[-1])
@@ -182,6 +186,23 @@ def replicate(
     return [done[seed] for seed in seeds]
 
 
+def in_chunks(n_samples: int, size: int = 1000) -> list[slice]:
+    """Return consecutive slices that cover ``range(n_samples)``, of ``size`` or less.
+
+    A large test set is evaluated piece by piece: each sample is a run of its own, so the pieces
+    give the same bits and need less memory at a time.
+
+    Examples
+    --------
+    >>> in_chunks(2500)
+    [slice(0, 1000, None), slice(1000, 2000, None), slice(2000, 2500, None)]
+    """
+    for name, value in (("n_samples", n_samples), ("size", size)):
+        if not value >= 1:
+            raise ValueError(f"{name} must be >= 1, got {value!r}")
+    return [slice(first, min(first + size, n_samples)) for first in range(0, n_samples, size)]
+
+
 def append_line(path: Path, record: dict[str, Any]) -> None:
     """Append a JSON record to a file as one line, after ending a line that a kill cut short."""
     with path.open("a+b") as file:
@@ -216,13 +237,16 @@ def _start(task: Task, settings: Settings) -> TrainingState:
     )
 
 
-def _epoch(task: Task, settings: Settings, state: TrainingState) -> TrainingState:
+def _epoch(task: Task, settings: Settings, state: TrainingState, report: Tell) -> TrainingState:
     started = time.perf_counter()
     rng = np.random.default_rng()
     rng.bit_generator.state = dict(state.rng)
     params, optimiser, steps = state.params, state.optimiser, []
-    for rows in _minibatches(task.n_train, settings.batch_size, rng):
-        step = task.step(params, rows)
+    minibatches = _minibatches(task.n_train, settings.batch_size, rng)
+    for k, rows in enumerate(minibatches):
+        if k:
+            report(state.epoch + k / len(minibatches), state.history[-1])
+        step = task.step(params, rows, rng)
         params, optimiser = settings.optimiser.update(params, step.gradients, optimiser)
         steps.append((len(rows), step.metrics))
     trained = time.perf_counter() - started

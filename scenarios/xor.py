@@ -117,7 +117,8 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     config = replace(config, **TABLE_1) if config.published else config
     task = build(config)
     with progress.compiling():
-        task.step(task.initial(np.random.default_rng(0)), np.arange(4))
+        rng = np.random.default_rng(0)
+        task.step(task.initial(rng), np.arange(4), rng)
 
     def one(seed: int) -> dict[str, Any]:
         state = fit(task, settings(config, seed))

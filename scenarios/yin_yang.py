@@ -169,7 +169,8 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
         peers.require_peers()
     task = build(config)
     with progress.compiling():
-        task.step(task.initial(np.random.default_rng(0)), np.arange(min(8, task.n_train)))
+        rng = np.random.default_rng(0)
+        task.step(task.initial(rng), np.arange(min(8, task.n_train)), rng)
     task.model.stopwatch.reset()
     started = time.perf_counter()
     states = [
@@ -247,8 +248,4 @@ def _first_spikes(
     task: Classification, weights: Params, points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     features = np.hstack([points, 1.0 - points])
-    batch = es.SpikeBatch.from_latencies(latencies(features))
-    pieces = [
-        task.model.first_spikes(weights, batch[k : k + 2000]) for k in range(0, len(batch), 2000)
-    ]
-    return np.concatenate(pieces)
+    return task.model.first_spikes(weights, es.SpikeBatch.from_latencies(latencies(features)))

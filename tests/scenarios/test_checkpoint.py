@@ -56,6 +56,42 @@ def test_a_checkpoint_cut_short_is_refused_by_name_and_the_one_before_is_used(tm
         assert_same(load_latest(tmp_path), state(1))
 
 
+def large_state(epoch):
+    """As many numbers as a 784-400-10 network has."""
+    rng = np.random.default_rng(epoch)
+    shapes = {"in->hidden": (784, 400), "hidden->out": (400, 10)}
+    params, mean, square = (
+        {name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(3)
+    )
+    optimiser = {"step": epoch, "mean": mean, "square": square}
+    return TrainingState(params, optimiser, rng.bit_generator.state, epoch, [{"epoch": 0}])
+
+
+@pytest.mark.parametrize("damage", ["cut in the middle", "cut at the end", "altered"])
+def test_a_damaged_large_checkpoint_is_refused_and_the_one_before_is_used(tmp_path, damage):
+    for epoch in (1, 2):
+        save(tmp_path, large_state(epoch))
+    newest = tmp_path / "checkpoint-000002.npz"
+    whole = newest.read_bytes()
+    half = len(whole) // 2
+    newest.write_bytes(
+        {
+            "cut in the middle": whole[:half],
+            "cut at the end": whole[:-1],
+            "altered": whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :],
+        }[damage]
+    )
+    with pytest.warns(RuntimeWarning, match="refused: .*checkpoint-000002.npz"):
+        loaded = load_latest(tmp_path)
+    expected = large_state(1)
+    assert loaded.epoch == 1
+    for name in expected.params:
+        np.testing.assert_array_equal(loaded.params[name], expected.params[name])
+        np.testing.assert_array_equal(
+            loaded.optimiser["square"][name], expected.optimiser["square"][name]
+        )
+
+
 def test_no_altered_byte_goes_unnoticed(tmp_path):
     """Either the file is refused, or the byte did not matter."""
     arrays = {"W": np.arange(6.0).reshape(2, 3), "k": np.array(3)}

@@ -1,12 +1,15 @@
 """The classifier: its loss, its gradient, and what it does about silent neurons."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 
 import eventsim as es
+from scenarios import classifier
 from scenarios.classifier import Classifier, FirstSpikeLoss, accuracy, first_to_fire
+from scenarios.training import in_chunks
 
 INF = np.inf
 LOSS = FirstSpikeLoss(tau0=0.2, tau1=1.0, gamma=0.1, t_silent=4.0)
@@ -57,6 +60,14 @@ def test_ending_a_sample_early_changes_no_first_spike():
     model, weights = small()
     whole = es.simulate(model.network(weights), {"in": BATCH}, model.t_stop)
     np.testing.assert_array_equal(model.first_spikes(weights, BATCH), whole.first_spikes("out"))
+
+
+def test_a_large_batch_is_run_in_chunks_with_the_same_bits(monkeypatch):
+    model, weights = small()
+    rows = np.arange(7) % len(BATCH)
+    whole = model.first_spikes(weights, BATCH[rows])
+    monkeypatch.setattr(classifier, "in_chunks", partial(in_chunks, size=2))
+    np.testing.assert_array_equal(model.first_spikes(weights, BATCH[rows]), whole)
 
 
 def test_deeper_networks_have_numbered_hidden_layers():

@@ -31,6 +31,15 @@ def test_a_terminal_gets_a_live_bar_with_the_newest_metrics():
     assert "test accuracy 95.7 %" in shown(screen)
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_part_of_a_unit_is_shown_with_one_decimal(monkeypatch, terminal):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    screen = console(terminal=terminal)
+    with ConsoleProgress(screen, "MNIST").task(3) as tell:
+        tell(1.26, METRICS)
+    assert "epoch 1.3/3" in shown(screen)
+
+
 def test_a_file_gets_a_line_now_and_then_and_one_at_the_end(monkeypatch):
     screen = console(terminal=False)
     with ConsoleProgress(screen, "Yin-Yang").task(3) as tell:

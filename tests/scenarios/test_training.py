@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gradients import SGD, Adam
+from gradients import SGD, Adam, cosine
 from scenarios.checkpoint import load_arrays, load_latest
-from scenarios.training import Settings, Step, fit, replicate
+from scenarios.training import Settings, Step, fit, in_chunks, replicate
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +32,7 @@ class Line:
     def initial(self, rng):
         return {"slope": rng.normal(size=1)}
 
-    def step(self, params, rows):
+    def step(self, params, rows, rng):  # noqa: ARG002
         self.rows_seen.append(rows)
         x = self.x[rows]
         error = (params["slope"] - 2.0) * x
@@ -40,6 +41,15 @@ class Line:
 
     def evaluate(self, params):
         return {"test_accuracy": float(abs(params["slope"][0] - 2.0) < 0.05)}
+
+
+class NoisyLine(Line):
+    """Points that are moved at random in each step."""
+
+    def step(self, params, rows, rng):
+        noisy = Line()
+        noisy.x = self.x + rng.normal(0.0, 0.1, self.n_train)
+        return noisy.step(params, rows, rng)
 
 
 def settings(**changes):
@@ -66,7 +76,7 @@ def test_the_loop_lowers_the_loss_and_records_every_epoch():
 def test_the_loss_of_an_epoch_is_the_mean_over_its_samples():
     task = Line()
     still = fit(task, settings(epochs=1, optimiser=SGD(1e-300)))
-    everything = task.step(still.params, np.arange(20)).metrics["loss"]
+    everything = task.step(still.params, np.arange(20), None).metrics["loss"]
     assert still.history[1]["loss"] == pytest.approx(everything, rel=1e-12)
 
 
@@ -93,14 +103,35 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
     assert one != other
 
 
-@pytest.mark.parametrize("optimiser", [SGD(0.1, momentum=0.9), Adam(lr=0.1)])
+OPTIMISERS = [SGD(0.1, momentum=0.9), Adam(lr=0.1), Adam(lr=cosine(0.1, 24, warmup=3))]
+
+
+@pytest.mark.parametrize("task", [Line(), NoisyLine()])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("epochs_before", [1, 2, 5])
-def test_a_run_in_two_pieces_is_the_run_in_one(tmp_path, optimiser, epochs_before):
-    whole = fit(Line(), settings(epochs=6, optimiser=optimiser), folder=tmp_path / "whole")
-    fit(Line(), settings(epochs=epochs_before, optimiser=optimiser), folder=tmp_path / "pieces")
-    pieces = fit(Line(), settings(epochs=6, optimiser=optimiser), folder=tmp_path / "pieces")
+def test_a_run_in_two_pieces_is_the_run_in_one(tmp_path, task, optimiser, epochs_before):
+    whole = fit(task, settings(epochs=6, optimiser=optimiser), folder=tmp_path / "whole")
+    fit(task, settings(epochs=epochs_before, optimiser=optimiser), folder=tmp_path / "pieces")
+    pieces = fit(task, settings(epochs=6, optimiser=optimiser), folder=tmp_path / "pieces")
     np.testing.assert_array_equal(pieces.params["slope"], whole.params["slope"])
+    assert pieces.rng == whole.rng
     assert len(pieces.history) == len(whole.history) == 7
+    for one, two in zip(pieces.history, whole.history, strict=True):
+        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+
+
+def test_what_a_step_draws_differs_from_step_to_step_and_from_seed_to_seed():
+    class Draws(Line):
+        def step(self, params, rows, rng):
+            drawn.append(rng.normal())
+            return super().step(params, rows, rng)
+
+    drawn = []
+    for seed in (1, 2, 1):
+        fit(Draws(), settings(epochs=2, seed=seed))
+    one, two, again = drawn[:8], drawn[8:16], drawn[16:]
+    assert one == again
+    assert len({*one, *two}) == 16
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):
@@ -125,6 +156,36 @@ def test_a_damaged_checkpoint_costs_one_epoch_and_no_bit(tmp_path):
     with pytest.warns(RuntimeWarning, match="checkpoint-000003.npz"):
         again = fit(Line(), settings(), folder=tmp_path / "other")
     np.testing.assert_array_equal(again.params["slope"], whole.params["slope"])
+
+
+def test_progress_is_told_after_each_minibatch_and_each_epoch():
+    class Listener:
+        """A `Progress` that keeps what it is told."""
+
+        def task(self, total, done=0):
+            assert (total, done) == (2, 0)
+            return nullcontext(lambda now, metrics: told.append((now, metrics["epoch"])))
+
+    told = []
+    fit(Line(), settings(epochs=2), progress=Listener())
+    epochs = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
+    assert told == list(zip(epochs, [0, 0, 0, 1, 1, 1, 1, 2], strict=True))
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 1), (7, 3), (6, 3), (5, 1000)])
+def test_chunks_cover_every_sample_once_in_order(n, size):
+    chunks = [np.arange(n)[chunk] for chunk in in_chunks(n, size)]
+    np.testing.assert_array_equal(np.concatenate(chunks), np.arange(n))
+    assert all(1 <= len(chunk) <= size for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "message"),
+    [(0, 5, "n_samples must be >= 1, got 0"), (5, 0, "size must be >= 1, got 0")],
+)
+def test_chunks_of_nothing_are_refused(n, size, message):
+    with pytest.raises(ValueError, match=message):
+        in_chunks(n, size)
 
 
 def test_replicates_run_once_each_and_a_line_cut_short_is_run_again(tmp_path):
@@ -162,17 +223,30 @@ import sys
 from pathlib import Path
 from scenarios import yin_yang
 from scenarios.checkpoint import save_arrays
+from scenarios.classifier import Classification
+from scenarios.encoding import jitter
 from scenarios.training import fit
 
+
+class Jittered(Classification):
+    def step(self, params, rows, rng):
+        spikes, labels = self.train[0][rows], self.train[1][rows]
+        return self.model.step(params, jitter(spikes, 0.05, rng, t_max=2.0), labels)
+
+
 config = yin_yang.Config(epochs=12, hidden=10, n_train=60, batch_size=20, t_stop=1.5)
-task, folder = yin_yang.build(config), Path(sys.argv[1])
+plain, folder = yin_yang.build(config), Path(sys.argv[1])
+task = Jittered(plain.model, plain.normals, plain.train, plain.test)
 state = fit(task, yin_yang.settings(config, seed=0), folder=folder)
 save_arrays(folder / "weights.npz", state.params)
 """
 
 
 def start_training(folder):
-    """Train a small Yin-Yang network in a process of its own, from where the folder stands."""
+    """Train a small Yin-Yang network, with noise on its input, in a process of its own.
+
+    It goes on from where the folder stands.
+    """
     command = [sys.executable, "-c", RUN, str(folder)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, env=dict(os.environ))
 
