@@ -72,6 +72,12 @@ class LabelledImages:
         0 black, 255 white.
     labels : (n_samples,) ndarray of int64
         Class of each image, from 0.
+
+    Examples
+    --------
+    >>> two = LabelledImages(np.zeros((2, 28, 28), np.uint8), np.array([7, 3]))
+    >>> len(two), two[1:].labels
+    (2, array([3]))
     """
 
     images: NDArray[np.uint8]
