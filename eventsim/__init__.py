@@ -1,6 +1,7 @@
 """Exact, event-driven simulation of spiking neural networks."""
 
 from eventsim.causality import CausalityGraph, Synapse
+from eventsim.convolution import Convolution, pooling
 from eventsim.crossing import first_crossing
 from eventsim.network import Network, Projection
 from eventsim.neuron import LIF
@@ -13,6 +14,7 @@ __all__ = [
     "ActivityError",
     "BatchResult",
     "CausalityGraph",
+    "Convolution",
     "EventCounts",
     "Network",
     "Projection",
@@ -22,5 +24,6 @@ __all__ = [
     "Spikes",
     "Synapse",
     "first_crossing",
+    "pooling",
     "simulate",
 ]

@@ -376,7 +376,7 @@ class CausalityGraph:
         """Return a function from a synapse's number to its label ``(key, pre, post)``."""
         if self.network is None:
             return self.synapses.__getitem__
-        return self.network.compiled().synapse_label(self.network)
+        return self.network.compiled().synapse_label()
 
     def _delay(self, effect: int, cause: int, synapse: int, lag: float) -> float:
         if self.network is None:
@@ -395,8 +395,8 @@ class CausalityGraph:
             "time": self._time_of(node),
         }
         if self.network is not None:
-            compiled = self.network.compiled()
-            starts = compiled.input_start if is_input else compiled.neuron_start
+            layout = self.network.layout()
+            starts = layout.input_start if is_input else layout.neuron_start
             number = int(self.input_sources[node] if is_input else self.neurons[node - n_inputs])
             name = [name for name, start in starts.items() if start <= number][-1]
             attributes |= {"population": name, "neuron": number - starts[name]}

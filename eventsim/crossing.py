@@ -25,6 +25,8 @@ after an event, and exactly these cases remain for :math:`V_0 < \theta`, where
    if :math:`V(t^{**}) < \theta` (concave there), else to the left (convex there).
 
 Newton's iteration ends when it stops moving in its direction: no bracket, no iteration limit.
+Where one rate is twice the other (Yamamoto et al., Eq. 19) V is a quadratic in
+:math:`y = 1 - e^{-\rho t}`, :math:`\rho = \min(\alpha, \beta)`, and needs no iteration.
 A touch, :math:`V(t^*) = \theta`, is no spike: V does not surpass the threshold, and the slope,
 by which every gradient divides, is 0.
 """
@@ -39,7 +41,7 @@ from eventsim._types import FloatArray
 from eventsim._validate import require
 from eventsim.flow import flow
 
-__all__ = ["earliest_crossing", "first_crossing", "next_crossing"]
+__all__ = ["crossing_within", "earliest_crossing", "first_crossing", "next_crossing"]
 
 NEVER = (math.inf, 0.0)
 
@@ -74,7 +76,17 @@ def next_crossing(current, potential, alpha, beta, threshold, bias):
     crossing.  A potential that stands at the threshold already (rounding of an earlier flow) and
     rises crosses at lag 0.
     """
-    if earliest_crossing(current, potential, alpha, beta, threshold, bias) == math.inf:
+    return crossing_within(math.inf, current, potential, alpha, beta, threshold, bias)
+
+
+@scalar
+def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
+    """Return the `next_crossing`, or ``(inf, 0)`` as soon as it is known to lie beyond ``limit``.
+
+    A lag beyond the limit may be returned too.
+    """
+    bound = earliest_crossing(current, potential, alpha, beta, threshold, bias)
+    if bound > limit or bound == math.inf:
         return NEVER
     slope = current - beta * potential + bias
     if potential >= threshold and slope > 0.0:
@@ -118,6 +130,8 @@ def _crossing_lag(current, potential, alpha, beta, threshold, bias, slope):
     curvature = -alpha * current - beta * slope
     if slope <= 0.0 or curvature > 0.0:
         return _after_inflection(current, potential, alpha, beta, threshold, bias, slope)
+    if (beta == 2.0 * alpha or alpha == 2.0 * beta) and alpha != beta:
+        return _quadratic_lag(current, potential, alpha, beta, threshold, bias, slope)
     first = (threshold - potential) / slope
     if current > 0.0 and alpha > 0.0:
         ratio = slope / (alpha * current)
@@ -133,6 +147,25 @@ def _crossing_lag(current, potential, alpha, beta, threshold, bias, slope):
         if not _limit_surpasses(current, potential, alpha, beta, threshold, bias):
             return math.inf
     return _newton(first, 1.0, current, potential, alpha, beta, threshold, bias)
+
+
+@scalar
+def _quadratic_lag(current, potential, alpha, beta, threshold, bias, slope):
+    """Return the lag of the crossing on a rising, concave branch if one rate is twice the other.
+
+    There ``V = V0 + p y - q y^2`` with ``y = 1 - exp(-rate t)``; the smaller root is the crossing.
+    """
+    rate = min(alpha, beta)
+    p = slope / rate
+    q = current / rate
+    if alpha < beta:
+        q += 0.5 * bias / rate - potential
+    gap = threshold - potential
+    discriminant = p * p - 4.0 * q * gap
+    if discriminant <= 0.0:
+        return math.inf
+    y = 2.0 * gap / (p + math.sqrt(discriminant))
+    return -math.log1p(-y) / rate if y < 1.0 else math.inf
 
 
 @scalar

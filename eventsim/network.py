@@ -11,8 +11,10 @@ from scipy import sparse
 
 from eventsim._types import FloatArray, Key, Matrix, MatrixLike
 from eventsim._validate import as_count, as_floats, require
+from eventsim.convolution import Convolution
+from eventsim.layer_plan import Layer, plan
 from eventsim.neuron import LIF
-from eventsim.wiring import Compiled, compile_network
+from eventsim.wiring import Compiled, Layout, compile_network, lay_out
 
 __all__ = ["Network", "Projection"]
 
@@ -25,7 +27,7 @@ class Projection:
     ----------
     pre, post : str
         Names of the input or population it comes from and of the population it leads to.
-    weights : (n_pre, n_post) ndarray or scipy.sparse.csr_array
+    weights : (n_pre, n_post) ndarray, scipy.sparse.csr_array or Convolution
         Current that a spike adds; an absent sparse entry is no synapse, a dense zero is one.
     delays : float or same shape and sparsity as ``weights``
         Time from a spike to its arrival, >= 0.
@@ -41,12 +43,12 @@ class Projection:
 
     pre: str
     post: str
-    weights: Matrix
+    weights: Matrix | Convolution
     delays: float | Matrix
 
     @property
     def values(self) -> FloatArray:
-        """Weights as a flat array: row by row, of a sparse matrix only the entries."""
+        """Weights as a flat array: row by row; of a sparse matrix the entries, or the kernel."""
         return _flat(self.weights)
 
     @property
@@ -55,8 +57,10 @@ class Projection:
         return self.delays if isinstance(self.delays, float) else _flat(self.delays)
 
     def like(self, values: FloatArray) -> Matrix:
-        """Return flat ``values`` (one per synapse) in the form of the weights."""
+        """Return flat ``values`` (one per weight) in the form of the weights, or of the kernel."""
         form = self.weights
+        if isinstance(form, Convolution):
+            return values.reshape(form.kernel.shape)
         if isinstance(form, np.ndarray):
             return values.reshape(form.shape)
         structure = form.indices.copy(), form.indptr.copy()
@@ -85,7 +89,9 @@ class Network:
         self._inputs: dict[str, int] = {}
         self._neurons: dict[str, tuple[int, LIF]] = {}
         self._projections: dict[Key, Projection] = {}
+        self._layout: Layout | None = None
         self._compiled: Compiled | None = None
+        self._layers: list[Layer] | None = None
 
     @property
     def inputs(self) -> Mapping[str, int]:
@@ -119,7 +125,7 @@ class Network:
         """
         self._check_new(name)
         self._inputs[name] = as_count(n, f"size of input {name!r}")
-        self._compiled = None
+        self._forget()
 
     def add_population(self, name: str, n: int, neuron: LIF) -> None:
         """Add ``n`` neurons.
@@ -137,14 +143,14 @@ class Network:
         n = as_count(n, f"size of population {name!r}")
         _check_neuron(neuron, n)
         self._neurons[name] = (n, neuron)
-        self._compiled = None
+        self._forget()
 
     def connect(
         self,
         pre: str,
         post: str,
         *,
-        weights: MatrixLike,
+        weights: MatrixLike | Convolution,
         delays: float | MatrixLike = 0.0,
         name: str | None = None,
     ) -> Key:
@@ -155,11 +161,12 @@ class Network:
         pre, post : str
             Where the synapses come from and lead to (the same population: recurrent; a neuron may
             be connected to itself).
-        weights : (n_pre, n_post) array_like or scipy.sparse matrix
+        weights : (n_pre, n_post) array_like, scipy.sparse matrix or Convolution
             Current added by an arriving spike; any sign.  A CSR matrix of float64 is used as it is,
             without a copy: do not change it afterwards.
         delays : float, or same shape (and sparsity) as ``weights``
-            Time from spike to arrival, >= 0.
+            Time from spike to arrival, >= 0; one for all synapses of a convolution, and 0 onto an
+            earliest-spike pool.
         name : str, optional
             Tells apart several projections between the same two.
 
@@ -184,14 +191,15 @@ class Network:
         shape = (n_pre, self._neurons[post][0])
         weights = _checked_weights(weights, shape)
         delays = _checked_delays(delays, weights)
+        _check_pool(self._neurons[post][1], delays, post)
         self._projections[key] = Projection(pre, post, weights, delays)
-        self._compiled = None
+        self._compiled = self._layers = None
         return key
 
     def replace(
         self,
         *,
-        weights: Mapping[Key, MatrixLike] | None = None,
+        weights: Mapping[Key, MatrixLike | Convolution] | None = None,
         delays: Mapping[Key, float | MatrixLike] | None = None,
         neurons: Mapping[str, LIF] | None = None,
     ) -> Network:
@@ -200,7 +208,8 @@ class Network:
         Parameters
         ----------
         weights : dict of key -> array, optional
-            New weights of the named projections; dense stays dense, sparse keeps its entries.
+            New weights of the named projections; dense stays dense, sparse keeps its entries, a
+            convolution takes an array of its kernel's shape.
         delays : dict of key -> float or array, optional
             New delays of the named projections.
         neurons : dict of str -> LIF, optional
@@ -220,26 +229,38 @@ class Network:
         new = self._copy()
         for key, value in weights.items():
             old = new._projection(key)
-            value = _checked_weights(value, old.weights.shape)
-            check_same_form(value, old.weights, f"weights of {key}")
-            new._projections[key] = replace(old, weights=value)
+            new._projections[key] = replace(old, weights=_like(old.weights, value, key))
         for key, value in delays.items():
             old = new._projection(key)
             new._projections[key] = replace(old, delays=_checked_delays(value, old.weights))
+            _check_pool(self._neurons[old.post][1], new._projections[key].delays, old.post)
         for name, neuron in neurons.items():
             if name not in self._neurons:
                 raise ValueError(f"neurons must name one of {list(self._neurons)}, got {name!r}")
             _check_neuron(neuron, self._neurons[name][0])
             new._neurons[name] = (self._neurons[name][0], neuron)
-        if self._compiled is not None and not delays and not neurons:
+        if neurons:
+            new._forget()
+        elif delays:
+            new._layers = None
+        elif self._compiled is not None:
             new._compiled = self._compiled.with_weights(new._projections)
         return new
 
     def snapshot(self) -> Network:
         """Return a network that shares all that this one is now, and no later addition to it."""
         new = self._copy()
-        new._compiled = self.compiled()
+        new._compiled = self._compiled
         return new
+
+    def is_same(self, other: Network) -> bool:
+        """Tell whether two networks share all parameters (not merely equal ones)."""
+        return (
+            self._inputs == other._inputs
+            and self._neurons == other._neurons
+            and list(self._projections) == list(other._projections)
+            and all(p is other._projections[key] for key, p in self._projections.items())
+        )
 
     def neurons_of(self, population: str, argument: str = "population") -> slice:
         """Return which neurons, numbered through all populations, a population has.
@@ -254,22 +275,39 @@ class Network:
             raise ValueError(
                 f"{argument} must name one of the populations {known}, got {population!r}"
             )
-        start = self.compiled().neuron_start[population]
+        start = self.layout().neuron_start[population]
         return slice(start, start + self._neurons[population][0])
 
-    def compiled(self) -> Compiled:
-        """Return the arrays that the engines run on (made once per network)."""
-        if self._compiled is None:
+    def layout(self) -> Layout:
+        """Return how sources and neurons are numbered (made once per network)."""
+        if self._layout is None:
             if not self._neurons:
                 raise ValueError(f"a network needs a population to be simulated, got {self!r}")
-            self._compiled = compile_network(self._inputs, self._neurons, self._projections)
+            self._layout = lay_out(self._inputs, self._neurons)
+        return self._layout
+
+    def compiled(self) -> Compiled:
+        """Return the delay groups that the event loops run on (made once per network)."""
+        if self._compiled is None:
+            self._compiled = compile_network(self.layout(), self._projections)
         return self._compiled
+
+    def layers(self) -> list[Layer]:
+        """Return the layers of a feed-forward network (made once per structure)."""
+        if self._layers is None:
+            self._layers = plan(self)
+        return self._layers
+
+    def _forget(self) -> None:
+        """Forget what was derived from inputs and populations."""
+        self._layout = self._compiled = self._layers = None
 
     def _copy(self) -> Network:
         new = Network()
         new._inputs = dict(self._inputs)
         new._neurons = dict(self._neurons)
         new._projections = dict(self._projections)
+        new._layout, new._layers = self._layout, self._layers
         return new
 
     def _projection(self, key: Key) -> Projection:
@@ -298,15 +336,29 @@ class Network:
 
     def __repr__(self) -> str:
         """Return the sizes."""
-        synapses = sum(projection.values.size for projection in self._projections.values())
+        synapses = sum(_n_synapses(p.weights) for p in self._projections.values())
         return (
             f"Network(inputs={dict(self.inputs)}, populations={dict(self.populations)}, "
             f"synapses={synapses})"
         )
 
 
-def _flat(matrix: Matrix) -> FloatArray:
-    return matrix.reshape(-1) if isinstance(matrix, np.ndarray) else matrix.data
+def _flat(weights: Matrix | Convolution) -> FloatArray:
+    if isinstance(weights, Convolution):
+        return weights.kernel.reshape(-1)
+    return weights.reshape(-1) if isinstance(weights, np.ndarray) else weights.data
+
+
+def _n_synapses(weights: Matrix | Convolution) -> int:
+    if isinstance(weights, Convolution):
+        return weights.patches()[0].size * weights.kernel.shape[0]
+    return _flat(weights).size
+
+
+def _check_pool(neuron: LIF, delays: float | Matrix, post: str) -> None:
+    values = delays if isinstance(delays, float) else _flat(delays)
+    if np.any(np.equal(neuron.threshold, 0.0)):
+        require(np.equal(values, 0.0), values, f"delays onto the pool {post!r} must be 0")
 
 
 def _check_neuron(neuron: LIF, n: int) -> None:
@@ -335,16 +387,39 @@ def checked_matrix(matrix: MatrixLike, shape: tuple[int, ...], name: str) -> Mat
     return matrix
 
 
-def _checked_weights(weights: MatrixLike, shape: tuple[int, ...]) -> Matrix:
-    return checked_matrix(weights, shape, "weights")
+def _checked_weights(
+    weights: MatrixLike | Convolution, shape: tuple[int, int]
+) -> Matrix | Convolution:
+    if not isinstance(weights, Convolution):
+        return checked_matrix(weights, shape, "weights")
+    if weights.shape != shape:
+        raise ValueError(
+            f"the convolution must connect (n_pre, n_post) = {shape} neurons, got {weights.shape}"
+        )
+    return weights
 
 
-def _checked_delays(delays: float | MatrixLike, weights: Matrix) -> float | Matrix:
+def _like(
+    old: Matrix | Convolution, value: MatrixLike | Convolution, key: Key
+) -> Matrix | Convolution:
+    """Return new weights of the form of the ``old`` ones."""
+    if isinstance(old, Convolution):
+        return old.with_kernel(value.kernel if isinstance(value, Convolution) else value)
+    if isinstance(value, Convolution):
+        raise ValueError(f"weights of {key} must be a matrix like the old ones, got {value!r}")
+    matrix = checked_matrix(value, old.shape, "weights")
+    check_same_form(matrix, old, f"weights of {key}")
+    return matrix
+
+
+def _checked_delays(delays: float | MatrixLike, weights: Matrix | Convolution) -> float | Matrix:
     checked: float | Matrix
     values: float | FloatArray
     if np.ndim(delays) == 0 and not sparse.issparse(delays):
         checked = values = float(as_floats(delays, "delays"))
         require(np.isfinite(values), values, "delays must be finite")
+    elif isinstance(weights, Convolution):
+        raise ValueError(f"delays of a convolution must be a single number, got {delays!r}")
     else:
         checked = checked_matrix(delays, weights.shape, "delays")
         check_same_form(checked, weights, "delays")

@@ -1,5 +1,7 @@
 """Parameters of the leaky integrate-and-fire neuron."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -24,9 +26,11 @@ class LIF:
         Membrane and synaptic time constants > 0; ``inf`` gives the non-leaky membrane and the step
         current, both ``inf`` the ReL-PSP neuron of Zhang et al.
     threshold : float or (n,) array_like
-        Firing threshold > 0; ``inf``: the neuron never fires (a readout).
+        Firing threshold > 0; ``inf``: the neuron never fires (a readout).  0 is allowed for neurons
+        that fire at most once: see `earliest`.
     refractory : float or (n,) array_like
-        Refractory period >= 0.
+        Refractory period >= 0; ``inf``: the neuron fires at most once, and is silent and at rest
+        ever after (single-spike or time-to-first-spike coding).
     bias : float or (n,) array_like
         Constant bias current.
 
@@ -68,14 +72,32 @@ class LIF:
                 value = value.copy()
                 value.flags.writeable = False
             object.__setattr__(self, field.name, value if value.ndim else float(value))
-        for name in ("tau_mem", "tau_syn", "threshold"):
+        for name in ("tau_mem", "tau_syn"):
             require(
                 np.greater(getattr(self, name), 0.0), getattr(self, name), f"{name} must be > 0"
             )
-        for name in ("refractory", "bias"):
-            value = getattr(self, name)
-            require(np.isfinite(value), value, f"{name} must be finite")
+        require(np.isfinite(self.bias), self.bias, "bias must be finite")
         require(np.greater_equal(self.refractory, 0.0), self.refractory, "refractory must be >= 0")
+        once = np.isposinf(self.refractory) & np.equal(self.threshold, 0.0)
+        require(
+            np.greater(self.threshold, 0.0) | once,
+            self.threshold,
+            "threshold must be > 0 (or 0 with an infinite refractory period)",
+        )
+
+    @classmethod
+    def earliest(cls) -> LIF:
+        """Return the unit of an earliest-spike pool: it fires once, with its earliest input.
+
+        A non-leaky neuron with threshold 0 surpasses it at once when a spike with a positive weight
+        arrives.  Connect it by `eventsim.pooling`.
+
+        Examples
+        --------
+        >>> LIF.earliest().threshold, LIF.earliest().refractory
+        (0.0, inf)
+        """
+        return cls(tau_mem=np.inf, tau_syn=np.inf, threshold=0.0, refractory=np.inf)
 
     def arrays(self, n: int) -> dict[str, FloatArray]:
         """Return the parameters as a dict of (n,) arrays; ValueError if one has another length."""

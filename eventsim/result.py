@@ -15,6 +15,7 @@ from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_floats, require
 from eventsim.arrivals import list_arrivals, sample_states
 from eventsim.flow import flow
+from eventsim.layered import LayeredState
 from eventsim.network import Network
 from eventsim.scheduler import CURRENT, POTENTIAL, REFERENCE, Run, State
 from eventsim.stimulus import Stimulus
@@ -102,7 +103,7 @@ class BatchResult:
         All spikes, flat, ascending in (sample, time); neurons numbered through all populations.
     offsets : (n_samples + 1,) ndarray
         The spikes of sample k are ``record.time[offsets[k]:offsets[k + 1]]``.
-    state : State or WindowState
+    state : State, WindowState or LayeredState
         Where a resumed run goes on.
 
     Examples
@@ -127,7 +128,7 @@ class BatchResult:
     ends: FloatArray
     record: Run
     offsets: IntArray
-    state: State | WindowState
+    state: State | WindowState | LayeredState
 
     @property
     def t_stop(self) -> float:
@@ -152,6 +153,22 @@ class BatchResult:
             state=state,
         )
         return Result(one)
+
+    def ended_when_fired(self, population: str) -> BatchResult:
+        """Return the result as if each sample had ended when all neurons of a population fired."""
+        ends = np.minimum(self.ends, self.first_spikes(population).max(axis=1))
+        ends[~(ends < np.inf)] = self.t_stop
+        kept = self.record.time <= ends[self.samples]
+        counts = np.bincount(self.samples[kept], minlength=len(self))
+        count = self.state.count.copy()
+        count[:, 0] = counts
+        return replace(
+            self,
+            ends=ends,
+            record=Run._make(column[kept] for column in self.record),
+            offsets=np.concatenate([[0], np.cumsum(counts)]),
+            state=self.state._replace(count=count),
+        )
 
     @cached_property
     def samples(self) -> IntArray:
@@ -224,7 +241,8 @@ class BatchResult:
         part = self.network.neurons_of(population)
         if at is None:
             at = self.t_stop
-        held = np.any(self.state.neuron[:, part, REFERENCE] > self.t_stop)
+        reference = self.state.neuron[:, part, REFERENCE]
+        held = np.any(reference > self.t_stop)
         if np.ndim(at) == 0 and np.all(at == self.ends) and not held:
             return self._final_states(part)
         times = as_floats(at, "at")
@@ -243,7 +261,7 @@ class BatchResult:
         return states if times.ndim else (states[0][:, 0], states[1][:, 0])
 
     def _final_states(self, part: slice) -> tuple[FloatArray, FloatArray]:
-        neurons = self.network.compiled().neurons
+        neurons = self.network.layout().neurons
         rows = self.state.neuron[:, part]
         currents, potentials = np.empty(rows.shape[:2]), np.empty(rows.shape[:2])
         _flow_to(neurons, part.start, rows, self.t_stop, currents, potentials)

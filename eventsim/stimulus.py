@@ -122,7 +122,7 @@ def read_stimulus(network: Network, stimulus: StimulusLike) -> tuple[Stimulus, b
 
 def join_trains(network: Network, trains: dict[str, SpikeBatch], n_samples: int) -> Stimulus:
     """Return the `Stimulus` of valid trains."""
-    starts = network.compiled().input_start
+    starts = network.layout().input_start
     if len(trains) == 1:
         ((name, train),) = trains.items()
         sources = train.indices + starts[name] if starts[name] else train.indices

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._types import FloatArray, Int32Array, IntArray, Key, Matrix
+from eventsim.convolution import Convolution
 from eventsim.neuron import LIF
 
 if TYPE_CHECKING:
     from eventsim.network import Network, Projection
 
-__all__ = ["Compiled", "Neurons", "Wiring", "compile_network"]
+__all__ = ["Compiled", "Layout", "Neurons", "Wiring", "compile_network", "lay_out"]
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -59,23 +60,56 @@ class Neurons(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Compiled:
-    """A compiled network.
+class Layout:
+    """How sources and neurons are numbered, and the parameters of all neurons.
 
     ``input_start`` and ``neuron_start`` give the number of the first source of an input and of the
-    first neuron of a population; ``synapses`` the slice of each projection's synapses, and
-    ``orders`` how they are permuted against `Projection.values` (None: not at all).
+    first neuron of a population.
     """
 
-    wiring: Wiring
     neurons: Neurons
     n_inputs: int
     n_neurons: int
     input_start: dict[str, int]
     neuron_start: dict[str, int]
+
+    @property
+    def first_source(self) -> dict[str, int]:
+        """Number of the first source of each input and population."""
+        behind = {name: self.n_inputs + start for name, start in self.neuron_start.items()}
+        return {**self.input_start, **behind}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """A network as delay groups.
+
+    ``synapses`` gives the slice of each projection's synapses; ``orders`` which of
+    `Projection.values` each of them has (None: its own, in order; places of a convolution share
+    theirs), and ``values`` the slice of each projection in the joined values.
+    """
+
+    wiring: Wiring
+    layout: Layout
     synapses: dict[Key, slice]
     orders: dict[Key, IntArray | None]
+    values: dict[Key, slice]
     group_projection: IntArray
+
+    @property
+    def neurons(self) -> Neurons:
+        """Parameters of all neurons."""
+        return self.layout.neurons
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input sources."""
+        return self.layout.n_inputs
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return self.layout.n_neurons
 
     @property
     def longest_delays(self) -> tuple[float, float]:
@@ -96,16 +130,19 @@ class Compiled:
         order = self.orders[key]
         return key, within if order is None else int(order[within])
 
-    def synapse_label(self, network: Network) -> Callable[[int], tuple[Key, int, int]]:
+    def synapse_label(self) -> Callable[[int], tuple[Key, int, int]]:
         """Return a function from a synapse's position in the wiring to ``(key, pre, post)``."""
+        wiring, layout = self.wiring, self.layout
+        by_start = np.argsort(wiring.start, kind="stable")
+        first_source = layout.first_source
 
         def label(position: int) -> tuple[Key, int, int]:
-            key, place = self._locate(position)
-            weights = network.projections[key].weights
-            if isinstance(weights, np.ndarray):
-                return key, *divmod(place, weights.shape[1])
-            pre = int(np.searchsorted(weights.indptr, place, side="right")) - 1
-            return key, pre, int(weights.indices[place])
+            rank = np.searchsorted(wiring.start[by_start], position, side="right") - 1
+            group = by_start[rank]
+            source = int(np.searchsorted(wiring.first_group, group, side="right")) - 1
+            key, _ = self._locate(position)
+            post = int(wiring.target[position]) - layout.neuron_start[key[1]]
+            return key, source - first_source[key[0]], post
 
         return label
 
@@ -126,20 +163,25 @@ class _Rows(NamedTuple):
     stop: IntArray
 
 
-def compile_network(
-    inputs: Mapping[str, int],
-    neurons: Mapping[str, tuple[int, LIF]],
-    projections: Mapping[Key, Projection],
-) -> Compiled:
-    """Return the `Compiled` form of a network's inputs, (n, LIF) populations and projections."""
-    input_start = _starts(inputs.items())
-    neuron_start = _starts((name, n) for name, (n, _) in neurons.items())
-    n_inputs = sum(inputs.values())
+def lay_out(inputs: Mapping[str, int], neurons: Mapping[str, tuple[int, LIF]]) -> Layout:
+    """Return the `Layout` of inputs and (n, LIF) populations."""
     parameters = _neuron_arrays(neurons)
-    first_source = {**input_start, **{name: n_inputs + s for name, s in neuron_start.items()}}
-    rows, targets, orders, synapses, position = [], [], {}, {}, 0
+    return Layout(
+        parameters,
+        sum(inputs.values()),
+        parameters.kind.size,
+        _starts(inputs.items()),
+        _starts((name, n) for name, (n, _) in neurons.items()),
+    )
+
+
+def compile_network(layout: Layout, projections: Mapping[Key, Projection]) -> Compiled:
+    """Return the `Compiled` form of a network."""
+    parameters, first_source = layout.neurons, layout.first_source
+    rows, targets, orders, synapses, values = [], [], {}, {}, {}
+    position, n_values = 0, 0
     for key, projection in projections.items():
-        first = neuron_start[projection.post]
+        first = layout.neuron_start[projection.post]
         size = projection.weights.shape[1]
         groups, target, orders[key] = _layout(projection, parameters.kind[first : first + size])
         source = first_source[projection.pre]
@@ -150,10 +192,10 @@ def compile_network(
         )
         targets.append(target if first == 0 else target + np.int32(first))
         synapses[key] = slice(position, position + target.size)
-        position += target.size
-    n_neurons = parameters.kind.size
+        values[key] = slice(n_values, n_values + projection.values.size)
+        position, n_values = synapses[key].stop, values[key].stop
     table, projection_of = _joined_groups(rows)
-    counts = np.bincount(table.row, minlength=n_inputs + n_neurons)
+    counts = np.bincount(table.row, minlength=layout.n_inputs + layout.n_neurons)
     wiring = Wiring(
         first_group=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         delay=table.delay,
@@ -163,10 +205,7 @@ def compile_network(
         target=_joined(targets, np.int32),
         weight=_joined_weights(projections, orders),
     )
-    return Compiled(
-        wiring, parameters, n_inputs, n_neurons, input_start, neuron_start, synapses, orders,
-        projection_of,
-    )  # fmt: skip
+    return Compiled(wiring, layout, synapses, orders, values, projection_of)
 
 
 def _starts(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -191,19 +230,20 @@ def _neuron_arrays(neurons: Mapping[str, tuple[int, LIF]]) -> Neurons:
         kind=kind.reshape(-1).astype(np.int32),
         threshold=joined["threshold"],
         bias=joined["bias"],
-        refractory=joined["refractory"],
+        # A neuron that fires once is held for longer than any run; infinity times 0 is no number.
+        refractory=np.minimum(joined["refractory"], np.finfo(np.float64).max),
         bound=bound,
     )
 
 
 def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Array, IntArray | None]:
     """Return (delay groups, targets, order) of one projection; ``kinds`` are its targets' kinds."""
-    indptr, target = _rows_of(projection.weights)
+    indptr, target, parameter = _rows_of(projection.weights)
     if isinstance(projection.delays, float) and np.all(kinds == kinds[0]):
         row = np.flatnonzero(np.diff(indptr))
         delay = np.full(row.size, projection.delays)
         kind = np.full(row.size, kinds[0], dtype=np.int32)
-        return _Rows(row, delay, kind, indptr[row], indptr[row + 1]), target, None
+        return _Rows(row, delay, kind, indptr[row], indptr[row + 1]), target, parameter
     row = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
     delay = np.broadcast_to(projection.delay_values, row.shape)
     kind = kinds[target]
@@ -213,15 +253,19 @@ def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Arra
     fresh[1:] = (np.diff(row) != 0) | (np.diff(delay) != 0) | (np.diff(kind) != 0)
     start = np.flatnonzero(fresh)
     stop = np.append(start[1:], row.size)[: start.size]
-    return _Rows(row[start], delay[start], kind[start], start, stop), target[order], order
+    groups = _Rows(row[start], delay[start], kind[start], start, stop)
+    return groups, target[order], order if parameter is None else parameter[order]
 
 
-def _rows_of(weights: Matrix) -> tuple[IntArray, Int32Array]:
-    """Return the CSR row pointers and column indices of a dense or sparse matrix."""
+def _rows_of(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, IntArray | None]:
+    """Return CSR row pointers, column indices, and which value each entry has (None: its own)."""
+    if isinstance(weights, Convolution):
+        return weights.synapses()
     if isinstance(weights, np.ndarray):
         n_pre, n_post = weights.shape
-        return n_post * np.arange(n_pre + 1), np.tile(np.arange(n_post, dtype=np.int32), n_pre)
-    return weights.indptr.astype(np.int64), weights.indices.astype(np.int32, copy=False)
+        every = np.tile(np.arange(n_post, dtype=np.int32), n_pre)
+        return n_post * np.arange(n_pre + 1), every, None
+    return weights.indptr.astype(np.int64), weights.indices.astype(np.int32, copy=False), None
 
 
 def _joined_groups(rows: Sequence[_Rows]) -> tuple[_Rows, IntArray]:

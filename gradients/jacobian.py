@@ -207,11 +207,13 @@ def synapse_columns(graph: CausalityGraph, synapses: IntArray) -> tuple[IntArray
     if graph.network is None:
         return synapses, len(graph.synapses)
     compiled = graph.network.compiled()
-    column = np.arange(compiled.wiring.weight.size)
+    column = np.empty(compiled.wiring.weight.size, dtype=np.int64)
     for key, part in compiled.synapses.items():
-        if compiled.orders[key] is not None:
-            column[part] = part.start + compiled.orders[key]
-    return column[synapses], column.size
+        order, values = compiled.orders[key], compiled.values[key]
+        column[part] = (
+            np.arange(values.start, values.stop) if order is None else (values.start + order)
+        )
+    return column[synapses], sum(part.stop - part.start for part in compiled.values.values())
 
 
 def _with_kernels(

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from eventsim._types import FloatArray, Key, Matrix, MatrixLike
-from eventsim._validate import as_floats, require
-from eventsim.network import Network, check_same_form, checked_matrix
+from eventsim._types import FloatArray, Key, MatrixLike
+from eventsim._validate import as_finite, as_floats, require
+from eventsim.convolution import Convolution
+from eventsim.network import Network, Projection, check_same_form, checked_matrix
 from eventsim.result import Result
 from eventsim.stimulus import Stimulus
 from gradients.tangent import Direction, new_flights, tangent_sweep
@@ -109,21 +110,23 @@ def _of_synapses(
         if key not in network.projections:
             known = list(network.projections)
             raise ValueError(f"{argument} must name projections {known}, got {key!r}")
-        weights = network.projections[key].weights
-        values = _values_like(weights, change, f"{argument}[{key}]", argument == "delays")
+        projection = network.projections[key]
+        values = _values_like(projection, change, f"{argument}[{key}]", argument == "delays")
         order = compiled.orders[key]
         total[compiled.synapses[key]] = values if order is None else values[order]
     return total
 
 
 def _values_like(
-    weights: Matrix, change: float | MatrixLike, name: str, scalar_allowed: bool
+    projection: Projection, change: float | MatrixLike, name: str, scalar_allowed: bool
 ) -> FloatArray:
     """Return the flat values of a change that has the form of the weights."""
+    weights = projection.weights
     values: FloatArray
     if scalar_allowed and np.ndim(change) == 0 and not sparse.issparse(change):
-        size = weights.size if isinstance(weights, np.ndarray) else weights.nnz
-        values = np.full(size, float(as_floats(change, name)))
+        values = np.full(projection.values.size, float(as_floats(change, name)))
+    elif isinstance(weights, Convolution):
+        values = as_finite(change, weights.kernel.shape, name).reshape(-1)
     else:
         matrix = checked_matrix(change, weights.shape, name)
         check_same_form(matrix, weights, name)

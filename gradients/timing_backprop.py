@@ -1,8 +1,9 @@
 """Timing backpropagation: the gradient of a loss by every parameter, backward in time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from eventsim._types import FloatArray, Key, Matrix
 from eventsim._validate import as_finite, as_floats, require
 from eventsim.causality import GraphLike
+from eventsim.layered import LayeredState
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from eventsim.threads import for_each_part
@@ -29,12 +31,15 @@ from gradients.adjoint import (
 )
 from gradients.gradient import Gradient, gradient_of_network
 from gradients.jacobian import as_graph
+from gradients.layered import LayerGradients, summed, sweep_layers
 from gradients.transposed import backprop_on_graph
 
 __all__ = ["timing_backprop"]
 
 # Samples are added up in lanes, the lanes in order: sums do not depend on the number of threads.
 LANES = 16
+
+PARAMETERS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
 
 Event: TypeAlias = tuple[float, int, FloatArray]  # time, kind, value (n_samples, n_neurons)
 
@@ -47,6 +52,7 @@ def timing_backprop(
     potentials: Mapping[str, ArrayLike] | None = None,
     potentials_at: float | None = None,
     integrals: Mapping[str, tuple[ArrayLike, float, float]] | None = None,
+    wrt: Iterable[str] | None = None,
     threads: int | None = None,
 ) -> Gradient:
     """Return the exact gradient of a loss, given its derivatives by spike times and potentials.
@@ -68,6 +74,10 @@ def timing_backprop(
     integrals : dict of str -> (values, t_start, t_end)
         Derivative by the integrals of the membrane potentials over ``[t_start, t_end]``; values as
         for ``potentials``.
+    wrt : iterable of str, optional
+        Parameters to differentiate by, out of "weights", "delays", "tau_mem", "tau_syn",
+        "threshold", "bias" and "input_times"; the gradient by others is left empty.  Default: all.
+        A layered run is faster with fewer.
     threads : int, optional
         Number of threads; default: all processors.  Never changes a result.
 
@@ -101,8 +111,11 @@ def timing_backprop(
     >>> gradient.input_times["in"].round(12)        # the spike moves with its cause
     array([1.])
     """
+    wanted = _wanted(wrt)
     if not isinstance(result, (Result, BatchResult)):
         graph = as_graph(result)
+        if wrt is not None:
+            raise ValueError(f"wrt needs the Result of a run, got {result!r}")
         for name, given in (("first_spikes", first_spikes), ("integrals", integrals)):
             if given:
                 raise ValueError(f"{name} needs the Result of a run, got {result!r}")
@@ -114,11 +127,27 @@ def timing_backprop(
     if not isinstance(by_population, Mapping):
         raise ValueError(f"spike_times of a run must map names to arrays, got {spike_times!r}")
     loss = _cotangents(
-        batch, by_population, first_spikes or {}, potentials or {}, potentials_at,
-        integrals or {},
-    )  # fmt: skip
-    sums = _swept(batch, loss, threads)
-    return _gradient(batch, loss, sums)
+        batch, by_population, first_spikes or {}, potentials or {}, potentials_at, integrals or {}
+    )
+    if isinstance(batch.state, LayeredState) and _ends_late(batch, loss):
+        final = loss.value.sum(axis=1)
+        return _layered_gradient(batch, loss, sweep_layers(batch, loss, final, wanted, threads),
+                                 wanted)  # fmt: skip
+    return _gradient(batch, loss, _swept(batch, loss, threads), wanted)
+
+
+def _wanted(wrt: Iterable[str] | None) -> tuple[str, ...]:
+    wanted = PARAMETERS if wrt is None else tuple(wrt)
+    unknown = [name for name in wanted if name not in PARAMETERS]
+    if unknown or isinstance(wrt, str):
+        raise ValueError(f"wrt must hold some of {PARAMETERS}, got {wrt!r}")
+    return wanted
+
+
+def _ends_late(batch: BatchResult, loss: Cotangents) -> bool:
+    """Tell whether all depends on spikes and on the potentials at one common end alone."""
+    at_end = np.all(loss.kind == SET_POTENTIAL) and np.all(loss.time == batch.t_stop)
+    return bool(at_end and np.all(batch.ends == batch.t_stop))
 
 
 def _cotangents(
@@ -142,7 +171,7 @@ def _cotangents(
         spikes[batch.positions(name)[where[~silent]]] += values[~silent]
     events = _potential_events(batch, potentials, potentials_at) + _window_events(batch, integrals)
     events.sort(key=lambda event: -event[0])
-    n_neurons = batch.network.compiled().n_neurons
+    n_neurons = batch.network.layout().n_neurons
     value = np.empty((len(batch), len(events), n_neurons))
     for k, (_, _, rows) in enumerate(events):
         value[:, k] = rows
@@ -174,7 +203,7 @@ def _time_in_run(batch: BatchResult, time: float, name: str) -> float:
 
 def _rows(batch: BatchResult, name: str, values: FloatArray | float, fill: float) -> FloatArray:
     """Return values (n_samples, n_neurons) with ``fill`` for the other populations."""
-    rows = np.full((len(batch), batch.network.compiled().n_neurons), fill)
+    rows = np.full((len(batch), batch.network.layout().n_neurons), fill)
     rows[:, batch.network.neurons_of(name)] = values
     return rows
 
@@ -228,30 +257,57 @@ def _added(lanes: FloatArray) -> FloatArray:
     return lanes[0] if lanes.shape[0] == 1 else lanes.sum(axis=0)
 
 
-def _gradient(batch: BatchResult, loss: Cotangents, sums: Sums) -> Gradient:
+def _gradient(
+    batch: BatchResult, loss: Cotangents, sums: Sums, wanted: tuple[str, ...]
+) -> Gradient:
     network, compiled = batch.network, batch.network.compiled()
-    return gradient_of_network(
-        network,
+    return _of_batch(
+        batch,
+        loss,
+        wanted,
         weights={k: _of_synapses(compiled, network, k, sums.weight) for k in network.projections},
         delays={k: _of_delays(compiled, network, k, sums) for k in network.projections},
         threshold=sums.neuron[:, THRESHOLD],
         alpha=sums.neuron[:, ALPHA],
         beta=sums.neuron[:, BETA],
         bias=sums.neuron[:, BIAS],
+    )
+
+
+def _layered_gradient(
+    batch: BatchResult, loss: Cotangents, sums: LayerGradients, wanted: tuple[str, ...]
+) -> Gradient:
+    projections = batch.network.projections
+    own = {k: projections[k].like(values) for k, values in sums.synapse_delays().items()
+           if not isinstance(projections[k].delays, float)}  # fmt: skip
+    return _of_batch(
+        batch,
+        loss,
+        wanted,
+        weights={k: projections[k].like(values) for k, values in sums.weights().items()},
+        delays={**sums.delays, **own},
+        **sums.neurons(),
+    )
+
+
+def _of_batch(batch: BatchResult, loss: Cotangents, wanted: tuple[str, ...], **by: Any) -> Gradient:
+    gradient = gradient_of_network(
+        batch.network,
         input_times=batch.stimulus.split(loss.inputs),
         min_slope=float(batch.record.slope.min(initial=np.inf)),
         silent_fraction=_silent_fraction(batch),
+        **by,
     )
+    empty: dict[str, Any] = {name: {} for name in PARAMETERS if name not in wanted}
+    empty |= {rate: {} for rate, tau in (("alpha", "tau_syn"), ("beta", "tau_mem")) if tau in empty}
+    return replace(gradient, **empty)
 
 
 def _of_synapses(compiled: Compiled, network: Network, key: Key, values: FloatArray) -> Matrix:
     """Return per-synapse ``values`` of the wiring in the form of the projection's weights."""
     part, order = values[compiled.synapses[key]], compiled.orders[key]
-    if order is not None:
-        restored = np.empty_like(part)
-        restored[order] = part
-        part = restored
-    return network.projections[key].like(part)
+    projection = network.projections[key]
+    return projection.like(summed(part, order, projection.values.size))
 
 
 def _of_delays(compiled: Compiled, network: Network, key: Key, sums: Sums) -> float | Matrix:
@@ -262,7 +318,7 @@ def _of_delays(compiled: Compiled, network: Network, key: Key, sums: Sums) -> fl
 
 
 def _silent_fraction(batch: BatchResult) -> float:
-    able = np.isfinite(batch.network.compiled().neurons.threshold)
+    able = np.isfinite(batch.network.layout().neurons.threshold)
     fired = np.zeros((len(batch), able.size), dtype=bool)
     fired[batch.samples, batch.record.neuron] = True
     return 1.0 - float(fired.sum() / (able.sum() * len(batch))) if able.any() else 0.0

@@ -97,7 +97,7 @@ def _gradient_of(graph: CausalityGraph, by: Callable[[str], FloatArray]) -> Grad
         )  # fmt: skip
     network, compiled = graph.network, graph.network.compiled()
     weights, delays = by("weights"), by("delays")
-    places = compiled.synapses
+    places = compiled.values
     able = np.isfinite(compiled.neurons.threshold)
     return gradient_of_network(
         network,

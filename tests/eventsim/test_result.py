@@ -129,4 +129,4 @@ def test_two_populations_are_read_apart() -> None:
     np.testing.assert_array_equal(result.potential("a"), [0.125, 0.25])
     assert result.spike_counts("b").tolist() == [4]
     assert result.t_stop == 1.125
-    assert result.network.compiled() is network.compiled()
+    assert result.network.is_same(network)

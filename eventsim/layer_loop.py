@@ -1,0 +1,471 @@
+"""The compiled loops of the layered engine.
+
+All neurons of a tile see the same arrivals, so between two of them the tile is moved by one vector
+loop, which also asks each neuron whether it could have fired: only those that could are looked at
+one by one, with the same `next_crossing` as in every engine.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsim._compile import allocating_loop, inlined, loop
+from eventsim._types import FloatArray, IntArray
+from eventsim.crossing import crossing_within
+from eventsim.flow import bias_kernel, flow, propagator
+from eventsim.scheduler import Run
+
+__all__ = [
+    "Factors",
+    "Incoming",
+    "Item",
+    "Scratch",
+    "add_arrivals",
+    "advance_all_to_all",
+    "advance_reached",
+    "count_arrivals",
+    "fill_factors",
+    "merge_spikes",
+    "reached_arrivals",
+    "sort_arrivals",
+    "sort_spikes",
+    "start_arrivals",
+]
+
+# A neuron that fires once is held for so long.
+FOREVER = np.finfo(np.float64).max
+
+# The potential lies below its tangent wherever it rises towards the threshold (crossing.py, case 2
+# of the proof), so a neuron whose tangent stays below did not fire; this covers the rounding.
+MARGIN = 1.0 - 1e-12
+
+# Rows of a tile's state; LATEST is the number of its last spike among those recorded.
+CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
+
+# Entries of a work item's progress (BEFORE: spikes before its sample), and what stopped it.
+SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, STATUS, N_PROGRESS = 0, 1, 2, 3, 4, 5, 6
+DONE, FULL, CAPPED = 0, 1, 2
+
+
+class Incoming(NamedTuple):
+    """Arrivals of a layer, ascending in (sample, time).
+
+    Those of sample k are ``offsets[k] : offsets[k + 1]``; ``row`` is the number of the source
+    within the layer, ``origin`` that of the causing spike among all presynaptic ones (-1: none, the start
+    of a run with a bias current).
+    """
+
+    offsets: IntArray
+    time: FloatArray
+    row: IntArray
+    origin: IntArray
+
+
+class Factors(NamedTuple):
+    """Flow from each arrival to the next one (or to the end): the `propagator` of the lag."""
+
+    synaptic: FloatArray
+    membrane: FloatArray
+    h: FloatArray
+    lag: FloatArray
+
+
+class Item(NamedTuple):
+    """A block and a range of samples: the work of one thread, and what comes of it.
+
+    ``marks`` says which neurons of a tile may have fired, one byte each; ``words`` are the same
+    bytes, eight at a time.  ``counts`` and ``arrivals`` (n_samples,): spikes of each sample, and
+    arrivals at single tiles.
+    """
+
+    work: FloatArray
+    marks: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+    run: Run
+    counts: IntArray
+    arrivals: IntArray
+    progress: IntArray
+
+
+class Scratch(NamedTuple):
+    """Room for the arrivals of one sample, tile by tile."""
+
+    arrivals: Incoming
+    factors: Factors
+    starts: IntArray
+
+
+@loop
+def count_arrivals(offsets, times, sources, low, high, delay, t_stop, counts, first, last):
+    """Add to ``counts`` the arrivals of each sample from the sources ``low : high``."""
+    for k in range(first, last):
+        for s in range(offsets[k], offsets[k + 1]):
+            if low <= sources[s] < high and times[s] + delay <= t_stop:
+                counts[k] += 1
+
+
+@loop
+def add_arrivals(
+    offsets, times, sources, low, high, delay, t_stop, row, origin, incoming, filled, first, last
+):
+    """Append them; the first source is ``row`` in the layer, the first spike ``origin``."""
+    for k in range(first, last):
+        at = incoming.offsets[k] + filled[k]
+        for s in range(offsets[k], offsets[k + 1]):
+            if low <= sources[s] < high and times[s] + delay <= t_stop:
+                incoming.time[at] = times[s] + delay
+                incoming.row[at] = sources[s] - low + row
+                incoming.origin[at] = origin + s
+                at += 1
+        filled[k] = at - incoming.offsets[k]
+
+
+@loop
+def start_arrivals(incoming, row, first, last):
+    """Let each sample begin with an arrival of nothing at time 0."""
+    for k in range(first, last):
+        at = incoming.offsets[k]
+        incoming.time[at] = 0.0
+        incoming.row[at] = row
+        incoming.origin[at] = -1
+
+
+@allocating_loop
+def sort_arrivals(incoming, first, last):
+    """Sort the arrivals of each sample by time; those of the same time stay in order."""
+    for k in range(first, last):
+        part = slice(incoming.offsets[k], incoming.offsets[k + 1])
+        order = np.argsort(incoming.time[part], kind="mergesort")
+        incoming.time[part] = incoming.time[part][order]
+        incoming.row[part] = incoming.row[part][order]
+        incoming.origin[part] = incoming.origin[part][order]
+
+
+@loop
+def fill_factors(incoming, t_stop, alpha, beta, factors, first, last):
+    """Fill the `Factors` of the samples ``first : last``."""
+    for k in range(first, last):
+        start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+        _fill(incoming.time, start, stop, t_stop, alpha, beta, factors)
+
+
+@inlined
+def _fill(time, start, stop, t_stop, alpha, beta, factors):
+    for a in range(start, stop):
+        lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        factors.synaptic[a] = synaptic
+        factors.membrane[a] = membrane
+        factors.h[a] = h
+        factors.lag[a] = lag
+
+
+@loop
+def advance_all_to_all(tiles, b, weight, incoming, factors, t_stop, cap, item, base, states, last):
+    """Advance the one tile of block ``b`` through samples up to ``last``, from ``progress`` on.
+
+    ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.  Stops
+    where the item's ``run`` is full, or where a sample has more than ``cap`` spikes.
+    """
+    progress = item.progress
+    q = tiles.first[b]
+    while progress[SAMPLE] < last:
+        k = progress[SAMPLE]
+        start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+        progress[BEFORE] = progress[SPIKES]
+        _advance_tile(
+            tiles, q, tiles.width[b], weight, incoming.time, incoming.row, factors, start, stop,
+            t_stop, cap, item, base, states[k],
+        )  # fmt: skip
+        if progress[STATUS] != DONE:
+            return
+        item.counts[k] = progress[SPIKES] - progress[BEFORE]
+        _sort_nearly(item.run, progress[BEFORE], progress[SPIKES])
+        progress[SAMPLE] = k + 1
+
+
+@loop
+def advance_reached(
+    tiles, reach, b, weight, incoming, scratch, biased, t_stop, cap, item, base, states, last
+):
+    """Advance all tiles of block ``b``, each with its own arrivals, as `advance_all_to_all`."""
+    progress = item.progress
+    arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
+    low, high = tiles.first[b], tiles.first[b + 1]
+    while progress[SAMPLE] < last:
+        k = progress[SAMPLE]
+        reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
+        if progress[TILE] < low:
+            progress[TILE] = low
+            progress[BEFORE] = progress[SPIKES]
+        while progress[TILE] < high:
+            q = progress[TILE]
+            start, stop = starts[q - low], starts[q - low + 1]
+            if start < stop:
+                _fill(arrivals.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], factors)
+            _advance_tile(
+                tiles, q, tiles.width[b], weight, arrivals.time, arrivals.row, factors, start,
+                stop, t_stop, cap, item, base, states[k],
+            )  # fmt: skip
+            if progress[STATUS] != DONE:
+                return
+            progress[TILE] = q + 1
+        item.counts[k] = progress[SPIKES] - progress[BEFORE]
+        item.arrivals[k] = starts[high - low] - (high - low if biased else 0)
+        progress[SAMPLE] = k + 1
+        progress[TILE] = -1
+
+
+@loop
+def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts):
+    """List the arrivals of sample ``k`` tile by tile, ascending in time.
+
+    Those of the tile with number i in block ``b`` are ``starts[i] : starts[i + 1]``; ``origin`` is
+    the number of the arrival in ``incoming``.
+    """
+    low = tiles.first[b]
+    n = tiles.first[b + 1] - low
+    starts[: n + 1] = 0
+    if biased:
+        starts[1 : n + 1] = 1
+    for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
+        for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
+            if incoming.time[a] + reach.delay[r] <= t_stop:
+                starts[reach.tile[r] - low + 1] += 1
+    for i in range(n):
+        starts[i + 1] += starts[i]
+    # Each start serves as the place of the next arrival, and is moved back afterwards.
+    if biased:
+        for i in range(n):
+            _put(arrivals, starts, i, 0.0, tiles.rows[low + i] - 1, -1)
+    for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
+        for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
+            time = incoming.time[a] + reach.delay[r]
+            if time <= t_stop:
+                _put(arrivals, starts, reach.tile[r] - low, time, reach.row[r], a)
+    for i in range(n, 0, -1):
+        starts[i] = starts[i - 1]
+    starts[0] = 0
+    for i in range(n):
+        _sort_by_time(arrivals, starts[i], starts[i + 1])
+
+
+@inlined
+def _put(arrivals, starts, i, time, row, origin):
+    at = starts[i]
+    arrivals.time[at] = time
+    arrivals.row[at] = row
+    arrivals.origin[at] = origin
+    starts[i] = at + 1
+
+
+@loop
+def _sort_by_time(arrivals, start, stop):
+    """Sort in place and stably; most often, nothing has to be moved."""
+    for a in range(start + 1, stop):
+        time, row, origin = arrivals.time[a], arrivals.row[a], arrivals.origin[a]
+        b = a
+        while b > start and arrivals.time[b - 1] > time:
+            arrivals.time[b] = arrivals.time[b - 1]
+            arrivals.row[b] = arrivals.row[b - 1]
+            arrivals.origin[b] = arrivals.origin[b - 1]
+            b -= 1
+        arrivals.time[b], arrivals.row[b], arrivals.origin[b] = time, row, origin
+
+
+@inlined
+def _advance_tile(
+    tiles, q, width, weight, time, row, factors, start, stop, t_stop, cap, item, base, state
+):
+    """Run one tile through the arrivals ``start : stop`` of one sample.
+
+    The current is kept as of the last arrival and lags one interval behind the potential.
+    """
+    work, progress = item.work, item.progress
+    lane = tiles.lane[q]
+    alpha, beta = tiles.alpha[q], tiles.beta[q]
+    bias = tiles.bias[lane : lane + width]
+    current, theta = work[CURRENT][:width], work[THRESHOLD][:width]
+    potential, following = work[POTENTIAL][:width], work[FOLLOWING][:width]
+    biased = False
+    for j in range(width):
+        current[j] = 0.0
+        potential[j] = 0.0
+        theta[j] = tiles.threshold[lane + j] * MARGIN
+        biased = biased or bias[j] != 0.0
+    decay = 1.0
+    before, held = progress[SPIKES], 0
+    for a in range(start, stop):
+        entry = tiles.table[q] + row[a] * width
+        w = weight[entry : entry + width]
+        synaptic, membrane = factors.synaptic[a], factors.membrane[a]
+        h, lag = factors.h[a], factors.lag[a]
+        rest = 1.0 - beta * lag
+        hit = False
+        if not biased:
+            for j in range(width):
+                i = current[j] * decay + w[j]
+                hit |= potential[j] * rest + i * lag >= theta[j]
+                following[j] = potential[j] * membrane + i * h
+                current[j] = i
+        else:
+            b = bias_kernel(lag, beta)
+            for j in range(width):
+                i = current[j] * decay + w[j]
+                v = potential[j] * membrane + i * h + bias[j] * b
+                hit |= (v >= theta[j]) | (i * synaptic + bias[j] < beta * v)
+                following[j] = v
+                current[j] = i
+        if hit or held > 0:
+            until = time[a + 1] if a + 1 < stop else t_stop
+            marks = item.marks[:width]
+            if not biased:
+                for j in range(width):
+                    marks[j] = potential[j] * rest + current[j] * lag >= theta[j]
+            else:
+                for j in range(width):
+                    falls = (current[j] > beta * theta[j] - bias[j]) & (
+                        current[j] * synaptic + bias[j] < beta * following[j]
+                    )
+                    marks[j] = (following[j] >= theta[j]) | falls
+            for eight in range((width + 7) // 8):
+                if item.words[eight] == 0 and held == 0:
+                    continue
+                for j in range(8 * eight, min(8 * eight + 8, width)):
+                    if marks[j] or held > 0:
+                        held = _look_closer(
+                            tiles, lane, j, alpha, beta, time[a], until, current[j], potential[j],
+                            cap, item, following, held,
+                        )  # fmt: skip
+            if progress[STATUS] != DONE:
+                progress[SPIKES] = before
+                return
+        decay = synaptic
+        potential, following = following, potential
+    for j in range(width):
+        i = tiles.neuron[lane + j]
+        if i >= 0:
+            at_rest = theta[j] == math.inf and tiles.threshold[lane + j] < math.inf
+            state[base + i, 0] = current[j] * decay
+            state[base + i, 1] = 0.0 if at_rest else potential[j]
+            state[base + i, 2] = t_stop
+
+
+@inlined
+def _look_closer(tiles, lane, j, alpha, beta, now, until, current, potential, cap, item, following,
+                 held):  # fmt: skip
+    """Let neuron ``j`` of a tile fire until the next arrival; return how many are held for a time.
+
+    A held neuron has an infinite threshold for as long.
+    """
+    work, run, progress = item.work, item.run, item.progress
+    threshold, bias = tiles.threshold[lane + j], tiles.bias[lane + j]
+    start, i, v = now, current, potential
+    looks = True
+    if work[THRESHOLD, j] == math.inf:
+        release = work[RELEASE, j]
+        looks = threshold < math.inf and release <= until
+        if looks:
+            # The neuron is released in this interval, from rest.
+            start, v = release, 0.0
+            i *= math.exp(-alpha * (start - now))
+            run.released[int(work[LATEST, j])] = i
+            work[THRESHOLD, j] = threshold * MARGIN
+            held -= 1
+        elif threshold < math.inf:
+            following[j] = 0.0
+    holding = beta * threshold - bias
+    while looks:
+        lag, slope = crossing_within(until - start, i, v, alpha, beta, threshold, bias)
+        progress[SEARCHES] += 1
+        # A spike lies strictly after the event that releases it, if only by rounding.
+        spike = max(start + lag, np.nextafter(start, math.inf))
+        if spike > until:
+            if start > now:
+                following[j] = flow(i, v, until - start, alpha, beta, bias)[1]
+            break
+        number = progress[SPIKES]
+        if number == run.time.size or number - progress[BEFORE] == cap:
+            progress[STATUS] = CAPPED if number - progress[BEFORE] == cap else FULL
+            break
+        i = slope + holding
+        run.time[number] = spike
+        run.neuron[number] = tiles.neuron[lane + j]
+        run.slope[number] = slope
+        run.released[number] = i
+        progress[SPIKES] = number + 1
+        work[LATEST, j] = number
+        start, v = spike, 0.0
+        refractory = tiles.refractory[lane + j]
+        if refractory > 0.0:
+            start = spike + refractory
+            i *= math.exp(-alpha * refractory)
+            run.released[number] = i
+            if start > until:
+                work[RELEASE, j] = start
+                work[THRESHOLD, j] = math.inf
+                held += 1 if refractory < FOREVER else 0
+                following[j] = 0.0
+                break
+    return held
+
+
+@inlined
+def _sort_nearly(run, start, stop):
+    """Sort spikes by (time, neuron), by insertion: few are out of order."""
+    for a in range(start + 1, stop):
+        time, neuron, slope, released = run.time[a], run.neuron[a], run.slope[a], run.released[a]
+        b = a
+        while b > start and (
+            run.time[b - 1] > time or (run.time[b - 1] == time and run.neuron[b - 1] > neuron)
+        ):
+            run.time[b] = run.time[b - 1]
+            run.neuron[b] = run.neuron[b - 1]
+            run.slope[b] = run.slope[b - 1]
+            run.released[b] = run.released[b - 1]
+            b -= 1
+        run.time[b], run.neuron[b], run.slope[b], run.released[b] = time, neuron, slope, released
+
+
+@allocating_loop
+def sort_spikes(run, counts):
+    """Sort the spikes of each sample by (time, neuron), wherever they come from."""
+    start = 0
+    for k in range(counts.size):
+        part = slice(start, start + counts[k])
+        order = np.argsort(run.neuron[part], kind="mergesort")
+        order = order[np.argsort(run.time[part][order], kind="mergesort")]
+        run.time[part] = run.time[part][order]
+        run.neuron[part] = run.neuron[part][order]
+        run.slope[part] = run.slope[part][order]
+        run.released[part] = run.released[part][order]
+        start += counts[k]
+
+
+@loop
+def merge_spikes(begin, ends, spikes, base, offsets, merged, first, last):
+    """Merge the spikes of several parts (blocks, or populations), each sorted by (time, neuron).
+
+    Those of sample k in part p are ``begin[p, k] : ends[p, k]`` (``begin`` is used up); ``base[p]``
+    is added to the numbers of the neurons.
+    """
+    n_parts = begin.shape[0]
+    for k in range(first, last):
+        for at in range(offsets[k], offsets[k + 1]):
+            earliest, time, neuron = -1, math.inf, 0
+            for p in range(n_parts):
+                s = begin[p, k]
+                if s < ends[p, k] and (
+                    earliest < 0
+                    or spikes.time[s] < time
+                    or (spikes.time[s] == time and spikes.neuron[s] + base[p] < neuron)
+                ):
+                    earliest, time, neuron = p, spikes.time[s], spikes.neuron[s] + base[p]
+            s = begin[earliest, k]
+            begin[earliest, k] = s + 1
+            merged.time[at] = time
+            merged.neuron[at] = neuron
+            merged.slope[at] = spikes.slope[s]
+            merged.released[at] = spikes.released[s]

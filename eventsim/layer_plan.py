@@ -1,0 +1,403 @@
+"""How a feed-forward network is cut into layers, and each layer into tiles.
+
+A *tile* is a group of neurons of one kind that see the same arrivals in the same order, so that one
+arrival is a vector operation over the tile: of an all-to-all layer up to `LANES` neurons, of a
+convolution the channels at one place, elsewhere a single neuron.  Tiles that share a weight table
+form a *block*, the unit of work that is given to a thread.
+
+The weight table of a tile has a row of ``width`` weights per source, and a last row of zeros for
+the start of a run, where nothing arrives but a bias current begins to act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from eventsim._types import FloatArray, Int32Array, IntArray, Key
+from eventsim.convolution import Convolution
+
+if TYPE_CHECKING:
+    from eventsim.network import Network, Projection
+
+__all__ = ["Layer", "Reach", "Synapses", "Tiles", "layered_obstacle", "layers_pay", "plan"]
+
+LANES = 128  # a tile's weights and their gradient then stay in a core's second-level cache
+VECTOR = 32  # numbers per turn of a compiled vector loop: wide tiles are a multiple of it
+BLOCKS = 16  # of layers whose tiles are single neurons
+
+
+class Tiles(NamedTuple):
+    """Tiles and blocks of a layer.
+
+    Block b has the tiles ``first[b] : first[b + 1]``, each of ``width[b]`` lanes; tile q begins at
+    ``lane[q]`` and its weight table, of ``rows[q]`` rows, at ``table[q]``.  ``neuron`` and the
+    parameters are given per lane; a lane that only fills up the vector has neuron -1 and never
+    fires.  Tiles of the same rates have the same ``kind``.
+    """
+
+    first: IntArray
+    width: IntArray
+    lane: IntArray
+    table: IntArray
+    rows: IntArray
+    kind: IntArray
+    alpha: FloatArray
+    beta: FloatArray
+    neuron: IntArray
+    threshold: FloatArray
+    bias: FloatArray
+    refractory: FloatArray
+
+
+class Reach(NamedTuple):
+    """Where each source leads: for tiles that do not all see the same arrivals.
+
+    In block b, source s leads to the entries ``first[b, s] : first[b, s + 1]``, each a tile, a row
+    of its weight table, and a delay.
+    """
+
+    first: IntArray
+    tile: IntArray
+    row: IntArray
+    delay: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Synapses:
+    """The synapses of one projection in the weight tables of its layer.
+
+    Attributes
+    ----------
+    key, pre : Key, str
+        Projection, and where it comes from.
+    sources : slice
+        Numbers of its sources within the layer.
+    delay : float
+        Delay of all of it (0 if each synapse has its own, which is then in the `Reach`).
+    place : ndarray of int
+        Where each synapse's weight stands in the tables.
+    parameter : ndarray of int, or None
+        Which of the projection's values it is; None: in order.
+    """
+
+    key: Key
+    pre: str
+    sources: slice
+    delay: float
+    place: IntArray
+    parameter: IntArray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One population and all that leads to it.
+
+    Attributes
+    ----------
+    population : str
+        Its name.
+    first : int
+        Number of its first neuron within the network.
+    n : int
+        Number of neurons.
+    tiles : Tiles
+        How it is cut.
+    reach : Reach or None
+        None: all tiles see all arrivals.
+    synapses : list of Synapses
+        One per projection.
+    table_size : int
+        Number of entries of all weight tables.
+    """
+
+    population: str
+    first: int
+    n: int
+    tiles: Tiles
+    reach: Reach | None
+    synapses: list[Synapses]
+    table_size: int
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return self.tiles.width.size
+
+    @property
+    def n_sources(self) -> int:
+        """Number of sources of all projections."""
+        return self.synapses[-1].sources.stop if self.synapses else 0
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether a bias current acts from the start of a run."""
+        return bool(np.any(self.tiles.bias != 0.0))
+
+    def table(self, network: Network) -> FloatArray:
+        """Return the weight tables, flat."""
+        table = np.zeros(self.table_size)
+        for synapses in self.synapses:
+            values = network.projections[synapses.key].values
+            parameter = synapses.parameter
+            table[synapses.place] = values if parameter is None else values[parameter]
+        return table
+
+
+def layered_obstacle(network: Network) -> str | None:
+    """Return why the layered engine cannot run a network, or None if it can."""
+    try:
+        _in_order(network)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def layers_pay(network: Network) -> bool:
+    """Tell whether all arrivals are vector operations, or earliest-spike pools."""
+    projections = network.projections.values()
+    return bool(projections) and all(
+        isinstance(p.delays, float)
+        and (
+            isinstance(p.weights, (np.ndarray, Convolution))
+            or bool(np.all(np.equal(network.neurons[p.post].threshold, 0.0)))
+        )
+        for p in projections
+    )
+
+
+def plan(network: Network) -> list[Layer]:
+    """Return the layers of a feed-forward network, each after all that lead to it.
+
+    Raises
+    ------
+    ValueError
+        If the network is recurrent.
+    """
+    return [_layer(network, name) for name in _in_order(network)]
+
+
+def _in_order(network: Network) -> list[str]:
+    waiting = {
+        name: {p.pre for p in network.projections.values() if p.post == name} - set(network.inputs)
+        for name in network.populations
+    }
+    order: list[str] = []
+    while waiting:
+        ready = [name for name, causes in waiting.items() if causes <= set(order)]
+        if not ready:
+            raise ValueError(
+                "the layered engine needs a feed-forward network: engine must be 'scheduler' or "
+                f"'windows' where populations {sorted(waiting)} feed back, got 'layered'"
+            )
+        order += ready
+        for name in ready:
+            del waiting[name]
+    return order
+
+
+def _layer(network: Network, name: str) -> Layer:
+    incoming = {k: p for k, p in network.projections.items() if p.post == name}
+    part = network.neurons_of(name)
+    kinds = network.layout().neurons.kind[part]
+    forms = [p.weights for p in incoming.values()]
+    if all(isinstance(p.delays, float) and isinstance(p.weights, np.ndarray)
+           for p in incoming.values()):  # fmt: skip
+        cut = _shared_tiles(incoming, kinds)
+    elif len(forms) == 1 and isinstance(forms[0], Convolution) and np.all(kinds == kinds[0]):
+        cut = _places(incoming, forms[0], int(kinds[0]))
+    else:
+        cut = _single_neurons(incoming, kinds)
+    return _with_parameters(network, name, *cut)
+
+
+@dataclass(slots=True)
+class _Cut:
+    """Tiles before their neurons' parameters are known."""
+
+    first: list[int]
+    width: list[int]
+    lane: IntArray
+    table: IntArray
+    rows: IntArray
+    kind: IntArray
+    neuron: IntArray
+
+
+def _with_parameters(
+    network: Network, name: str, cut: _Cut, reach: Reach | None, synapses: list[Synapses]
+) -> Layer:
+    part = network.neurons_of(name)
+    neurons = network.layout().neurons
+    at = part.start + np.maximum(cut.neuron, 0)
+    padding = cut.neuron < 0
+    tiles = Tiles(
+        np.array(cut.first, dtype=np.int64),
+        np.array(cut.width, dtype=np.int64),
+        cut.lane,
+        cut.table,
+        cut.rows,
+        cut.kind,
+        neurons.alpha[cut.kind],
+        neurons.beta[cut.kind],
+        cut.neuron,
+        np.where(padding, np.inf, neurons.threshold[at]),
+        np.where(padding, 0.0, neurons.bias[at]),
+        np.where(padding, 0.0, neurons.refractory[at]),
+    )
+    width = np.repeat(tiles.width, np.diff(tiles.first))
+    size = int((cut.table + cut.rows * width).max(initial=0))
+    return Layer(name, part.start, part.stop - part.start, tiles, reach, synapses, size)
+
+
+def _groups(n: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, width) of tiles of at most `LANES` that cover n neurons, as even as can be."""
+    if n < VECTOR:
+        yield 0, n
+        return
+    vectors = -(-n // VECTOR)
+    n_tiles = -(-vectors * VECTOR // LANES)
+    edges = [VECTOR * (vectors * k // n_tiles) for k in range(n_tiles + 1)]
+    yield from ((low, high - low) for low, high in pairwise(edges))
+
+
+def _shared_tiles(
+    incoming: dict[Key, Projection], kinds: Int32Array
+) -> tuple[_Cut, Reach | None, list[Synapses]]:
+    """Cut an all-to-all layer: every tile is a block, and sees every arrival."""
+    n_rows = sum(p.weights.shape[0] for p in incoming.values()) + 1
+    widths, tile_kinds, lanes = [], [], []
+    for kind in np.unique(kinds):
+        members = np.flatnonzero(kinds == kind)
+        for low, size in _groups(members.size):
+            some = members[low : low + size]
+            widths.append(size)
+            tile_kinds.append(kind)
+            lanes.append(np.append(some, np.full(size - some.size, -1)))
+    width = np.array(widths, dtype=np.int64)
+    lane, table = _starts(width), _starts(n_rows * width)
+    neuron = np.concatenate(lanes)
+    cut = _Cut(
+        list(range(width.size + 1)), widths, lane, table, np.full(width.size, n_rows),
+        np.array(tile_kinds, dtype=np.int64), neuron,
+    )  # fmt: skip
+    tile_of_lane = np.repeat(np.arange(width.size), width)
+    real = np.flatnonzero(neuron >= 0)
+    lane_of = np.empty(kinds.size, dtype=np.int64)
+    lane_of[neuron[real]] = real
+    tile_of = tile_of_lane[lane_of]
+    start = table[tile_of] + lane_of - lane[tile_of]
+    synapses, source = [], 0
+    for key, p in incoming.items():
+        sources = slice(source, source + p.weights.shape[0])
+        rows = np.arange(sources.start, sources.stop)[:, None]
+        place = (start + rows * width[tile_of]).reshape(-1)
+        synapses.append(Synapses(key, p.pre, sources, float(p.delay_values), place, None))
+        source = sources.stop
+    return cut, None, synapses
+
+
+def _places(
+    incoming: dict[Key, Projection], conv: Convolution, kind: int
+) -> tuple[_Cut, Reach, list[Synapses]]:
+    """Cut a convolution: a tile is a group of channels at one place; its table is the kernel."""
+    ((key, projection),) = incoming.items()
+    channels, height, breadth = conv.output
+    n_places, n_rows = height * breadth, conv.kernel[0].size + 1
+    groups = list(_groups(channels))
+    width = np.array([w for _, w in groups], dtype=np.int64)
+    start = _starts(n_rows * width)
+    lanes = []
+    for low, w in groups:
+        channel = np.arange(low, low + w)
+        neuron = channel * n_places + np.arange(n_places)[:, None]
+        lanes.append(np.where(channel < channels, neuron, -1).reshape(-1))
+    tile_width = np.repeat(width, n_places)
+    cut = _Cut(
+        [n_places * b for b in range(width.size + 1)], width.tolist(), _starts(tile_width),
+        np.repeat(start, n_places), np.full(tile_width.size, n_rows),
+        np.full(tile_width.size, kind, dtype=np.int64), np.concatenate(lanes),
+    )  # fmt: skip
+    pre, place, within = conv.patches()
+    order = np.lexsort((place, pre))
+    counts = np.bincount(pre, minlength=conv.shape[0])
+    n = pre.size
+    first = np.concatenate([[0], np.cumsum(counts)])
+    reach = Reach(
+        np.stack([first + n * b for b in range(width.size)]),
+        np.concatenate([place[order] + n_places * b for b in range(width.size)]),
+        np.tile(within[order], width.size),
+        np.zeros(n * width.size),
+    )
+    block_of = np.searchsorted([low for low, _ in groups], np.arange(channels), side="right") - 1
+    lane = np.arange(channels) - np.array([low for low, _ in groups])[block_of]
+    row = np.arange(n_rows - 1)
+    table = ((start[block_of] + lane)[:, None] + row * width[block_of][:, None]).reshape(-1)
+    sources = slice(0, conv.shape[0])
+    delay = float(projection.delay_values)
+    return cut, reach, [Synapses(key, projection.pre, sources, delay, table, None)]
+
+
+def _single_neurons(
+    incoming: dict[Key, Projection], kinds: Int32Array
+) -> tuple[_Cut, Reach, list[Synapses]]:
+    """Cut a layer into single neurons, each with its own list of synapses as weight table."""
+    n = kinds.size
+    parts, source = [], 0
+    for p in incoming.values():
+        pre, post, parameter = _listed(p)
+        delays = p.delay_values
+        late = np.zeros(pre.size) if isinstance(delays, float) else delays
+        parts.append((pre + source, post, parameter, late))
+        source += p.weights.shape[0]
+    pre, post, delay = (np.concatenate([part[k] for part in parts]) for k in (0, 1, 3))
+    rank = np.argsort(post, kind="stable")
+    counts = np.bincount(post, minlength=n)
+    table = _starts(counts + 1)
+    row = np.empty(post.size, dtype=np.int64)
+    row[rank] = np.arange(post.size) - np.repeat(_starts(counts), counts)
+    edges = np.unique(np.linspace(0, n, min(BLOCKS, n) + 1).astype(np.int64))
+    cut = _Cut(
+        edges.tolist(), [1] * (edges.size - 1), np.arange(n), table, counts + 1,
+        kinds.astype(np.int64), np.arange(n),
+    )  # fmt: skip
+    block = np.searchsorted(edges, post, side="right") - 1
+    order = np.lexsort((post, pre, block))
+    n_blocks = edges.size - 1
+    per_source = np.bincount(block * source + pre, minlength=n_blocks * source)
+    ends = np.concatenate([[0], np.cumsum(per_source)])
+    first = ends[np.arange(n_blocks)[:, None] * source + np.arange(source + 1)]
+    reach = Reach(first, post[order], row[order], delay[order])
+    synapses, position, base = [], 0, 0
+    for (key, p), (_, _, parameter, _) in zip(incoming.items(), parts, strict=True):
+        own = slice(position, position + parameter.size)
+        sources = slice(base, base + p.weights.shape[0])
+        shared = float(p.delays) if isinstance(p.delays, float) else 0.0
+        synapses.append(
+            Synapses(key, p.pre, sources, shared, table[post[own]] + row[own], parameter)
+        )
+        position, base = own.stop, sources.stop
+    return cut, reach, synapses
+
+
+def _listed(projection: Projection) -> tuple[IntArray, IntArray, IntArray]:
+    """Return source, target and parameter of every synapse."""
+    weights = projection.weights
+    if isinstance(weights, Convolution):
+        indptr, target, parameter = weights.synapses()
+    elif isinstance(weights, np.ndarray):
+        pre, post = np.divmod(np.arange(weights.size), weights.shape[1])
+        return pre, post, np.arange(weights.size)
+    else:
+        indptr, target = weights.indptr, weights.indices
+        parameter = np.arange(weights.nnz)
+    pre = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+    return pre, target.astype(np.int64), parameter
+
+
+def _starts(sizes: IntArray) -> IntArray:
+    return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)

@@ -1,0 +1,246 @@
+"""The adjoint sweep over layers: from the last one to the first, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import partial
+
+import numpy as np
+
+from eventsim._types import FloatArray, IntArray, Key
+from eventsim.layer_plan import Layer
+from eventsim.layered import (
+    Train,
+    all_factors,
+    gather,
+    input_trains,
+    new_scratch,
+    portions,
+)
+from eventsim.network import Network
+from eventsim.result import BatchResult
+from eventsim.threads import for_each_part, thread_count
+from gradients import layer_sweep as sweeps
+from gradients.adjoint import Cotangents
+from gradients.layer_sweep import ALPHA, BETA, BIAS, THRESHOLD
+
+__all__ = ["LayerGradients", "summed", "sweep_layers"]
+
+# Pieces of work in which a layer's sums over the samples are made, each in order.
+PIECES = 8
+
+
+class LayerGradients:
+    """Sums over all samples so far.
+
+    Attributes
+    ----------
+    weights, synapse_delays : dict of key -> (n_values,) ndarray
+        By the values of each projection, and by delays where each synapse has its own.
+    delays : dict of key -> float
+        By the delay of a whole projection.
+    neurons : (n_neurons, 4) ndarray
+        By alpha, beta, threshold and bias.
+    """
+
+    def __init__(self, network: Network, wanted: Collection[str]) -> None:
+        """Start with sums of 0."""
+        self.network = network
+        self.wanted = sweeps.Wanted(
+            neurons=bool({"tau_mem", "tau_syn", "threshold", "bias"} & set(wanted)),
+            arrivals=bool({"delays", "input_times"} & set(wanted)),
+        )
+        self.sums = [self._new_sums(layer) for layer in network.layers()]
+        self.delays = dict.fromkeys(network.projections, 0.0)
+
+    def _new_sums(self, layer: Layer) -> sweeps.LayerSums:
+        lanes = max(1, -(-PIECES // layer.n_blocks))
+        delayed = any(
+            not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
+        )
+        n = layer.tiles.neuron.size
+        return sweeps.LayerSums(
+            np.zeros((lanes, layer.table_size)),
+            np.zeros((lanes, layer.table_size if delayed and self.wanted.arrivals else 0)),
+            np.zeros((lanes, n, 4)),
+            np.empty((0, 0)),
+        )
+
+    def weights(self) -> dict[Key, FloatArray]:
+        """Return the derivatives by the values of every projection."""
+        return self._by_values("weight")
+
+    def synapse_delays(self) -> dict[Key, FloatArray]:
+        """Return the derivatives by the delays of projections whose synapses have their own."""
+        return self._by_values("delay")
+
+    def _by_values(self, name: str) -> dict[Key, FloatArray]:
+        by_values = {}
+        for layer, sums in zip(self.network.layers(), self.sums, strict=True):
+            table = getattr(sums, name)
+            if table.shape[1] == 0:
+                continue
+            total = table[0] if table.shape[0] == 1 else table.sum(axis=0)
+            for s in layer.synapses:
+                n = self.network.projections[s.key].values.size
+                values = total[s.place]
+                by_values[s.key] = summed(values, s.parameter, n)
+        return by_values
+
+    def neurons(self) -> dict[str, FloatArray]:
+        """Return the derivatives by alpha, beta, threshold and bias of all neurons."""
+        total = np.zeros((self.network.layout().n_neurons, 4))
+        for layer, sums in zip(self.network.layers(), self.sums, strict=True):
+            real = layer.tiles.neuron >= 0
+            total[layer.first + layer.tiles.neuron[real]] = sums.neuron.sum(axis=0)[real]
+        columns = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
+        return {name: total[:, column] for name, column in columns.items()}
+
+
+def summed(values: FloatArray, parameter: IntArray | None, n: int) -> FloatArray:
+    """Return the sum of the values that belong to each of ``n`` parameters (None: one each)."""
+    if parameter is None:
+        return values
+    return np.bincount(parameter, weights=values, minlength=n).astype(np.float64, copy=False)
+
+
+def sweep_layers(
+    batch: BatchResult,
+    loss: Cotangents,
+    final: FloatArray,
+    wrt: Collection[str],
+    threads: int | None,
+) -> LayerGradients:
+    """Sweep all samples of a feed-forward network; completes ``loss.inputs`` and ``loss.spikes``.
+
+    Parameters
+    ----------
+    batch : BatchResult
+        A run, every sample of which went to its ``t_stop``.
+    loss : Cotangents
+        Derivatives by spikes; its events are not looked at.
+    final : (n_samples, n_neurons) ndarray
+        Derivatives by the potentials at ``t_stop``.
+    wrt : collection of str
+        What the gradient is wanted of, as in `gradients.timing_backprop`.
+    threads : int or None
+        Number of threads.
+    """
+    network, threads = batch.network, thread_count(threads)
+    gradients = LayerGradients(network, wrt)
+    tables = [layer.table(network) for layer in network.layers()]
+    for first, last in portions(batch.stimulus.offsets):
+        portion = _Portion(batch, loss, first, last)
+        for number in reversed(range(len(tables))):
+            _sweep_layer(gradients, number, tables[number], portion, final[first:last], threads)
+    return gradients
+
+
+class _Portion:
+    """The samples ``first : last`` of a run, with the derivatives by their spikes."""
+
+    def __init__(self, batch: BatchResult, loss: Cotangents, first: int, last: int) -> None:
+        self.first, self.n_samples, self.t_stop = first, last - first, batch.t_stop
+        given = slice(batch.stimulus.offsets[first], batch.stimulus.offsets[last])
+        part = slice(batch.offsets[first], batch.offsets[last])
+        self.offsets = batch.offsets[first : last + 1] - part.start
+        self.neuron = batch.record.neuron[part]
+        self.record = (
+            batch.record.time[part], batch.record.slope[part], batch.record.released[part]
+        )  # fmt: skip
+        self.by_spike, self.by_input = loss.spikes[part], loss.inputs[given]
+        self.trains = input_trains(batch.network, batch.stimulus, first, last)
+        for layer in batch.network.layers():
+            self.trains[layer.population] = Train(
+                self.offsets, self.record[0], self.neuron, layer.first
+            )
+
+
+def _sweep_layer(
+    gradients: LayerGradients,
+    number: int,
+    table: FloatArray,
+    portion: _Portion,
+    final: FloatArray,
+    threads: int,
+) -> None:
+    """Add the gradients of one layer, and pass the derivatives on to the spikes that reach it."""
+    network = gradients.network
+    layer, sums = network.layers()[number], gradients.sums[number]
+    t_stop, tiles = portion.t_stop, layer.tiles
+    causes = [portion.trains[synapses.pre] for synapses in layer.synapses]
+    incoming = gather(layer, causes, portion.n_samples, t_stop, threads)
+    fired = _fired(layer, portion, threads)
+    passes_on = gradients.wanted.arrivals or any(
+        s.pre in network.populations for s in layer.synapses
+    )
+    wanted = gradients.wanted._replace(arrivals=passes_on)
+    n_arrivals = incoming.time.size if passes_on else 0
+    sums = sums._replace(arrival=np.zeros((layer.n_blocks, n_arrivals)))
+    factors = all_factors(layer, incoming, t_stop, threads) if layer.reach is None else {}
+    own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
+    n_lanes = sums.weight.shape[0]
+    rest = (t_stop, portion.record, fired, own, portion.by_spike, wanted, sums)
+
+    def sweep(first: int, last: int) -> None:
+        for piece in range(first, last):
+            b, lane = divmod(piece, n_lanes)
+            work = np.empty((sweeps.N_ROWS, int(tiles.width[b])))
+            ends = (lane, n_lanes, portion.first, work)
+            if layer.reach is None:
+                kind = factors[int(tiles.kind[b])]
+                sweeps.sweep_all_to_all(tiles, b, table, incoming, kind, *rest, *ends)
+            else:
+                scratch = new_scratch(layer, incoming)
+                sweeps.sweep_reached(
+                    tiles, layer.reach, b, table, incoming, scratch, layer.is_biased, *rest, *ends
+                )
+
+    for_each_part(sweep, layer.n_blocks * n_lanes, threads)
+    if passes_on:
+        _pass_on(gradients, layer, causes, incoming.origin, sums.arrival, portion)
+
+
+def _fired(layer: Layer, portion: _Portion, threads: int) -> sweeps.Fired:
+    """Return the layer's own spikes, by tile."""
+    tiles, n_tiles = layer.tiles, layer.tiles.lane.size
+    width = np.repeat(tiles.width, np.diff(tiles.first))
+    tile = np.repeat(np.arange(n_tiles), width)
+    real = np.flatnonzero(tiles.neuron >= 0)
+    tile_of, lane_of = np.empty(layer.n, dtype=np.int64), np.empty(layer.n, dtype=np.int64)
+    tile_of[tiles.neuron[real]] = tile[real]
+    lane_of[tiles.neuron[real]] = real - tiles.lane[tile[real]]
+    source = (portion.offsets, portion.neuron, layer.first, layer.first + layer.n, tile_of)
+    n_samples = portion.n_samples
+    start = np.zeros(n_samples * n_tiles + 1, dtype=np.int64)
+    for_each_part(partial(sweeps.count_fired, *source, start, n_tiles), n_samples, threads)
+    np.cumsum(start, out=start)
+    n = int(start[-1])
+    fired = sweeps.Fired(start, np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
+    filled = np.zeros(n_samples * n_tiles, dtype=np.int64)
+    fill = partial(sweeps.fill_fired, *source, lane_of, fired, filled, n_tiles)
+    for_each_part(fill, n_samples, threads)
+    return fired
+
+
+def _pass_on(
+    gradients: LayerGradients,
+    layer: Layer,
+    causes: Sequence[Train],
+    origin: IntArray,
+    arrival: FloatArray,
+    portion: _Portion,
+) -> None:
+    """Add the derivatives by arrivals to those by the spikes that caused them, and by delays."""
+    by_arrival = arrival.sum(axis=0)
+    by_spike = np.zeros(sum(train.times.size for train in causes))
+    caused = origin >= 0
+    by_spike[origin[caused]] = by_arrival[caused]
+    start = 0
+    for synapses, train in zip(layer.synapses, causes, strict=True):
+        part = by_spike[start : start + train.times.size]
+        is_input = synapses.pre in gradients.network.inputs
+        target = portion.by_input if is_input else portion.by_spike
+        target += part
+        gradients.delays[synapses.key] = sweeps.running_sum(gradients.delays[synapses.key], part)
+        start += part.size
