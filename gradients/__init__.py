@@ -10,6 +10,7 @@ from gradients.optimizers import SGD, Adam
 from gradients.schedules import constant, cosine, step_decay
 from gradients.spike_count_penalty import dead_neurons, spike_count_penalty
 from gradients.timing_backprop import timing_backprop
+from gradients.value_and_grad import value_and_grad
 
 __all__ = [
     "SGD",
@@ -29,4 +30,5 @@ __all__ = [
     "spike_count_penalty",
     "step_decay",
     "timing_backprop",
+    "value_and_grad",
 ]

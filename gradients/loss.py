@@ -65,18 +65,10 @@ class Loss:
         value = as_number(self.value, "value of a loss")
         require(np.isfinite(value), value, "value of a loss must be finite")
         object.__setattr__(self, "value", value)
-        for name, arrays in self.cotangents.items():
-            read = {key: as_floats(array, f"{name}[{key!r}]") for key, array in arrays.items()}
+        for name in ("first_spikes", "spike_times", "potentials"):
+            given = getattr(self, name).items()
+            read = {key: as_floats(array, f"{name}[{key!r}]") for key, array in given}
             object.__setattr__(self, name, read)
-
-    @property
-    def cotangents(self) -> dict[str, Mapping[str, FloatArray]]:
-        """The derivatives by the name of the argument of `timing_backprop` that takes them."""
-        return {
-            "first_spikes": self.first_spikes,
-            "spike_times": self.spike_times,
-            "potentials": self.potentials,
-        }
 
     def __add__(self, other: Loss) -> Loss:
         """Return the sum of two losses."""

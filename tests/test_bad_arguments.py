@@ -67,6 +67,15 @@ def update(optimizer: Any, grads: Any = (1.0, 1.0), state: Any = None) -> Any:
     return optimizer.update(params, {"w": np.array(grads)}, state)
 
 
+def trained(found: Any, **options: Any) -> Any:
+    stimulus = {"in": es.Spikes([0.1], [0])}
+    return gradients.value_and_grad(net(), stimulus, lambda _: found, 1.0, **options)
+
+
+def potential_loss(n: int = 3) -> gradients.Loss:
+    return gradients.Loss(1.0, potentials={"out": np.zeros(n)})
+
+
 Row = tuple[str, Callable[[], Any], type[Exception], str]
 
 TABLE: list[Row] = [
@@ -411,6 +420,26 @@ TABLE: list[Row] = [
         ValueError,
         r"mean of 'w'.*\(2,\).*\(3,\)",
     ),
+    (
+        "loss no function",
+        lambda: gradients.value_and_grad(net(), {}, 2.5, 1.0),
+        ValueError,
+        r"loss.*2\.5",
+    ),
+    ("loss returns a number", lambda: trained(2.5), ValueError, r"Loss.*2\.5"),
+    ("loss of wrong shape", lambda: trained(potential_loss(4)), ValueError, r"\(3,\).*\(4,\)"),
+    (
+        "potentials at an early end",
+        lambda: trained(potential_loss(), until_fired="out"),
+        ValueError,
+        r"until_fired.*'out'",
+    ),
+    (
+        "differentiated by nothing known",
+        lambda: trained(potential_loss(), wrt=("weights", "wishes")),
+        ValueError,
+        r"wrt.*'wishes'",
+    ),
     ("constant rate zero", lambda: gradients.constant(0.0), ValueError, r"lr.*0\.0"),
     ("cosine of no step", lambda: gradients.cosine(0.1, 0), ValueError, r"n_steps.*0"),
     ("cosine that rises", lambda: gradients.cosine(0.1, 9, final=0.5), ValueError, r"0\.1.*0\.5"),
@@ -440,3 +469,4 @@ def test_a_good_call_of_every_kind_is_none() -> None:
     crossing()
     penalty()
     update(gradients.Adam())
+    trained(potential_loss())

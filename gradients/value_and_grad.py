@@ -1,0 +1,139 @@
+"""One step of training: simulate, evaluate a loss, and differentiate it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, overload
+
+from eventsim.network import Network
+from eventsim.result import BatchResult, Result
+from eventsim.simulation import simulate
+from eventsim.spikes import SpikeBatch, Spikes
+from gradients.gradient import Gradient
+from gradients.loss import Loss
+from gradients.timing_backprop import PARAMETERS, timing_backprop
+
+__all__ = ["value_and_grad"]
+
+Batch: TypeAlias = Mapping[str, SpikeBatch] | Sequence[Mapping[str, Spikes]]
+
+
+@overload
+def value_and_grad(
+    network: Network,
+    stimulus: Mapping[str, Spikes],
+    loss: Callable[[Result], Loss],
+    t_stop: float,
+    *,
+    wrt: Iterable[str] | None = ...,
+    engine: str = ...,
+    until_fired: str | None = ...,
+    max_spikes: int = ...,
+    threads: int | None = ...,
+) -> tuple[float, Gradient, Result]: ...
+
+
+@overload
+def value_and_grad(
+    network: Network,
+    stimulus: Batch,
+    loss: Callable[[BatchResult], Loss],
+    t_stop: float,
+    *,
+    wrt: Iterable[str] | None = ...,
+    engine: str = ...,
+    until_fired: str | None = ...,
+    max_spikes: int = ...,
+    threads: int | None = ...,
+) -> tuple[float, Gradient, BatchResult]: ...
+
+
+def value_and_grad(
+    network: Network,
+    stimulus: Mapping[str, Spikes] | Batch,
+    loss: Callable[[Any], Loss],
+    t_stop: float,
+    *,
+    wrt: Iterable[str] | None = ("weights",),
+    engine: str = "auto",
+    until_fired: str | None = None,
+    max_spikes: int = 10_000_000,
+    threads: int | None = None,
+) -> tuple[float, Gradient, Result | BatchResult]:
+    """Simulate a network, and return the value of a loss with its exact gradient.
+
+    Parameters
+    ----------
+    network, stimulus, t_stop, engine, until_fired, max_spikes, threads
+        As for `eventsim.simulate`.
+    loss : callable
+        From the `Result` or `BatchResult` to a `Loss`.
+    wrt : iterable of str, or None
+        By which parameters to differentiate, as for `timing_backprop`; None: by all.
+
+    Returns
+    -------
+    value : float
+        The loss.
+    gradient : Gradient
+        Its derivatives; of a batch summed over the samples, so that the derivatives of a mean over
+        samples are those of that mean.
+    result : Result or BatchResult
+        The run.
+
+    Raises
+    ------
+    ValueError
+        As `eventsim.simulate` and `timing_backprop`; if ``loss`` returns something else than a
+        `Loss`; or if a loss of potentials is to be read where ``until_fired`` ended the run, a time
+        that itself depends on the parameters.
+    ActivityError
+        If a sample exceeds ``max_spikes``.
+
+    Examples
+    --------
+    Two samples, whose neuron is to reach the potential 0.5 at the end:
+
+    >>> import eventsim as es, gradients, numpy as np
+    >>> net = es.Network()
+    >>> net.add_input("in", 1)
+    >>> net.add_population("out", 1, es.LIF(tau_mem=1.0, tau_syn=1.0, threshold=np.inf))
+    >>> key = net.connect("in", "out", weights=[[1.0]])
+    >>> def loss(result):
+    ...     error = result.potential("out") - 0.5
+    ...     return gradients.Loss(0.5 * np.mean(error**2), potentials={"out": error / len(error)})
+    >>> latencies = es.SpikeBatch.from_latencies([[0.0], [0.5]])
+    >>> value, gradient, result = gradients.value_and_grad(net, {"in": latencies}, loss, t_stop=1.0)
+    >>> value
+    0.01404
+    >>> gradient.weights[key]       # more weight, more potential, less loss
+    array([[-0.054134]])
+    """
+    if not callable(loss):
+        raise ValueError(f"loss must be a function of the result, got {loss!r}")
+    wanted = None if wrt is None else _known(wrt)
+    result = simulate(
+        network, stimulus, t_stop, engine=engine, until_fired=until_fired, max_spikes=max_spikes,
+        threads=threads,
+    )  # fmt: skip
+    found = loss(result)
+    if not isinstance(found, Loss):
+        raise ValueError(f"loss must return a gradients.Loss, got {found!r}")
+    if until_fired is not None and found.potentials:
+        raise ValueError(f"until_fired must be None for a loss of potentials, got {until_fired!r}")
+    gradient = timing_backprop(
+        result,
+        first_spikes=found.first_spikes,
+        spike_times=found.spike_times,
+        potentials=found.potentials,
+        wrt=wanted,
+        threads=threads,
+    )
+    return found.value, gradient, result
+
+
+def _known(wrt: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of parameters, checked before the run."""
+    names = tuple(wrt)
+    for name in names:
+        if name not in PARAMETERS:
+            raise ValueError(f"wrt must hold some of {PARAMETERS}, got {name!r}")
+    return names
