@@ -167,12 +167,14 @@ def _run_all(steps: list[Step]) -> None:
 
 def report_batches(workload: str, measured: dict[int, dict]) -> None:
     """Print the cost per sample against the size of the minibatch."""
-    smallest = measured[min(measured)]["per_sample_s"]
+    references = [size for size in (1, ln.BATCH) if size in measured]
+    costs = {size: m["per_sample_s"] for size, m in measured.items()}
     table = [
-        [size, 1e6 * m["per_sample_s"], m["per_sample_s"] / smallest, BATCH_TARGET]
-        for size, m in measured.items()
+        [size, 1e6 * cost, *(cost / costs[reference] for reference in references), BATCH_TARGET]
+        for size, cost in costs.items()
     ]
-    columns = ["batch", "step CPU us per sample", f"x batch {min(measured)}", "target"]
+    ratios = [f"x batch {reference}" for reference in references]
+    columns = ["batch", "step CPU us per sample", *ratios, "target"]
     common.show(f"{workload}: size of the minibatch, one thread", columns, table)
 
 
