@@ -53,8 +53,8 @@ class Incoming(NamedTuple):
     """Arrivals of a layer, ascending in (sample, time).
 
     Those of sample k are ``offsets[k] : offsets[k + 1]``; ``row`` is the number of the source
-    within the layer, ``origin`` that of the causing spike among all presynaptic ones (-1: none, the start
-    of a run with a bias current).
+    within the layer, ``origin`` that of the causing spike among all presynaptic ones (-1: none, the
+    start of a run with a bias current).
     """
 
     offsets: IntArray

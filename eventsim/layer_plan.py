@@ -280,7 +280,7 @@ def _shared_tiles(
             lanes.append(np.append(some, np.full(size - some.size, -1)))
     width = np.array(widths, dtype=np.int64)
     lane, table = _starts(width), _starts(n_rows * width)
-    neuron = np.concatenate(lanes)
+    neuron = np.concatenate(lanes).astype(np.int64)
     cut = _Cut(
         list(range(width.size + 1)), widths, lane, table, np.full(width.size, n_rows),
         np.array(tile_kinds, dtype=np.int64), neuron,
@@ -291,11 +291,12 @@ def _shared_tiles(
     lane_of[neuron[real]] = real
     tile_of = tile_of_lane[lane_of]
     start = table[tile_of] + lane_of - lane[tile_of]
-    synapses, source = [], 0
+    synapses: list[Synapses] = []
+    source = 0
     for key, p in incoming.items():
         sources = slice(source, source + p.weights.shape[0])
         rows = np.arange(sources.start, sources.stop)[:, None]
-        place = (start + rows * width[tile_of]).reshape(-1)
+        place = np.reshape(start + rows * width[tile_of], -1).astype(np.int64, copy=False)
         synapses.append(Synapses(key, p.pre, sources, float(p.delay_values), place, None))
         source = sources.stop
     return cut, None, synapses

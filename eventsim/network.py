@@ -67,6 +67,14 @@ class Projection:
         return sparse.csr_array((values, *structure), shape=form.shape)
 
 
+@dataclass(slots=True)
+class _Structure:
+    """What follows from all but the weights; networks that differ only in these share it."""
+
+    layout: Layout | None = None
+    layers: list[Layer] | None = None
+
+
 class Network:
     """A network of LIF populations: feed-forward, recurrent, or any mixture.
 
@@ -89,9 +97,8 @@ class Network:
         self._inputs: dict[str, int] = {}
         self._neurons: dict[str, tuple[int, LIF]] = {}
         self._projections: dict[Key, Projection] = {}
-        self._layout: Layout | None = None
         self._compiled: Compiled | None = None
-        self._layers: list[Layer] | None = None
+        self._structure = _Structure()
 
     @property
     def inputs(self) -> Mapping[str, int]:
@@ -193,7 +200,7 @@ class Network:
         delays = _checked_delays(delays, weights)
         _check_pool(self._neurons[post][1], delays, post)
         self._projections[key] = Projection(pre, post, weights, delays)
-        self._compiled = self._layers = None
+        self._forget()
         return key
 
     def replace(
@@ -239,10 +246,8 @@ class Network:
                 raise ValueError(f"neurons must name one of {list(self._neurons)}, got {name!r}")
             _check_neuron(neuron, self._neurons[name][0])
             new._neurons[name] = (self._neurons[name][0], neuron)
-        if neurons:
+        if neurons or delays:
             new._forget()
-        elif delays:
-            new._layers = None
         elif self._compiled is not None:
             new._compiled = self._compiled.with_weights(new._projections)
         return new
@@ -280,11 +285,11 @@ class Network:
 
     def layout(self) -> Layout:
         """Return how sources and neurons are numbered (made once per network)."""
-        if self._layout is None:
+        if self._structure.layout is None:
             if not self._neurons:
                 raise ValueError(f"a network needs a population to be simulated, got {self!r}")
-            self._layout = lay_out(self._inputs, self._neurons)
-        return self._layout
+            self._structure.layout = lay_out(self._inputs, self._neurons)
+        return self._structure.layout
 
     def compiled(self) -> Compiled:
         """Return the delay groups that the event loops run on (made once per network)."""
@@ -294,20 +299,21 @@ class Network:
 
     def layers(self) -> list[Layer]:
         """Return the layers of a feed-forward network (made once per structure)."""
-        if self._layers is None:
-            self._layers = plan(self)
-        return self._layers
+        if self._structure.layers is None:
+            self._structure.layers = plan(self)
+        return self._structure.layers
 
     def _forget(self) -> None:
-        """Forget what was derived from inputs and populations."""
-        self._layout = self._compiled = self._layers = None
+        """Forget what was derived from all but the weights."""
+        self._compiled = None
+        self._structure = _Structure()
 
     def _copy(self) -> Network:
         new = Network()
         new._inputs = dict(self._inputs)
         new._neurons = dict(self._neurons)
         new._projections = dict(self._projections)
-        new._layout, new._layers = self._layout, self._layers
+        new._structure = self._structure
         return new
 
     def _projection(self, key: Key) -> Projection:
