@@ -34,12 +34,14 @@ class Scenario:
 
 
 LEE = "Lee, Haghighatshoar & Karbasi 2023"
+YAMAMOTO = "Yamamoto, Sakemi & Aihara"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("xor", "XOR of two spike times, from many random initialisations", LEE + ", §5.1"),
         Scenario("iris", "Iris flowers, over one documented and 20 random splits", LEE + ", §5.2"),
         Scenario("yin_yang", "Yin-Yang picture: 5000 points, three classes", LEE + ", §5.3"),
+        Scenario("mnist", "MNIST digits by potentials of a multi-spike network", YAMAMOTO),
     )
 }
 
