@@ -89,7 +89,8 @@ def simulate(
     engine : {"auto", "scheduler", "windows", "layered"}
         How to simulate; every engine gives the same answer up to rounding.  "layered" is the
         fastest for feed-forward networks, above all for batches; "auto" takes it if all projections
-        are all-to-all or convolutions, with one delay each.  "windows" is faster than "scheduler"
+        are all-to-all or convolutions, with one delay each, and the run does not end early (the
+        scheduler then leaves out what the layers would compute in vain).  "windows" is faster than "scheduler"
         for busy recurrent networks, but needs delays > 0 between neurons, and cannot end early;
         "auto" takes it for such networks of 200 neurons or more, unless they have hardly any
         synapses, very short delays or more than 8 kinds of neurons.  A resumed run keeps its
@@ -186,7 +187,8 @@ def _chosen_engine(
         hindrance = layered_obstacle(network)
         if engine == "layered" and hindrance:
             raise ValueError(hindrance)
-        if engine == "layered" or (hindrance is None and layers_pay(network)):
+        pays = hindrance is None and until_fired is None and layers_pay(network)
+        if engine == "layered" or pays:
             return "layered"
     compiled = network.compiled()
     obstacle = window_obstacle(compiled, t_stop, until_fired)
