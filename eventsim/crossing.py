@@ -91,6 +91,9 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
     slope = current - beta * potential + bias
     if potential >= threshold and slope > 0.0:
         return 0.0, slope
+    twice = (beta == 2.0 * alpha or alpha == 2.0 * beta) and alpha != beta
+    if twice and slope > 0.0 and alpha * current + beta * slope >= 0.0:
+        return _quadratic_crossing(current, potential, alpha, beta, threshold, bias, slope)
     lag = _crossing_lag(current, potential, alpha, beta, threshold, bias, slope)
     if lag == math.inf:
         return NEVER
@@ -130,8 +133,6 @@ def _crossing_lag(current, potential, alpha, beta, threshold, bias, slope):
     curvature = -alpha * current - beta * slope
     if slope <= 0.0 or curvature > 0.0:
         return _after_inflection(current, potential, alpha, beta, threshold, bias, slope)
-    if (beta == 2.0 * alpha or alpha == 2.0 * beta) and alpha != beta:
-        return _quadratic_lag(current, potential, alpha, beta, threshold, bias, slope)
     first = (threshold - potential) / slope
     if current > 0.0 and alpha > 0.0:
         ratio = slope / (alpha * current)
@@ -150,22 +151,26 @@ def _crossing_lag(current, potential, alpha, beta, threshold, bias, slope):
 
 
 @scalar
-def _quadratic_lag(current, potential, alpha, beta, threshold, bias, slope):
-    """Return the lag of the crossing on a rising, concave branch if one rate is twice the other.
+def _quadratic_crossing(current, potential, alpha, beta, threshold, bias, slope):
+    """Return ``(lag, slope)`` on a rising, concave branch if one rate is twice the other.
 
-    There ``V = V0 + p y - q y^2`` with ``y = 1 - exp(-rate t)``; the smaller root is the crossing.
+    There ``rate V = rate V0 + slope y - q y^2`` with ``y = 1 - exp(-rate t)``; the smaller root is
+    the crossing.
     """
     rate = min(alpha, beta)
-    p = slope / rate
-    q = current / rate
-    if alpha < beta:
-        q += 0.5 * bias / rate - potential
-    gap = threshold - potential
-    discriminant = p * p - 4.0 * q * gap
+    q = current if alpha > beta else current + 0.5 * bias - rate * potential
+    gap = rate * (threshold - potential)
+    discriminant = slope * slope - 4.0 * q * gap
     if discriminant <= 0.0:
-        return math.inf
-    y = 2.0 * gap / (p + math.sqrt(discriminant))
-    return -math.log1p(-y) / rate if y < 1.0 else math.inf
+        return NEVER
+    y = 2.0 * gap / (slope + math.sqrt(discriminant))
+    if y >= 1.0:
+        return NEVER
+    decay = 1.0 - y if alpha < beta else (1.0 - y) * (1.0 - y)
+    slope = current * decay - (beta * threshold - bias)
+    if slope <= 0.0:
+        return NEVER
+    return -math.log1p(-y) / rate, slope
 
 
 @scalar

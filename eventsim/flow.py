@@ -53,12 +53,17 @@ def propagator(lag, alpha, beta):
     slow = min(alpha, beta)
     fast = max(alpha, beta)
     spread = (fast - slow) * lag
-    slower = math.exp(-slow * lag)
     if abs(spread) < 0.5:
         growth = math.expm1(-spread)
+        # One exponential is enough where one rate is twice the other, or where there is no leak.
+        if fast == 2.0 * slow:
+            slower = 1.0 + growth
+        else:
+            slower = math.exp(-slow * lag) if slow != 0.0 else 1.0
         faster = slower + slower * growth
         h = slower * lag if spread == 0.0 else slower * lag * (-growth / spread)
     else:
+        slower = math.exp(-slow * lag)
         faster = math.exp(-fast * lag)
         h = (slower - faster) / (fast - slow)
     if alpha <= beta:
