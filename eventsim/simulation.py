@@ -90,10 +90,10 @@ def simulate(
         How to simulate; every engine gives the same answer up to rounding.  "layered" is the
         fastest for feed-forward networks, above all for batches; "auto" takes it if all projections
         are all-to-all or convolutions, with one delay each, and the run does not end early (the
-        scheduler then leaves out what the layers would compute in vain).  "windows" is faster than "scheduler"
-        for busy recurrent networks, but needs delays > 0 between neurons, and cannot end early;
-        "auto" takes it for such networks of 200 neurons or more, unless they have hardly any
-        synapses, very short delays or more than 8 kinds of neurons.  A resumed run keeps its
+        scheduler then leaves out what the layers would compute in vain).  "windows" is faster than
+        "scheduler" for busy recurrent networks, but needs delays > 0 between neurons, and cannot
+        end early; "auto" takes it for such networks of 200 neurons or more, unless they have hardly
+        any synapses, very short delays or more than 8 kinds of neurons.  A resumed run keeps its
         engine; "layered" then runs the whole time anew.
     until_fired : str, optional
         End a sample when every neuron of this population has fired (not with ``resume``).  First
