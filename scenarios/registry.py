@@ -42,6 +42,7 @@ SCENARIOS = {
         Scenario("iris", "Iris flowers, over one documented and 20 random splits", LEE + ", §5.2"),
         Scenario("yin_yang", "Yin-Yang picture: 5000 points, three classes", LEE + ", §5.3"),
         Scenario("mnist", "MNIST digits by potentials of a multi-spike network", YAMAMOTO),
+        Scenario("fashion_mnist", "Fashion-MNIST clothing by the same network", YAMAMOTO),
     )
 }
 

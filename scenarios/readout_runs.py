@@ -1,0 +1,295 @@
+"""Runs of the scenarios that read out potentials: which networks are trained, what is reported."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import eventsim as es
+from scenarios.checkpoint import TrainingState
+from scenarios.images import LabelledImages
+from scenarios.progress import Progress
+from scenarios.readout import ImageTask, ReadoutNetwork
+from scenarios.readout_config import Config, Spiking
+from scenarios.report import Report, Row, percent
+from scenarios.training import fit
+
+__all__ = ["DataSet", "Published", "Variant", "build", "train_and_report", "variants"]
+
+TAUS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # of Figs 3-5
+BOTH: tuple[Spiking, Spiking] = ("multi", "single")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was published about a kind of network.
+
+    Attributes
+    ----------
+    text : str
+        Test accuracy, with its error.
+    accuracy : float
+        The same as a number.
+    tau_i : float, optional
+        The time constant that it belongs to.
+    spikes : str
+        Spikes per hidden neuron.
+    """
+
+    text: str
+    accuracy: float
+    tau_i: float | None = None
+    spikes: str = "–"
+
+
+NOTHING = Published("–", math.nan)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images, and what was published about them.
+
+    Attributes
+    ----------
+    title : str
+        Name of the data set.
+    load : callable
+        From the user's folder (or None) to "train" and "test".
+    classes : sequence of str
+        Names of the classes.
+    published : mapping
+        By (spikes, leaky).
+    """
+
+    title: str
+    load: Callable[[str | None], dict[str, LabelledImages]]
+    classes: Sequence[str]
+    published: Mapping[tuple[str, bool], Published]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A kind of network: multi- or single-spike, and its time constant (inf: non-leaky).
+
+    Examples
+    --------
+    >>> Variant("multi", 0.8).title, Variant("single", np.inf).folder
+    ('multi-spike, tau_I = 0.8', 'single-non-leaky')
+    """
+
+    spikes: Spiking
+    tau_i: float
+
+    @property
+    def leaky(self) -> bool:
+        """Whether anything decays."""
+        return self.tau_i < math.inf
+
+    @property
+    def title(self) -> str:
+        """Name in tables and pictures."""
+        return f"{self.spikes}-spike, " + (f"tau_I = {self.tau_i:g}" if self.leaky else "non-leaky")
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its checkpoints."""
+        return f"{self.spikes}-" + (f"tau-{self.tau_i:g}" if self.leaky else "non-leaky")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The networks of one kind.
+
+    Attributes
+    ----------
+    variant : Variant
+        Their kind.
+    task : ImageTask
+        What they were trained on.
+    states : list of TrainingState
+        One for each seed.
+    """
+
+    variant: Variant
+    task: ImageTask
+    states: list[TrainingState]
+
+    def last(self, name: str) -> list[float]:
+        """Return a metric after the last epoch, of each network."""
+        return [state.history[-1][name] for state in self.states]
+
+
+def variants(config: Config) -> list[Variant]:
+    """Return the kinds of network that the options ask for."""
+    tau = config.recipe.tau_i
+    if config.sweep == "tau":
+        return [Variant(spikes, tau) for spikes in BOTH for tau in TAUS]
+    if config.rows:
+        return [Variant(spikes, tau_i) for spikes in BOTH for tau_i in (tau, math.inf)]
+    return [Variant(config.spikes, tau if config.leaky else math.inf)]
+
+
+def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages]) -> ImageTask:
+    """Return a network with its training and test images."""
+    train, test = parts["train"][: config.n_train], parts["test"]
+    sizes = (math.prod(train.images.shape[1:]), config.hidden, 10)
+    single = variant.spikes == "single"
+    return ImageTask(
+        ReadoutNetwork(sizes, variant.tau_i, single, config.loss()),
+        (config.init_mean, config.init_std),
+        train,
+        test,
+        config.recipe.jitter,
+    )
+
+
+def train_and_report(data: DataSet, config: Config, folder: Path, progress: Progress) -> Report:
+    """Train all networks, or go on with them; return the table and the pictures."""
+    parts = data.load(config.data_dir)
+    tasks = {variant: build(config, variant, parts) for variant in variants(config)}
+    with progress.compiling():
+        _compile(next(iter(tasks.values())))
+    started = time.perf_counter()
+    trained = [
+        Trained(variant, task, [
+            fit(task, config.settings(task.n_train, seed),
+                folder=folder / variant.folder / f"seed-{seed}",
+                progress=progress.named(f"{data.title}, {variant.title}, seed {seed}"))
+            for seed in range(config.seed, config.seed + config.n_seeds)
+        ])
+        for variant, task in tasks.items()
+    ]  # fmt: skip
+    return _report(data, config, trained, time.perf_counter() - started)
+
+
+def _compile(task: ImageTask) -> None:
+    rng = np.random.default_rng(0)
+    task.step(task.initial(rng), np.arange(min(8, task.n_train)), rng)
+    task.model.stopwatch.reset()
+
+
+def _report(data: DataSet, config: Config, trained: list[Trained], seconds: float) -> Report:
+    known = bool(data.published)
+    spent = _spent(trained)
+    epoch = _seconds_per_epoch(trained)
+    return Report(
+        title=f"{data.title}, 784-{config.hidden}-10, exact gradients",
+        rows=[
+            *(row for kind in trained for row in _rows(_published(data, config, kind), kind)),
+            Row("networks of each kind", "10" if known else "–", f"{config.n_seeds}"),
+            Row("epochs", "100" if known else "–", f"{config.n_epochs}"),
+            Row("training time of one epoch", "–", f"{epoch:.1f} s"),
+        ],
+        notes=[
+            "accuracy after the last epoch, never the best epoch; ± is one standard deviation in "
+            "this run, the standard error of 10 networks in the publication",
+            f"of {seconds:.0f} s in this session (with evaluations): simulate "
+            f"{spent['simulate']:.0f} s, gradient {spent['backprop']:.0f} s, "
+            f"all else {max(seconds - sum(spent.values()), 0.0):.0f} s",
+        ],
+        numbers={
+            "networks": {
+                kind.variant.title: {
+                    name: kind.last(name) for name in ("test_accuracy", "test_spikes")
+                }
+                for kind in trained
+            },
+            "seconds": {"session": seconds, "epoch": epoch, **spent},
+        },
+        weights=trained[0].states[0].params,
+        figures=_figures(data, config, trained),
+    )
+
+
+def _spent(trained: list[Trained]) -> dict[str, float]:
+    watches = [kind.task.model.stopwatch.seconds for kind in trained]
+    return {name: sum(seconds[name] for seconds in watches) for name in watches[0]}
+
+
+def _seconds_per_epoch(trained: list[Trained]) -> float:
+    records = [r for kind in trained for state in kind.states for r in state.history[1:]]
+    return sum(record["seconds"] for record in records) / len(records)
+
+
+def _published(data: DataSet, config: Config, kind: Trained) -> Published:
+    """Return what can be set beside a kind of network; in a sweep, beside its time constant."""
+    found = data.published.get((kind.variant.spikes, kind.variant.leaky), NOTHING)
+    return NOTHING if config.sweep == "tau" and found.tau_i != kind.variant.tau_i else found
+
+
+def _rows(published: Published, kind: Trained) -> list[Row]:
+    spikes = f"{np.mean(kind.last('test_spikes')):.2f}"
+    accuracy = percent(kind.last("test_accuracy"), 2)
+    return [
+        Row(f"{kind.variant.title}: test accuracy", published.text, accuracy),
+        Row(f"{kind.variant.title}: spikes per neuron", published.spikes, spikes),
+    ]
+
+
+def _figures(data: DataSet, config: Config, trained: list[Trained]) -> dict[str, Any]:
+    from scenarios import readout_figures as draw
+
+    curves = [
+        draw.Curve(kind.variant.title, [state.history for state in kind.states]) for kind in trained
+    ]
+    figures = {
+        "training": draw.learning_curves(curves),
+        "accuracy_against_spikes": draw.accuracy_against_spikes(curves),
+        "dynamics": _dynamics(data, trained[0]),
+        "spike_counts": draw.spike_count_histograms({
+            kind.variant.title: [kind.task.examine(state.params).counts for state in kind.states]
+            for kind in trained
+        }),
+    }  # fmt: skip
+    if config.sweep == "tau":
+        figures["tau"] = _sweep(data, trained)
+    return figures
+
+
+def _sweep(data: DataSet, trained: list[Trained]) -> Any:
+    from scenarios.readout_figures import SweepLine, tau_sweep
+
+    lines = []
+    for spikes in BOTH:
+        kinds = [kind for kind in trained if kind.variant.spikes == spikes]
+        lines.append(
+            SweepLine(
+                f"{spikes}-spike",
+                [kind.variant.tau_i for kind in kinds],
+                [kind.last("test_accuracy") for kind in kinds],
+                [kind.last("test_spikes") for kind in kinds],
+            )
+        )
+    known = data.published
+    points = [
+        (f"{spikes}-spike, published", found.tau_i, found.accuracy)
+        for (spikes, _), found in known.items()
+        if found.tau_i is not None
+    ]
+    limits = [
+        (f"{spikes}-spike, published limit", known[spikes, False].accuracy)
+        for spikes in BOTH
+        if (spikes, False) in known
+    ]
+    return tau_sweep(lines, points, limits)
+
+
+def _dynamics(data: DataSet, kind: Trained) -> Any:
+    """Draw what the first network does with the first test image."""
+    from scenarios.readout_figures import dynamics
+
+    task, params = kind.task, kind.states[0].params
+    result = task.model.simulate(params, task.test_spikes[np.array([0])])[0]
+    answer = int(result.potential("out").argmax())
+    title = (
+        f"{kind.variant.title}: a test image of class {data.classes[task.test.labels[0]]}, "
+        f"taken for {data.classes[answer]}"
+    )
+    assert isinstance(result, es.Result)
+    return dynamics(result, data.classes, title)
