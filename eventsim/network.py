@@ -73,6 +73,7 @@ class _Structure:
 
     layout: Layout | None = None
     layers: list[Layer] | None = None
+    wiring: Compiled | None = None
 
 
 class Network:
@@ -248,8 +249,6 @@ class Network:
             new._neurons[name] = (self._neurons[name][0], neuron)
         if neurons or delays:
             new._forget()
-        elif self._compiled is not None:
-            new._compiled = self._compiled.with_weights(new._projections)
         return new
 
     def snapshot(self) -> Network:
@@ -292,9 +291,14 @@ class Network:
         return self._structure.layout
 
     def compiled(self) -> Compiled:
-        """Return the delay groups that the event loops run on (made once per network)."""
+        """Return the delay groups that the event loops run on (made once per structure)."""
         if self._compiled is None:
-            self._compiled = compile_network(self.layout(), self._projections)
+            if self._structure.wiring is None:
+                compiled = compile_network(self.layout(), self._projections)
+                self._structure.wiring = compiled.without_weights()
+                self._compiled = compiled
+            else:
+                self._compiled = self._structure.wiring.with_weights(self._projections)
         return self._compiled
 
     def layers(self) -> list[Layer]:

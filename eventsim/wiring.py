@@ -123,6 +123,10 @@ class Compiled:
         weight = _joined_weights(projections, self.orders)
         return replace(self, wiring=self.wiring._replace(weight=weight))
 
+    def without_weights(self) -> Compiled:
+        """Return the same wiring without any weights, to be given some by `with_weights`."""
+        return replace(self, wiring=self.wiring._replace(weight=np.empty(0)))
+
     def _locate(self, position: int) -> tuple[Key, int]:
         """Return the projection of a synapse of the wiring, and its place in the values there."""
         key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
