@@ -288,7 +288,7 @@ def _run_scheduler(
     state, run, status, ends = run_to(state, run)
     counts = state.count[:, 0]
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    record = Run._make(_trimmed(array, counts) for array in run)
+    record = _trimmed(run, counts)
     due = state.predicted
     excess = {
         int(k): (int(due.item[k, 0]), float(due.time[k, 0])) for k in np.flatnonzero(status != DONE)
@@ -335,12 +335,15 @@ def _with_flights(state: State, extra: int) -> State:
     )
 
 
-def _trimmed(array: NDArray[Number], counts: IntArray) -> NDArray[Number]:
-    """Return the first entries of all samples in a flat array; one sample is trimmed in place."""
-    if array.shape[0] == 1 and array.flags.owndata:
-        array.resize((1, int(counts[0])), refcheck=False)
-        return array[0]
-    return array[np.arange(array.shape[1]) < counts[:, None]]
+def _trimmed(run: Run, counts: IntArray) -> Run:
+    """Return the first spikes of all samples as flat arrays; one sample is trimmed in place."""
+    n_samples, width = run.time.shape
+    if n_samples == 1 and all(array.flags.owndata for array in run):
+        for array in run:
+            array.resize((1, int(counts[0])), refcheck=False)
+        return Run._make(array[0] for array in run)
+    filled = np.flatnonzero(np.arange(width) < counts[:, None])
+    return Run._make(array.reshape(-1)[filled] for array in run)
 
 
 def _grown(array: NDArray[Number], width: int, fill: int | None = None) -> NDArray[Number]:

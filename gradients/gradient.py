@@ -1,5 +1,6 @@
 """The gradient of a loss by every parameter of a network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,29 +70,42 @@ def gradient_of_network(
     *,
     weights: dict[Key, Matrix],
     delays: dict[Key, float | Matrix],
-    threshold: FloatArray,
-    alpha: FloatArray,
-    beta: FloatArray,
-    bias: FloatArray,
+    neurons: Mapping[str, FloatArray],
     **rest: Any,
 ) -> Gradient:
-    """Return the `Gradient`, given derivatives (n_neurons,) by the parameters of all neurons."""
+    """Return the `Gradient` of a network.
 
-    def split(values: FloatArray) -> dict[str, FloatArray]:
-        return {name: values[network.neurons_of(name)] for name in network.populations}
+    Parameters
+    ----------
+    network : Network
+        Whose populations share ``neurons`` out among them.
+    weights, delays : dict
+        By projection, as in the `Gradient`.
+    neurons : dict of str -> (n_neurons,) ndarray
+        Derivatives by "threshold", "bias", "alpha" and "beta" of all neurons; those left out are
+        left empty.
+    rest
+        Other fields of the `Gradient`.
+    """
+
+    def split(name: str) -> dict[str, FloatArray]:
+        if name not in neurons:
+            return {}
+        return {key: neurons[name][network.neurons_of(key)] for key in network.populations}
 
     def by_time_constant(rates: dict[str, FloatArray], name: str) -> dict[str, FloatArray]:
-        taus = {key: neuron.arrays(rates[key].size) for key, neuron in network.neurons.items()}
-        return {key: -rate / taus[key][name] ** 2 for key, rate in rates.items()}
+        taus = {key: getattr(network.neurons[key], name) for key in rates}
+        return {key: -rate / np.square(taus[key]) for key, rate in rates.items()}
 
+    alpha, beta = split("alpha"), split("beta")
     return Gradient(
         weights=weights,
         delays=delays,
-        tau_mem=by_time_constant(split(beta), "tau_mem"),
-        tau_syn=by_time_constant(split(alpha), "tau_syn"),
-        threshold=split(threshold),
-        bias=split(bias),
-        alpha=split(alpha),
-        beta=split(beta),
+        tau_mem=by_time_constant(beta, "tau_mem"),
+        tau_syn=by_time_constant(alpha, "tau_syn"),
+        threshold=split("threshold"),
+        bias=split("bias"),
+        alpha=alpha,
+        beta=beta,
         **rest,
     )

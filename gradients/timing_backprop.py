@@ -1,7 +1,6 @@
 """Timing backpropagation: the gradient of a loss by every parameter, backward in time."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -40,6 +39,11 @@ __all__ = ["timing_backprop"]
 LANES = 16
 
 PARAMETERS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
+BY_PROJECTION = ("weights", "delays")
+
+# Derivatives by neurons: their columns in `Sums`, and which of the parameters they belong to.
+COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
+RATES = {"alpha": "tau_syn", "beta": "tau_mem", "threshold": "threshold", "bias": "bias"}
 
 Event: TypeAlias = tuple[float, int, FloatArray]  # time, kind, value (n_samples, n_neurons)
 
@@ -261,16 +265,14 @@ def _gradient(
     batch: BatchResult, loss: Cotangents, sums: Sums, wanted: tuple[str, ...]
 ) -> Gradient:
     network, compiled = batch.network, batch.network.compiled()
+    weights, delays = (network.projections if name in wanted else {} for name in BY_PROJECTION)
     return _of_batch(
         batch,
         loss,
         wanted,
-        weights={k: _of_synapses(compiled, network, k, sums.weight) for k in network.projections},
-        delays={k: _of_delays(compiled, network, k, sums) for k in network.projections},
-        threshold=sums.neuron[:, THRESHOLD],
-        alpha=sums.neuron[:, ALPHA],
-        beta=sums.neuron[:, BETA],
-        bias=sums.neuron[:, BIAS],
+        weights={key: _of_synapses(compiled, network, key, sums.weight) for key in weights},
+        delays={key: _of_delays(compiled, network, key, sums) for key in delays},
+        neurons={name: sums.neuron[:, column] for name, column in COLUMNS.items()},
     )
 
 
@@ -278,29 +280,35 @@ def _layered_gradient(
     batch: BatchResult, loss: Cotangents, sums: LayerGradients, wanted: tuple[str, ...]
 ) -> Gradient:
     projections = batch.network.projections
-    own = {k: projections[k].like(values) for k, values in sums.synapse_delays().items()
-           if not isinstance(projections[k].delays, float)}  # fmt: skip
+    weights = sums.weights() if "weights" in wanted else {}
+    own = sums.synapse_delays() if "delays" in wanted else {}
+    of_synapses = {k: projections[k].like(values) for k, values in own.items()
+                   if not isinstance(projections[k].delays, float)}  # fmt: skip
     return _of_batch(
         batch,
         loss,
         wanted,
-        weights={k: projections[k].like(values) for k, values in sums.weights().items()},
-        delays={**sums.delays, **own},
-        **sums.neurons(),
+        weights={k: projections[k].like(values) for k, values in weights.items()},
+        delays={**sums.delays, **of_synapses} if "delays" in wanted else {},
+        neurons=sums.neurons() if set(RATES.values()) & set(wanted) else {},
     )
 
 
-def _of_batch(batch: BatchResult, loss: Cotangents, wanted: tuple[str, ...], **by: Any) -> Gradient:
-    gradient = gradient_of_network(
+def _of_batch(
+    batch: BatchResult,
+    loss: Cotangents,
+    wanted: tuple[str, ...],
+    neurons: Mapping[str, FloatArray],
+    **by_projection: Any,
+) -> Gradient:
+    return gradient_of_network(
         batch.network,
-        input_times=batch.stimulus.split(loss.inputs),
+        neurons={name: values for name, values in neurons.items() if RATES[name] in wanted},
+        input_times=batch.stimulus.split(loss.inputs) if "input_times" in wanted else {},
         min_slope=float(batch.record.slope.min(initial=np.inf)),
         silent_fraction=_silent_fraction(batch),
-        **by,
+        **by_projection,
     )
-    empty: dict[str, Any] = {name: {} for name in PARAMETERS if name not in wanted}
-    empty |= {rate: {} for rate, tau in (("alpha", "tau_syn"), ("beta", "tau_mem")) if tau in empty}
-    return replace(gradient, **empty)
 
 
 def _of_synapses(compiled: Compiled, network: Network, key: Key, values: FloatArray) -> Matrix:
