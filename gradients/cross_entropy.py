@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import log_softmax
 
 from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_floats, as_indices, require
@@ -171,7 +170,8 @@ def _softmax_cross_entropy(
     require(0.0 <= smoothing < 1.0, smoothing, "smoothing must be in [0, 1)")
     n_samples, n_classes = scores.shape
     samples = np.arange(n_samples)
-    log_probability = log_softmax(scores, axis=1)
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    log_probability = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
     log_likelihood = log_probability[samples, labels]
     target = np.full(scores.shape, smoothing / n_classes)
     target[samples, labels] += 1.0 - smoothing
