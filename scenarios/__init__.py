@@ -1,9 +1,11 @@
 """The experiments that users come to reproduce, each run with ``eventsim run NAME``.
 
 From the outside in: `cli` reads the command line; `registry` lists the scenarios; each scenario is
-one file (`xor`, `iris`, `yin_yang`) with a frozen configuration and a `run` function; they share
-`data`, `images` (read by `idx`, found or downloaded by `sources`) and `encoding` (what goes in),
-`classifier` (the network and its exact gradient), `training` (the one training loop), `checkpoint`
-and `runs` (what is on disk), `progress` and `report` (what the user sees) and `figures` (what is
-drawn).  `peers` trains the same network with surrogate gradients.
+one file (`xor`, `iris`, `yin_yang`, ...) with a frozen configuration and a `run` function; they
+share `data`, `images` (read by `idx`, found or downloaded by `sources`) and `encoding` (what goes
+in), `classifier` (a network that decides by first spikes, and its exact gradient), `training` (the
+one training loop), `checkpoint` and `runs` (what is on disk), `progress` and `report` (what the
+user sees) and `figures` (what is drawn).  `mnist` and `fashion_mnist` share `readout` (a network
+that decides by potentials), `readout_config`, `readout_runs` and `readout_figures`.  `peers` trains
+a network with surrogate gradients.
 """

@@ -64,9 +64,9 @@ DATA = DataSet(
     classes=tuple("0123456789"),
     published={
         ("multi", True): Published("98.43 ± 0.05 %", 0.9843, tau_i=0.8),
-        ("multi", False): Published("98.23 ± 0.07 %", 0.9823, spikes="about 1.5"),
+        ("multi", False): Published("98.23 ± 0.07 %", 0.9823, spikes=1.5),
         ("single", True): Published("97.99 ± 0.06 %", 0.9799),
-        ("single", False): Published("97.96 ± 0.08 %", 0.9796, spikes="about 0.6"),
+        ("single", False): Published("97.96 ± 0.08 %", 0.9796, spikes=0.6),
     },
 )
 

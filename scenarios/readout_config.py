@@ -167,9 +167,20 @@ class Config:
                 raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
         if not math.isfinite(self.init_mean):
             raise ValueError(f"init_mean must be finite, got {self.init_mean!r}")
-        if self.rows and self.sweep != "nothing":
-            raise ValueError("rows and sweep must not both be given: each is a run of its own")
+        self._check_kinds()
         self.loss(), self.optimiser(n_train=1)
+
+    def _check_kinds(self) -> None:
+        """Check that the options name one set of kinds of network."""
+        swept = self.sweep != "nothing"
+        if self.rows and swept:
+            raise ValueError("rows and sweep must not both be given: each is a run of its own")
+        if (self.rows or swept) and (self.spikes != "multi" or not self.leaky):
+            raise ValueError(
+                "spikes and leaky must not be given with rows or sweep: these vary them"
+            )
+        if self.tau_i is not None and (swept or not self.leaky):
+            raise ValueError(f"tau_i must not be given with sweep or no-leaky, got {self.tau_i}")
 
     @property
     def recipe(self) -> Recipe:

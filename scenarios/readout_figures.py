@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ TIME = "time (units of the length of a run)"
 GRID = 1001  # points of a trajectory, besides the spikes
 MANY = 20  # hidden neurons in one panel, as in the paper
 TALLEST = 12  # spikes: larger counts share the last bar
+WIDE_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 80)  # errors in percent
+TICKS = (*np.arange(0.1, 3.0, 0.1).round(1), *range(3, 10), 10, 15, 20, 25, 30, 40, 50, 60, 80)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,50 +75,51 @@ class SweepLine:
 
 def learning_curves(curves: Sequence[Curve]) -> Figure:
     """Draw loss, accuracy and spikes per hidden neuron against epochs, one line per network."""
-    figure, (left, middle, right) = new_figure(12, 3.6, 3)
+    figure, (left, middle, right) = new_figure(13, 3.6, 3)
     for curve, colour in zip(curves, _colours(len(curves)), strict=True):
         for k, history in enumerate(curve.histories):
             label = curve.title if k == 0 else None
             _line(left, history, "loss", colour, linestyle=":")
             _line(left, history, "test_loss", colour)
-            _line(middle, history, "accuracy", colour, 100.0, linestyle=":")
-            _line(middle, history, "test_accuracy", colour, 100.0)
+            _line(middle, history, "accuracy", colour, _error, linestyle=":")
+            _line(middle, history, "test_accuracy", colour, _error)
             _line(right, history, "test_spikes", colour, label=label)
-    left.set(ylabel="loss")
-    middle.set(ylabel="accuracy (%)", ylim=(_floor(curves), 100.2))
-    right.set(ylabel="spikes per hidden neuron", ylim=(0.0, None))
     left.plot([], [], color=NEUTRAL, linestyle=":", label="training (mean over the epoch)")
     left.plot([], [], color=NEUTRAL, label="test (end of the epoch)")
-    for ax in (left, right):
-        ax.legend(frameon=False, fontsize=8)
+    left.set(ylabel="loss")
+    _as_accuracy(middle, "accuracy")
+    right.set(ylabel="spikes per hidden neuron", ylim=(0.0, None))
     for ax in (left, middle, right):
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.legend(frameon=False, fontsize=8)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right center", frameon=False,
+                  fontsize=8)  # fmt: skip
     return figure
 
 
 def accuracy_against_spikes(curves: Sequence[Curve]) -> Figure:
     """Draw what an accuracy costs in spikes: each network's way through training, and its end."""
-    figure, (ax,) = new_figure(6, 4)
+    figure, (ax,) = new_figure(8, 4)
     for curve, colour in zip(curves, _colours(len(curves)), strict=True):
         for k, history in enumerate(curve.histories):
             known = _evaluated(history, "test_spikes")
             spikes = [r["test_spikes"] for r in known]
-            accuracies = [100.0 * r["test_accuracy"] for r in known]
-            ax.plot(spikes, accuracies, color=colour, linewidth=0.8, alpha=0.5)
-            ax.plot(spikes[-1:], accuracies[-1:], "o", color=colour,
+            errors = [_error(r["test_accuracy"]) for r in known]
+            ax.plot(spikes, errors, color=colour, linewidth=0.8, alpha=0.5)
+            ax.plot(spikes[-1:], errors[-1:], "o", color=colour,
                     label=curve.title if k == 0 else None)  # fmt: skip
-    ax.set(xlabel="spikes per hidden neuron and test image", ylabel="test accuracy (%)")
-    ax.set(xlim=(0.0, None), ylim=(_floor(curves), None))
+    ax.set(xlabel="spikes per hidden neuron and test image", xlim=(0.0, None))
+    _as_accuracy(ax, "test accuracy")
     ax.set_title("one line per network, one epoch after the other; dot: last epoch", fontsize=9)
-    ax.legend(frameon=False, fontsize=8, loc="lower left")
+    figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
 def tau_sweep(
     lines: Sequence[SweepLine],
     points: Sequence[tuple[str, float, float]] = (),
-    limits: Sequence[tuple[str, float]] = (),
+    limits: Sequence[tuple[str, float, float]] = (),
 ) -> Figure:
     """Draw spikes per hidden neuron (Fig. 4) and test accuracy (Fig. 5) against τ_I.
 
@@ -126,27 +129,28 @@ def tau_sweep(
         Results; bars are one standard deviation over the seeds.
     points : sequence of (name, tau, accuracy)
         Published accuracies, marked.
-    limits : sequence of (name, accuracy)
-        Published accuracies for large time constants, as horizontal lines.
+    limits : sequence of (name, accuracy, spikes)
+        Published values for large time constants, as horizontal lines.
     """
-    figure, (left, right) = new_figure(10, 4, 2)
-    for line, colour in zip(lines, _colours(len(lines)), strict=True):
-        _with_bars(left, line.taus, np.asarray(line.spikes), colour, line.title)
-        _with_bars(right, line.taus, 100.0 * np.asarray(line.accuracies), colour, line.title)
-    left.axhline(1.0, color="0.8", linestyle="--", linewidth=1, zorder=0)
+    figure, (left, right) = new_figure(11, 4, 2)
+    colours = _colours(max(len(lines), len(limits)))
+    for line, colour in zip(lines, colours, strict=False):
+        _with_bars(left, line.taus, np.asarray(line.spikes), colour, None)
+        _with_bars(right, line.taus, _error(np.asarray(line.accuracies)), colour, line.title)
     for name, tau, accuracy in points:
-        right.plot([tau], [100.0 * accuracy], "*", color="black", markersize=9, label=name)
-    for (name, accuracy), colour in zip(limits, _colours(len(limits)), strict=True):
-        right.axhline(100.0 * accuracy, color=colour, linestyle=":", linewidth=1, label=name)
+        right.plot([tau], [_error(accuracy)], "*", color="black", markersize=9, label=name)
+    for (name, accuracy, spikes), colour in zip(limits, colours, strict=False):
+        left.axhline(spikes, color=colour, linestyle=":", linewidth=1)
+        right.axhline(_error(accuracy), color=colour, linestyle=":", linewidth=1, label=name)
     taus = sorted({tau for line in lines for tau in line.taus})
     for ax in (left, right):
-        ax.set(xscale="log", xlabel="time constant τ_I of the current (run: 1)")
+        ax.set(xscale="log", xlabel="time constant $\\tau_I$ of the current (length of a run: 1)")
         ax.xaxis.set_major_locator(FixedLocator(taus))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticklabels([f"{tau:g}" for tau in taus])
-        ax.legend(frameon=False, fontsize=8)
     left.set(ylabel="spikes per hidden neuron", ylim=(0.0, None))
-    right.set(ylabel="test accuracy (%)")
+    _as_accuracy(right, "test accuracy")
+    figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
@@ -161,7 +165,7 @@ def spike_count_histograms(counts: Mapping[str, Sequence[NDArray[np.int32]]]) ->
     n_columns = min(3, len(counts))
     n_rows = -(-len(counts) // n_columns)
     figure = Figure(figsize=(1.0 + 3.4 * n_columns, 0.6 + 2.5 * n_rows), layout="constrained")
-    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    axes = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
     for ax, (title, networks) in zip(axes, counts.items(), strict=False):
         each = np.mean([_shares(network) for network in networks], axis=0)
         means = np.mean([_shares(network.mean(axis=0)) for network in networks], axis=0)
@@ -245,18 +249,19 @@ def exact_times(result: es.Result, *jumps: Floats) -> Floats:
 
 
 def few_neurons(counts: NDArray[np.integer[Any]]) -> list[int]:
-    """Return the neuron with the most spikes, one with a medium number and one with the fewest.
+    """Return up to three neurons: of the most spikes, of a medium number, of the fewest.
 
     Examples
     --------
     >>> few_neurons(np.array([0, 5, 1, 2, 0]))  # neurons that fire, if there are any
     [1, 3, 2]
-    >>> few_neurons(np.array([0, 0]))
-    [0]
+    >>> few_neurons(np.array([0, 1, 1, 0, 1, 1]))
+    [1, 2, 4]
     """
-    numbers, first = np.unique(counts, return_index=True)
-    firing = first[numbers > 0][::-1] if numbers.any() else first
-    return [int(firing[k]) for k in dict.fromkeys((0, len(firing) // 2, len(firing) - 1))]
+    firing = np.flatnonzero(counts) if np.any(counts) else np.arange(counts.size)
+    one_each = firing[np.unique(-counts[firing], return_index=True)[1]]
+    ranked = [one_each[k] for k in (0, len(one_each) // 2, len(one_each) - 1)]
+    return [int(k) for k in dict.fromkeys([*ranked, *firing])][:3]
 
 
 def _inputs(ax: Axes, result: es.Result) -> None:
@@ -288,34 +293,50 @@ def _shares(counts: NDArray[Any]) -> Floats:
     return np.bincount(whole, minlength=TALLEST + 1) / whole.size
 
 
-def _with_bars(ax: Axes, taus: Sequence[float], values: Floats, colour: Any, label: str) -> None:
+def _with_bars(
+    ax: Axes, taus: Sequence[float], values: Floats, colour: Any, label: str | None
+) -> None:
     error = values.std(axis=1, ddof=1) if values.shape[1] > 1 else None
     ax.errorbar(taus, values.mean(axis=1), error, fmt="o-", color=colour, label=label,
                 linewidth=1.2, markersize=4, capsize=3)  # fmt: skip
 
 
 def _line(
-    ax: Axes, history: History, key: str, colour: Any, scale: float = 1.0, **style: Any
+    ax: Axes,
+    history: History,
+    key: str,
+    colour: Any,
+    to_axis: Callable[[Any], Any] = float,
+    **style: Any,
 ) -> None:
     known = _evaluated(history, key)
-    epochs, values = [r["epoch"] for r in known], [scale * r[key] for r in known]
+    epochs, values = [r["epoch"] for r in known], [to_axis(r[key]) for r in known]
     ax.plot(epochs, values, color=colour, linewidth=1.2, alpha=0.9, **style)
+
+
+def _error(accuracy: Any) -> Any:
+    """Return the error in percent, where `_as_accuracy` draws an accuracy."""
+    return 100.0 * (1.0 - accuracy)
+
+
+def _as_accuracy(ax: Axes, name: str) -> None:
+    """Turn a vertical axis of errors in percent into one of accuracies, on a logarithmic scale.
+
+    So 10 % and 90 %, and 98 % and 99 %, can be told apart in one picture.
+    """
+    ax.set(ylabel=f"{name} (%)", yscale="log")
+    low, high = ax.get_ylim()
+    wide = [error for error in WIDE_TICKS if low <= error <= high]
+    ticks = wide if len(wide) > 3 else [error for error in TICKS if low <= error <= high]
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_yticklabels([f"{100.0 - error:g}" for error in ticks])
+    ax.invert_yaxis()
 
 
 def _evaluated(history: History, key: str) -> History:
     """Return the records of epochs, from the first on, that hold a metric."""
     return [record for record in history if record["epoch"] > 0 and key in record]
-
-
-def _floor(curves: Sequence[Curve]) -> float:
-    """Return where an axis of test accuracies (%) begins."""
-    records = [
-        record
-        for curve in curves
-        for history in curve.histories
-        for record in _evaluated(history, "test_accuracy")
-    ]
-    return max(0.0, np.floor(100.0 * min(record["test_accuracy"] for record in records)) - 1.0)
 
 
 def _colours(n: int) -> list[Any]:

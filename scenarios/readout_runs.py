@@ -38,14 +38,14 @@ class Published:
         The same as a number.
     tau_i : float, optional
         The time constant that it belongs to.
-    spikes : str
-        Spikes per hidden neuron.
+    spikes : float, optional
+        Spikes per hidden neuron, read off a figure.
     """
 
     text: str
     accuracy: float
     tau_i: float | None = None
-    spikes: str = "–"
+    spikes: float | None = None
 
 
 NOTHING = Published("–", math.nan)
@@ -136,7 +136,16 @@ def variants(config: Config) -> list[Variant]:
 
 
 def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages]) -> ImageTask:
-    """Return a network with its training and test images."""
+    """Return a network with its training and test images.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer training images than the options ask for.
+    """
+    n_train, n_images = config.n_train, len(parts["train"])
+    if n_train is not None and n_train > n_images:
+        raise ValueError(f"n_train must be <= {n_images}, the number of images, got {n_train}")
     train, test = parts["train"][: config.n_train], parts["test"]
     sizes = (math.prod(train.images.shape[1:]), config.hidden, 10)
     single = variant.spikes == "single"
@@ -226,9 +235,10 @@ def _published(data: DataSet, config: Config, kind: Trained) -> Published:
 def _rows(published: Published, kind: Trained) -> list[Row]:
     spikes = f"{np.mean(kind.last('test_spikes')):.2f}"
     accuracy = percent(kind.last("test_accuracy"), 2)
+    known = "–" if published.spikes is None else f"about {published.spikes:g}"
     return [
         Row(f"{kind.variant.title}: test accuracy", published.text, accuracy),
-        Row(f"{kind.variant.title}: spikes per neuron", published.spikes, spikes),
+        Row(f"{kind.variant.title}: spikes per neuron", known, spikes),
     ]
 
 
@@ -257,26 +267,21 @@ def _sweep(data: DataSet, trained: list[Trained]) -> Any:
 
     lines = []
     for spikes in BOTH:
-        kinds = [kind for kind in trained if kind.variant.spikes == spikes]
+        some = [one for one in trained if one.variant.spikes == spikes]
         lines.append(
             SweepLine(
                 f"{spikes}-spike",
-                [kind.variant.tau_i for kind in kinds],
-                [kind.last("test_accuracy") for kind in kinds],
-                [kind.last("test_spikes") for kind in kinds],
+                [one.variant.tau_i for one in some],
+                [one.last("test_accuracy") for one in some],
+                [one.last("test_spikes") for one in some],
             )
         )
-    known = data.published
-    points = [
-        (f"{spikes}-spike, published", found.tau_i, found.accuracy)
-        for (spikes, _), found in known.items()
-        if found.tau_i is not None
-    ]
-    limits = [
-        (f"{spikes}-spike, published limit", known[spikes, False].accuracy)
-        for spikes in BOTH
-        if (spikes, False) in known
-    ]
+    points, limits = [], []
+    for (kind, _), known in data.published.items():
+        if known.tau_i is not None:
+            points.append((f"{kind}-spike, published", known.tau_i, known.accuracy))
+        if known.spikes is not None:
+            limits.append((f"{kind}-spike, published limit", known.accuracy, known.spikes))
     return tau_sweep(lines, points, limits)
 
 

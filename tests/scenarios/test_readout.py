@@ -1,0 +1,162 @@
+"""Networks that are read out by potentials: what they do, their loss, and its gradient."""
+
+import numpy as np
+import pytest
+
+from scenarios import readout
+from scenarios.encoding import latency
+from scenarios.images import LabelledImages
+from scenarios.readout import ImageTask, ReadoutLoss, ReadoutNetwork, accuracy
+
+LOSS = ReadoutLoss(smoothing=0.1, norm_penalty=0.01, dead_penalty=0.5, dead_fraction=0.5)
+KINDS = [(0.8, False), (0.8, True), (np.inf, False), (np.inf, True)]
+
+
+def blots(n_samples, n_pixels=16, seed=0):
+    """Images, most of them dark at most places, and labels."""
+    rng = np.random.default_rng(seed)
+    grey = rng.integers(-200, 256, (n_samples, n_pixels, 1)).clip(0).astype(np.uint8)
+    return LabelledImages(grey, rng.integers(0, 3, n_samples))
+
+
+def task(tau=0.8, single=False, n_samples=12, **options):
+    model = ReadoutNetwork((16, 10, 3), tau, single, LOSS)
+    return ImageTask(model, (0.4, 1.2), blots(n_samples), blots(9, seed=1), **options)
+
+
+@pytest.mark.parametrize(("tau", "single"), KINDS)
+def test_the_gradient_is_that_of_the_whole_loss(tau, single):
+    images = task(tau, single)
+    model, spikes, labels = images.model, latency(images.train.images), images.train.labels
+    weights = images.initial(np.random.default_rng(3))
+    step = model.step(weights, spikes, labels)
+    counts = model.simulate(weights, spikes).spike_counts("hidden")
+    dead = np.mean(counts > 0, axis=0) < LOSS.dead_fraction
+    assert dead.any()
+    assert not dead.all()
+    rng = np.random.default_rng(4)
+    for name in weights:
+        direction = rng.normal(size=weights[name].shape)
+        h = 1e-6
+        high, low = (
+            model.step({**weights, name: weights[name] + s * h * direction}, spikes, labels)
+            for s in (1, -1)
+        )
+        slope = (high.metrics["loss"] - low.metrics["loss"]) / (2 * h)
+        assert np.sum(step.gradients[name] * direction) == pytest.approx(slope, rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize(("tau", "single"), KINDS)
+def test_output_neurons_never_fire_and_hidden_ones_as_often_as_they_may(tau, single):
+    images = task(tau, single)
+    result = images.model.simulate(images.initial(np.random.default_rng(0)), images.test_spikes)
+    assert len(result.spikes["out"]) == 0
+    assert (result.spike_counts("hidden").max() == 1) == single
+
+
+@pytest.mark.parametrize("tau", [0.8, 6.4, np.inf])
+def test_the_current_decays_half_as_fast_as_the_potential(tau):
+    neurons = task(tau).model.network(task(tau).initial(np.random.default_rng(0))).neurons
+    for neuron in neurons.values():
+        assert neuron.tau_syn == tau
+        assert neuron.tau_mem == tau / 2.0
+
+
+def test_nothing_leaks_from_a_network_with_infinite_time_constants():
+    """One input spike at 1/4 with weight w: the current is w from then on, the potential a line."""
+    model = ReadoutNetwork((1, 1, 1), np.inf)
+    weights = {"in->hidden": np.array([[0.5]]), "hidden->out": np.array([[1.0]])}
+    result = model.simulate(weights, latency(np.array([[[255]]], np.uint8)))[0]
+    np.testing.assert_allclose(result.potential("hidden", at=[0.5, 1.0])[:, 0], [0.25, 0.5])
+    np.testing.assert_allclose(result.current("hidden", at=[0.5, 1.0])[:, 0], [0.5, 0.5])
+
+
+def test_black_pixels_are_no_input():
+    images = task()
+    assert images.test_spikes.times.size == np.count_nonzero(images.test.images)
+    assert images.test_spikes.times.max() < images.model.t_out
+
+
+@pytest.mark.parametrize("portion", [1, 4, 9])
+def test_an_evaluation_in_portions_is_the_evaluation_at_once(monkeypatch, portion):
+    images = task()
+    weights = images.initial(np.random.default_rng(0))
+    whole = images.examine(weights)
+    monkeypatch.setattr(readout, "PORTION", portion)
+    pieces = images.examine(weights)
+    np.testing.assert_array_equal(pieces.potentials, whole.potentials)
+    np.testing.assert_array_equal(pieces.counts, whole.counts)
+
+
+def test_an_evaluation_tells_activity_and_both_losses():
+    images = task()
+    weights = images.initial(np.random.default_rng(0))
+    counts = images.examine(weights).counts
+    metrics = images.evaluate(weights)
+    assert metrics["test_spikes"] == pytest.approx(counts.mean())
+    assert metrics["test_active"] == pytest.approx(np.mean(counts > 0))
+    assert metrics["test_dead"] == pytest.approx(np.mean(counts.sum(axis=0) == 0))
+    assert metrics["test_loss"] > 0.0
+    assert metrics["test_cross_entropy"] != metrics["test_loss"]
+    assert 0.0 <= metrics["test_accuracy"] <= 1.0
+
+
+def test_a_step_counts_the_spikes_of_its_minibatch():
+    images = task()
+    weights, rows = images.initial(np.random.default_rng(0)), np.array([3, 1, 4])
+    spikes = latency(images.train.images[rows])
+    counts = images.model.simulate(weights, spikes).spike_counts("hidden")
+    step = images.step(weights, rows, np.random.default_rng(0))
+    assert step.metrics["spikes"] == pytest.approx(counts.mean())
+
+
+def test_only_a_noisy_task_draws_in_its_steps():
+    weights, rows = task().initial(np.random.default_rng(0)), np.arange(6)
+    losses = {}
+    for noise in (0.0, 0.05):
+        images = task(noise=noise)
+        rng = np.random.default_rng(5)
+        losses[noise] = [images.step(weights, rows, rng).metrics["loss"] for _ in range(2)]
+        assert images.evaluate(weights) == images.evaluate(weights)
+    assert losses[0.0][0] == losses[0.0][1] != losses[0.05][0] != losses[0.05][1]
+
+
+def test_the_penalty_wakes_silent_neurons_and_is_nothing_to_others():
+    images = task()
+    silent = {"in->hidden": np.zeros((16, 10)), "hidden->out": np.ones((10, 3))}
+    slopes = images.step(silent, np.arange(12), np.random.default_rng(0)).gradients
+    lit = images.train.images[:, :, 0].any(axis=0)
+    assert np.all(slopes["in->hidden"][lit] < 0.0)  # a step against it raises all weights
+    np.testing.assert_array_equal(slopes["in->hidden"][~lit], 0.0)
+    np.testing.assert_array_equal(slopes["hidden->out"], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("potentials", "labels", "right"),
+    [([[1.0, 2.0], [3.0, 0.0]], [1, 1], 0.5), ([[0.0, 0.0]], [0], 0.0), ([[-1.0, -2.0]], [0], 1.0)],
+)
+def test_the_class_is_the_one_highest_potential(potentials, labels, right):
+    assert accuracy(np.array(potentials), np.array(labels)) == right
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("smoothing", 1.0, r"lie in \[0, 1\), got 1.0"),
+        ("smoothing", -0.1, r"lie in \[0, 1\), got -0.1"),
+        ("norm_penalty", -1.0, "be finite and >= 0, got -1.0"),
+        ("norm_penalty", np.inf, "be finite and >= 0, got inf"),
+        ("dead_penalty", np.nan, "be finite and >= 0, got nan"),
+        ("dead_fraction", 0.0, r"lie in \(0, 1\], got 0.0"),
+        ("dead_fraction", 1.5, r"lie in \(0, 1\], got 1.5"),
+    ],
+)
+def test_a_bad_loss_is_refused(name, value, expected):
+    with pytest.raises(ValueError, match=f"{name} must {expected}"):
+        ReadoutLoss(**{name: value})
+
+
+@pytest.mark.parametrize("sizes", [(16, 0, 3), (16, 3), (16, 4, 4, 3)])
+def test_bad_sizes_are_refused(sizes):
+    with pytest.raises(ValueError, match="sizes must be three numbers >= 1"):
+        ReadoutNetwork(sizes, 0.8)
