@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsim._compile import loop
-from eventsim._types import FloatArray, IntArray
+from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim._validate import as_floats, require
 from eventsim.arrivals import list_arrivals, sample_states
 from eventsim.flow import flow
@@ -212,10 +212,10 @@ class BatchResult:
 
     def spike_counts(self, population: str) -> IntArray:
         """Return the number of spikes (n_samples, n) of each neuron of a population."""
-        spikes = self._spikes_of(population)
-        shape = (len(self), self.network.populations[population])
-        flat = np.ravel_multi_index((spikes.samples, spikes.indices), shape)
-        return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+        part = self.network.neurons_of(population)
+        counts = np.zeros((len(self), part.stop - part.start), dtype=np.int64)
+        _count_spikes(self.record.neuron, self.offsets, part.start, part.stop, counts)
+        return counts
 
     def potential(self, population: str, at: ArrayLike | None = None) -> FloatArray:
         """Return the membrane potential of a population, as `Result.potential`.
@@ -419,6 +419,17 @@ class ActivityError(RuntimeError):
         )
         self.result, self.sample, self.population = result, sample, population
         self.neuron, self.time, self.count = neuron, time, count
+
+
+@loop
+def _count_spikes(
+    neuron: Int32Array, offsets: IntArray, start: int, stop: int, counts: IntArray
+) -> None:
+    """Add the spikes of the neurons ``start : stop`` to counts (n_samples, n)."""
+    for k in range(offsets.size - 1):
+        for i in range(offsets[k], offsets[k + 1]):
+            if start <= neuron[i] < stop:
+                counts[k, neuron[i] - start] += 1
 
 
 @loop

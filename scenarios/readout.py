@@ -86,11 +86,16 @@ class ReadoutLoss:
         return loss + self.dead_penalty * self._of_dead(result) if self.dead_penalty else loss
 
     def _of_dead(self, result: es.BatchResult) -> gradients.Loss:
+        """Return the penalty; potentials are looked at only where a neuron is dead."""
+        counts = result.spike_counts("hidden")
+        dead = gradients.dead_neurons(self.dead_fraction)(counts)
+        if not dead.any():
+            return gradients.Loss(0.0)
         penalty, slope = gradients.spike_count_penalty(
             result.potential("hidden"),
-            result.spike_counts("hidden"),
+            counts,
             threshold=result.network.neurons["hidden"].threshold,
-            condition=gradients.dead_neurons(self.dead_fraction),
+            condition=lambda _: dead,
         )
         return gradients.Loss(penalty, potentials={"hidden": slope})
 
