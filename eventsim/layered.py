@@ -38,7 +38,7 @@ __all__ = [
     "run_layers",
 ]
 
-PORTION = 2_000_000  # arrivals of the input spikes that are held at a time
+PORTION = 2_000_000  # input spikes and neurons of the samples that are held at a time
 FIRST_CAPACITY = 1024
 
 
@@ -93,7 +93,7 @@ def run_layers(
     )
     state.count[:, 1] = np.diff(given.offsets)
     records = []
-    for first, last in portions(given.offsets):
+    for first, last in portions(network, given.offsets):
         own = LayeredState(state.neuron[first:last], state.count[first:last])
         trains = input_trains(network, given, first, last)
         runs = []
@@ -118,11 +118,16 @@ def input_trains(network: Network, given: Stimulus, first: int, last: int) -> di
     return {name: Train(offsets, times, sources, low) for name, low in starts.items()}
 
 
-def portions(offsets: IntArray) -> Iterator[tuple[int, int]]:
-    """Yield ranges (first, last) of samples with at most `PORTION` spikes, or of one sample."""
+def portions(network: Network, offsets: IntArray) -> Iterator[tuple[int, int]]:
+    """Yield ranges (first, last) of samples that keep scratch arrays small, or of one sample.
+
+    A sample counts as many as it has input spikes and as the network has neurons, since most often
+    these fire about once.
+    """
     first, n = 0, offsets.size - 1
+    size = offsets + network.layout().n_neurons * np.arange(n + 1)
     while first < n:
-        fits = int(np.searchsorted(offsets, offsets[first] + PORTION, side="right")) - 1
+        fits = int(np.searchsorted(size, size[first] + PORTION, side="right")) - 1
         last = min(max(fits, first + 1), n)
         yield first, last
         first = last

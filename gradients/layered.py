@@ -129,7 +129,7 @@ def sweep_layers(
     network, threads = batch.network, thread_count(threads)
     gradients = LayerGradients(network, wrt)
     tables = [layer.table(network) for layer in network.layers()]
-    for first, last in portions(batch.stimulus.offsets):
+    for first, last in portions(network, batch.stimulus.offsets):
         portion = _Portion(batch, loss, first, last)
         for number in reversed(range(len(tables))):
             _sweep_layer(gradients, number, tables[number], portion, final[first:last], threads)
