@@ -23,7 +23,7 @@ The default is the recipe of this project: learning rate 0.005 falling to 0 as a
 decay, label smoothing, jittered input times, tau_I = 1.6.  `--published` is the protocol of the
 paper: learning rate 0.001, a penalty on the norm of the outputs (0.0001), tau_I = 0.8, 100 epochs.
 Both penalise dead neurons (0.01) and start from weights drawn from N(0.03, 0.3).  (The paper calls
-0.3 the variance; taken as the standard deviation it trains as published.)
+0.3 the variance; here it is the standard deviation.  `--init-std 0.55` takes it at its word.)
 
   eventsim run mnist                      a few epochs, one network
   eventsim run mnist --full               100 epochs, three networks
@@ -35,7 +35,7 @@ The paper finds the spikes of a neuron one by one: a loop over the spike count l
 and all intervals between input spikes at once, for the next crossing, up to a largest count N1; a
 second loop goes on, up to N2, with the neurons that got there (Algorithm 1, §II-D).  That keeps
 arrays of samples x inputs x neurons small enough for a graphics card.  The engine here has no such
-array and no largest count: it goes through the input spikes in time, carries the current and the
+array and no count to choose: it goes through the input spikes in time, carries the current and the
 potential of each neuron, finds however many crossings lie between two arrivals, and stores spikes
 alone.
 
