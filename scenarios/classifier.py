@@ -17,7 +17,15 @@ import eventsim as es
 import gradients
 from scenarios.training import Metrics, Params, Step, in_chunks
 
-__all__ = ["Classification", "Classifier", "FirstSpikeLoss", "Stopwatch", "first_to_fire"]
+__all__ = [
+    "Classes",
+    "Classification",
+    "Classifier",
+    "FirstSpikeLoss",
+    "Stopwatch",
+    "Times",
+    "first_to_fire",
+]
 
 Times = NDArray[np.float64]
 Classes = NDArray[np.int64]
@@ -88,8 +96,8 @@ class Stopwatch:
 class Classifier:
     """Layers of one kind of neuron, all-to-all from each to the next.
 
-    An output neuron is held at rest after its first spike (refractory until ``t_stop``): what it
-    would do later is nobody's input and not in the loss, so leaving it out changes no result.
+    An output neuron fires once: what it would do later is nobody's input and not in the loss, so
+    leaving it out changes no result.
 
     Attributes
     ----------
@@ -132,9 +140,7 @@ class Classifier:
         network = es.Network()
         network.add_input(self.layers[0], self.sizes[0])
         for name, size in zip(self.layers[1:], self.sizes[1:], strict=True):
-            last = name == self.layers[-1]
-            neuron = replace(self.neuron, refractory=self.t_stop) if last else self.neuron
-            network.add_population(name, size, neuron)
+            network.add_population(name, size, self.neuron_of(name))
         for pre, post in pairwise(range(len(self.sizes))):
             shape = (self.sizes[pre], self.sizes[post])
             network.connect(self.layers[pre], self.layers[post], weights=np.zeros(shape))
@@ -150,6 +156,10 @@ class Classifier:
     def connections(self) -> dict[str, tuple[str, str]]:
         """The projection of each parameter, by the parameter's name."""
         return {f"{pre}->{post}": (pre, post) for pre, post in pairwise(self.layers)}
+
+    def neuron_of(self, layer: str) -> es.LIF:
+        """Return the kind of neuron of a layer."""
+        return replace(self.neuron, refractory=np.inf) if layer == self.layers[-1] else self.neuron
 
     def initial(self, normals: Sequence[tuple[float, float]], rng: np.random.Generator) -> Params:
         """Draw weights from normal distributions (mean, standard deviation), one per layer."""
@@ -184,10 +194,12 @@ class Classifier:
         times = result.first_spikes("out")
         loss, slope = self.loss(times, labels)
         started = time.perf_counter()
-        gradient = gradients.timing_backprop(result, first_spikes={"out": slope})
+        gradient = gradients.timing_backprop(
+            result, first_spikes={"out": slope}, wrt=("weights",)
+        ).weights
         self.stopwatch.add("backprop", started)
         silent = np.isinf(times[np.arange(len(labels)), labels])
-        slopes = {name: gradient.weights[key] for name, key in self.connections.items()}
+        slopes = {name: gradient[key] for name, key in self.connections.items()}
         if self.bump and silent.any():
             slopes = self._bumped(slopes, result, labels, silent)
         metrics = {

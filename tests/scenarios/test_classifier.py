@@ -58,7 +58,7 @@ def test_the_gradient_agrees_with_central_differences(name):
 
 def test_ending_a_sample_early_changes_no_first_spike():
     model, weights = small()
-    whole = es.simulate(model.network(weights), {"in": BATCH}, model.t_stop)
+    whole = es.simulate(model.network(weights), {"in": BATCH}, model.t_stop, engine="scheduler")
     np.testing.assert_array_equal(model.first_spikes(weights, BATCH), whole.first_spikes("out"))
 
 
