@@ -1,6 +1,7 @@
 """Each scenario, from the command line to its pictures, on a small scale."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -87,6 +88,21 @@ def test_xor_is_learnt_from_the_first_initialisations(tmp_path):
 
 
 @pytest.mark.jit
+def test_xor_side_by_side_takes_as_many_steps_as_one_by_one():
+    config = xor.Config(runs=6)
+    task, alone = xor.build(config), []
+    for seed in range(config.runs):
+        until_right = replace(
+            xor.settings(config, seed),
+            epochs=config.max_steps + 1,
+            stop=lambda metrics: metrics.get("accuracy") == 1.0,
+        )
+        alone.append(fit(task, until_right).epoch - 1)  # right before the last step
+    assert xor.steps_to_converge(config) == alone
+    assert len(set(alone)) > 1
+
+
+@pytest.mark.jit
 def test_xor_names_the_initialisations_that_did_not_converge(tmp_path):
     report = xor.run(xor.Config(runs=2, max_steps=1), tmp_path, SILENT)
     assert set(report.numbers["failed_seeds"]) <= {0, 1}
@@ -101,6 +117,15 @@ def test_the_published_settings_of_xor_are_those_of_table_1(tmp_path):
     assert "gamma 0.2 (0.2), tau0 0.1 (0.1), beta2 0.999 (0.999)" in notes
 
 
+@pytest.mark.jit
+def test_xor_shows_the_published_constants_beside_its_own(tmp_path):
+    report = xor.run(xor.Config(runs=2, max_steps=4), tmp_path, SILENT)
+    assert report.numbers["steps_as_printed"] == xor.steps_to_converge(
+        xor.Config(runs=2, max_steps=4, **xor.TABLE_1)
+    )
+    assert [row.what for row in report.rows if "Table 1" in row.what]
+
+
 @pytest.mark.parametrize(("t_bias", "inputs"), [(1.0, 5), (None, 4)])
 def test_iris_has_a_source_per_measurement_and_perhaps_a_clock(t_bias, inputs):
     task = iris.build(iris.Config(t_bias=t_bias), seed=0)
@@ -112,7 +137,7 @@ def test_iris_has_a_source_per_measurement_and_perhaps_a_clock(t_bias, inputs):
 def test_yin_yang_starts_where_the_publication_starts():
     """A cross-entropy of 1.09 to 1.1, and about as good as guessing (§5.3)."""
     task = yin_yang.build(yin_yang.Config())
-    task = yin_yang.replace(task, test=(task.test[0][:200], task.test[1][:200]))
+    task = replace(task, test=(task.test[0][:200], task.test[1][:200]))
     before = task.evaluate(task.initial(np.random.default_rng(0)))
     assert 1.09 <= before["test_cross_entropy"] <= 1.1
     assert 0.2 <= before["test_accuracy"] <= 0.4
