@@ -27,6 +27,8 @@ from eventsim.stimulus import Stimulus
 from eventsim.threads import for_each_part
 
 __all__ = [
+    "COPYING",
+    "COUNTING",
     "CapReachedError",
     "LayeredState",
     "Train",
@@ -40,6 +42,10 @@ __all__ = [
 
 PORTION = 2_000_000  # input spikes and neurons of the samples that are held at a time
 FIRST_CAPACITY = 1024
+
+# About how many nanoseconds it takes to look at a spike, to copy it, to compute the flow until the
+# next one, and to merge it with others.
+COUNTING, COPYING, FLOW, MERGING = 2.0, 4.0, 20.0, 30.0
 
 
 class LayeredState(NamedTuple):
@@ -144,7 +150,8 @@ def gather(
          t_stop) for s, t in zip(layer.synapses, causes, strict=True)
     ]  # fmt: skip
     for source in sources:
-        for_each_part(partial(loops.count_arrivals, *source, counts), n_samples, threads)
+        count = partial(loops.count_arrivals, *source, counts)
+        for_each_part(count, n_samples, threads, COUNTING * source[1].size)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     incoming = new_arrivals(offsets, int(offsets[-1]))
     if starts:
@@ -154,7 +161,7 @@ def gather(
         fill = partial(
             loops.add_arrivals, *source, synapses.sources.start, origin, incoming, filled
         )
-        for_each_part(fill, n_samples, threads)
+        for_each_part(fill, n_samples, threads, COPYING * source[1].size)
         origin += source[1].size
     if len(sources) > 1:
         for_each_part(partial(loops.sort_arrivals, incoming), n_samples, threads)
@@ -182,7 +189,7 @@ def all_factors(
     for q in np.unique(tiles.kind, return_index=True)[1]:
         own = factors[int(tiles.kind[q])] = new_factors(incoming.time.size)
         fill = partial(loops.fill_factors, incoming, t_stop, tiles.alpha[q], tiles.beta[q], own)
-        for_each_part(fill, n_samples, threads)
+        for_each_part(fill, n_samples, threads, FLOW * incoming.time.size)
     return factors
 
 
@@ -324,7 +331,7 @@ def _merge(
     offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
     merged = new_record(spikes.time.size)
     merge = partial(loops.merge_spikes, begin, begin + counts, spikes, base, offsets, merged)
-    for_each_part(merge, offsets.size - 1, threads)
+    for_each_part(merge, offsets.size - 1, threads, MERGING * spikes.time.size)
     return offsets, merged
 
 

@@ -4,6 +4,7 @@ Compiled loops release the interpreter lock, so plain threads suffice.  Each sam
 every output: the number of threads never changes a result.
 """
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from functools import cache
 from eventsim._validate import as_count
 
 __all__ = ["for_each_part", "thread_count"]
+
+LEAST_WORK = 200_000  # ns; handing a piece to a thread and back takes up to a tenth of it
 
 
 def thread_count(threads: int | None) -> int:
@@ -24,14 +27,20 @@ def thread_count(threads: int | None) -> int:
 
 
 def for_each_part(
-    function: Callable[[int, int], object], n_samples: int, threads: int | None
+    function: Callable[[int, int], object],
+    n_samples: int,
+    threads: int | None,
+    work: float = math.inf,
 ) -> None:
-    """Call ``function(first, last)`` on consecutive ranges that cover ``range(n_samples)``."""
+    """Call ``function(first, last)`` on consecutive ranges that cover ``range(n_samples)``.
+
+    ``work`` is about how many nanoseconds all of it takes: little work is not cut up.
+    """
     threads = min(thread_count(threads), n_samples)
-    if threads == 1:
+    n_parts = int(min(4 * threads, n_samples, work // LEAST_WORK))
+    if threads == 1 or n_parts <= 1:
         function(0, n_samples)
         return
-    n_parts = min(4 * threads, n_samples)
     edges = [n_samples * part // n_parts for part in range(n_parts + 1)]
     list(_pool(threads).map(function, edges[:-1], edges[1:]))
 

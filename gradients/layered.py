@@ -10,6 +10,8 @@ import numpy as np
 from eventsim._types import FloatArray, IntArray, Key
 from eventsim.layer_plan import Layer
 from eventsim.layered import (
+    COPYING,
+    COUNTING,
     Train,
     all_factors,
     gather,
@@ -213,13 +215,14 @@ def _fired(layer: Layer, portion: _Portion, threads: int) -> sweeps.Fired:
     source = (portion.offsets, portion.neuron, layer.first, layer.first + layer.n, tile_of)
     n_samples = portion.n_samples
     start = np.zeros(n_samples * n_tiles + 1, dtype=np.int64)
-    for_each_part(partial(sweeps.count_fired, *source, start, n_tiles), n_samples, threads)
+    count = partial(sweeps.count_fired, *source, start, n_tiles)
+    for_each_part(count, n_samples, threads, COUNTING * portion.neuron.size)
     np.cumsum(start, out=start)
     n = int(start[-1])
     fired = sweeps.Fired(start, np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
     filled = np.zeros(n_samples * n_tiles, dtype=np.int64)
     fill = partial(sweeps.fill_fired, *source, lane_of, fired, filled, n_tiles)
-    for_each_part(fill, n_samples, threads)
+    for_each_part(fill, n_samples, threads, COPYING * portion.neuron.size)
     return fired
 
 
