@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, overload
 
@@ -229,13 +230,28 @@ def _run_layered(
     try:
         record, offsets, state = run_layers(network, given, t_stop, max_spikes, threads)
     except CapReachedError as reached:
-        one = given.sample(network, reached.sample)
+        number = _first_beyond(network, given, t_stop, max_spikes, threads, reached.sample)
+        one = given.sample(network, number)
         batch, excess = _run_scheduler(network, one, t_stop, (0, 0), max_spikes, 1, None)
-        result = Result(batch)
-        raise _activity_error(network, result, 0, *excess[0], reached.sample) from None
+        raise _activity_error(network, Result(batch), 0, *excess[0], number) from None
     ends = np.full(given.n_samples, t_stop)
     batch = BatchResult(network.snapshot(), given, ends, record, offsets, state)
     return (batch if until_fired is None else batch.ended_when_fired(until_fired)), {}
+
+
+def _first_beyond(
+    network: Network, given: Stimulus, t_stop: float, max_spikes: int, threads: int, sample: int
+) -> int:
+    """Return the first sample beyond the cap, given one that is: layers meet them in any order."""
+    while sample > 0:
+        before = replace(given, offsets=given.offsets[: sample + 1])
+        try:
+            run_layers(network, before, t_stop, max_spikes, threads)
+        except CapReachedError as reached:
+            sample = reached.sample
+        else:
+            break
+    return sample
 
 
 def _run_windows(
