@@ -97,7 +97,8 @@ def run_layers(
     state = LayeredState(
         np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, 4), dtype=np.int64)
     )
-    state.count[:, 1] = np.diff(given.offsets)
+    happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
+    state.count[:, 1] = np.diff(happened[given.offsets])
     records = []
     for first, last in portions(network, given.offsets):
         own = LayeredState(state.neuron[first:last], state.count[first:last])
