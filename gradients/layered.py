@@ -235,7 +235,9 @@ def _pass_on(
     portion: _Portion,
 ) -> None:
     """Add the derivatives by arrivals to those by the spikes that caused them, and by delays."""
-    by_arrival = arrival.sum(axis=0)
+    by_arrival = np.zeros(origin.size)
+    for block in arrival:  # in order: numpy would add up a single arrival in another one
+        by_arrival += block
     by_spike = np.zeros(sum(train.times.size for train in causes))
     caused = origin >= 0
     by_spike[origin[caused]] = by_arrival[caused]

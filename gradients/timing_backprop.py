@@ -288,7 +288,7 @@ def _layered_gradient(
         batch,
         loss,
         wanted,
-        weights={k: projections[k].like(values) for k, values in weights.items()},
+        weights={k: p.like(weights[k]) for k, p in projections.items() if k in weights},
         delays={**sums.delays, **of_synapses} if "delays" in wanted else {},
         neurons=sums.neurons() if set(RATES.values()) & set(wanted) else {},
     )
