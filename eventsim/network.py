@@ -241,12 +241,13 @@ class Network:
         for key, value in delays.items():
             old = new._projection(key)
             new._projections[key] = replace(old, delays=_checked_delays(value, old.weights))
-            _check_pool(self._neurons[old.post][1], new._projections[key].delays, old.post)
         for name, neuron in neurons.items():
             if name not in self._neurons:
                 raise ValueError(f"neurons must name one of {list(self._neurons)}, got {name!r}")
             _check_neuron(neuron, self._neurons[name][0])
             new._neurons[name] = (self._neurons[name][0], neuron)
+        for p in new._projections.values():
+            _check_pool(new._neurons[p.post][1], p.delays, p.post)
         if neurons or delays:
             new._forget()
         return new
