@@ -412,21 +412,41 @@ def _look_closer(tiles, lane, j, alpha, beta, now, until, current, potential, ca
     return held
 
 
-@inlined
+@loop
 def _sort_nearly(run, start, stop):
-    """Sort spikes by (time, neuron), by insertion: few are out of order."""
-    for a in range(start + 1, stop):
+    """Sort spikes by (time, neuron), by insertion if few are out of order, else by Shell's method.
+
+    Many are where neurons fire again and again between two arrivals.
+    """
+    n = stop - start
+    if _insert(run, start, stop, 1, 16 * n):
+        return
+    gap = n // 2
+    while gap > 1:
+        _insert(run, start, stop, gap, n * n)
+        gap = 4 * gap // 9
+    _insert(run, start, stop, 1, n * n)
+
+
+@loop
+def _insert(run, start, stop, gap, moves):
+    """Sort spikes that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
+    for a in range(start + gap, stop):
         time, neuron, slope, released = run.time[a], run.neuron[a], run.slope[a], run.released[a]
         b = a
-        while b > start and (
-            run.time[b - 1] > time or (run.time[b - 1] == time and run.neuron[b - 1] > neuron)
+        while b - gap >= start and (
+            run.time[b - gap] > time or (run.time[b - gap] == time and run.neuron[b - gap] > neuron)
         ):
-            run.time[b] = run.time[b - 1]
-            run.neuron[b] = run.neuron[b - 1]
-            run.slope[b] = run.slope[b - 1]
-            run.released[b] = run.released[b - 1]
-            b -= 1
+            run.time[b] = run.time[b - gap]
+            run.neuron[b] = run.neuron[b - gap]
+            run.slope[b] = run.slope[b - gap]
+            run.released[b] = run.released[b - gap]
+            b -= gap
+            moves -= 1
         run.time[b], run.neuron[b], run.slope[b], run.released[b] = time, neuron, slope, released
+        if moves < 0:
+            return False
+    return True
 
 
 @allocating_loop
