@@ -24,7 +24,17 @@ from eventsim.convolution import Convolution
 if TYPE_CHECKING:
     from eventsim.network import Network, Projection
 
-__all__ = ["Layer", "Reach", "Synapses", "Tiles", "layered_obstacle", "layers_pay", "plan"]
+__all__ = [
+    "Blocks",
+    "Layer",
+    "Reach",
+    "Scattered",
+    "Synapses",
+    "Tiles",
+    "layered_obstacle",
+    "layers_pay",
+    "plan",
+]
 
 LANES = 128  # a tile's weights and their gradient then stay in a core's second-level cache
 VECTOR = 32  # numbers per turn of a compiled vector loop: wide tiles are a multiple of it
@@ -68,6 +78,66 @@ class Reach(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Scattered:
+    """Where the weights of single synapses stand in the tables of a layer.
+
+    Attributes
+    ----------
+    place : ndarray of int
+        Place of each synapse.
+    parameter : ndarray of int
+        Which of the projection's values it has.
+    """
+
+    place: IntArray
+    parameter: IntArray
+
+    def write(self, values: FloatArray, table: FloatArray) -> None:
+        """Copy a projection's values into the tables."""
+        table[self.place] = values[self.parameter]
+
+    def read(self, table: FloatArray, n_values: int) -> FloatArray:
+        """Return the sum over the synapses of each value."""
+        summed = np.bincount(self.parameter, weights=table[self.place], minlength=n_values)
+        return summed.astype(np.float64, copy=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """Where the columns of a dense weight matrix (or kernel) stand in the tables of a layer.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Of the matrix, sources by neurons.
+    parts : list of (int, int, ndarray of int)
+        Where the matrix begins in each table, the table's width, and the columns that it has.
+    """
+
+    shape: tuple[int, int]
+    parts: list[tuple[int, int, slice | IntArray]]
+
+    def write(self, values: FloatArray, table: FloatArray) -> None:
+        """Copy a projection's values into the tables."""
+        matrix = values.reshape(self.shape)
+        for start, width, columns in self.parts:
+            own = matrix[:, columns]
+            self._part(table, start, width)[:, : own.shape[1]] = own
+
+    def read(self, table: FloatArray, n_values: int) -> FloatArray:
+        """Return the projection's ``n_values`` values."""
+        values = np.empty(n_values)
+        matrix = values.reshape(self.shape)
+        for start, width, columns in self.parts:
+            n = matrix[:, columns].shape[1]
+            matrix[:, columns] = self._part(table, start, width)[:, :n]
+        return values
+
+    def _part(self, table: FloatArray, start: int, width: int) -> FloatArray:
+        return table[start : start + self.shape[0] * width].reshape(self.shape[0], width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Synapses:
     """The synapses of one projection in the weight tables of its layer.
 
@@ -79,18 +149,15 @@ class Synapses:
         Numbers of its sources within the layer.
     delay : float
         Delay of all of it (0 if each synapse has its own, which is then in the `Reach`).
-    place : ndarray of int
-        Where each synapse's weight stands in the tables.
-    parameter : ndarray of int, or None
-        Which of the projection's values it is; None: in order.
+    weights : Scattered or Blocks
+        Where its weights stand in the tables.
     """
 
     key: Key
     pre: str
     sources: slice
     delay: float
-    place: IntArray
-    parameter: IntArray | None
+    weights: Scattered | Blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,9 +209,7 @@ class Layer:
         """Return the weight tables, flat."""
         table = np.zeros(self.table_size)
         for synapses in self.synapses:
-            values = network.projections[synapses.key].values
-            parameter = synapses.parameter
-            table[synapses.place] = values if parameter is None else values[parameter]
+            synapses.weights.write(network.projections[synapses.key].values, table)
         return table
 
 
@@ -270,36 +335,40 @@ def _shared_tiles(
 ) -> tuple[_Cut, Reach | None, list[Synapses]]:
     """Cut an all-to-all layer: every tile is a block, and sees every arrival."""
     n_rows = sum(p.weights.shape[0] for p in incoming.values()) + 1
-    widths, tile_kinds, lanes = [], [], []
+    widths, tile_kinds, columns = [], [], []
     for kind in np.unique(kinds):
         members = np.flatnonzero(kinds == kind)
         for low, size in _groups(members.size):
-            some = members[low : low + size]
             widths.append(size)
             tile_kinds.append(kind)
-            lanes.append(np.append(some, np.full(size - some.size, -1)))
+            columns.append(members[low : low + size])
     width = np.array(widths, dtype=np.int64)
-    lane, table = _starts(width), _starts(n_rows * width)
-    neuron = np.concatenate(lanes).astype(np.int64)
+    table = _starts(n_rows * width)
+    lanes = [
+        np.append(some, np.full(w - some.size, -1)) for some, w in zip(columns, width, strict=True)
+    ]
     cut = _Cut(
-        list(range(width.size + 1)), widths, lane, table, np.full(width.size, n_rows),
-        np.array(tile_kinds, dtype=np.int64), neuron,
+        list(range(width.size + 1)), widths, _starts(width), table, np.full(width.size, n_rows),
+        np.array(tile_kinds, dtype=np.int64), np.concatenate(lanes).astype(np.int64),
     )  # fmt: skip
-    tile_of_lane = np.repeat(np.arange(width.size), width)
-    real = np.flatnonzero(neuron >= 0)
-    lane_of = np.empty(kinds.size, dtype=np.int64)
-    lane_of[neuron[real]] = real
-    tile_of = tile_of_lane[lane_of]
-    start = table[tile_of] + lane_of - lane[tile_of]
     synapses: list[Synapses] = []
     source = 0
     for key, p in incoming.items():
         sources = slice(source, source + p.weights.shape[0])
-        rows = np.arange(sources.start, sources.stop)[:, None]
-        place = np.reshape(start + rows * width[tile_of], -1).astype(np.int64, copy=False)
-        synapses.append(Synapses(key, p.pre, sources, float(p.delay_values), place, None))
+        parts = [
+            (int(t) + source * int(w), int(w), _as_slice(some))
+            for t, w, some in zip(table, width, columns, strict=True)
+        ]
+        blocks = Blocks((p.weights.shape[0], kinds.size), parts)
+        synapses.append(Synapses(key, p.pre, sources, float(p.delay_values), blocks))
         source = sources.stop
     return cut, None, synapses
+
+
+def _as_slice(columns: IntArray) -> slice | IntArray:
+    """Return columns that follow each other as a slice, which costs no copy."""
+    together = np.array_equal(columns, columns[0] + np.arange(columns.size))
+    return slice(int(columns[0]), int(columns[-1]) + 1) if together else columns
 
 
 def _places(
@@ -334,13 +403,16 @@ def _places(
         np.tile(within[order], width.size),
         np.zeros(n * width.size),
     )
-    block_of = np.searchsorted([low for low, _ in groups], np.arange(channels), side="right") - 1
-    lane = np.arange(channels) - np.array([low for low, _ in groups])[block_of]
-    row = np.arange(n_rows - 1)
-    table = ((start[block_of] + lane)[:, None] + row * width[block_of][:, None]).reshape(-1)
+    # The table is the kernel, transposed: entry of the patch by channel.
+    entries = np.arange(channels * (n_rows - 1)).reshape(channels, n_rows - 1).T
+    table = np.empty_like(entries)
+    for (low, w), first_entry in zip(groups, start, strict=True):
+        own = np.arange(min(w, channels - low))
+        table[:, low : low + own.size] = first_entry + np.arange(n_rows - 1)[:, None] * w + own
+    weights = Scattered(table.reshape(-1), entries.reshape(-1))
     sources = slice(0, conv.shape[0])
     delay = float(projection.delay_values)
-    return cut, reach, [Synapses(key, projection.pre, sources, delay, table, None)]
+    return cut, reach, [Synapses(key, projection.pre, sources, delay, weights)]
 
 
 def _single_neurons(
@@ -378,9 +450,8 @@ def _single_neurons(
         own = slice(position, position + parameter.size)
         sources = slice(base, base + p.weights.shape[0])
         shared = float(p.delays) if isinstance(p.delays, float) else 0.0
-        synapses.append(
-            Synapses(key, p.pre, sources, shared, table[post[own]] + row[own], parameter)
-        )
+        weights = Scattered(table[post[own]] + row[own], parameter)
+        synapses.append(Synapses(key, p.pre, sources, shared, weights))
         position, base = own.stop, sources.stop
     return cut, reach, synapses
 

@@ -26,7 +26,7 @@ from gradients import layer_sweep as sweeps
 from gradients.adjoint import Cotangents
 from gradients.layer_sweep import ALPHA, BETA, BIAS, THRESHOLD
 
-__all__ = ["LayerGradients", "summed", "sweep_layers"]
+__all__ = ["LayerGradients", "sweep_layers"]
 
 # Pieces of work in which a layer's sums over the samples are made, each in order.
 PIECES = 8
@@ -85,8 +85,7 @@ class LayerGradients:
             total = table[0] if table.shape[0] == 1 else table.sum(axis=0)
             for s in layer.synapses:
                 n = self.network.projections[s.key].values.size
-                values = total[s.place]
-                by_values[s.key] = summed(values, s.parameter, n)
+                by_values[s.key] = s.weights.read(total, n)
         return by_values
 
     def neurons(self) -> dict[str, FloatArray]:
@@ -97,13 +96,6 @@ class LayerGradients:
             total[layer.first + layer.tiles.neuron[real]] = sums.neuron.sum(axis=0)[real]
         columns = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
         return {name: total[:, column] for name, column in columns.items()}
-
-
-def summed(values: FloatArray, parameter: IntArray | None, n: int) -> FloatArray:
-    """Return the sum of the values that belong to each of ``n`` parameters (None: one each)."""
-    if parameter is None:
-        return values
-    return np.bincount(parameter, weights=values, minlength=n).astype(np.float64, copy=False)
 
 
 def sweep_layers(

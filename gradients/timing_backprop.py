@@ -30,7 +30,7 @@ from gradients.adjoint import (
 )
 from gradients.gradient import Gradient, gradient_of_network
 from gradients.jacobian import as_graph
-from gradients.layered import LayerGradients, summed, sweep_layers
+from gradients.layered import LayerGradients, sweep_layers
 from gradients.transposed import backprop_on_graph
 
 __all__ = ["timing_backprop"]
@@ -315,7 +315,10 @@ def _of_synapses(compiled: Compiled, network: Network, key: Key, values: FloatAr
     """Return per-synapse ``values`` of the wiring in the form of the projection's weights."""
     part, order = values[compiled.synapses[key]], compiled.orders[key]
     projection = network.projections[key]
-    return projection.like(summed(part, order, projection.values.size))
+    if order is not None:
+        n = projection.values.size
+        part = np.bincount(order, weights=part, minlength=n).astype(np.float64, copy=False)
+    return projection.like(part)
 
 
 def _of_delays(compiled: Compiled, network: Network, key: Key, sums: Sums) -> float | Matrix:
