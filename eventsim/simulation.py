@@ -34,6 +34,10 @@ __all__ = ["simulate"]
 
 ENGINES = ("auto", "scheduler", "windows", "layered")
 
+# Nanoseconds that the scheduler takes at least for a spike.  It is called anew when the record is
+# full, so there are at most as many spikes as the record has room for.
+SPIKE_WORK = 250
+
 Number = TypeVar("Number", bound=np.number)
 
 
@@ -327,8 +331,9 @@ def _advance(
     status, ends = np.zeros(given.n_samples, dtype=np.int8), np.empty(given.n_samples)
     while True:
         fixed = (compiled.wiring, compiled.neurons, given.arrays)
-        work = partial(advance_batch, *fixed, state, run, t_stop, awaited, status, ends)
-        for_each_part(work, given.n_samples, threads)
+        advance = partial(advance_batch, *fixed, state, run, t_stop, awaited, status, ends)
+        work = SPIKE_WORK * (run.time.size + given.times.size)
+        for_each_part(advance, given.n_samples, threads, work)
         capacity = run.time.shape[1]
         if np.all(status == DONE) or capacity >= max_spikes:
             return state, run, status, ends

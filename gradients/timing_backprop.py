@@ -38,6 +38,8 @@ __all__ = ["timing_backprop"]
 # Samples are added up in lanes, the lanes in order: sums do not depend on the number of threads.
 LANES = 16
 
+SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
+
 PARAMETERS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
 BY_PROJECTION = ("weights", "delays")
 
@@ -252,7 +254,7 @@ def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
         batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends, loss, sums, work,
         n_lanes,
     )  # fmt: skip
-    for_each_part(sweep, n_lanes, threads)
+    for_each_part(sweep, n_lanes, threads, SYNAPTIC_WORK * batch.events.synaptic)
     return Sums(*[_added(array) for array in sums])
 
 
