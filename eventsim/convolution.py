@@ -71,11 +71,7 @@ class Convolution:
         object.__setattr__(self, "kernel", kernel)
         object.__setattr__(self, "image", _as_pair(self.image, "image"))
         object.__setattr__(self, "stride", as_count(self.stride, "stride"))
-        if not isinstance(self.padding, int) or not 0 <= self.padding < min(kernel.shape[2:]):
-            raise ValueError(
-                f"padding must be an integer in [0, {min(kernel.shape[2:])}), the size of the "
-                f"kernel, got {self.padding!r}"
-            )
+        object.__setattr__(self, "padding", _as_padding(self.padding, min(kernel.shape[2:])))
         for size, extent in zip(self.image, kernel.shape[2:], strict=True):
             _steps(size + 2 * self.padding, extent, self.stride)
 
@@ -167,7 +163,7 @@ def pooling(
     >>> pooling((6, 24, 24), 2).shape
     (3456, 864)
     """
-    if len(image) != 3:
+    if not isinstance(image, (tuple, list)) or len(image) != 3:
         raise ValueError(f"image must be (channels, height, width), got {image!r}")
     channels, *size = (as_count(n, "channels, height and width of image") for n in image)
     window = as_count(window, "window")
@@ -183,6 +179,15 @@ def _as_pair(value: object, name: str) -> tuple[int, int]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ValueError(f"{name} must be (height, width), got {value!r}")
     return as_count(value[0], f"height of {name}"), as_count(value[1], f"width of {name}")
+
+
+def _as_padding(value: object, size: int) -> int:
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or not 0 <= value < size:  # type: ignore[operator]  # a number by then
+        raise ValueError(
+            f"padding must be an integer in [0, {size}), the size of the kernel, got {value!r}"
+        )
+    return int(value)  # type: ignore[call-overload]
 
 
 def _steps(size: int, extent: int, stride: int) -> int:
