@@ -43,6 +43,34 @@ def crossing(**changes: Any) -> Any:
     return es.first_crossing(**(arguments | changes))
 
 
+def conv(shape: Any = (2, 1, 3, 3), image: Any = (5, 5), **geometry: Any) -> es.Convolution:
+    return es.Convolution(np.ones(shape), image, **geometry)
+
+
+def convolved(weights: Any = None, delays: Any = 0.0, n_post: int = 18) -> es.Network:
+    """5 x 5 inputs -> 2 channels of 3 x 3 neurons."""
+    network = es.Network()
+    network.add_input("in", 25)
+    network.add_population("out", n_post, es.LIF())
+    network.connect("in", "out", weights=conv() if weights is None else weights, delays=delays)
+    return network
+
+
+def pool(delays: Any = 0.0) -> es.Network:
+    """4 inputs -> 1 unit of a pool."""
+    network = es.Network()
+    network.add_input("in", 4)
+    network.add_population("pool", 1, es.LIF.earliest())
+    network.connect("in", "pool", weights=np.ones((4, 1)), delays=delays)
+    return network
+
+
+def recurrent() -> es.Network:
+    network = net()
+    network.connect("out", "out", weights=np.eye(3))
+    return network
+
+
 def sparse(value: float = 1.0) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array(([value], ([0], [1])), shape=(2, 3))
 
@@ -94,6 +122,13 @@ TABLE: list[Row] = [
     ("parameter a matrix", lambda: es.LIF(tau_mem=np.ones((2, 2))), ValueError, r"\(2, 2\)"),
     ("parameter a word", lambda: es.LIF(tau_mem="long"), ValueError, r"tau_mem.*'long'"),
     ("parameter of wrong length", lambda: net(tau_mem=[1.0, 2.0]), ValueError, r"\(3,\).*\(2,\)"),
+    (
+        "threshold zero of one that fires on",
+        lambda: es.LIF(threshold=[0.0, 0.0], refractory=[INF, 2.5]),
+        ValueError,
+        r"threshold must be > 0 \(or 0 with an infinite refractory period\), got 0\.0",
+    ),
+    ("refractory nan", lambda: es.LIF(refractory=NAN), ValueError, r"refractory.*nan"),
     # --- names and sizes
     ("input size zero", lambda: es.Network().add_input("x", 0), ValueError, r"got 0"),
     ("input size a float", lambda: es.Network().add_input("x", 2.5), ValueError, r"got 2\.5"),
@@ -163,6 +198,114 @@ TABLE: list[Row] = [
         ValueError,
         r"nobody",
     ),
+    # --- convolutions and pools
+    ("kernel a matrix", lambda: conv((3, 3)), ValueError, r"c_out.*\(3, 3\)"),
+    ("kernel of no channel", lambda: conv((0, 1, 3, 3)), ValueError, r"\(0, 1, 3, 3\)"),
+    (
+        "kernel nan",
+        lambda: es.Convolution(np.full((1, 1, 2, 2), NAN), (4, 4)),
+        ValueError,
+        r"kernel.*nan",
+    ),
+    ("kernel a word", lambda: es.Convolution("blur", (4, 4)), ValueError, r"kernel.*'blur'"),
+    ("image a number", lambda: conv(image=25), ValueError, r"image.*\(height, width\).*25"),
+    ("image of three", lambda: conv(image=(1, 5, 5)), ValueError, r"image.*\(1, 5, 5\)"),
+    ("image of no height", lambda: conv(image=(0, 5)), ValueError, r"height of image.*0"),
+    ("image of half a width", lambda: conv(image=(5, 4.5)), ValueError, r"width of image.*4\.5"),
+    ("stride zero", lambda: conv(stride=0), ValueError, r"stride.*0"),
+    ("stride fractional", lambda: conv(stride=1.5), ValueError, r"stride.*1\.5"),
+    ("padding negative", lambda: conv(padding=-1), ValueError, r"padding.*-1"),
+    ("padding beyond the kernel", lambda: conv(padding=3), ValueError, r"padding.*\[0, 3\).*3"),
+    ("padding fractional", lambda: conv(padding=0.5), ValueError, r"padding.*0\.5"),
+    ("padding true", lambda: conv(padding=True), ValueError, r"padding.*True"),
+    (
+        "stride that does not divide",
+        lambda: conv(image=(5, 6), stride=2),
+        ValueError,
+        r"window of 3 with stride 2.*edge to edge.*6",
+    ),
+    (
+        "padding that does not divide",
+        lambda: conv((1, 1, 2, 2), (5, 5), stride=3, padding=1),
+        ValueError,
+        r"window of 2 with stride 3.*7",
+    ),
+    ("kernel larger than the image", lambda: conv(image=(2, 5)), ValueError, r"window of 3.*2"),
+    (
+        "kernel of another shape",
+        lambda: conv().with_kernel(np.ones((2, 1, 3, 2))),
+        ValueError,
+        r"\(2, 1, 3, 3\).*\(2, 1, 3, 2\)",
+    ),
+    (
+        "convolution onto another number of neurons",
+        lambda: convolved(n_post=17),
+        ValueError,
+        r"\(25, 17\).*\(25, 18\)",
+    ),
+    (
+        "convolution from another number of channels",
+        lambda: convolved(conv((2, 2, 3, 3))),
+        ValueError,
+        r"\(25, 18\).*\(50, 18\)",
+    ),
+    (
+        "delays of each synapse of a convolution",
+        lambda: convolved(delays=np.ones((25, 18))),
+        ValueError,
+        r"delays of a convolution must be a single number",
+    ),
+    ("delay of a convolution negative", lambda: convolved(delays=-0.5), ValueError, r"-0\.5"),
+    (
+        "replace a kernel by a matrix",
+        lambda: convolved().replace(weights={("in", "out"): np.ones((25, 18))}),
+        ValueError,
+        r"\(2, 1, 3, 3\).*\(25, 18\)",
+    ),
+    (
+        "replace a matrix by a convolution",
+        lambda: net().replace(weights={("in", "out"): conv()}),
+        ValueError,
+        r"must be a matrix.*Convolution",
+    ),
+    (
+        "tangent of a convolution a matrix",
+        lambda: gradients.jvp(
+            es.simulate(convolved(), {"in": es.Spikes([0.1], [0])}, 1.0),
+            weights={("in", "out"): np.ones((25, 18))},
+        ),
+        ValueError,
+        r"\(2, 1, 3, 3\).*\(25, 18\)",
+    ),
+    ("pool of a flat image", lambda: es.pooling((4, 4), 2), ValueError, r"\(4, 4\)"),
+    ("pool of a number", lambda: es.pooling(16, 2), ValueError, r"image.*16"),
+    ("pool without window", lambda: es.pooling((1, 4, 4), 0), ValueError, r"window.*0"),
+    ("pool without step", lambda: es.pooling((1, 4, 4), 2, 0), ValueError, r"stride.*0"),
+    (
+        "pool that does not divide",
+        lambda: es.pooling((1, 4, 5), 2),
+        ValueError,
+        r"window of 2 with stride 2.*5",
+    ),
+    ("delay onto a pool", lambda: pool(0.25), ValueError, r"onto the pool 'pool'.*0\.25"),
+    (
+        "delays onto a pool",
+        lambda: pool(np.array([[0.0], [0.0], [0.75], [0.0]])),
+        ValueError,
+        r"onto the pool 'pool'.*0\.75",
+    ),
+    (
+        "replaced delay onto a pool",
+        lambda: pool().replace(delays={("in", "pool"): 0.5}),
+        ValueError,
+        r"onto the pool 'pool'.*0\.5",
+    ),
+    (
+        "delayed neurons become a pool",
+        lambda: net(delays=1.25).replace(neurons={"out": es.LIF.earliest()}),
+        ValueError,
+        r"onto the pool 'out'.*1\.25",
+    ),
     # --- spike trains
     ("time negative", lambda: es.Spikes([0.5, -0.25], [0, 0]), ValueError, r"times.*-0\.25"),
     ("time nan", lambda: es.Spikes([NAN], [0]), ValueError, r"times.*nan"),
@@ -190,6 +333,13 @@ TABLE: list[Row] = [
     ("t_stop nan", lambda: run(t_stop=NAN), ValueError, r"t_stop.*nan"),
     ("t_stop infinite", lambda: run(t_stop=INF), ValueError, r"t_stop.*inf"),
     ("unknown engine", lambda: run(engine="steam"), ValueError, r"engine.*'steam'"),
+    (
+        "layers of a recurrent network",
+        lambda: es.simulate(recurrent(), {}, 1.0, engine="layered"),
+        ValueError,
+        r"feed-forward.*\['out'\] feed back, got 'layered'",
+    ),
+    ("no threads", lambda: run(threads=0), ValueError, r"threads.*0"),
     ("max_spikes negative", lambda: run(max_spikes=-1), ValueError, r"max_spikes.*-1"),
     ("t_stop before the last state", lambda: resumed(1.5), ValueError, r"t_stop.*2\.0.*1\.5"),
     ("input before the last state", lambda: resumed(3.0, [1.25]), ValueError, r"1\.25"),
@@ -234,6 +384,38 @@ TABLE: list[Row] = [
         lambda: gradients.timing_backprop(run(), spike_times={"out": np.zeros(5)}),
         ValueError,
         r"\(5,\)",
+    ),
+    (
+        "gradient by nothing known",
+        lambda: gradients.timing_backprop(run(), wrt=["weights", "wishes"]),
+        ValueError,
+        r"wrt must hold some of.*'wishes'",
+    ),
+    (
+        "gradient by a bare string",
+        lambda: gradients.timing_backprop(run(), wrt="weights"),
+        ValueError,
+        r"wrt must hold some of.*got 'weights'",
+    ),
+    (
+        "layered gradient by a rate",
+        lambda: gradients.timing_backprop(run(engine="layered"), wrt=("alpha",)),
+        ValueError,
+        r"wrt must hold some of.*'alpha'",
+    ),
+    (
+        "layered cotangent of wrong shape",
+        lambda: gradients.timing_backprop(run(engine="layered"), spike_times={"out": [1.0]}),
+        ValueError,
+        r"\(0,\).*\(1,\)",
+    ),
+    (
+        "layered cotangent of a silent neuron",
+        lambda: gradients.timing_backprop(
+            run(engine="layered"), first_spikes={"out": [0.0, 0.0, -1.5]}
+        ),
+        ValueError,
+        r"silent.*-1\.5",
     ),
     (
         "cotangent nan",
@@ -465,6 +647,11 @@ def test_a_good_call_of_every_kind_is_none() -> None:
     """The table's helpers fail for the reason given, not for another."""
     net(sparse(), sparse(0.5))
     run(max_spikes=10, engine="auto")
+    run(engine="layered", threads=1)
+    convolved(conv(padding=0), delays=0.5)
+    pool()
+    es.simulate(recurrent(), {}, 1.0, engine="scheduler")
+    gradients.timing_backprop(run(), wrt=["weights", "input_times"])
     resumed(3.0, [2.25])
     crossing()
     penalty()

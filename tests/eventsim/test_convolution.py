@@ -106,6 +106,13 @@ def test_sizes_of_the_output(
     assert conv.shape == (kernel[1] * image[0] * image[1], int(np.prod(output)))
 
 
+def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
+    two, one = np.int64(2), np.int32(1)
+    conv = es.Convolution(np.ones((1, 1, 3, 3)), (np.int64(5), 5), stride=two, padding=one)
+    assert (conv.output, conv.image) == ((1, 3, 3), (5, 5))
+    assert all(type(n) is int for n in (conv.stride, conv.padding, *conv.image))
+
+
 def test_a_kernel_is_kept_as_given() -> None:
     kernel = np.arange(4.0).reshape(1, 1, 2, 2)
     conv = es.Convolution(kernel, (3, 3))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from eventsim.crossing import (
     _peak_stays_below,
+    crossing_within,
     earliest_crossing,
     first_crossing,
     next_crossing,
@@ -197,6 +198,107 @@ def test_huge_and_tiny_currents(current: float) -> None:
         assert t == math.inf
     else:
         assert t == pytest.approx(1.0 / current, rel=2.0 / current + 4e-16)
+
+
+# --- one rate twice the other: a closed form ------------------------------------------------------
+
+doubles = st.tuples(
+    decimals(-3.0, 8.0),  # current
+    decimals(-2.0, 0.99),  # potential, below
+    st.tuples(decimals(0.05, 3.0), st.booleans()).map(
+        lambda drawn: (2.0 * drawn[0], drawn[0]) if drawn[1] else (drawn[0], 2.0 * drawn[0])
+    ),
+    decimals(1.0, 2.0),  # the threshold
+    st.one_of(st.just(0.0), decimals(-1.5, 6.0)),  # bias
+)
+
+
+@given(doubles)
+def test_where_one_rate_is_twice_the_other_the_crossing_solves_the_equation(search: tuple) -> None:
+    """And is the first to do so; the slope is that of the exact potential there."""
+    current, potential, (alpha, beta), theta, bias = search
+    lag, slope = next_crossing(current, potential, alpha, beta, theta, bias)
+    assume(math.isfinite(lag))
+    row = cases.Crossing("", current, potential, alpha, beta, bias, theta, lag, 0.0, 0.0)
+    size = theta + abs(potential) + (abs(current) + abs(bias)) * lag
+    miss = float(exact_potential(row, lag) - theta)
+    assert abs(miss) <= 8 * EPS * size + 4 * ulp(lag) * slope
+    with mpmath.workdps(60):
+        exact = current * mpmath.exp(-mpmath.mpf(alpha) * lag) - beta * exact_potential(row, lag)
+        drive = abs(current) + beta * theta + abs(bias)
+        drift = (alpha + beta) * drive * (16 * EPS * theta / slope + ulp(lag))
+        assert abs(slope - float(exact + bias)) <= 16 * EPS * drive + drift
+    for part in np.linspace(0.0, 1.0, 12)[:-1]:
+        assert exact_potential(row, part * lag) < theta
+
+
+@given(doubles, st.sampled_from([-5, -1, 1, 5]))
+def test_newton_at_a_ratio_next_to_two_gives_the_same(search: tuple, ulps: int) -> None:
+    current, potential, (alpha, beta), theta, bias = search
+    neuron = naive.Neuron(alpha, beta, theta, bias=bias)
+    margin = naive.first_crossing(current, potential, neuron, 200.0)[1]
+    assume(margin > 1e-9)
+    slower = min(alpha, beta) * (1.0 + ulps * EPS)
+    rates = (alpha, slower) if alpha > beta else (slower, beta)
+    assert max(rates) != 2.0 * min(rates)
+    lag, slope = next_crossing(current, potential, alpha, beta, theta, bias)
+    other, its_slope = next_crossing(current, potential, *rates, theta, bias)
+    assert math.isinf(lag) == math.isinf(other)
+    if math.isfinite(lag):
+        size = theta + abs(potential) + (abs(current) + abs(bias)) * lag
+        off = 100 * EPS * (lag + size / slope)
+        assert abs(lag - other) <= off
+        drive = abs(current) + beta * theta + abs(bias)
+        assert abs(slope - its_slope) <= 100 * EPS * drive + (alpha + beta) * drive * off
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 1.0), (1.0, 2.0), (0.6, 0.3), (0.3, 0.6)])
+@pytest.mark.parametrize("margin", [1e-3, 1e-6, 1e-9, 1e-12])
+def test_a_potential_that_rises_to_just_above_the_threshold_crosses_it_late(
+    alpha: float, beta: float, margin: float
+) -> None:
+    """A bias lets V rise for ever towards bias/beta; the closed form says y = 1 - margin or so."""
+    bias = 1.5
+    for current in (0.0, -0.2):
+        above = bias / beta * (1.0 - margin)
+        t = float(first_crossing(current, 0.0, alpha, beta, above, bias))
+        row = cases.Crossing("", current, 0.0, alpha, beta, bias, above, t, 0.0, 0.0)
+        assert abs(float(exact_potential(row, t) - above)) < 16 * EPS * above
+        below = bias / beta * (1.0 + margin)
+        assert math.isinf(first_crossing(current, 0.0, alpha, beta, below, bias))
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 1.0), (1.0, 2.0)])
+def test_a_peak_at_the_threshold_is_a_touch_in_the_closed_form(alpha: float, beta: float) -> None:
+    """V = I (y - y^2), y = 1 - exp(-t), has its peak I/4 at log 2."""
+    assert first_crossing(4.0, 0.0, alpha, beta, 1.0) == math.inf
+    t = first_crossing(4.0 * (1.0 + 1e-12), 0.0, alpha, beta, 1.0)
+    assert math.log(2.0) - 2e-6 < t < math.log(2.0)
+
+
+# --- a search that may stop early -----------------------------------------------------------------
+
+
+@given(st.one_of(searches, doubles), st.one_of(st.floats(0.0, 2.0), st.just(math.inf)))
+def test_a_search_within_a_limit_gives_the_crossing_or_says_that_it_is_later(
+    search: tuple, limit: float
+) -> None:
+    current, potential, (alpha, beta), theta, bias = search
+    exact = next_crossing(current, potential, alpha, beta, theta, bias)
+    found = crossing_within(limit, current, potential, alpha, beta, theta, bias)
+    if exact[0] <= limit:
+        assert found == exact
+    else:
+        assert found in (exact, (math.inf, 0.0))
+
+
+def test_a_search_stops_where_the_tangent_stays_below_until_the_limit() -> None:
+    state = (3.0, 0.0, 1.0, 1.0, 1.0, 0.0)
+    lag, _ = next_crossing(*state)
+    assert crossing_within(0.3, *state) == (math.inf, 0.0)  # the tangent crosses at 1/3
+    assert crossing_within(0.4, *state)[0] == lag > 0.4
+    assert crossing_within(lag, *state)[0] == lag
+    assert crossing_within(0.0, 2.0, 1.0, 1.0, 1.0, 1.0, 0.0) == (0.0, 1.0)
 
 
 # --- the cheap bounds that spare the search -------------------------------------------------------
