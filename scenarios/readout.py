@@ -8,7 +8,7 @@ softmax cross-entropy.  The network and losses of Yamamoto, Sakemi & Aihara, wit
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -181,6 +181,31 @@ class ReadoutNetwork:
         self.stopwatch.add("simulate", started)
         return result
 
+    def without(self, n_dropped: int) -> ReadoutNetwork:
+        """Return the same network with fewer hidden neurons, for `step_of_some`."""
+        n_inputs, n_hidden, n_classes = self.sizes
+        return replace(self, sizes=(n_inputs, n_hidden - n_dropped, n_classes))
+
+    def step_of_some(
+        self, weights: Params, kept: NDArray[np.int64], batch: es.SpikeBatch, labels: Classes
+    ) -> Step:
+        """Return the `step` of a part of a larger hidden layer; the gradient by others is 0.
+
+        ``weights`` are those of the larger network, ``kept`` the numbers of the hidden neurons that
+        take part; the weights onto the outputs are scaled up, so that the outputs stay as they are
+        on average.
+        """
+        scale = weights["hidden->out"].shape[0] / kept.size
+        some = {
+            "in->hidden": weights["in->hidden"][:, kept],
+            "hidden->out": weights["hidden->out"][kept] * scale,
+        }
+        step = self.step(some, batch, labels)
+        slopes = {name: np.zeros_like(weight) for name, weight in weights.items()}
+        slopes["in->hidden"][:, kept] = step.gradients["in->hidden"]
+        slopes["hidden->out"][kept] = step.gradients["hidden->out"] * scale
+        return Step(slopes, step.metrics)
+
     def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
         """Return the loss over a batch, and its exact gradient."""
         result = self.simulate(weights, batch)
@@ -259,6 +284,8 @@ class ImageTask:
         Images and classes.
     noise : float
         Standard deviation of the jitter of the input spikes in training (0: none).
+    dropout : float
+        Part of the hidden neurons, in [0, 1), that each minibatch leaves out, drawn at random.
     """
 
     model: ReadoutNetwork
@@ -266,6 +293,7 @@ class ImageTask:
     train: LabelledImages
     test: LabelledImages
     noise: float = 0.0
+    dropout: float = 0.0
 
     @property
     def n_train(self) -> int:
@@ -286,7 +314,17 @@ class ImageTask:
         batch = latency(self.train.images[rows], t_max=self.model.t_out)
         if self.noise:
             batch = jitter(batch, self.noise, rng, t_max=self.model.t_out)
-        return self.model.step(params, batch, self.train.labels[rows])
+        labels = self.train.labels[rows]
+        if self._part is self.model:
+            return self.model.step(params, batch, labels)
+        kept = rng.permutation(self.model.sizes[1])[: self._part.sizes[1]]
+        return self._part.step_of_some(params, np.sort(kept), batch, labels)
+
+    @cached_property
+    def _part(self) -> ReadoutNetwork:
+        """The network that a minibatch trains."""
+        n_dropped = int(self.dropout * self.model.sizes[1])
+        return self.model.without(n_dropped) if n_dropped else self.model
 
     def evaluate(self, params: Params) -> Metrics:
         """Return `Evaluation.metrics` of the test samples."""

@@ -155,6 +155,7 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
         train,
         test,
         config.recipe.jitter,
+        config.recipe.dropout,
     )
 
 

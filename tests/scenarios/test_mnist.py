@@ -106,7 +106,7 @@ def test_the_published_protocol_is_that_of_the_paper():
     config = Config(published=True)
     assert config.recipe == Recipe(
         tau_i=0.8, learning_rate=1e-3, schedule="constant", weight_decay=0.0, smoothing=0.0,
-        jitter=0.0, dead_penalty=0.01, dead_fraction=0.1, norm_penalty=1e-4,
+        jitter=0.0, dropout=0.0, dead_penalty=0.01, dead_fraction=0.1, norm_penalty=1e-4,
     )  # fmt: skip
     assert (config.n_epochs, config.batch_size, config.hidden) == (100, 100, 400)
     assert (config.init_mean, config.init_std) == (0.03, 0.3)
@@ -119,14 +119,14 @@ def test_the_default_is_short_and_the_full_run_has_three_networks():
     assert default.n_epochs <= 10
     assert (default.n_seeds, full.n_seeds, full.n_epochs) == (1, 3, 100)
     assert default.optimiser(60_000).lr == cosine(5e-3, 600 * default.n_epochs)
-    assert full.optimiser(60_000).weight_decay == 0.04
+    assert full.optimiser(60_000).weight_decay == 0.02
 
 
 @pytest.mark.parametrize("published", [False, True])
 def test_what_is_chosen_goes_before_what_is_preset(published):
     chosen = {"tau_i": 0.7, "learning_rate": 0.02, "schedule": "cosine", "weight_decay": 0.3,
-              "smoothing": 0.2, "jitter": 0.01, "dead_penalty": 0.0, "dead_fraction": 0.4,
-              "norm_penalty": 0.5}  # fmt: skip
+              "smoothing": 0.2, "jitter": 0.01, "dropout": 0.5, "dead_penalty": 0.0,
+              "dead_fraction": 0.4, "norm_penalty": 0.5}  # fmt: skip
     config = Config(published=published, **chosen)
     assert config.recipe == Recipe(**chosen)
     assert {field.name for field in fields(Recipe)} == set(chosen)
@@ -159,6 +159,7 @@ def test_kinds_of_network_are_those_of_the_options():
         ({"weight_decay": -0.1}, "weight_decay must be >= 0 and finite, got -0.1"),
         ({"smoothing": 1.0}, r"smoothing must lie in \[0, 1\), got 1.0"),
         ({"jitter": -0.1}, "jitter must be finite and >= 0, got -0.1"),
+        ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
         ({"init_std": np.inf}, "init_std must be finite and >= 0, got inf"),
         ({"init_mean": np.nan}, "init_mean must be finite, got nan"),
         ({"dead_penalty": -1.0}, "dead_penalty must be finite and >= 0, got -1.0"),

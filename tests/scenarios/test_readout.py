@@ -46,6 +46,50 @@ def test_the_gradient_is_that_of_the_whole_loss(tau, single):
         assert np.sum(step.gradients[name] * direction) == pytest.approx(slope, rel=1e-5, abs=1e-8)
 
 
+def test_a_step_of_all_neurons_is_a_step():
+    images = task()
+    spikes, labels = latency(images.train.images), images.train.labels
+    weights = images.initial(np.random.default_rng(3))
+    whole = images.model.step(weights, spikes, labels)
+    some = images.model.without(0).step_of_some(weights, np.arange(10), spikes, labels)
+    assert some.metrics == whole.metrics
+    for name in weights:
+        np.testing.assert_array_equal(some.gradients[name], whole.gradients[name])
+
+
+def test_neurons_that_are_left_out_neither_act_nor_learn():
+    images = task()
+    spikes, labels = latency(images.train.images), images.train.labels
+    weights = images.initial(np.random.default_rng(3))
+    kept, left_out = np.array([0, 3, 4, 7, 9]), np.array([1, 2, 5, 6, 8])
+    part = images.model.without(5)
+    step = part.step_of_some(weights, kept, spikes, labels)
+    assert np.all(step.gradients["in->hidden"][:, left_out] == 0.0)
+    assert np.all(step.gradients["hidden->out"][left_out] == 0.0)
+    other = {name: weight.copy() for name, weight in weights.items()}
+    other["in->hidden"][:, left_out] = 9.0
+    other["hidden->out"][left_out] = -9.0
+    assert part.step_of_some(other, kept, spikes, labels).metrics == step.metrics
+    h = 1e-6
+    for name, at in (("in->hidden", (5, 3)), ("hidden->out", (7, 1))):
+        losses = []
+        for sign in (1, -1):
+            moved = {key: weight.copy() for key, weight in weights.items()}
+            moved[name][at] += sign * h
+            losses.append(part.step_of_some(moved, kept, spikes, labels).metrics["loss"])
+        slope = (losses[0] - losses[1]) / (2 * h)
+        assert step.gradients[name][at] == pytest.approx(slope, rel=1e-5, abs=1e-8)
+
+
+def test_each_minibatch_leaves_out_other_neurons():
+    images = task(dropout=0.5)
+    weights, rng = images.initial(np.random.default_rng(3)), np.random.default_rng(0)
+    steps = [images.step(weights, np.arange(12), rng).gradients["hidden->out"] for _ in range(3)]
+    learning = [frozenset(np.flatnonzero(np.any(slope != 0.0, axis=1))) for slope in steps]
+    assert all(len(some) <= 5 for some in learning)
+    assert len(set(learning)) > 1
+
+
 @pytest.mark.parametrize(("tau", "single"), KINDS)
 def test_output_neurons_never_fire_and_hidden_ones_as_often_as_they_may(tau, single):
     images = task(tau, single)
