@@ -32,6 +32,11 @@ Both penalise dead neurons (0.01) and start from weights drawn from N(0.03, 0.3)
   eventsim run mnist --rows               the four rows of Table I
   eventsim run mnist --sweep tau          tau_I from 0.2 to 6.4, multi and single (Figs 3-5)
 
+What was tried for the recipe (784-400-10, tau_I = 1.6, learning rate 0.005, smoothing 0.1, jitter
+0.03; test accuracy after the last epoch, one seed):
+  100 epochs, weight decay 0.04, no dropout     98.44 %   (0.14 spikes per neuron; 17 % never fire)
+  30 epochs, weight decay 0.02, dropout 0.25    98.60 %   (0.24 spikes per neuron)
+
 The paper finds the spikes of a neuron one by one: a loop over the spike count looks, in all neurons
 and all intervals between input spikes at once, for the next crossing, up to a largest count N1; a
 second loop goes on, up to N2, with the neurons that got there (Algorithm 1, §II-D).  That keeps
