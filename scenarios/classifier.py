@@ -113,6 +113,9 @@ class Classifier:
         Added strength for silent neurons: a missing spike has no gradient, so a sample whose label
         neuron is silent counts as gradient ``-bump`` of all weights onto that neuron, and onto each
         hidden neuron that is silent in it (0: the plain rule; after Göltz et al. 2021).
+    until_decided : bool
+        End a sample when every class has fired: no first output spike depends on what comes later.
+        Else every sample runs to ``t_stop``, which is the faster way if that is soon.
 
     Examples
     --------
@@ -131,6 +134,7 @@ class Classifier:
     t_stop: float
     loss: FirstSpikeLoss
     bump: float = 0.0
+    until_decided: bool = True
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
@@ -172,13 +176,10 @@ class Classifier:
         return base.replace(weights={self.connections[name]: w for name, w in weights.items()})
 
     def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
-        """Return the exact run of each sample, up to ``t_stop`` or until every class has fired.
-
-        Later spikes are not simulated: no first output spike depends on them.
-        """
+        """Return the exact run of each sample."""
         started = time.perf_counter()
-        network = self.network(weights)
-        result = es.simulate(network, {"in": batch}, self.t_stop, until_fired="out")
+        until = "out" if self.until_decided else None
+        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, until_fired=until)
         assert isinstance(result, es.BatchResult)
         self.stopwatch.add("simulate", started)
         return result

@@ -84,6 +84,18 @@ def test_a_wrong_command_is_explained(capsys, arguments, words):
         (["yin_yang", "--n-train", "6000"], "got 6000"),
         (["yin_yang", "--t-stop", "inf"], "t_stop must be finite and > 0, got inf"),
         (["yin_yang", "--compare", "magic"], "magic"),
+        (["yin_yang", "--recipe", "worst"], "worst"),
+        (["yin_yang", "--spikes", "few"], "few"),
+        (["yin_yang", "--tau-mem", "0"], "tau_mem must be > 0, got 0.0"),
+        (["yin_yang", "--t-late", "-1"], "t_late must be finite and >= 0.15, got -1.0"),
+        (["yin_yang", "--t-bias", "inf"], "t_bias must be finite and >= 0, got inf"),
+        (["yin_yang", "--bump", "nan"], "bump must be finite and >= 0, got nan"),
+        (["yin_yang", "--tau0", "0"], "tau0 must be finite and > 0, got 0.0"),
+        (["yin_yang", "--gamma", "-1"], "gamma must be finite and >= 0, got -1.0"),
+        (
+            ["yin_yang", "--recipe", "best", "--compare", "surrogate"],
+            "recipe must be 'published' with --compare surrogate, got 'best'",
+        ),
     ],
 )
 def test_bad_values_are_refused_before_a_folder_is_made(
@@ -101,13 +113,14 @@ def test_bad_values_are_refused_before_a_folder_is_made(
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["--gamma", "-1"], "gamma must be finite and >= 0, got -1.0"),
-        (["--tau0", "0"], "tau0 must be finite and > 0, got 0.0"),
-        (["--data-dir", "/no/such/folder"], "no file /no/such/folder/train_samples.npy"),
+        (["iris", "--gamma", "-1"], "gamma must be finite and >= 0, got -1.0"),
+        (["xor", "--tau0", "0"], "tau0 must be finite and > 0, got 0.0"),
+        (["yin_yang", "--data-dir", "/no/such/folder"],
+         "no file /no/such/folder/train_samples.npy"),
     ],
-)
+)  # fmt: skip
 def test_values_that_only_the_run_can_judge_are_refused_too(capsys, tmp_path, arguments, word):
-    arguments = ["run", "yin_yang", "--folder", str(tmp_path / "run"), *arguments]
+    arguments = ["run", *arguments, "--folder", str(tmp_path / "run")]
     assert word in " ".join(output(capsys, *arguments, code=2).split())
 
 

@@ -58,7 +58,7 @@ def test_the_clocked_first_spikes_approach_the_exact_ones(exact):
 
 
 def test_training_gives_a_history_per_variant_and_a_picture(exact, tmp_path):
-    settings = yin_yang.settings(CONFIG, seed=0)
+    settings = yin_yang.settings(CONFIG, exact, seed=0)
     histories = peers.train(exact, settings, tmp_path, SILENT)
     assert set(histories) == set(peers.VARIANTS)
     assert all(len(history) == 3 for history in histories.values())

@@ -69,12 +69,14 @@ def tiny(monkeypatch):
         "xor": xor.Config(runs=2, max_steps=2),
         "iris": iris.Config(epochs=1, splits=1, batch_size=99),
         "yin_yang": yin_yang.Config(epochs=1, hidden=5, seeds=2, batch_size=4),
+        "yin_yang, best": yin_yang.Config("best", epochs=1, hidden=5, seeds=2, batch_size=4),
     }
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_a_tiny_run_gives_a_report(tiny, tmp_path, name):
-    report = SCENARIOS[name].module().run(tiny[name], tmp_path, SILENT)
+@pytest.mark.parametrize("title", [*SMALL, "yin_yang, best"])
+def test_a_tiny_run_gives_a_report(tiny, tmp_path, title):
+    name = title.split(",")[0]
+    report = SCENARIOS[name].module().run(tiny[title], tmp_path, SILENT)
     assert report.rows
     assert all(row.what and row.published and row.ours for row in report.rows)
     assert {f"{figure}.png" for figure in report.figures} <= PICTURES[name]
@@ -148,12 +150,39 @@ def test_yin_yang_starts_where_the_publication_starts():
 def test_yin_yang_learns():
     config = yin_yang.Config(hidden=40, n_train=1500, epochs=15, learning_rate=1e-2)
     task = yin_yang.build(config)
-    accuracy = fit(task, yin_yang.settings(config, seed=0)).history[-1]["test_accuracy"]
+    accuracy = fit(task, yin_yang.settings(config, task, seed=0)).history[-1]["test_accuracy"]
     assert accuracy > 0.75  # straight lines between the classes reach 0.64
 
 
+@pytest.mark.slow
+@pytest.mark.jit
+def test_yin_yang_learns_better_by_the_best_recipe():
+    config = yin_yang.Config("best", hidden=60, n_train=1500, epochs=15)
+    task = yin_yang.build(config)
+    accuracy = fit(task, yin_yang.settings(config, task, seed=0)).history[-1]["test_accuracy"]
+    assert accuracy > 0.9
+
+
+def test_neurons_of_the_best_yin_yang_recipe_fire_once():
+    neurons = yin_yang.build(yin_yang.Config("best")).model.network({}).neurons
+    assert [neurons[name].refractory for name in ("hidden", "out")] == [np.inf, np.inf]
+
+
+def test_the_yin_yang_inputs_are_as_late_as_asked():
+    config = yin_yang.Config("best", t_late=4.0, t_bias=0.5)
+    times = yin_yang.latencies(np.array([[1.0, 0.0, 0.0, 1.0]]), config.chosen)
+    np.testing.assert_array_equal(times, [[4.0, 0.0, 0.0, 4.0, 0.5]])
+
+
 def test_the_full_yin_yang_run_is_the_published_protocol():
-    full, default = yin_yang.Config(full=True), yin_yang.Config()
-    assert (full.n_epochs, full.rate, full.hidden, full.batch_size) == (300, 5e-4, 150, 150)
-    assert (full.gamma, full.tau0, full.tau1) == (0.005, 0.2, 1.0)
-    assert default.n_epochs < 300
+    full = yin_yang.Config(full=True).chosen
+    assert (full.epochs, full.learning_rate, full.hidden, full.batch_size) == (300, 5e-4, 150, 150)
+    assert (full.gamma, full.tau0, full.tau1, full.schedule) == (0.005, 0.2, 1.0, "constant")
+    assert (full.spikes, full.tau_mem, full.tau_syn) == ("multi", 1.0, 1 / 0.999)
+
+
+@pytest.mark.parametrize("recipe", yin_yang.RECIPES)
+def test_a_yin_yang_run_is_short_unless_asked_to_be_full(recipe):
+    short, full = (yin_yang.Config(recipe, full=full).chosen for full in (False, True))
+    assert short.epochs < full.epochs
+    assert full == yin_yang.RECIPES[recipe]
