@@ -44,6 +44,8 @@ def new_figure(
 def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: float) -> Figure:
     """Draw loss and accuracy against epochs, one line per seed.
 
+    The accuracy axis begins below chance; once all networks end above 97 %, at 90 %.
+
     Parameters
     ----------
     histories : sequence of histories
@@ -58,12 +60,15 @@ def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: 
             _line(left, history, key, 1.0, colour, name if k == 0 else None)
         for key, colour in (("accuracy", NEUTRAL), ("test_accuracy", CLASS_COLOURS[0])):
             _line(right, history, key, 100.0, colour, None)
-    right.axhline(100 * chance, color="0.8", linestyle="--", linewidth=1)
-    right.annotate(
-        "chance", (0.01, 100 * chance + 1), xycoords=("axes fraction", "data"), color="0.5"
-    )
-    left.set(xlabel="epoch", ylabel="loss (cross-entropy + cost of lateness)")
-    right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(min(30.0, 90 * chance), 101))
+    accurate = all(100 * _last(history, "test_accuracy") > 97 for history in histories)
+    if not accurate:
+        right.axhline(100 * chance, color="0.8", linestyle="--", linewidth=1)
+        right.annotate(
+            "chance", (0.01, 100 * chance + 1), xycoords=("axes fraction", "data"), color="0.5"
+        )
+    left.set(xlabel="epoch", ylabel="loss (cross-entropy + cost of lateness)", yscale="log")
+    lowest, highest = (90.0, 100.3) if accurate else (min(30.0, 90 * chance), 101.0)
+    right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(lowest, highest))
     left.legend(frameon=False)
     return figure
 
@@ -198,6 +203,10 @@ def _line(
     known = [record for record in history if key in record]
     epochs, values = [r["epoch"] for r in known], [scale * r[key] for r in known]
     ax.plot(epochs, values, color=colour, linewidth=1.2, alpha=0.9, label=label)
+
+
+def _last(history: Sequence[Mapping[str, float]], key: str) -> float:
+    return next(record[key] for record in reversed(history) if key in record)
 
 
 def _histogram(ax: Axes, times: Floats, bins: list[float], classes: Sequence[str]) -> None:

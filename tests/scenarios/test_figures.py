@@ -49,6 +49,15 @@ def test_a_picture_can_be_saved_and_names_its_axes(tmp_path, name):
     assert any(ax.get_ylabel() for ax in panels)
 
 
+@pytest.mark.parametrize(("last", "lowest"), [(0.6, 30.0), (0.99, 90.0)])
+def test_the_accuracy_axis_shows_what_differs(last, lowest):
+    histories = [[*HISTORY, {"epoch": 3, "test_accuracy": last}], HISTORY[:2]]
+    curves = figures.training_curves(histories[:1], chance=1 / 3)
+    assert curves.axes[1].get_ylim()[0] == pytest.approx(lowest)
+    both = figures.training_curves(histories, chance=1 / 3)
+    assert both.axes[1].get_ylim()[0] == pytest.approx(30.0)
+
+
 def test_silent_output_neurons_are_counted_in_the_titles():
     figure = figures.first_spike_histograms(TIMES, TIMES, LABELS, CLASSES)
     titles = [ax.get_title() for ax in figure.axes]
