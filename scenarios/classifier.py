@@ -6,8 +6,10 @@ The loss is the first-spike cross-entropy of Lee et al. 2023, §5.3, and its gra
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 import eventsim as es
 import gradients
+from eventsim._types import Key
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 __all__ = [
@@ -22,8 +25,10 @@ __all__ = [
     "Classification",
     "Classifier",
     "FirstSpikeLoss",
+    "FirstSpikeModel",
     "Stopwatch",
     "Times",
+    "accuracy",
     "first_to_fire",
 ]
 
@@ -46,12 +51,15 @@ class FirstSpikeLoss:
         Table 1-3 of the publication; times in units of the synaptic time constant.
     t_silent : float
         Stands for the time of a silent output neuron.
+    smoothing : float
+        Part of the target probability that is spread over all classes, in [0, 1).
     """
 
     tau0: float
     tau1: float
     gamma: float
     t_silent: float
+    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -60,6 +68,8 @@ class FirstSpikeLoss:
                 raise ValueError(f"{name} must be finite and > 0, got {getattr(self, name)!r}")
         if not 0.0 <= self.gamma < np.inf:
             raise ValueError(f"gamma must be finite and >= 0, got {self.gamma!r}")
+        if not 0.0 <= self.smoothing < 1.0:
+            raise ValueError(f"smoothing must lie in [0, 1), got {self.smoothing!r}")
 
     def __call__(self, times: Times, labels: Classes) -> tuple[float, Times]:
         """Return the loss and its derivative with respect to ``times`` (n_samples, n_classes)."""
@@ -70,10 +80,11 @@ class FirstSpikeLoss:
             tau1=self.tau1,
             gamma=self.gamma,
             t_silent=self.t_silent,
+            smoothing=self.smoothing,
         )
 
     def cross_entropy(self, times: Times, labels: Classes) -> float:
-        """Return the loss without the cost on late spikes."""
+        """Return the loss without smoothing and without the cost on late spikes."""
         return FirstSpikeLoss(self.tau0, self.tau1, 0.0, self.t_silent)(times, labels)[0]
 
 
@@ -92,19 +103,14 @@ class Stopwatch:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-@dataclass(frozen=True, eq=False)
-class Classifier:
-    """Layers of one kind of neuron, all-to-all from each to the next.
+class FirstSpikeModel(ABC):
+    """A network that is trained on the first spikes of its outputs, the population "out".
 
-    An output neuron fires once: what it would do later is nobody's input and not in the loss, so
-    leaving it out changes no result.
+    What `Classifier` and other models have in common: the exact gradient of the loss, and what is
+    done about silent neurons.
 
     Attributes
     ----------
-    sizes : sequence of int
-        Neurons per layer, from the input sources to the classes.
-    neuron : eventsim.LIF
-        Kind of neuron.
     t_stop : float
         End of each simulation.
     loss : FirstSpikeLoss
@@ -112,77 +118,37 @@ class Classifier:
     bump : float
         Added strength for silent neurons: a missing spike has no gradient, so a sample whose label
         neuron is silent counts as gradient ``-bump`` of all weights onto that neuron, and onto each
-        hidden neuron that is silent in it (0: the plain rule; after Göltz et al. 2021).
-    until_decided : bool
-        End a sample when every class has fired: no first output spike depends on what comes later.
-        Else every sample runs to ``t_stop``, which is the faster way if that is soon.
-
-    Examples
-    --------
-    >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.2, t_silent=6.0)
-    >>> model = Classifier((2, 4, 2), es.LIF(tau_mem=1.0, tau_syn=1.0), 6.0, loss)
-    >>> weights = model.initial([(3.0, 1.0), (2.0, 0.1)], np.random.default_rng(0))
-    >>> {name: weight.shape for name, weight in weights.items()}
-    {'in->hidden': (2, 4), 'hidden->out': (4, 2)}
-    >>> batch = es.SpikeBatch.from_latencies([[0.0, 0.0], [0.0, 2.0]])
-    >>> model.first_spikes(weights, batch).shape
-    (2, 2)
+        hidden neuron that is silent in it (0: the plain rule; after Göltz et al. 2021).  Weights
+        that many neurons share, such as kernels, are left as they are.
+    stopwatch : Stopwatch
+        Counts the time spent in simulations and gradients.
     """
 
-    sizes: Sequence[int]
-    neuron: es.LIF
     t_stop: float
     loss: FirstSpikeLoss
-    bump: float = 0.0
-    until_decided: bool = True
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
-
-    def __post_init__(self) -> None:
-        """Check the layers and build the network once; training only replaces its weights."""
-        if len(self.sizes) < 2 or min(self.sizes) < 1:
-            raise ValueError(f"sizes must name at least two layers of >= 1, got {self.sizes!r}")
-        network = es.Network()
-        network.add_input(self.layers[0], self.sizes[0])
-        for name, size in zip(self.layers[1:], self.sizes[1:], strict=True):
-            network.add_population(name, size, self.neuron_of(name))
-        for pre, post in pairwise(range(len(self.sizes))):
-            shape = (self.sizes[pre], self.sizes[post])
-            network.connect(self.layers[pre], self.layers[post], weights=np.zeros(shape))
-        object.__setattr__(self, "_network", network)
+    bump: float
+    stopwatch: Stopwatch
 
     @property
-    def layers(self) -> list[str]:
-        """Names of the layers: "in", "hidden" (or "hidden1", ...), "out"."""
-        n = len(self.sizes) - 2
-        return ["in", *(["hidden"] if n == 1 else [f"hidden{k + 1}" for k in range(n)]), "out"]
+    @abstractmethod
+    def structure(self) -> es.Network:
+        """The network without weights; training only replaces them."""
 
     @property
-    def connections(self) -> dict[str, tuple[str, str]]:
+    @abstractmethod
+    def connections(self) -> Mapping[str, tuple[str, str]]:
         """The projection of each parameter, by the parameter's name."""
-        return {f"{pre}->{post}": (pre, post) for pre, post in pairwise(self.layers)}
 
-    def neuron_of(self, layer: str) -> es.LIF:
-        """Return the kind of neuron of a layer."""
-        return replace(self.neuron, refractory=np.inf) if layer == self.layers[-1] else self.neuron
-
-    def initial(self, normals: Sequence[tuple[float, float]], rng: np.random.Generator) -> Params:
-        """Draw weights from normal distributions (mean, standard deviation), one per layer."""
-        shapes = zip(self.connections, pairwise(self.sizes), normals, strict=True)
-        return {name: rng.normal(mean, std, shape) for name, shape, (mean, std) in shapes}
+    @abstractmethod
+    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
+        """Return the exact run of each sample."""
 
     def network(self, weights: Params) -> es.Network:
         """Return the network with these weights."""
-        base: es.Network = self._network  # type: ignore[attr-defined]
-        return base.replace(weights={self.connections[name]: w for name, w in weights.items()})
-
-    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
-        """Return the exact run of each sample."""
-        started = time.perf_counter()
-        until = "out" if self.until_decided else None
-        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, until_fired=until)
-        assert isinstance(result, es.BatchResult)
-        self.stopwatch.add("simulate", started)
-        return result
+        by_key: dict[Key, NDArray[np.float64]] = {
+            self.connections[name]: weight for name, weight in weights.items()
+        }
+        return self.structure.replace(weights=by_key)
 
     def first_spikes(self, weights: Params, batch: es.SpikeBatch) -> Times:
         """Return the first spikes of the output neurons (n_samples, n_classes); inf = silent."""
@@ -214,14 +180,106 @@ class Classifier:
         self, slopes: Params, result: es.BatchResult, labels: Classes, silent: NDArray[np.bool_]
     ) -> Params:
         """Push up the weights onto the neurons that are silent in samples with a silent label."""
-        bumped = {}
+        bumped = dict(slopes)
         for name, (_, post) in self.connections.items():
-            if post == self.layers[-1]:
-                missing = np.bincount(labels[silent], minlength=self.sizes[-1])
+            if slopes[name].ndim != 2:  # a kernel
+                continue
+            if post == "out":
+                missing = np.bincount(labels[silent], minlength=slopes[name].shape[1])
             else:
                 missing = (result.spike_counts(post)[silent] == 0).sum(axis=0)
             bumped[name] = slopes[name] - self.bump * missing / len(labels)
         return bumped
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier(FirstSpikeModel):
+    """Layers of one kind of neuron, all-to-all from each to the next.
+
+    An output neuron fires once: what it would do later is nobody's input and not in the loss, so
+    leaving it out changes no result.
+
+    Attributes
+    ----------
+    sizes : sequence of int
+        Neurons per layer, from the input sources to the classes.
+    neuron : eventsim.LIF
+        Kind of neuron.
+    t_stop : float
+        End of each simulation.
+    loss : FirstSpikeLoss
+        What training lowers.
+    bump : float
+        Added strength for silent neurons: see `FirstSpikeModel`.
+    until_decided : bool
+        End a sample when every class has fired: no first output spike depends on what comes later.
+        Else every sample runs to ``t_stop``, which is the faster way if that is soon.
+
+    Examples
+    --------
+    >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.2, t_silent=6.0)
+    >>> model = Classifier((2, 4, 2), es.LIF(tau_mem=1.0, tau_syn=1.0), 6.0, loss)
+    >>> weights = model.initial([(3.0, 1.0), (2.0, 0.1)], np.random.default_rng(0))
+    >>> {name: weight.shape for name, weight in weights.items()}
+    {'in->hidden': (2, 4), 'hidden->out': (4, 2)}
+    >>> batch = es.SpikeBatch.from_latencies([[0.0, 0.0], [0.0, 2.0]])
+    >>> model.first_spikes(weights, batch).shape
+    (2, 2)
+    """
+
+    sizes: Sequence[int]
+    neuron: es.LIF
+    t_stop: float
+    loss: FirstSpikeLoss
+    bump: float = 0.0
+    until_decided: bool = True
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    def __post_init__(self) -> None:
+        """Check the layers."""
+        if len(self.sizes) < 2 or min(self.sizes) < 1:
+            raise ValueError(f"sizes must name at least two layers of >= 1, got {self.sizes!r}")
+
+    @cached_property
+    def structure(self) -> es.Network:
+        """The network without weights; training only replaces them."""
+        network = es.Network()
+        network.add_input(self.layers[0], self.sizes[0])
+        for name, size in zip(self.layers[1:], self.sizes[1:], strict=True):
+            network.add_population(name, size, self.neuron_of(name))
+        for pre, post in pairwise(range(len(self.sizes))):
+            shape = (self.sizes[pre], self.sizes[post])
+            network.connect(self.layers[pre], self.layers[post], weights=np.zeros(shape))
+        return network
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers: "in", "hidden" (or "hidden1", ...), "out"."""
+        n = len(self.sizes) - 2
+        return ["in", *(["hidden"] if n == 1 else [f"hidden{k + 1}" for k in range(n)]), "out"]
+
+    @property
+    def connections(self) -> dict[str, tuple[str, str]]:
+        """The projection of each parameter, by the parameter's name."""
+        return {f"{pre}->{post}": (pre, post) for pre, post in pairwise(self.layers)}
+
+    def neuron_of(self, layer: str) -> es.LIF:
+        """Return the kind of neuron of a layer."""
+        return replace(self.neuron, refractory=np.inf) if layer == self.layers[-1] else self.neuron
+
+    def initial(self, normals: Sequence[tuple[float, float]], rng: np.random.Generator) -> Params:
+        """Draw weights from normal distributions (mean, standard deviation), one per layer."""
+        shapes = zip(self.connections, pairwise(self.sizes), normals, strict=True)
+        return {name: rng.normal(mean, std, shape) for name, shape, (mean, std) in shapes}
+
+    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
+        """Return the exact run of each sample."""
+        started = time.perf_counter()
+        until = "out" if self.until_decided else None
+        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, until_fired=until)
+        assert isinstance(result, es.BatchResult)
+        self.stopwatch.add("simulate", started)
+        return result
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,7 @@ class Scenario:
 
 LEE = "Lee, Haghighatshoar & Karbasi 2023"
 YAMAMOTO = "Yamamoto, Sakemi & Aihara"
+ZHANG = "Zhang et al. 2021"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -43,6 +44,7 @@ SCENARIOS = {
         Scenario("yin_yang", "Yin-Yang picture: 5000 points, three classes", LEE + ", §5.3"),
         Scenario("mnist", "MNIST digits by potentials of a multi-spike network", YAMAMOTO),
         Scenario("fashion_mnist", "Fashion-MNIST clothing by the same network", YAMAMOTO),
+        Scenario("stdbp", "MNIST digits by the first spike, dense or convolutional", ZHANG),
     )
 }
 
