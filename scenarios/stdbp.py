@@ -16,13 +16,14 @@ Geometry of the convolutional network: 28 x 28, six 5 x 5 kernels (24 x 24), ear
 1024, 128 and 10.  A pool passes the earliest spike of its window.
 
   eventsim run stdbp                                   784-400-10, 10 epochs
-  eventsim run stdbp --network 784-800-10 --full       60 epochs, three networks
+  eventsim run stdbp --network 784-800-10 --full       20 epochs, three networks
   eventsim run stdbp --network 28x28-6C5-P2-16C5-P2-1024-128-10
   eventsim run stdbp --rows --full                     the three rows of Table 1
 
-The published accuracies are not reached yet.  784-400-10, 20 epochs, one network: 97.7 % with
-`--epochs 20 --weight-decay 0.1` (99.0 % of the training images;
-12 % of the hidden neurons fire).
+What is published is not reached yet, and the convolutional network was never trained for long.
+784-400-10, one network, test accuracy after the last epoch, with --dropout 0.25 --weight-decay 0.1
+--epochs 20: 97.70 % (99.0 % of the training images).  Dropout harms here, other than in the
+scenario mnist; without it, 99.6 % of the training images are learnt within eight epochs.
 
 What happens to silent neurons: initial weights let every neuron fire (their sum over the sources is
 `init_total` on average), runs are so long that silent outputs are rare, and a sample whose label
