@@ -92,6 +92,32 @@ def test_wide_networks_agree_with_the_scheduler(recipe: Recipe) -> None:
     assert_same_run(model.run(), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("form", ["dense", "sparse", "delays"])
+@pytest.mark.parametrize("n", [7, 50])
+def test_busy_neurons_do_what_they_do_in_the_scheduler(n: int, form: str) -> None:
+    """Biased and refractory ones side by side, several spikes and releases in one interval."""
+    rng = np.random.default_rng(n)
+    network = es.Network()
+    network.add_input("in", 4)
+    lif = es.LIF(
+        tau_mem=np.resize([1.0, 2.0], n),
+        refractory=np.resize([0.0, 0.2, 0.9, np.inf, 0.05], n),
+        bias=np.resize([0.0, 0.3, 0.0, 2.0, 1.5, -0.2, 0.0], n),
+    )
+    network.add_population("p", n, lif)
+    weights = rng.normal(4.0, 1.5, (4, n))
+    delays = rng.uniform(0.0, 1.0, (4, n)) if form == "delays" else 0.1
+    given = scipy.sparse.csr_array(weights) if form == "sparse" else weights
+    network.connect("in", "p", weights=given, delays=delays)
+    network.connect("in", "p", weights=-0.3 * weights, delays=0.7)
+    train = es.SpikeBatch.from_latencies(rng.uniform(0.0, 2.0, (3, 4)))
+    model = Model(network, {"in": train}, 2.6)
+    found, expected = model.run(), model.run("scheduler")
+    assert found.spike_counts("p").max() > 3
+    assert_same_run(found, expected, rtol=1e-12)
+    assert found.events.synaptic == expected.events.synaptic
+
+
 def in_populations(case: Case) -> Model:
     """A feed-forward case with a population per neuron and a projection per synapse."""
     network = es.Network()

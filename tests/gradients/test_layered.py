@@ -311,6 +311,40 @@ def test_a_gradient_by_some_is_part_of_the_whole(recipe: Recipe, wrt: set[str]) 
     assert (part.min_slope, part.silent_fraction) == (whole.min_slope, whole.silent_fraction)
 
 
+def busy(n: int) -> Model:
+    """Neurons alike but for bias and refractory period, many of them in one interval or held."""
+    rng = np.random.default_rng(n)
+    network = es.Network()
+    network.add_input("in", 4)
+    lif = es.LIF(
+        refractory=np.resize([0.0, 0.2, 0.9, np.inf, 0.05], n),
+        bias=np.resize([0.0, 0.3, 0.0, 2.0, 1.5, -0.2, 0.0], n),
+    )
+    network.add_population("p", n, lif)
+    network.add_population("out", 2, es.LIF(threshold=[np.inf, 1.0], refractory=0.1))
+    network.connect("in", "p", weights=rng.normal(4.0, 1.5, (4, n)))
+    network.connect("p", "out", weights=rng.normal(3.0, 3.0, (n, 2)) / n, delays=0.1)
+    return Model(network, {"in": es.SpikeBatch.from_latencies(rng.uniform(0, 2, (3, 4)))}, 2.6)
+
+
+@pytest.mark.parametrize("n", [7, 50])
+def test_busy_neurons_have_the_gradients_of_the_scheduler(n: int) -> None:
+    model = busy(n)
+    found, expected = model.run(), model.run("scheduler")
+    assert found.spike_counts("p").max() > 3
+    np.testing.assert_array_equal(found.spike_counts("p"), expected.spike_counts("p"))
+    assert_same_gradient(swept(found), swept(expected))
+
+
+@pytest.mark.parametrize(
+    "wrt", [["weights"], ["delays"], ["input_times", "weights"], ["bias"], ["tau_mem", "threshold"]]
+)
+@pytest.mark.parametrize("n", [7, 50])
+def test_less_to_differentiate_by_changes_nothing_else(n: int, wrt: list[str]) -> None:
+    result = busy(n).run()
+    assert_same_gradient(swept(result, wrt=wrt), swept(result), rtol=1e-13, kinds=tuple(wrt))
+
+
 # --- batches and cotangents -----------------------------------------------------------------------
 
 
