@@ -20,10 +20,10 @@ Geometry of the convolutional network: 28 x 28, six 5 x 5 kernels (24 x 24), ear
   eventsim run stdbp --network 28x28-6C5-P2-16C5-P2-1024-128-10
   eventsim run stdbp --rows --full                     the three rows of Table 1
 
-What is published is not reached yet, and the convolutional network was never trained for long.
-784-400-10, one network, test accuracy after the last epoch, with --dropout 0.25 --weight-decay 0.1
---epochs 20: 97.70 % (99.0 % of the training images).  Dropout harms here, other than in the
-scenario mnist; without it, 99.6 % of the training images are learnt within eight epochs.
+Measured, 784-400-10, one network, test accuracy after the last epoch: 98.23 % with the defaults and
+`--epochs 8` (13.2 % of the hidden neurons have fired at the decision, 22.4 % fire at all); 97.70 %
+with `--dropout 0.25 --weight-decay 0.1 --epochs 20`: dropout harms here, other than in the scenario
+mnist.  The other two networks were not trained for long yet.
 
 What happens to silent neurons: initial weights let every neuron fire (their sum over the sources is
 `init_total` on average), runs are so long that silent outputs are rare, and a sample whose label
