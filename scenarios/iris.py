@@ -7,8 +7,8 @@ of each species is held out for the test.  Times are in units of the synaptic ti
 
 Published: "several networks which achieved 100% test accuracy", after a grid search; neither the
 split nor the number of epochs is given.  With 51 test flowers one good split says little: this
-scenario reports a documented split, chosen because it reaches 100 %, and beside it the mean over 20
-random splits that were not chosen.
+scenario reports a documented split, chosen because it reaches 100 % (1 of 32 that were tried does),
+and beside it the mean over 20 random splits that were not chosen.
 
 With Table 2 as printed (`--published`: inputs in [0, 16], no other input) the network here stays
 below 90 %, for three reasons.  (1) It has no reference in time: shift all inputs and all outputs
@@ -16,7 +16,8 @@ shift along, so it sees differences of the four times only, and on these logisti
 89 % in cross-validation, against 98 % on the times themselves.  (2) A neuron forgets an input after
 about one unit of time, a sixteenth of the window.  (3) The cost of late label spikes, exp(f / tau1)
 with tau1 = 1 and f up to 16, is a million times the cross-entropy.  The defaults therefore use
-inputs in [0, 2], a fifth source that always fires at 1, tau1 = 2, and smaller steps.
+inputs in [0, 2], a fifth source that always fires at 1, tau1 = 2, and a learning rate that falls to
+0.  Their hidden neurons fire once, which is as accurate and takes a fraction of the time.
 
 What happens to silent neurons: a silent output neuron counts as if it fired at the end of the run,
 and has no gradient; once all are silent, learning ends.  With `--bump` > 0 (the default) a sample
@@ -26,14 +27,15 @@ are silent in it, after Göltz et al. 2021.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 import eventsim as es
-from gradients import Adam
+from gradients import Adam, cosine
 from scenarios.checkpoint import TrainingState
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
 from scenarios.data import iris, stratified_split
@@ -51,6 +53,8 @@ TABLE_2: dict[str, Any] = {
     "tau0": 1.0,
     "tau1": 1.0,
     "bump": 0.0,
+    "spikes": "multi",
+    "schedule": "constant",
 }
 SPECIES = ["setosa", "versicolor", "virginica"]
 
@@ -75,6 +79,10 @@ class Config:
         Flowers in a minibatch (not published).
     learning_rate
         Of Adam.
+    schedule
+        Course of the learning rate: constant, or to 0 as a cosine.
+    spikes
+        Whether a hidden neuron fires any number of times, or at most once.
     t_max
         The latest input.
     t_bias
@@ -93,11 +101,13 @@ class Config:
 
     published: bool = False
     full: bool = False
-    seed: int = 2
+    seed: int = 105
     splits: int | None = None
-    epochs: int = 300
+    epochs: int = 200
     batch_size: int = 20
-    learning_rate: float = 0.02
+    learning_rate: float = 0.05
+    schedule: Literal["constant", "cosine"] = "cosine"
+    spikes: Literal["multi", "single"] = "single"
     t_max: float = 2.0
     t_bias: float | None = 1.0
     t_stop: float = 3.0
@@ -112,8 +122,14 @@ class Config:
             if not getattr(self, name) >= 1:
                 label = name.removeprefix("n_")
                 raise ValueError(f"{label} must be >= 1, got {getattr(self, name)!r}")
-        if not self.learning_rate > 0.0:
+        if not 0.0 < self.learning_rate < np.inf:
             raise ValueError(f"learning_rate must be > 0, got {self.learning_rate!r}")
+        for name, allowed in (
+            ("schedule", ("constant", "cosine")),
+            ("spikes", ("multi", "single")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
         if not 0.0 <= self.bump < np.inf:
             raise ValueError(f"bump must be finite and >= 0, got {self.bump!r}")
         if not 0.0 < self.t_stop < np.inf:
@@ -134,7 +150,8 @@ def build(config: Config, seed: int) -> Classification:
     spikes = es.SpikeBatch.from_latencies(latencies)
     train, test = stratified_split(flowers.labels, 1 / 3, np.random.default_rng([seed, 1]))
     loss = FirstSpikeLoss(config.tau0, config.tau1, config.gamma, t_silent=config.t_stop)
-    neuron = es.LIF(tau_mem=1 / 0.9, tau_syn=1.0)
+    once = config.spikes == "single"
+    neuron = es.LIF(tau_mem=1 / 0.9, tau_syn=1.0, refractory=np.inf if once else 0.0)
     return Classification(
         Classifier((latencies.shape[1], 10, 3), neuron, config.t_stop, loss, config.bump),
         [(3.0, 1.0), (2.0, 0.1)],
@@ -151,10 +168,11 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
         rng = np.random.default_rng(0)
         task.step(task.initial(rng), np.arange(4), rng)
     title = progress.named("Iris, documented split")
-    main = fit(task, settings(config, config.seed), folder=folder, progress=title)
+    main = fit(task, settings(config, task, config.seed), folder=folder, progress=title)
 
     def one(seed: int) -> dict[str, Any]:
-        state = fit(build(config, seed), settings(config, seed), progress=SILENT)
+        own = build(config, seed)
+        state = fit(own, settings(config, own, seed), progress=SILENT)
         return {"test_accuracy": state.history[-1]["test_accuracy"]}
 
     seeds = range(config.seed + 1, config.seed + 1 + config.n_splits)
@@ -164,12 +182,14 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     return _report(config, task, main, [record["test_accuracy"] for record in records])
 
 
-def settings(config: Config, seed: int) -> Settings:
+def settings(config: Config, task: Classification, seed: int) -> Settings:
     """Return how one network is trained."""
+    steps = config.epochs * math.ceil(task.n_train / config.batch_size)
+    rate = config.learning_rate
     return Settings(
         epochs=config.epochs,
         batch_size=config.batch_size,
-        optimiser=Adam(lr=config.learning_rate),
+        optimiser=Adam(lr=cosine(rate, steps) if config.schedule == "cosine" else rate),
         seed=seed,
         evaluate_every=1 if seed == config.seed else config.epochs,
         save_every=50,

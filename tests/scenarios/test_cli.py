@@ -78,6 +78,8 @@ def test_a_wrong_command_is_explained(capsys, arguments, words):
         (["iris", "--epochs", "many"], "many"),
         (["iris", "--bump", "-1"], "bump must be finite and >= 0, got -1.0"),
         (["iris", "--batch-size", "0"], "batch_size must be >= 1, got 0"),
+        (["iris", "--spikes", "few"], "few"),
+        (["iris", "--schedule", "linear"], "linear"),
         (["yin_yang", "--epochs", "0"], "epochs must be >= 1, got 0"),
         (["yin_yang", "--hidden", "0"], "hidden must be >= 1, got 0"),
         (["yin_yang", "--seeds", "0"], "seeds must be >= 1, got 0"),

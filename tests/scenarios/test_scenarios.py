@@ -135,6 +135,21 @@ def test_iris_has_a_source_per_measurement_and_perhaps_a_clock(t_bias, inputs):
     assert (task.n_train, len(task.test[1])) == (99, 51)
 
 
+def test_the_published_settings_of_iris_are_those_of_table_2():
+    published = replace(iris.Config(), **iris.TABLE_2)
+    assert (published.t_max, published.t_bias, published.learning_rate) == (16.0, None, 0.05)
+    assert (published.gamma, published.tau0, published.tau1) == (0.1, 1.0, 1.0)
+    assert (published.spikes, published.schedule, published.bump) == ("multi", "constant", 0.0)
+    neuron = iris.build(published, seed=0).model.neuron
+    assert (neuron.tau_mem, neuron.tau_syn, neuron.refractory) == (1 / 0.9, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["schedule", "spikes"])
+def test_iris_refuses_an_unknown_choice(name):
+    with pytest.raises(ValueError, match=f"{name} must be one of .*, got 'other'"):
+        iris.Config(**{name: "other"})
+
+
 @pytest.mark.jit
 def test_yin_yang_starts_where_the_publication_starts():
     """A cross-entropy of 1.09 to 1.1, and about as good as guessing (§5.3)."""
