@@ -119,7 +119,7 @@ def test_an_early_end_changes_no_loss_of_first_spikes() -> None:
     whole = gradients.value_and_grad(net, BATCH, first_spikes, T_STOP)
     early = gradients.value_and_grad(net, BATCH, first_spikes, T_STOP, until_fired="out")
     assert early[2].record.time.size < whole[2].record.time.size
-    assert early[0] == whole[0]
+    assert early[0] == pytest.approx(whole[0], rel=1e-12)  # not by the same engine
     for key, slope in whole[1].weights.items():
         np.testing.assert_allclose(early[1].weights[key], slope, rtol=1e-12, atol=1e-15)
 

@@ -240,7 +240,7 @@ class Jittered(Classification):
 config = yin_yang.Config(epochs=12, hidden=10, n_train=60, batch_size=20, t_stop=1.5)
 plain, folder = yin_yang.build(config), Path(sys.argv[1])
 task = Jittered(plain.model, plain.normals, plain.train, plain.test)
-state = fit(task, yin_yang.settings(config, seed=0), folder=folder)
+state = fit(task, yin_yang.settings(config, plain, seed=0), folder=folder)
 save_arrays(folder / "weights.npz", state.params)
 """
 
