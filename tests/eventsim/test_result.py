@@ -44,7 +44,8 @@ def test_potentials_and_currents_at_any_time_are_those_of_the_oracle(case: Case)
 @given(networks())
 @examples(0.3)
 def test_the_state_at_t_stop_is_the_same_however_it_is_asked_for(case: Case) -> None:
-    result = cases.build(case).run(max_spikes=5_000)
+    with cases.drawn_again_if_endless():
+        result = cases.build(case).run(max_spikes=cases.MANY_SPIKES)
     scale = 1.0 + np.abs(result.potential(cases.ALL)).max(initial=0.0)
     asked = result.potential(cases.ALL, at=[case.t_stop])[0]
     np.testing.assert_allclose(asked, result.potential(cases.ALL), rtol=1e-11, atol=1e-11 * scale)
@@ -68,7 +69,8 @@ def test_current_while_refractory_with_a_fast_synapse() -> None:
 @given(networks())
 @examples(0.3)
 def test_first_spikes_and_counts_summarise_the_trains(case: Case) -> None:
-    result = cases.build(case).run(max_spikes=5_000)
+    with cases.drawn_again_if_endless():
+        result = cases.build(case).run(max_spikes=cases.MANY_SPIKES)
     found = cases.trains(result)
     for i in range(len(case.neurons)):
         own = [t for neuron, t in found if neuron == i]
@@ -80,7 +82,8 @@ def test_first_spikes_and_counts_summarise_the_trains(case: Case) -> None:
 @examples(0.3)
 def test_events_are_counted(case: Case) -> None:
     """Every arrival up to t_stop is one synaptic event."""
-    result = cases.build(case).run(max_spikes=5_000)
+    with cases.drawn_again_if_endless():
+        result = cases.build(case).run(max_spikes=cases.MANY_SPIKES)
     found = cases.trains(result)
     emitted = [(-s - 1, t) for s, t in case.inputs] + found
     arrivals = sum(

@@ -107,7 +107,8 @@ def test_an_input_changes_nothing_before_it(case: Case, data: st.DataObject) -> 
     changed = earlier + tuple((s, a + t) for s, t in later)
     one = cases.build(case)
     two = cases.build(dataclasses.replace(case, inputs=changed))
-    first, second = one.run(), es.simulate(one.network, two.stimulus, case.t_stop)
+    with cases.drawn_again_if_endless():
+        first, second = (built.run(max_spikes=cases.MANY_SPIKES) for built in (one, two))
     assert [s for s in cases.trains(first) if s[1] < a] == [
         s for s in cases.trains(second) if s[1] < a
     ]
@@ -115,7 +116,8 @@ def test_an_input_changes_nothing_before_it(case: Case, data: st.DataObject) -> 
 
 @given(networks())
 def test_spikes_are_in_order_and_rise_through_the_threshold(case: Case) -> None:
-    result = cases.build(case).run(max_spikes=10_000)
+    with cases.drawn_again_if_endless():
+        result = cases.build(case).run(max_spikes=cases.MANY_SPIKES)
     spikes = result.spikes[cases.ALL]
     assert np.all(np.diff(spikes.times) >= 0.0)
     assert np.all(spikes.slopes > 0.0)
@@ -220,9 +222,10 @@ def in_units(case: Case, volts: float, seconds: float) -> Case:
 def test_units_that_are_powers_of_two_do_not_matter_bit_for_bit(
     case: Case, volts: int, seconds: int
 ) -> None:
-    expected = cases.trains(cases.build(case).run(max_spikes=10_000))
+    with cases.drawn_again_if_endless():
+        expected = cases.trains(cases.build(case).run(max_spikes=cases.MANY_SPIKES))
     built = cases.build(in_units(case, 2.0**volts, 2.0**seconds))
-    found = cases.trains(built.run(max_spikes=10_000))
+    found = cases.trains(built.run())
     assert [(i, t / 2.0**seconds) for i, t in found] == expected
 
 
@@ -276,7 +279,8 @@ def test_arrivals_during_refractoriness_change_only_the_current() -> None:
 def test_a_run_in_pieces_is_the_whole_run(case: Case, stops: list[float]) -> None:
     """Also when spikes are in flight or neurons refractory where it stopped."""
     built = cases.build(case)
-    whole = built.run(max_spikes=5_000)
+    with cases.drawn_again_if_endless():
+        whole = built.run(max_spikes=cases.MANY_SPIKES)
     result, begin = None, -1.0
     for stop in [*sorted(set(stops)), case.t_stop]:
         piece = cases.spikes_of(tuple(s for s in case.inputs if begin < s[1] <= stop))
@@ -293,7 +297,8 @@ def test_a_batch_is_its_samples(case: Case, data: st.DataObject) -> None:
     ]
     network = cases.build(case).network
     stimuli = [{cases.IN: cases.spikes_of(train)} for train in trains]
-    batch = es.simulate(network, stimuli, case.t_stop)
+    with cases.drawn_again_if_endless():
+        batch = es.simulate(network, stimuli, case.t_stop, max_spikes=cases.MANY_SPIKES)
     for k, stimulus in enumerate(stimuli):
         assert_bitwise_equal(batch[k], es.simulate(network, stimulus, case.t_stop))
 
@@ -428,7 +433,8 @@ def test_a_run_until_all_have_fired_is_the_beginning_of_the_whole_run(
     trains = [case.inputs, data.draw(spike_trains(case.n_sources, case.t_stop)), ()]
     built = cases.build(case)
     stimuli = [{cases.IN: cases.spikes_of(train)} for train in trains]
-    whole = es.simulate(built.network, stimuli, case.t_stop)
+    with cases.drawn_again_if_endless():
+        whole = es.simulate(built.network, stimuli, case.t_stop, max_spikes=cases.MANY_SPIKES)
     early = es.simulate(built.network, stimuli, case.t_stop, until_fired=cases.ALL)
     np.testing.assert_array_equal(early.first_spikes(cases.ALL), whole.first_spikes(cases.ALL))
     last = whole.first_spikes(cases.ALL).max(axis=1)

@@ -113,7 +113,8 @@ def test_inputs_alone_need_no_delay(case: Case) -> None:
 @given(networks())
 @examples(0.5)
 def test_spikes_are_in_order_and_rise_through_the_threshold(case: Case) -> None:
-    result = by_windows(applicable(with_delays(case)), max_spikes=10_000)
+    with cases.drawn_again_if_endless():
+        result = by_windows(applicable(with_delays(case)), max_spikes=cases.MANY_SPIKES)
     record = result.batch.record
     assert np.all(np.diff(record.time) >= 0.0)
     assert np.all(np.diff(record.neuron)[np.diff(record.time) == 0.0] > 0)
@@ -192,7 +193,8 @@ def test_a_run_in_pieces_is_the_whole_run(case: Case, stops: list[float]) -> Non
     """Wherever it stops: within a window, on its edge, with neurons refractory."""
     case = with_delays(case)
     built = applicable(case)
-    whole = by_windows(built, max_spikes=5_000)
+    with cases.drawn_again_if_endless():
+        whole = by_windows(built, max_spikes=cases.MANY_SPIKES)
     result, begin = None, -1.0
     for stop in [*sorted(set(stops)), case.t_stop]:
         piece = cases.spikes_of(tuple(s for s in case.inputs if begin < s[1] <= stop))
@@ -212,7 +214,11 @@ def test_a_batch_is_its_samples(case: Case, data: st.DataObject) -> None:
         data.draw(spike_trains(case.n_sources, case.t_stop)) for _ in range(3)
     ]
     stimuli = [{cases.IN: cases.spikes_of(train)} for train in trains]
-    batch = es.simulate(network, stimuli, case.t_stop, engine="windows", threads=2)
+    with cases.drawn_again_if_endless():
+        batch = es.simulate(
+            network, stimuli, case.t_stop, engine="windows", threads=2,
+            max_spikes=cases.MANY_SPIKES,
+        )  # fmt: skip
     for k, stimulus in enumerate(stimuli):
         alone = es.simulate(network, stimulus, case.t_stop, engine="windows")
         assert_bitwise_equal(batch[k], alone)
