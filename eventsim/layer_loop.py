@@ -18,14 +18,15 @@ from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.scheduler import Run
 
 __all__ = [
+    "Advancing",
     "Factors",
     "Incoming",
-    "Item",
     "Scratch",
     "add_arrivals",
     "advance_all_to_all",
     "advance_reached",
     "count_arrivals",
+    "factors_of",
     "fill_factors",
     "merge_spikes",
     "reached_arrivals",
@@ -44,8 +45,8 @@ MARGIN = 1.0 - 1e-12
 # Rows of a tile's state; LATEST is the number of its last spike among those recorded.
 CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
 
-# Entries of a work item's progress (BEFORE: spikes before its sample), and what stopped it.
-SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, STATUS, N_PROGRESS = 0, 1, 2, 3, 4, 5, 6
+# Entries of the progress (BEFORE: spikes before the current sample), and what stopped it.
+BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, STATUS, N_PROGRESS = 0, 1, 2, 3, 4, 5, 6, 7
 DONE, FULL, CAPPED = 0, 1, 2
 
 
@@ -64,7 +65,10 @@ class Incoming(NamedTuple):
 
 
 class Factors(NamedTuple):
-    """Flow from each arrival to the next one (or to the end): the `propagator` of the lag."""
+    """Flow from each arrival to the next one (or to the end): the `propagator` of the lag.
+
+    Of an all-to-all layer, a row for each kind of tile.
+    """
 
     synaptic: FloatArray
     membrane: FloatArray
@@ -72,12 +76,12 @@ class Factors(NamedTuple):
     lag: FloatArray
 
 
-class Item(NamedTuple):
-    """A block and a range of samples: the work of one thread, and what comes of it.
+class Advancing(NamedTuple):
+    """A layer on its way through some samples, block by block, and what comes of it.
 
     ``marks`` says which neurons of a tile may have fired, one byte each; ``words`` are the same
-    bytes, eight at a time.  ``counts`` and ``arrivals`` (n_samples,): spikes of each sample, and
-    arrivals at single tiles.
+    bytes, eight at a time.  ``counts`` and ``arrivals`` (n_blocks, n_samples): spikes of each
+    sample, and arrivals at single tiles; ``run`` holds the spikes in this order.
     """
 
     work: FloatArray
@@ -144,11 +148,24 @@ def sort_arrivals(incoming, first, last):
 
 
 @loop
-def fill_factors(incoming, t_stop, alpha, beta, factors, first, last):
-    """Fill the `Factors` of the samples ``first : last``."""
-    for k in range(first, last):
-        start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-        _fill(incoming.time, start, stop, t_stop, alpha, beta, factors)
+def fill_factors(tiles, incoming, t_stop, factors, first, last):
+    """Fill the `Factors` of the samples ``first : last``, for every kind of tile."""
+    kind = -1
+    for q in range(tiles.kind.size):
+        if tiles.kind[q] > kind:
+            kind = tiles.kind[q]
+            own = factors_of(factors, kind)
+            for k in range(first, last):
+                start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+                _fill(incoming.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], own)
+
+
+@inlined
+def factors_of(factors, kind):
+    """Return the factors of one kind of tile."""
+    return Factors(
+        factors.synaptic[kind], factors.membrane[kind], factors.h[kind], factors.lag[kind]
+    )
 
 
 @inlined
@@ -163,59 +180,66 @@ def _fill(time, start, stop, t_stop, alpha, beta, factors):
 
 
 @loop
-def advance_all_to_all(tiles, b, weight, incoming, factors, t_stop, cap, item, base, states, last):
-    """Advance the one tile of block ``b`` through samples up to ``last``, from ``progress`` on.
+def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing, base, states):
+    """Advance all blocks, of one tile each, through all samples, from ``progress`` on.
 
     ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.  Stops
-    where the item's ``run`` is full, or where a sample has more than ``cap`` spikes.
+    where the ``run`` is full, or where a sample has more than ``cap`` spikes.
     """
-    progress = item.progress
-    q = tiles.first[b]
-    while progress[SAMPLE] < last:
-        k = progress[SAMPLE]
-        start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-        progress[BEFORE] = progress[SPIKES]
-        _advance_tile(
-            tiles, q, tiles.width[b], weight, incoming.time, incoming.row, factors, start, stop,
-            t_stop, cap, item, base, states[k],
-        )  # fmt: skip
-        if progress[STATUS] != DONE:
-            return
-        item.counts[k] = progress[SPIKES] - progress[BEFORE]
-        _sort_nearly(item.run, progress[BEFORE], progress[SPIKES])
-        progress[SAMPLE] = k + 1
+    progress = advancing.progress
+    while progress[BLOCK] < tiles.width.size:
+        b = progress[BLOCK]
+        q = tiles.first[b]
+        own = factors_of(factors, tiles.kind[q])
+        while progress[SAMPLE] < states.shape[0]:
+            k = progress[SAMPLE]
+            start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+            progress[BEFORE] = progress[SPIKES]
+            _advance_tile(
+                tiles, q, tiles.width[b], weight, incoming.time, incoming.row, own, start, stop,
+                t_stop, cap, advancing, base, states[k],
+            )  # fmt: skip
+            if progress[STATUS] != DONE:
+                return
+            advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
+            _sort_nearly(advancing.run, progress[BEFORE], progress[SPIKES])
+            progress[SAMPLE] = k + 1
+        progress[BLOCK], progress[SAMPLE] = b + 1, 0
 
 
 @loop
 def advance_reached(
-    tiles, reach, b, weight, incoming, scratch, biased, t_stop, cap, item, base, states, last
+    tiles, reach, weight, incoming, scratch, biased, t_stop, cap, advancing, base, states
 ):
-    """Advance all tiles of block ``b``, each with its own arrivals, as `advance_all_to_all`."""
-    progress = item.progress
+    """Advance all tiles of all blocks, each with its own arrivals, as `advance_all_to_all`."""
+    progress = advancing.progress
     arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
-    low, high = tiles.first[b], tiles.first[b + 1]
-    while progress[SAMPLE] < last:
-        k = progress[SAMPLE]
-        reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
-        if progress[TILE] < low:
-            progress[TILE] = low
-            progress[BEFORE] = progress[SPIKES]
-        while progress[TILE] < high:
-            q = progress[TILE]
-            start, stop = starts[q - low], starts[q - low + 1]
-            if start < stop:
-                _fill(arrivals.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], factors)
-            _advance_tile(
-                tiles, q, tiles.width[b], weight, arrivals.time, arrivals.row, factors, start,
-                stop, t_stop, cap, item, base, states[k],
-            )  # fmt: skip
-            if progress[STATUS] != DONE:
-                return
-            progress[TILE] = q + 1
-        item.counts[k] = progress[SPIKES] - progress[BEFORE]
-        item.arrivals[k] = starts[high - low] - (high - low if biased else 0)
-        progress[SAMPLE] = k + 1
-        progress[TILE] = -1
+    while progress[BLOCK] < tiles.width.size:
+        b = progress[BLOCK]
+        low, high = tiles.first[b], tiles.first[b + 1]
+        while progress[SAMPLE] < states.shape[0]:
+            k = progress[SAMPLE]
+            reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
+            if progress[TILE] < low:
+                progress[TILE] = low
+                progress[BEFORE] = progress[SPIKES]
+            while progress[TILE] < high:
+                q = progress[TILE]
+                start, stop = starts[q - low], starts[q - low + 1]
+                if start < stop:
+                    alpha, beta = tiles.alpha[q], tiles.beta[q]
+                    _fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
+                _advance_tile(
+                    tiles, q, tiles.width[b], weight, arrivals.time, arrivals.row, factors, start,
+                    stop, t_stop, cap, advancing, base, states[k],
+                )  # fmt: skip
+                if progress[STATUS] != DONE:
+                    return
+                progress[TILE] = q + 1
+            advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
+            advancing.arrivals[b, k] = starts[high - low] - (high - low if biased else 0)
+            progress[SAMPLE], progress[TILE] = k + 1, -1
+        progress[BLOCK], progress[SAMPLE] = b + 1, 0
 
 
 @loop
@@ -277,13 +301,13 @@ def _sort_by_time(arrivals, start, stop):
 
 @inlined
 def _advance_tile(
-    tiles, q, width, weight, time, row, factors, start, stop, t_stop, cap, item, base, state
+    tiles, q, width, weight, time, row, factors, start, stop, t_stop, cap, advancing, base, state
 ):
     """Run one tile through the arrivals ``start : stop`` of one sample.
 
     The current is kept as of the last arrival and lags one interval behind the potential.
     """
-    work, progress = item.work, item.progress
+    work, progress = advancing.work, advancing.progress
     lane = tiles.lane[q]
     alpha, beta = tiles.alpha[q], tiles.beta[q]
     bias = tiles.bias[lane : lane + width]
@@ -320,7 +344,7 @@ def _advance_tile(
                 current[j] = i
         if hit or held > 0:
             until = time[a + 1] if a + 1 < stop else t_stop
-            marks = item.marks[:width]
+            marks = advancing.marks[:width]
             if not biased:
                 for j in range(width):
                     marks[j] = potential[j] * rest + current[j] * lag >= theta[j]
@@ -331,13 +355,13 @@ def _advance_tile(
                     )
                     marks[j] = (following[j] >= theta[j]) | falls
             for eight in range((width + 7) // 8):
-                if item.words[eight] == 0 and held == 0:
+                if advancing.words[eight] == 0 and held == 0:
                     continue
                 for j in range(8 * eight, min(8 * eight + 8, width)):
                     if marks[j] or held > 0:
                         held = _look_closer(
                             tiles, lane, j, alpha, beta, time[a], until, current[j], potential[j],
-                            cap, item, following, held,
+                            cap, advancing, following, held,
                         )  # fmt: skip
             if progress[STATUS] != DONE:
                 progress[SPIKES] = before
@@ -354,13 +378,14 @@ def _advance_tile(
 
 
 @inlined
-def _look_closer(tiles, lane, j, alpha, beta, now, until, current, potential, cap, item, following,
-                 held):  # fmt: skip
+def _look_closer(
+    tiles, lane, j, alpha, beta, now, until, current, potential, cap, advancing, following, held
+):  # fmt: skip
     """Let neuron ``j`` of a tile fire until the next arrival; return how many are held for a time.
 
     A held neuron has an infinite threshold for as long.
     """
-    work, run, progress = item.work, item.run, item.progress
+    work, run, progress = advancing.work, advancing.run, advancing.progress
     threshold, bias = tiles.threshold[lane + j], tiles.bias[lane + j]
     start, i, v = now, current, potential
     looks = True
@@ -465,14 +490,14 @@ def sort_spikes(run, counts):
 
 
 @loop
-def merge_spikes(begin, ends, spikes, base, offsets, merged, first, last):
+def merge_spikes(begin, ends, spikes, base, offsets, merged):
     """Merge the spikes of several parts (blocks, or populations), each sorted by (time, neuron).
 
     Those of sample k in part p are ``begin[p, k] : ends[p, k]`` (``begin`` is used up); ``base[p]``
     is added to the numbers of the neurons.
     """
-    n_parts = begin.shape[0]
-    for k in range(first, last):
+    n_parts, n_samples = begin.shape
+    for k in range(n_samples):
         for at in range(offsets[k], offsets[k + 1]):
             earliest, time, neuron = -1, math.inf, 0
             for p in range(n_parts):

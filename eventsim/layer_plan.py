@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,7 +48,7 @@ class Tiles(NamedTuple):
     Block b has the tiles ``first[b] : first[b + 1]``, each of ``width[b]`` lanes; tile q begins at
     ``lane[q]`` and its weight table, of ``rows[q]`` rows, at ``table[q]``.  ``neuron`` and the
     parameters are given per lane; a lane that only fills up the vector has neuron -1 and never
-    fires.  Tiles of the same rates have the same ``kind``.
+    fires.  Tiles of the same rates have the same ``kind``, numbered from 0 within the layer.
     """
 
     first: IntArray
@@ -96,9 +97,10 @@ class Scattered:
         """Copy a projection's values into the tables."""
         table[self.place] = values[self.parameter]
 
-    def read(self, table: FloatArray, n_values: int) -> FloatArray:
-        """Return the sum over the synapses of each value."""
-        summed = np.bincount(self.parameter, weights=table[self.place], minlength=n_values)
+    def read(self, tables: FloatArray, n_values: int) -> FloatArray:
+        """Return the sum over the synapses of each value, and over the rows of ``tables``."""
+        entries = tables.sum(axis=0)[self.place]
+        summed = np.bincount(self.parameter, weights=entries, minlength=n_values)
         return summed.astype(np.float64, copy=False)
 
 
@@ -124,13 +126,15 @@ class Blocks:
             own = matrix[:, columns]
             self._part(table, start, width)[:, : own.shape[1]] = own
 
-    def read(self, table: FloatArray, n_values: int) -> FloatArray:
-        """Return the projection's ``n_values`` values."""
+    def read(self, tables: FloatArray, n_values: int) -> FloatArray:
+        """Return the projection's ``n_values`` values, summed over the rows of ``tables``."""
         values = np.empty(n_values)
         matrix = values.reshape(self.shape)
         for start, width, columns in self.parts:
             n = matrix[:, columns].shape[1]
-            matrix[:, columns] = self._part(table, start, width)[:, :n]
+            matrix[:, columns] = reduce(
+                np.add, (self._part(table, start, width)[:, :n] for table in tables)
+            )
         return values
 
     def _part(self, table: FloatArray, start: int, width: int) -> FloatArray:
@@ -300,13 +304,14 @@ def _with_parameters(
     neurons = network.layout().neurons
     at = part.start + np.maximum(cut.neuron, 0)
     padding = cut.neuron < 0
+    kind = np.unique(cut.kind, return_inverse=True)[1]
     tiles = Tiles(
         np.array(cut.first, dtype=np.int64),
         np.array(cut.width, dtype=np.int64),
         cut.lane,
         cut.table,
         cut.rows,
-        cut.kind,
+        kind,
         neurons.alpha[cut.kind],
         neurons.beta[cut.kind],
         cut.neuron,

@@ -1,11 +1,11 @@
 """The layered engine: feed-forward networks, layer by layer, in batches.
 
-Between two layers all spikes of a sample are merged in time.  Within a layer, tiles of neurons are
-independent of each other, and so are samples: both are spread over threads, and each has its own
-part of every output, so neither the number of threads nor the batch changes a bit of the result.
+Between two layers all spikes of a sample are merged in time.  Samples are independent of each other
+and spread over threads, and each has its own part of every output, so neither the number of threads
+nor the batch changes a bit of the result.
 
-Samples are taken in portions that keep the scratch arrays (linear in the arrivals of a portion)
-small.
+Each thread takes its samples in portions: the scratch arrays, linear in the arrivals of a portion,
+then stay in the cache, and the allocator keeps them from one portion to the next.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -40,12 +39,15 @@ __all__ = [
     "run_layers",
 ]
 
-PORTION = 2_000_000  # input spikes and neurons of the samples that are held at a time
+PORTION = 40_000  # input spikes and neurons of the samples that a thread takes at a time
 FIRST_CAPACITY = 1024
+CACHE_LINE = 16  # numbers that processors fetch together, at most
 
 # About how many nanoseconds it takes to look at a spike, to copy it, to compute the flow until the
-# next one, and to merge it with others.
-COUNTING, COPYING, FLOW, MERGING = 2.0, 4.0, 20.0, 30.0
+# next one, and to let it arrive at one neuron.
+COUNTING, COPYING, FLOW, SYNAPSE = 2.0, 4.0, 20.0, 0.5
+# Every part reads all weights anew: it is to have so many times the work of parts elsewhere.
+READING = 2.0
 
 
 class LayeredState(NamedTuple):
@@ -91,29 +93,46 @@ def run_layers(
     CapReachedError
         If a sample has more than ``cap`` spikes.
     """
-    layers = network.layers()
-    tables = [layer.table(network) for layer in layers]
     n_samples, n_neurons = given.n_samples, network.layout().n_neurons
     state = LayeredState(
         np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, 4), dtype=np.int64)
     )
     happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
     state.count[:, 1] = np.diff(happened[given.offsets])
-    records = []
-    for first, last in portions(network, given.offsets):
-        own = LayeredState(state.neuron[first:last], state.count[first:last])
-        trains = input_trains(network, given, first, last)
-        runs = []
-        for layer, table in zip(layers, tables, strict=True):
-            causes = [trains[synapses.pre] for synapses in layer.synapses]
-            offsets, run = _advance(layer, table, causes, t_stop, cap, threads, first, own)
-            trains[layer.population] = Train(offsets, run.time, run.neuron, 0)
-            runs.append((layer.first, offsets, run))
-            own.count[:, 0] += np.diff(offsets)
-        _check_cap(own, cap, first)
-        records.append(_merged(runs, threads))
+    tables = network.weight_tables()
+    records: dict[int, Run] = {}
+
+    def run(first: int, last: int) -> None:
+        for low, high in portions(network, given.offsets, PORTION, first, last):
+            own = LayeredState(state.neuron[low:high], state.count[low:high])
+            trains = input_trains(network, given, low, high)
+            records[low] = _run_samples(network, tables, trains, t_stop, cap, own, low)
+
+    work = SYNAPSE * n_neurons * (given.times.size + n_neurons * n_samples)
+    for_each_part(run, n_samples, threads, work / READING)
     offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
-    return _joined(records), offsets, state
+    return _joined([records[first] for first in sorted(records)]), offsets, state
+
+
+def _run_samples(
+    network: Network,
+    tables: Sequence[FloatArray],
+    trains: dict[str, Train],
+    t_stop: float,
+    cap: int,
+    state: LayeredState,
+    number: int,
+) -> Run:
+    """Return the spikes of the samples that begin with ``number``; completes their ``state``."""
+    runs = []
+    for layer, table in zip(network.layers(), tables, strict=True):
+        causes = [trains[synapses.pre] for synapses in layer.synapses]
+        offsets, run = _advance(layer, table, causes, t_stop, cap, number, state)
+        trains[layer.population] = Train(offsets, run.time, run.neuron, 0)
+        runs.append((layer.first, offsets, run))
+        state.count[:, 0] += np.diff(offsets)
+    _check_cap(state, cap, number)
+    return _merged(runs)
 
 
 def input_trains(network: Network, given: Stimulus, first: int, last: int) -> dict[str, Train]:
@@ -125,19 +144,20 @@ def input_trains(network: Network, given: Stimulus, first: int, last: int) -> di
     return {name: Train(offsets, times, sources, low) for name, low in starts.items()}
 
 
-def portions(network: Network, offsets: IntArray) -> Iterator[tuple[int, int]]:
-    """Yield ranges (first, last) of samples that keep scratch arrays small, or of one sample.
+def portions(
+    network: Network, offsets: IntArray, size: int, first: int, last: int
+) -> Iterator[tuple[int, int]]:
+    """Cut the samples ``first : last`` into ranges of about ``size``, or of one sample.
 
     A sample counts as many as it has input spikes and as the network has neurons, since most often
     these fire about once.
     """
-    first, n = 0, offsets.size - 1
-    size = offsets + network.layout().n_neurons * np.arange(n + 1)
-    while first < n:
-        fits = int(np.searchsorted(size, size[first] + PORTION, side="right")) - 1
-        last = min(max(fits, first + 1), n)
-        yield first, last
-        first = last
+    sizes = offsets + network.layout().n_neurons * np.arange(offsets.size)
+    while first < last:
+        fits = int(np.searchsorted(sizes, sizes[first] + size, side="right")) - 1
+        end = min(max(fits, first + 1), last)
+        yield first, end
+        first = end
 
 
 def gather(
@@ -176,21 +196,19 @@ def new_arrivals(offsets: IntArray, n: int) -> loops.Incoming:
     )
 
 
-def new_factors(n: int) -> loops.Factors:
-    """Return room for the factors of ``n`` arrivals."""
-    return loops.Factors(*(np.empty(n) for _ in loops.Factors._fields))
+def new_factors(*shape: int) -> loops.Factors:
+    """Return room for factors."""
+    return loops.Factors(*(np.empty(shape) for _ in loops.Factors._fields))
 
 
 def all_factors(
     layer: Layer, incoming: loops.Incoming, t_stop: float, threads: int
-) -> dict[int, loops.Factors]:
-    """Return the factors of all arrivals, for each kind of neuron of an all-to-all layer."""
-    tiles, n_samples = layer.tiles, incoming.offsets.size - 1
-    factors = {}
-    for q in np.unique(tiles.kind, return_index=True)[1]:
-        own = factors[int(tiles.kind[q])] = new_factors(incoming.time.size)
-        fill = partial(loops.fill_factors, incoming, t_stop, tiles.alpha[q], tiles.beta[q], own)
-        for_each_part(fill, n_samples, threads, FLOW * incoming.time.size)
+) -> loops.Factors:
+    """Return the factors of all arrivals, for each kind of tile of an all-to-all layer."""
+    n = incoming.time.size
+    factors = new_factors(int(layer.tiles.kind.max()) + 1, n)
+    fill = partial(loops.fill_factors, layer.tiles, incoming, t_stop, factors)
+    for_each_part(fill, incoming.offsets.size - 1, threads, FLOW * n)
     return factors
 
 
@@ -211,128 +229,98 @@ def _advance(
     causes: Sequence[Train],
     t_stop: float,
     cap: int,
-    threads: int,
     number: int,
     state: LayeredState,
 ) -> tuple[IntArray, Run]:
-    """Return the spikes of a layer in all samples of a portion that begins with ``number``."""
+    """Return the spikes of a layer in the samples that begin with ``number``."""
     n_samples = state.count.shape[0]
-    incoming = gather(layer, causes, n_samples, t_stop, threads)
-    factors = all_factors(layer, incoming, t_stop, threads) if layer.reach is None else {}
-    items = _new_items(layer, n_samples, threads)
-
-    def run(first: int, last: int) -> None:
-        for i in range(first, last):
-            b, until, item = items[i]
-            if layer.reach is None:
-                advance = partial(
-                    loops.advance_all_to_all, layer.tiles, b, table, incoming,
-                    factors[int(layer.tiles.kind[b])], t_stop, cap,
-                )  # fmt: skip
-            else:
-                advance = partial(
-                    loops.advance_reached, layer.tiles, layer.reach, b, table, incoming,
-                    new_scratch(layer, incoming), layer.is_biased, t_stop, cap,
-                )  # fmt: skip
-            item = _to_the_end(advance, layer.first, state, item, until, number)
-            if layer.reach is not None:
-                loops.sort_spikes(item.run, item.counts)
-            items[i] = b, until, item
-
-    for_each_part(run, len(items), threads)
-    _count_arrivals(layer, incoming, items, state)
-    return _sorted([item for _, _, item in items], layer.n_blocks, n_samples, threads)
+    incoming = gather(layer, causes, n_samples, t_stop, threads=1)
+    if layer.reach is None:
+        factors = all_factors(layer, incoming, t_stop, threads=1)
+        advance = partial(
+            loops.advance_all_to_all, layer.tiles, table, incoming, factors, t_stop, cap
+        )
+    else:
+        advance = partial(
+            loops.advance_reached, layer.tiles, layer.reach, table, incoming,
+            new_scratch(layer, incoming), layer.is_biased, t_stop, cap,
+        )  # fmt: skip
+    advancing = _to_the_end(advance, layer, state, number)
+    if layer.reach is not None:
+        loops.sort_spikes(advancing.run, advancing.counts.reshape(-1))
+    _count_arrivals(layer, incoming, advancing, state)
+    return _merge(advancing.counts, advancing.run, np.zeros(layer.n_blocks, dtype=np.int64))
 
 
-def _new_items(layer: Layer, n_samples: int, threads: int) -> list[tuple[int, int, loops.Item]]:
-    """Return ``(block, end, item)`` of each piece of work: block by block, samples in order."""
-    ranges = min(n_samples, 1 if threads == 1 else -(-4 * threads // layer.n_blocks))
-    edges = [n_samples * r // ranges for r in range(ranges + 1)]
-    items = []
-    for b in range(layer.n_blocks):
-        for first, last in pairwise(edges):
-            progress = np.zeros(loops.N_PROGRESS, dtype=np.int64)
-            progress[loops.SAMPLE], progress[loops.TILE] = first, -1
-            width = int(layer.tiles.width[b])
-            words = np.zeros(-(-width // 8), dtype=np.uint64)
-            item = loops.Item(
-                np.empty((loops.N_ROWS, width)),
-                words.view(np.uint8),
-                words,
-                new_record(FIRST_CAPACITY),
-                np.zeros(n_samples, dtype=np.int64),
-                np.zeros(n_samples, dtype=np.int64),
-                progress,
-            )
-            items.append((b, last, item))
-    return items
+def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
+    """Return the start of a layer: room for two spikes per neuron."""
+    width = int(layer.tiles.width.max(initial=1))
+    # In one block: what two threads write over and over must not share a line of the cache.
+    rows = np.zeros((loops.N_ROWS + 3, max(width, CACHE_LINE)))
+    words, progress = rows[loops.N_ROWS : loops.N_ROWS + 2].view(np.int64)
+    progress[loops.TILE] = -1
+    words = words[: -(-width // 8)].view(np.uint64)
+    return loops.Advancing(
+        rows[: loops.N_ROWS],
+        words.view(np.uint8),
+        words,
+        new_record(max(FIRST_CAPACITY, 2 * n_samples * layer.n)),
+        np.zeros((layer.n_blocks, n_samples), dtype=np.int64),
+        np.zeros((layer.n_blocks, n_samples), dtype=np.int64),
+        progress[: loops.N_PROGRESS],
+    )
 
 
 def _to_the_end(
-    advance: partial[None],
-    base: int,
-    state: LayeredState,
-    item: loops.Item,
-    last: int,
-    number: int,
-) -> loops.Item:
-    """Advance an item to its last sample, with a larger record whenever it is full."""
+    advance: partial[None], layer: Layer, state: LayeredState, number: int
+) -> loops.Advancing:
+    """Advance a layer to the last block and sample, with a larger record whenever it is full."""
+    advancing = _new_advancing(layer, state.count.shape[0])
+    progress = advancing.progress
     while True:
-        item.progress[loops.STATUS] = loops.DONE
-        advance(item, base, state.neuron, last)
-        if item.progress[loops.STATUS] == loops.DONE:
-            n = item.progress[loops.SPIKES]
-            return item._replace(run=Run._make(column[:n] for column in item.run))
-        if item.progress[loops.STATUS] == loops.CAPPED:
-            raise CapReachedError(number + int(item.progress[loops.SAMPLE]))
-        item = item._replace(run=_joined([item.run, item.run]))
+        advance(advancing, layer.first, state.neuron)
+        if progress[loops.STATUS] == loops.DONE:
+            return advancing
+        if progress[loops.STATUS] == loops.CAPPED:
+            raise CapReachedError(number + int(progress[loops.SAMPLE]))
+        progress[loops.STATUS] = loops.DONE
+        advancing = advancing._replace(run=_joined([advancing.run, advancing.run]))
 
 
 def _count_arrivals(
-    layer: Layer,
-    incoming: loops.Incoming,
-    items: list[tuple[int, int, loops.Item]],
-    state: LayeredState,
+    layer: Layer, incoming: loops.Incoming, advancing: loops.Advancing, state: LayeredState
 ) -> None:
     """Count synaptic events and searches."""
+    tiles = layer.tiles
     if layer.reach is None:
         starts = 1 if layer.is_biased else 0
         state.count[:, 2] += layer.n * (np.diff(incoming.offsets) - starts)
-    for b, _, item in items:
-        some = layer.tiles.lane[layer.tiles.first[b]] + np.arange(layer.tiles.width[b])
-        state.count[:, 2] += item.arrivals * np.count_nonzero(layer.tiles.neuron[some] >= 0)
-        state.count[0, 3] += item.progress[loops.SEARCHES]
+    else:
+        for b in range(layer.n_blocks):
+            some = tiles.lane[tiles.first[b]] + np.arange(tiles.width[b])
+            state.count[:, 2] += advancing.arrivals[b] * np.count_nonzero(tiles.neuron[some] >= 0)
+    state.count[0, 3] += advancing.progress[loops.SEARCHES]
 
 
-def _sorted(
-    items: Sequence[loops.Item], n_blocks: int, n_samples: int, threads: int
-) -> tuple[IntArray, Run]:
-    """Return the spikes of all blocks, sorted within each sample."""
-    joined = _joined([item.run for item in items])
-    each = np.stack([item.counts for item in items])
-    counts = each.reshape(n_blocks, -1, n_samples).sum(axis=1)
-    begin = np.cumsum(counts.reshape(-1)).reshape(counts.shape) - counts
-    return _merge(begin, counts, joined, np.zeros(n_blocks, dtype=np.int64), threads)
-
-
-def _merged(parts: Sequence[tuple[int, IntArray, Run]], threads: int) -> Run:
+def _merged(parts: Sequence[tuple[int, IntArray, Run]]) -> Run:
     """Return the spikes of all layers, ``(first neuron, offsets, run)`` of each, as one record."""
     filled = [part for part in parts if part[2].time.size]
     if (len(filled) == 1 and filled[0][0] == 0) or not filled:
         return (filled or parts)[0][2]
     counts = np.stack([np.diff(offsets) for _, offsets, _ in filled])
-    begin = np.cumsum(counts.reshape(-1)).reshape(counts.shape) - counts
     base = np.array([first for first, _, _ in filled])
-    return _merge(begin, counts, _joined([run for _, _, run in filled]), base, threads)[1]
+    return _merge(counts, _joined([run for _, _, run in filled]), base)[1]
 
 
-def _merge(
-    begin: IntArray, counts: IntArray, spikes: Run, base: IntArray, threads: int
-) -> tuple[IntArray, Run]:
+def _merge(counts: IntArray, spikes: Run, base: IntArray) -> tuple[IntArray, Run]:
+    """Merge parts (blocks or populations) that follow each other, ``counts`` (n_parts, n_samples).
+
+    ``base`` is added to the numbers of each part's neurons.
+    """
     offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
-    merged = new_record(spikes.time.size)
-    merge = partial(loops.merge_spikes, begin, begin + counts, spikes, base, offsets, merged)
-    for_each_part(merge, offsets.size - 1, threads, MERGING * spikes.time.size)
+    begin = np.cumsum(counts.reshape(-1)).reshape(counts.shape) - counts
+    merged = new_record(int(offsets[-1]))
+    loops.merge_spikes(begin, begin + counts, spikes, base, offsets, merged)
     return offsets, merged
 
 

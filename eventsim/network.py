@@ -99,6 +99,7 @@ class Network:
         self._neurons: dict[str, tuple[int, LIF]] = {}
         self._projections: dict[Key, Projection] = {}
         self._compiled: Compiled | None = None
+        self._weight_tables: list[FloatArray] | None = None
         self._structure = _Structure()
 
     @property
@@ -255,7 +256,7 @@ class Network:
     def snapshot(self) -> Network:
         """Return a network that shares all that this one is now, and no later addition to it."""
         new = self._copy()
-        new._compiled = self._compiled
+        new._compiled, new._weight_tables = self._compiled, self._weight_tables
         return new
 
     def is_same(self, other: Network) -> bool:
@@ -308,9 +309,15 @@ class Network:
             self._structure.layers = plan(self)
         return self._structure.layers
 
+    def weight_tables(self) -> list[FloatArray]:
+        """Return the weights as the layers read them (made once per network)."""
+        if self._weight_tables is None:
+            self._weight_tables = [layer.table(self) for layer in self.layers()]
+        return self._weight_tables
+
     def _forget(self) -> None:
-        """Forget what was derived from all but the weights."""
-        self._compiled = None
+        """Forget what was derived."""
+        self._compiled = self._weight_tables = None
         self._structure = _Structure()
 
     def _copy(self) -> Network:

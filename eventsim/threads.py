@@ -14,7 +14,8 @@ from eventsim._validate import as_count
 
 __all__ = ["for_each_part", "thread_count"]
 
-LEAST_WORK = 200_000  # ns; handing a piece to a thread and back takes up to a tenth of it
+# ns; a thread that waits for the interpreter lock wakes up some 50 us later, several times a piece
+LEAST_WORK = 1_000_000
 
 
 def thread_count(threads: int | None) -> int:
@@ -41,6 +42,8 @@ def for_each_part(
     if threads == 1 or n_parts <= 1:
         function(0, n_samples)
         return
+    if n_parts > threads:
+        n_parts -= n_parts % threads
     edges = [n_samples * part // n_parts for part in range(n_parts + 1)]
     list(_pool(threads).map(function, edges[:-1], edges[1:]))
 

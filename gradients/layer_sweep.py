@@ -16,12 +16,13 @@ from eventsim.flow import (
     kernel_rate_derivatives,
     propagator,
 )
-from eventsim.layer_loop import FOREVER, reached_arrivals
+from eventsim.layer_loop import FOREVER, factors_of, reached_arrivals
 
 __all__ = [
     "Fired",
     "LayerSums",
     "Wanted",
+    "collect_arrivals",
     "count_fired",
     "fill_fired",
     "running_sum",
@@ -95,6 +96,17 @@ def fill_fired(offsets, neuron, low, high, tile_of, lane_of, fired, filled, n_ti
 
 
 @loop
+def collect_arrivals(incoming, arrival, by_spike, first, last):
+    """Add up the derivatives by each arrival, block by block, at the spike that caused it."""
+    for k in range(first, last):
+        for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
+            spike = incoming.origin[a]
+            if spike >= 0:
+                for b in range(arrival.shape[0]):
+                    by_spike[spike] += arrival[b, a]
+
+
+@loop
 def running_sum(total, values):
     """Return ``total`` plus all values, added one by one."""
     for value in values:
@@ -114,11 +126,12 @@ def sweep_all_to_all(
     sample's, which decides its lane.
     """
     q = tiles.first[b]
+    own = factors_of(factors, tiles.kind[q])
     for k in range((lane - number) % n_lanes, incoming.offsets.size - 1, n_lanes):
         start, stop = incoming.offsets[k], incoming.offsets[k + 1]
         _sweep_tile(
             tiles, q, tiles.width[b], b, weight, incoming.time, incoming.row, incoming.origin,
-            False, factors, start, stop, t_stop, record, fired, k, final, spikes, wanted, sums,
+            False, own, start, stop, t_stop, record, fired, k, final, spikes, wanted, sums,
             lane, work,
         )  # fmt: skip
 

@@ -7,7 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from eventsim._types import FloatArray, IntArray, Key
+from eventsim._types import FloatArray, Key
+from eventsim.layer_loop import Incoming
 from eventsim.layer_plan import Layer
 from eventsim.layered import (
     COPYING,
@@ -30,6 +31,7 @@ __all__ = ["LayerGradients", "sweep_layers"]
 
 # Pieces of work in which a layer's sums over the samples are made, each in order.
 PIECES = 8
+PORTION = 2_000_000  # input spikes and neurons of the samples that are held at a time
 
 
 class LayerGradients:
@@ -56,7 +58,7 @@ class LayerGradients:
         self.delays = dict.fromkeys(network.projections, 0.0)
 
     def _new_sums(self, layer: Layer) -> sweeps.LayerSums:
-        lanes = max(1, -(-PIECES // layer.n_blocks))
+        lanes = max(1, PIECES // layer.n_blocks)
         delayed = any(
             not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
         )
@@ -82,10 +84,9 @@ class LayerGradients:
             table = getattr(sums, name)
             if table.shape[1] == 0:
                 continue
-            total = table[0] if table.shape[0] == 1 else table.sum(axis=0)
             for s in layer.synapses:
                 n = self.network.projections[s.key].values.size
-                by_values[s.key] = s.weights.read(total, n)
+                by_values[s.key] = s.weights.read(table, n)
         return by_values
 
     def neurons(self) -> dict[str, FloatArray]:
@@ -122,8 +123,8 @@ def sweep_layers(
     """
     network, threads = batch.network, thread_count(threads)
     gradients = LayerGradients(network, wrt)
-    tables = [layer.table(network) for layer in network.layers()]
-    for first, last in portions(network, batch.stimulus.offsets):
+    tables = network.weight_tables()
+    for first, last in portions(network, batch.stimulus.offsets, PORTION, 0, len(batch)):
         portion = _Portion(batch, loss, first, last)
         for number in reversed(range(len(tables))):
             _sweep_layer(gradients, number, tables[number], portion, final[first:last], threads)
@@ -171,10 +172,12 @@ def _sweep_layer(
     wanted = gradients.wanted._replace(arrivals=passes_on)
     n_arrivals = incoming.time.size if passes_on else 0
     sums = sums._replace(arrival=np.zeros((layer.n_blocks, n_arrivals)))
-    factors = all_factors(layer, incoming, t_stop, threads) if layer.reach is None else {}
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
     n_lanes = sums.weight.shape[0]
     rest = (t_stop, portion.record, fired, own, portion.by_spike, wanted, sums)
+
+    if layer.reach is None:
+        factors = all_factors(layer, incoming, t_stop, threads)
 
     def sweep(first: int, last: int) -> None:
         for piece in range(first, last):
@@ -182,8 +185,7 @@ def _sweep_layer(
             work = np.empty((sweeps.N_ROWS, int(tiles.width[b])))
             ends = (lane, n_lanes, portion.first, work)
             if layer.reach is None:
-                kind = factors[int(tiles.kind[b])]
-                sweeps.sweep_all_to_all(tiles, b, table, incoming, kind, *rest, *ends)
+                sweeps.sweep_all_to_all(tiles, b, table, incoming, factors, *rest, *ends)
             else:
                 scratch = new_scratch(layer, incoming)
                 sweeps.sweep_reached(
@@ -192,7 +194,7 @@ def _sweep_layer(
 
     for_each_part(sweep, layer.n_blocks * n_lanes, threads)
     if passes_on:
-        _pass_on(gradients, layer, causes, incoming.origin, sums.arrival, portion)
+        _pass_on(gradients, layer, causes, incoming, sums.arrival, portion, threads)
 
 
 def _fired(layer: Layer, portion: _Portion, threads: int) -> sweeps.Fired:
@@ -222,17 +224,15 @@ def _pass_on(
     gradients: LayerGradients,
     layer: Layer,
     causes: Sequence[Train],
-    origin: IntArray,
+    incoming: Incoming,
     arrival: FloatArray,
     portion: _Portion,
+    threads: int,
 ) -> None:
     """Add the derivatives by arrivals to those by the spikes that caused them, and by delays."""
-    by_arrival = np.zeros(origin.size)
-    for block in arrival:  # in order: numpy would add up a single arrival in another one
-        by_arrival += block
     by_spike = np.zeros(sum(train.times.size for train in causes))
-    caused = origin >= 0
-    by_spike[origin[caused]] = by_arrival[caused]
+    collect = partial(sweeps.collect_arrivals, incoming, arrival, by_spike)
+    for_each_part(collect, portion.n_samples, threads, COPYING * incoming.origin.size)
     start = 0
     for synapses, train in zip(layer.synapses, causes, strict=True):
         part = by_spike[start : start + train.times.size]

@@ -332,6 +332,6 @@ def _of_delays(compiled: Compiled, network: Network, key: Key, sums: Sums) -> fl
 
 def _silent_fraction(batch: BatchResult) -> float:
     able = np.isfinite(batch.network.layout().neurons.threshold)
-    fired = np.zeros((len(batch), able.size), dtype=bool)
-    fired[batch.samples, batch.record.neuron] = True
+    fired = np.zeros(len(batch) * able.size, dtype=bool)
+    fired[batch.samples * able.size + batch.record.neuron] = True
     return 1.0 - float(fired.sum() / (able.sum() * len(batch))) if able.any() else 0.0

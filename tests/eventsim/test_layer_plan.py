@@ -34,14 +34,17 @@ def test_every_neuron_has_one_lane(recipe: Recipe) -> None:
         assert tiles.neuron.size == width.sum()
         real = tiles.neuron >= 0
         assert sorted(tiles.neuron[real]) == list(range(layer.n))
-        kind = np.repeat(tiles.kind, width)[real]
         number = layer.first + tiles.neuron[real]
-        np.testing.assert_array_equal(kind, neurons.kind[number])
+        for rate, of_kind in ((tiles.alpha, neurons.alpha), (tiles.beta, neurons.beta)):
+            own = of_kind[neurons.kind[number]]
+            np.testing.assert_array_equal(np.repeat(rate, width)[real], own)
+        pairs = np.unique(
+            np.stack([neurons.kind[number], np.repeat(tiles.kind, width)[real]]), axis=1
+        )
+        np.testing.assert_array_equal(pairs[1], np.arange(pairs.shape[1]))
         for name in ("threshold", "bias", "refractory"):
             values = getattr(tiles, name)
             np.testing.assert_array_equal(values[real], getattr(neurons, name)[number])
-        np.testing.assert_array_equal(tiles.alpha, neurons.alpha[tiles.kind])
-        np.testing.assert_array_equal(tiles.beta, neurons.beta[tiles.kind])
         assert np.all(np.isinf(tiles.threshold[~real]))
         assert not np.any(tiles.bias[~real])
         assert layer.is_biased == bool(np.any(neurons.bias[number] != 0.0))
@@ -124,7 +127,7 @@ def test_every_synapse_has_one_place(recipe: Recipe) -> None:
 @given(recipes(EITHER))
 @examples(0.5)
 def test_what_is_written_into_the_tables_is_read_back(recipe: Recipe) -> None:
-    """Summed, where several synapses of different tables have one weight."""
+    """Summed, where several synapses of different tables have one weight, and over all rows."""
     network = recipe.model().network
     for layer in plan(network):
         table = layer.table(network)
@@ -132,9 +135,11 @@ def test_what_is_written_into_the_tables_is_read_back(recipe: Recipe) -> None:
         copies = 0
         for synapses in layer.synapses:
             values = network.projections[synapses.key].values
-            each = synapses.weights.read(np.ones(table.size), values.size)
-            found = synapses.weights.read(table, values.size)
-            np.testing.assert_allclose(found, each * values, rtol=1e-12)
+            each = synapses.weights.read(np.ones((1, table.size)), values.size)
+            for rows in (table[None], np.stack([table, 2.0 * table, -4.0 * table])):
+                found = synapses.weights.read(rows, values.size)
+                factor = 1.0 if len(rows) == 1 else -1.0
+                np.testing.assert_allclose(found, factor * each * values, rtol=1e-12)
             copies += int(each.sum())
         assert np.count_nonzero(table) == copies
 

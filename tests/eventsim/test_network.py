@@ -89,6 +89,20 @@ def test_replaced_values_run_as_if_connected_so_from_the_start(form, delays) -> 
     np.testing.assert_array_equal(replaced.spikes["a"].indices, expected.spikes["a"].indices)
 
 
+def test_weight_tables_follow_the_weights() -> None:
+    """Made once; anew after `replace` and `connect`; a snapshot shares those of its moment."""
+    network = small()
+    key = network.connect("in", "a", weights=np.ones((2, 3)))
+    table = network.weight_tables()[0]
+    assert network.weight_tables()[0] is table
+    snapshot = network.snapshot()
+    assert snapshot.weight_tables()[0] is table
+    assert network.replace(weights={key: 2.0 * np.ones((2, 3))}).weight_tables()[0].sum() == 12.0
+    network.connect("in", "a", weights=np.ones((2, 3)))
+    assert network.weight_tables()[0].sum() == 12.0
+    assert snapshot.weight_tables()[0].sum() == table.sum() == 6.0
+
+
 def test_dense_and_sparse_are_the_same_network() -> None:
     rng = np.random.default_rng(3)
     w = rng.uniform(1.0, 4.0, (2, 3)) * [[1, 0, 1], [1, 1, 0]]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
-from eventsim import layered, threads
+from eventsim import threads
+from gradients import layered
 from tests import cases
 from tests.eventsim.test_layered import layers_of
 from tests.feedforward import (

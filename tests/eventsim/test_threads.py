@@ -1,0 +1,41 @@
+"""Work cut into parts: all of it once, whatever the number of threads."""
+
+from __future__ import annotations
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventsim.threads import LEAST_WORK, for_each_part
+
+
+def parts_of(n: int, threads: int, work: float) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for_each_part(lambda first, last: found.append((first, last)), n, threads, work)
+    return sorted(found)
+
+
+@given(st.integers(1, 100), st.integers(1, 5), st.sampled_from([0.0, 1.5, 6, 1e9]))
+def test_parts_follow_each_other_and_cover_the_range(n: int, threads: int, pieces: float) -> None:
+    parts = parts_of(n, threads, pieces * LEAST_WORK)
+    assert parts[0][0] == 0
+    assert parts[-1][1] == n
+    assert all(first < last for first, last in parts)
+    assert [first for first, _ in parts[1:]] == [last for _, last in parts[:-1]]
+    assert len(parts) <= max(1.0, pieces)
+    # Each thread gets as many as the others.
+    assert len(parts) <= threads or len(parts) % min(threads, n) == 0
+
+
+def test_one_thread_or_little_work_stays_with_the_caller() -> None:
+    callers: list[int] = []
+    for threads, work in ((1, 1e12), (4, 1.9 * LEAST_WORK)):
+        for_each_part(lambda *_: callers.append(threading.get_ident()), 100, threads, work)
+    assert callers == [threading.get_ident()] * 2
+
+
+def test_much_work_is_spread_over_threads() -> None:
+    barrier = threading.Barrier(3, timeout=30.0)
+    for_each_part(lambda *_: barrier.wait(), 3, threads=3)
+    assert not barrier.broken
