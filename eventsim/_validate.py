@@ -1,11 +1,21 @@
 """Checks of what a caller hands in; every error quotes the offending value."""
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray, IntArray
 
-__all__ = ["as_count", "as_finite", "as_floats", "as_indices", "as_number", "require"]
+__all__ = [
+    "as_count",
+    "as_finite",
+    "as_floats",
+    "as_indices",
+    "as_number",
+    "check_choice",
+    "require",
+]
 
 
 def require(good: ArrayLike, values: ArrayLike, message: str) -> None:
@@ -59,3 +69,9 @@ def as_count(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
     return int(value)
+
+
+def check_choice(value: str, allowed: Collection[str], name: str) -> None:
+    """Raise a ValueError unless ``value`` is one of the names that are allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

@@ -117,7 +117,7 @@ def timing_backprop(
     >>> gradient.input_times["in"].round(12)        # the spike moves with its cause
     array([1.])
     """
-    wanted = _wanted(wrt)
+    wanted = wanted_parameters(wrt)
     if not isinstance(result, (Result, BatchResult)):
         graph = as_graph(result)
         if wrt is not None:
@@ -142,7 +142,8 @@ def timing_backprop(
     return _gradient(batch, loss, _swept(batch, loss, threads), wanted)
 
 
-def _wanted(wrt: Iterable[str] | None) -> tuple[str, ...]:
+def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the names in ``wrt``, all if it is None; ValueError if it holds others."""
     wanted = PARAMETERS if wrt is None else tuple(wrt)
     unknown = [name for name in wanted if name not in PARAMETERS]
     if unknown or isinstance(wrt, str):

@@ -9,7 +9,7 @@ from eventsim.simulation import simulate
 from eventsim.spikes import SpikeBatch, Spikes
 from gradients.gradient import Gradient
 from gradients.loss import Loss
-from gradients.timing_backprop import PARAMETERS, timing_backprop
+from gradients.timing_backprop import timing_backprop, wanted_parameters
 
 __all__ = ["value_and_grad"]
 
@@ -109,7 +109,7 @@ def value_and_grad(
     """
     if not callable(loss):
         raise ValueError(f"loss must be a function of the result, got {loss!r}")
-    wanted = None if wrt is None else _known(wrt)
+    wanted = wanted_parameters(wrt)
     result = simulate(
         network, stimulus, t_stop, engine=engine, until_fired=until_fired, max_spikes=max_spikes,
         threads=threads,
@@ -128,12 +128,3 @@ def value_and_grad(
         threads=threads,
     )
     return found.value, gradient, result
-
-
-def _known(wrt: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of parameters, checked before the run."""
-    names = tuple(wrt)
-    for name in names:
-        if name not in PARAMETERS:
-            raise ValueError(f"wrt must hold some of {PARAMETERS}, got {name!r}")
-    return names

@@ -35,6 +35,7 @@ from typing import Any, Literal
 import numpy as np
 
 import eventsim as es
+from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios.checkpoint import TrainingState
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
@@ -124,12 +125,8 @@ class Config:
                 raise ValueError(f"{label} must be >= 1, got {getattr(self, name)!r}")
         if not 0.0 < self.learning_rate < np.inf:
             raise ValueError(f"learning_rate must be > 0, got {self.learning_rate!r}")
-        for name, allowed in (
-            ("schedule", ("constant", "cosine")),
-            ("spikes", ("multi", "single")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+        check_choice(self.schedule, ("constant", "cosine"), "schedule")
+        check_choice(self.spikes, ("multi", "single"), "spikes")
         if not 0.0 <= self.bump < np.inf:
             raise ValueError(f"bump must be finite and >= 0, got {self.bump!r}")
         if not 0.0 < self.t_stop < np.inf:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
+from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios.readout import ReadoutLoss
 from scenarios.training import Settings
@@ -163,9 +164,9 @@ class Config:
                 raise ValueError(f"{label} must be >= 1, got {getattr(self, name)!r}")
         if self.n_train is not None and not self.n_train >= 1:
             raise ValueError(f"n_train must be >= 1, got {self.n_train!r}")
-        _check_choice("spikes", self.spikes, ("multi", "single"))
-        _check_choice("sweep", self.sweep, ("nothing", "tau"))
-        _check_choice("schedule", self.recipe.schedule, ("constant", "cosine"))
+        check_choice(self.spikes, ("multi", "single"), "spikes")
+        check_choice(self.sweep, ("nothing", "tau"), "sweep")
+        check_choice(self.recipe.schedule, ("constant", "cosine"), "schedule")
         for name in ("tau_i", "learning_rate"):
             value = getattr(self.recipe, name)
             if not 0.0 < value < math.inf:
@@ -233,8 +234,3 @@ class Config:
             optimiser=self.optimiser(n_train),
             seed=seed,
         )
-
-
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

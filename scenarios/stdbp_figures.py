@@ -45,7 +45,7 @@ def spike_time_histograms(activities: Mapping[str, Activity]) -> Figure:
             fontsize=10,
         )
         ax.legend(frameon=False, fontsize=8)
-    axes[0].set_ylabel("share of all spikes (% per bin)")
+    axes[0].set_ylabel("share (% per bin)")
     return figure
 
 

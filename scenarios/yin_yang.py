@@ -46,6 +46,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
+from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios import peers
 from scenarios.checkpoint import TrainingState
@@ -237,11 +238,11 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check the numbers, and that the options go together."""
-        _check_choice("recipe", self.recipe, tuple(RECIPES))
-        _check_choice("compare", self.compare, ("nothing", "surrogate"))
+        check_choice(self.recipe, RECIPES, "recipe")
+        check_choice(self.compare, ("nothing", "surrogate"), "compare")
         chosen = self.chosen
-        _check_choice("spikes", chosen.spikes, ("multi", "single"))
-        _check_choice("schedule", chosen.schedule, ("constant", "cosine"))
+        check_choice(chosen.spikes, ("multi", "single"), "spikes")
+        check_choice(chosen.schedule, ("constant", "cosine"), "schedule")
         counts = {name: getattr(chosen, name) for name in ("epochs", "hidden", "batch_size")}
         counts |= {"seeds": self.seeds, "compare_epochs": self.n_compare_epochs}
         for name, count in counts.items():
@@ -399,8 +400,3 @@ def _figures(config: Config, task: Classification, states: list[TrainingState]) 
         "decision_regions": planes,
         "training": training_curves([state.history for state in states], chance=1 / 3),
     }
-
-
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
