@@ -480,12 +480,13 @@ def sort_spikes(run, counts):
     start = 0
     for k in range(counts.size):
         part = slice(start, start + counts[k])
-        order = np.argsort(run.neuron[part], kind="mergesort")
-        order = order[np.argsort(run.time[part][order], kind="mergesort")]
+        order = np.argsort(run.time[part], kind="mergesort")
         run.time[part] = run.time[part][order]
         run.neuron[part] = run.neuron[part][order]
         run.slope[part] = run.slope[part][order]
         run.released[part] = run.released[part][order]
+        # Now only simultaneous spikes can be out of order.
+        _sort_nearly(run, start, start + counts[k])
         start += counts[k]
 
 

@@ -39,7 +39,8 @@ __all__ = [
 
 LANES = 128  # a tile's weights and their gradient then stay in a core's second-level cache
 VECTOR = 32  # numbers per turn of a compiled vector loop: wide tiles are a multiple of it
-BLOCKS = 16  # of layers whose tiles are single neurons
+BLOCK = 50_000  # synapses of a block whose tiles are single neurons, at least
+MOST_BLOCKS = 16  # of these; each looks at all arrivals
 
 
 class Tiles(NamedTuple):
@@ -438,14 +439,14 @@ def _single_neurons(
     table = _starts(counts + 1)
     row = np.empty(post.size, dtype=np.int64)
     row[rank] = np.arange(post.size) - np.repeat(_starts(counts), counts)
-    edges = np.unique(np.linspace(0, n, min(BLOCKS, n) + 1).astype(np.int64))
+    n_blocks = min(max(1, post.size // BLOCK), MOST_BLOCKS, n)
+    edges = n * np.arange(n_blocks + 1) // n_blocks
     cut = _Cut(
         edges.tolist(), [1] * (edges.size - 1), np.arange(n), table, counts + 1,
         kinds.astype(np.int64), np.arange(n),
     )  # fmt: skip
     block = np.searchsorted(edges, post, side="right") - 1
     order = np.lexsort((post, pre, block))
-    n_blocks = edges.size - 1
     per_source = np.bincount(block * source + pre, minlength=n_blocks * source)
     ends = np.concatenate([[0], np.cumsum(per_source)])
     first = ends[np.arange(n_blocks)[:, None] * source + np.arange(source + 1)]

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 PORTION = 40_000  # input spikes and neurons of the samples that a thread takes at a time
-FIRST_CAPACITY = 1024
+ROOM = 2  # spikes of a neuron in a sample that there is room for at first
 CACHE_LINE = 16  # numbers that processors fetch together, at most
 
 # About how many nanoseconds it takes to look at a spike, to copy it, to compute the flow until the
@@ -253,7 +253,7 @@ def _advance(
 
 
 def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
-    """Return the start of a layer: room for two spikes per neuron."""
+    """Return the start of a layer."""
     width = int(layer.tiles.width.max(initial=1))
     # In one block: what two threads write over and over must not share a line of the cache.
     rows = np.zeros((loops.N_ROWS + 3, max(width, CACHE_LINE)))
@@ -264,7 +264,7 @@ def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
         rows[: loops.N_ROWS],
         words.view(np.uint8),
         words,
-        new_record(max(FIRST_CAPACITY, 2 * n_samples * layer.n)),
+        new_record(max(1, ROOM * n_samples * layer.n)),
         np.zeros((layer.n_blocks, n_samples), dtype=np.int64),
         np.zeros((layer.n_blocks, n_samples), dtype=np.int64),
         progress[: loops.N_PROGRESS],

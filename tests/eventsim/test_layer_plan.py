@@ -10,7 +10,15 @@ import scipy.sparse
 from hypothesis import given
 
 import eventsim as es
-from eventsim.layer_plan import BLOCKS, LANES, VECTOR, Layer, layered_obstacle, layers_pay, plan
+from eventsim.layer_plan import (
+    LANES,
+    MOST_BLOCKS,
+    VECTOR,
+    Layer,
+    layered_obstacle,
+    layers_pay,
+    plan,
+)
 from tests.feedforward import SMALL, WIDE, Recipe, recipes
 from tests.strategies import examples
 
@@ -180,17 +188,21 @@ def test_places_of_a_convolution_share_the_kernel() -> None:
     assert layer.table_size == (3 * 2 * 2 + 1) * 64
 
 
-def test_single_neurons_are_shared_out_evenly() -> None:
+@pytest.mark.parametrize(("block", "n_blocks"), [(201, 1), (25, 8), (1, MOST_BLOCKS)])
+def test_single_neurons_are_shared_out_evenly(
+    block: int, n_blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventsim.layer_plan.BLOCK", block)
     network = es.Network()
     network.add_input("in", 2)
     network.add_population("p", 100, es.LIF())
     network.connect("in", "p", weights=scipy.sparse.csr_array(np.ones((2, 100))))
     (layer,) = plan(network)
-    assert layer.n_blocks == BLOCKS
+    assert layer.n_blocks == n_blocks
     sizes = np.diff(layer.tiles.first)
     assert sizes.sum() == 100
     assert sizes.max() - sizes.min() <= 1
-    assert layer.tiles.width.tolist() == [1] * BLOCKS
+    assert layer.tiles.width.tolist() == [1] * n_blocks
 
 
 # --- order, and where it applies ------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import eventsim as es
-from eventsim import layered
+from eventsim import layer_plan, layered
 from tests import cases
 from tests.eventsim.test_scheduler import assert_same_trains
 from tests.eventsim.test_scheduler import decided as decided_case
@@ -202,13 +202,22 @@ def test_a_batch_in_portions_is_the_batch(recipe: Recipe, portion: int) -> None:
         assert_identical(model.run(), whole)
 
 
+@given(recipes(), st.sampled_from([1, 7, 30]))
+@examples(0.5)
+def test_a_layer_of_single_neurons_in_blocks_is_the_layer(recipe: Recipe, block: int) -> None:
+    whole = recipe.model().run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layer_plan, "BLOCK", block)
+        assert_identical(recipe.model().run(), whole)
+
+
 @given(recipes())
 @examples(0.5)
 def test_records_grow_as_needed(recipe: Recipe) -> None:
     model = recipe.model()
     whole = model.run()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layered, "FIRST_CAPACITY", 1)
+        patch.setattr(layered, "ROOM", 0)
         assert_identical(model.run(), whole)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
-from eventsim import threads
+from eventsim import layer_plan, threads
 from gradients import layered
 from tests import cases
 from tests.eventsim.test_layered import layers_of
@@ -64,6 +64,16 @@ def test_random_networks_have_the_gradients_of_the_scheduler(recipe: Recipe) -> 
     model = recipe.model()
     expected = decided(model)
     assert_same_gradient(swept(model.run()), swept(expected))
+
+
+@given(recipes(t_stops=RUNS))
+@examples(0.5)
+def test_single_neurons_in_blocks_have_the_gradients_of_the_scheduler(recipe: Recipe) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layer_plan, "BLOCK", 5)
+        model = recipe.model()
+        expected = decided(model)
+        assert_same_gradient(swept(model.run()), swept(expected))
 
 
 @pytest.mark.slow
