@@ -74,25 +74,25 @@ class LayerSums(NamedTuple):
 
 
 @loop
-def count_fired(offsets, neuron, low, high, tile_of, start, n_tiles, first, last):
+def count_fired(offsets, neuron, base, tile_of, start, n_tiles, first, last):
     """Count the spikes of each (sample, tile) into the entry after its own."""
     for k in range(first, last):
         for s in range(offsets[k], offsets[k + 1]):
-            if low <= neuron[s] < high:
-                start[k * n_tiles + tile_of[neuron[s] - low] + 1] += 1
+            start[k * n_tiles + tile_of[neuron[s] - base] + 1] += 1
 
 
 @loop
-def fill_fired(offsets, neuron, low, high, tile_of, lane_of, fired, filled, n_tiles, first, last):
+def fill_fired(
+    offsets, neuron, base, tile_of, numbers, lane_of, fired, filled, n_tiles, first, last
+):
     """Fill `Fired`, whose ``start`` is known; ``filled`` (n_samples * n_tiles,) is scratch."""
     for k in range(first, last):
         for s in range(offsets[k], offsets[k + 1]):
-            if low <= neuron[s] < high:
-                at = k * n_tiles + tile_of[neuron[s] - low]
-                place = fired.start[at] + filled[at]
-                fired.spike[place] = s
-                fired.lane[place] = lane_of[neuron[s] - low]
-                filled[at] += 1
+            at = k * n_tiles + tile_of[neuron[s] - base]
+            place = fired.start[at] + filled[at]
+            fired.spike[place] = numbers[s]
+            fired.lane[place] = lane_of[neuron[s] - base]
+            filled[at] += 1
 
 
 @loop

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 
-from eventsim._types import FloatArray, Key
+from eventsim._types import FloatArray, Int32Array, IntArray, Key
 from eventsim.layer_loop import Incoming
 from eventsim.layer_plan import Layer
 from eventsim.layered import (
@@ -132,23 +132,39 @@ def sweep_layers(
 
 
 class _Portion:
-    """The samples ``first : last`` of a run, with the derivatives by their spikes."""
+    """The samples ``first : last`` of a run, with the derivatives by their spikes.
+
+    ``numbers`` says, for each population, which of the spikes are its own.
+    """
 
     def __init__(self, batch: BatchResult, loss: Cotangents, first: int, last: int) -> None:
         self.first, self.n_samples, self.t_stop = first, last - first, batch.t_stop
         given = slice(batch.stimulus.offsets[first], batch.stimulus.offsets[last])
         part = slice(batch.offsets[first], batch.offsets[last])
-        self.offsets = batch.offsets[first : last + 1] - part.start
-        self.neuron = batch.record.neuron[part]
         self.record = (
             batch.record.time[part], batch.record.slope[part], batch.record.released[part]
         )  # fmt: skip
         self.by_spike, self.by_input = loss.spikes[part], loss.inputs[given]
         self.trains = input_trains(batch.network, batch.stimulus, first, last)
-        for layer in batch.network.layers():
+        self.numbers: dict[str, IntArray] = {}
+        neuron, offsets = batch.record.neuron[part], batch.offsets[first : last + 1] - part.start
+        for layer, numbers in _by_layer(batch.network, neuron):
+            self.numbers[layer.population] = numbers
             self.trains[layer.population] = Train(
-                self.offsets, self.record[0], self.neuron, layer.first
-            )
+                np.searchsorted(numbers, offsets), self.record[0][numbers], neuron[numbers],
+                layer.first,
+            )  # fmt: skip
+
+
+def _by_layer(network: Network, neuron: Int32Array) -> Iterator[tuple[Layer, IntArray]]:
+    """Yield each layer with the places of its neurons in ``neuron``, ascending."""
+    layers = sorted(network.layers(), key=lambda layer: layer.first)
+    small = np.min_scalar_type(len(layers))  # few bytes are sorted fast
+    number = np.repeat(np.arange(len(layers), dtype=small), [layer.n for layer in layers])
+    of_spike = number[neuron]
+    order = np.argsort(of_spike, kind="stable")
+    ends = np.cumsum(np.bincount(of_spike, minlength=len(layers)))
+    yield from zip(layers, np.split(order, ends[:-1]), strict=True)
 
 
 def _sweep_layer(
@@ -206,17 +222,18 @@ def _fired(layer: Layer, portion: _Portion, threads: int) -> sweeps.Fired:
     tile_of, lane_of = np.empty(layer.n, dtype=np.int64), np.empty(layer.n, dtype=np.int64)
     tile_of[tiles.neuron[real]] = tile[real]
     lane_of[tiles.neuron[real]] = real - tiles.lane[tile[real]]
-    source = (portion.offsets, portion.neuron, layer.first, layer.first + layer.n, tile_of)
-    n_samples = portion.n_samples
+    own, n_samples = portion.trains[layer.population], portion.n_samples
+    source = (own.offsets, own.sources, layer.first, tile_of)
     start = np.zeros(n_samples * n_tiles + 1, dtype=np.int64)
     count = partial(sweeps.count_fired, *source, start, n_tiles)
-    for_each_part(count, n_samples, threads, COUNTING * portion.neuron.size)
+    for_each_part(count, n_samples, threads, COUNTING * own.times.size)
     np.cumsum(start, out=start)
     n = int(start[-1])
     fired = sweeps.Fired(start, np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
     filled = np.zeros(n_samples * n_tiles, dtype=np.int64)
-    fill = partial(sweeps.fill_fired, *source, lane_of, fired, filled, n_tiles)
-    for_each_part(fill, n_samples, threads, COPYING * portion.neuron.size)
+    numbers = portion.numbers[layer.population]
+    fill = partial(sweeps.fill_fired, *source, numbers, lane_of, fired, filled, n_tiles)
+    for_each_part(fill, n_samples, threads, COPYING * own.times.size)
     return fired
 
 
@@ -236,8 +253,9 @@ def _pass_on(
     start = 0
     for synapses, train in zip(layer.synapses, causes, strict=True):
         part = by_spike[start : start + train.times.size]
-        is_input = synapses.pre in gradients.network.inputs
-        target = portion.by_input if is_input else portion.by_spike
-        target += part
+        if synapses.pre in gradients.network.inputs:
+            portion.by_input += part
+        else:
+            portion.by_spike[portion.numbers[synapses.pre]] += part
         gradients.delays[synapses.key] = sweeps.running_sum(gradients.delays[synapses.key], part)
         start += part.size
