@@ -45,7 +45,8 @@ MARGIN = 1.0 - 1e-12
 # Rows of a tile's state; LATEST is the number of its last spike among those recorded.
 CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
 
-# Entries of the progress (BEFORE: spikes before the current sample), and what stopped it.
+# Entries of the progress (BEFORE: spikes before the current sample; SEARCHES: within it), and what
+# stopped it.
 BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, STATUS, N_PROGRESS = 0, 1, 2, 3, 4, 5, 6, 7
 DONE, FULL, CAPPED = 0, 1, 2
 
@@ -80,8 +81,9 @@ class Advancing(NamedTuple):
     """A layer on its way through some samples, block by block, and what comes of it.
 
     ``marks`` says which neurons of a tile may have fired, one byte each; ``words`` are the same
-    bytes, eight at a time.  ``counts`` and ``arrivals`` (n_blocks, n_samples): spikes of each
-    sample, and arrivals at single tiles; ``run`` holds the spikes in this order.
+    bytes, eight at a time.  ``counts``, ``searches`` and ``arrivals`` (n_blocks, n_samples): spikes
+    of each sample, searches for a crossing, and arrivals at single tiles; ``run`` holds the spikes
+    in this order.
     """
 
     work: FloatArray
@@ -89,6 +91,7 @@ class Advancing(NamedTuple):
     words: NDArray[np.uint64]
     run: Run
     counts: IntArray
+    searches: IntArray
     arrivals: IntArray
     progress: IntArray
 
@@ -202,6 +205,8 @@ def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing,
             if progress[STATUS] != DONE:
                 return
             advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
+            advancing.searches[b, k] = progress[SEARCHES]
+            progress[SEARCHES] = 0
             _sort_nearly(advancing.run, progress[BEFORE], progress[SPIKES])
             progress[SAMPLE] = k + 1
         progress[BLOCK], progress[SAMPLE] = b + 1, 0
@@ -237,6 +242,8 @@ def advance_reached(
                     return
                 progress[TILE] = q + 1
             advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
+            advancing.searches[b, k] = progress[SEARCHES]
+            progress[SEARCHES] = 0
             advancing.arrivals[b, k] = starts[high - low] - (high - low if biased else 0)
             progress[SAMPLE], progress[TILE] = k + 1, -1
         progress[BLOCK], progress[SAMPLE] = b + 1, 0
@@ -320,7 +327,7 @@ def _advance_tile(
         theta[j] = tiles.threshold[lane + j] * MARGIN
         biased = biased or bias[j] != 0.0
     decay = 1.0
-    before, held = progress[SPIKES], 0
+    before, searches, held = progress[SPIKES], progress[SEARCHES], 0
     for a in range(start, stop):
         entry = tiles.table[q] + row[a] * width
         w = weight[entry : entry + width]
@@ -364,7 +371,7 @@ def _advance_tile(
                             cap, advancing, following, held,
                         )  # fmt: skip
             if progress[STATUS] != DONE:
-                progress[SPIKES] = before
+                progress[SPIKES], progress[SEARCHES] = before, searches
                 return
         decay = synaptic
         potential, following = following, potential

@@ -2,8 +2,8 @@
 
 A *tile* is a group of neurons of one kind that see the same arrivals in the same order, so that one
 arrival is a vector operation over the tile: of an all-to-all layer up to `LANES` neurons, of a
-convolution the channels at one place, elsewhere a single neuron.  Tiles that share a weight table
-form a *block*, the unit of work that is given to a thread.
+convolution the channels at one place, elsewhere a single neuron.  One or more tiles form a *block*:
+that of a convolution has one weight table, the kernel, for all its tiles.
 
 The weight table of a tile has a row of ``width`` weights per source, and a last row of zeros for
 the start of a run, where nothing arrives but a bias current begins to act.
@@ -11,7 +11,7 @@ the start of a run, where nothing arrives but a bias current begins to act.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -39,6 +39,7 @@ __all__ = [
 
 LANES = 128  # a tile's weights and their gradient then stay in a core's second-level cache
 VECTOR = 32  # numbers per turn of a compiled vector loop: wide tiles are a multiple of it
+MOST_KINDS = 8  # of neurons of a population for which layers pay
 BLOCK = 50_000  # synapses of a block whose tiles are single neurons, at least
 MOST_BLOCKS = 16  # of these; each looks at all arrivals
 
@@ -107,13 +108,13 @@ class Scattered:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """Where the columns of a dense weight matrix (or kernel) stand in the tables of a layer.
+    """Where the columns of a dense weight matrix stand in the tables of a layer.
 
     Attributes
     ----------
     shape : (int, int)
         Of the matrix, sources by neurons.
-    parts : list of (int, int, ndarray of int)
+    parts : list of (int, int, slice or ndarray of int)
         Where the matrix begins in each table, the table's width, and the columns that it has.
     """
 
@@ -201,6 +202,11 @@ class Layer:
         return self.tiles.width.size
 
     @property
+    def n_kinds(self) -> int:
+        """Number of pairs of time constants among neurons that see the same arrivals."""
+        return int(self.tiles.kind.max()) + 1 if self.reach is None else 1
+
+    @property
     def n_sources(self) -> int:
         """Number of sources of all projections."""
         return self.synapses[-1].sources.stop if self.synapses else 0
@@ -229,14 +235,28 @@ def layered_obstacle(network: Network) -> str | None:
 
 def layers_pay(network: Network) -> bool:
     """Tell whether all arrivals are vector operations, or earliest-spike pools."""
-    projections = network.projections.values()
-    return bool(projections) and all(
-        isinstance(p.delays, float)
-        and (
-            isinstance(p.weights, (np.ndarray, Convolution))
-            or bool(np.all(np.equal(network.neurons[p.post].threshold, 0.0)))
-        )
-        for p in projections
+    return bool(network.projections) and all(_pays(network, name) for name in network.populations)
+
+
+def _pays(network: Network, name: str) -> bool:
+    incoming = [p for p in network.projections.values() if p.post == name]
+    if np.all(np.equal(network.neurons[name].threshold, 0.0)):
+        return all(isinstance(p.delays, float) for p in incoming)
+    kinds = network.layout().neurons.kind[network.neurons_of(name)]
+    narrow = np.unique(kinds).size > max(MOST_KINDS, kinds.size // VECTOR)
+    return _is_convolution(incoming, kinds) or (_is_all_to_all(incoming) and not narrow)
+
+
+def _is_all_to_all(incoming: Iterable[Projection]) -> bool:
+    """Tell whether all neurons see the same arrivals."""
+    return all(isinstance(p.delays, float) and isinstance(p.weights, np.ndarray) for p in incoming)
+
+
+def _is_convolution(incoming: Collection[Projection], kinds: Int32Array) -> bool:
+    """Tell whether all channels of neurons of one kind see the same arrivals."""
+    alike = bool(np.all(kinds == kinds[0]))
+    return (
+        alike and len(incoming) == 1 and all(isinstance(p.weights, Convolution) for p in incoming)
     )
 
 
@@ -274,12 +294,10 @@ def _layer(network: Network, name: str) -> Layer:
     incoming = {k: p for k, p in network.projections.items() if p.post == name}
     part = network.neurons_of(name)
     kinds = network.layout().neurons.kind[part]
-    forms = [p.weights for p in incoming.values()]
-    if all(isinstance(p.delays, float) and isinstance(p.weights, np.ndarray)
-           for p in incoming.values()):  # fmt: skip
+    if _is_all_to_all(incoming.values()):
         cut = _shared_tiles(incoming, kinds)
-    elif len(forms) == 1 and isinstance(forms[0], Convolution) and np.all(kinds == kinds[0]):
-        cut = _places(incoming, forms[0], int(kinds[0]))
+    elif _is_convolution(incoming.values(), kinds):
+        cut = _places(incoming, int(kinds[0]))
     else:
         cut = _single_neurons(incoming, kinds)
     return _with_parameters(network, name, *cut)
@@ -377,11 +395,11 @@ def _as_slice(columns: IntArray) -> slice | IntArray:
     return slice(int(columns[0]), int(columns[-1]) + 1) if together else columns
 
 
-def _places(
-    incoming: dict[Key, Projection], conv: Convolution, kind: int
-) -> tuple[_Cut, Reach, list[Synapses]]:
+def _places(incoming: dict[Key, Projection], kind: int) -> tuple[_Cut, Reach, list[Synapses]]:
     """Cut a convolution: a tile is a group of channels at one place; its table is the kernel."""
     ((key, projection),) = incoming.items()
+    conv = projection.weights
+    assert isinstance(conv, Convolution)
     channels, height, breadth = conv.output
     n_places, n_rows = height * breadth, conv.kernel[0].size + 1
     groups = list(_groups(channels))

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 PORTION = 40_000  # input spikes and neurons of the samples that a thread takes at a time
+FEW_KINDS = 4  # of tiles, whose factors take as much memory as the rest
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
 CACHE_LINE = 16  # numbers that processors fetch together, at most
 
@@ -150,9 +151,11 @@ def portions(
     """Cut the samples ``first : last`` into ranges of about ``size``, or of one sample.
 
     A sample counts as many as it has input spikes and as the network has neurons, since most often
-    these fire about once.
+    these fire about once; more if layers have many kinds of tiles, each with factors of its own.
     """
+    kinds = max(layer.n_kinds for layer in network.layers())
     sizes = offsets + network.layout().n_neurons * np.arange(offsets.size)
+    size //= max(1, kinds // FEW_KINDS)
     while first < last:
         fits = int(np.searchsorted(sizes, sizes[first] + size, side="right")) - 1
         end = min(max(fits, first + 1), last)
@@ -206,7 +209,7 @@ def all_factors(
 ) -> loops.Factors:
     """Return the factors of all arrivals, for each kind of tile of an all-to-all layer."""
     n = incoming.time.size
-    factors = new_factors(int(layer.tiles.kind.max()) + 1, n)
+    factors = new_factors(layer.n_kinds, n)
     fill = partial(loops.fill_factors, layer.tiles, incoming, t_stop, factors)
     for_each_part(fill, incoming.offsets.size - 1, threads, FLOW * n)
     return factors
@@ -259,14 +262,16 @@ def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
     rows = np.zeros((loops.N_ROWS + 3, max(width, CACHE_LINE)))
     words, progress = rows[loops.N_ROWS : loops.N_ROWS + 2].view(np.int64)
     progress[loops.TILE] = -1
+    counts, searches, arrivals = np.zeros((3, layer.n_blocks, n_samples), dtype=np.int64)
     words = words[: -(-width // 8)].view(np.uint64)
     return loops.Advancing(
         rows[: loops.N_ROWS],
         words.view(np.uint8),
         words,
         new_record(max(1, ROOM * n_samples * layer.n)),
-        np.zeros((layer.n_blocks, n_samples), dtype=np.int64),
-        np.zeros((layer.n_blocks, n_samples), dtype=np.int64),
+        counts,
+        searches,
+        arrivals,
         progress[: loops.N_PROGRESS],
     )
 
@@ -299,7 +304,7 @@ def _count_arrivals(
         for b in range(layer.n_blocks):
             some = tiles.lane[tiles.first[b]] + np.arange(tiles.width[b])
             state.count[:, 2] += advancing.arrivals[b] * np.count_nonzero(tiles.neuron[some] >= 0)
-    state.count[0, 3] += advancing.progress[loops.SEARCHES]
+    state.count[:, 3] += advancing.searches.sum(axis=0)
 
 
 def _merged(parts: Sequence[tuple[int, IntArray, Run]]) -> Run:

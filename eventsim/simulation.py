@@ -93,17 +93,18 @@ def simulate(
         End of the run; events at ``t_stop`` happen, later input spikes wait for a resumed run.
     engine : {"auto", "scheduler", "windows", "layered"}
         How to simulate; every engine gives the same answer up to rounding.  "layered" is the
-        fastest for feed-forward networks, above all for batches; "auto" takes it if all projections
-        are all-to-all or convolutions, with one delay each, and the run does not end early (the
-        scheduler then leaves out what the layers would compute in vain).  "windows" is faster than
+        fastest for feed-forward networks, above all for batches; "auto" takes it if all layers are
+        all-to-all, convolutions or pools, with one delay per projection and few time constants, and
+        the run does not end early (the scheduler then leaves out what the layers would compute in
+        vain).  "windows" is faster than
         "scheduler" for busy recurrent networks, but needs delays > 0 between neurons, and cannot
         end early; "auto" takes it for such networks of 200 neurons or more, unless they have hardly
         any synapses, very short delays or more than 8 kinds of neurons.  A resumed run keeps its
         engine; "layered" then runs the whole time anew.
     until_fired : str, optional
         End a sample when every neuron of this population has fired (not with ``resume``).  First
-        spikes, and the
-        gradients of losses on them, are those of the whole run: nothing later can change them.
+        spikes, and the gradients of losses on them, are those of the whole run: nothing later can
+        change them.
     max_spikes : int
         Cap on the spikes of a sample, against runaway activity.
     resume : Result or BatchResult, optional
@@ -237,6 +238,8 @@ def _run_layered(
         number = _first_beyond(network, given, t_stop, max_spikes, threads, reached.sample)
         one = given.sample(network, number)
         batch, excess = _run_scheduler(network, one, t_stop, (0, 0), max_spikes, 1, None)
+        if not excess:  # a spike at the cap that depends on rounding
+            return _run_scheduler(network, given, t_stop, (0, 0), max_spikes, threads, None)
         raise _activity_error(network, Result(batch), 0, *excess[0], number) from None
     ends = np.full(given.n_samples, t_stop)
     batch = BatchResult(network.snapshot(), given, ends, record, offsets, state)

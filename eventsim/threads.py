@@ -38,7 +38,7 @@ def for_each_part(
     ``work`` is about how many nanoseconds all of it takes: little work is not cut up.
     """
     threads = min(thread_count(threads), n_samples)
-    n_parts = int(min(4 * threads, n_samples, work // LEAST_WORK))
+    n_parts = int(min(4 * threads, n_samples, work / LEAST_WORK))
     if threads == 1 or n_parts <= 1:
         function(0, n_samples)
         return

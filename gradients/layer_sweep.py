@@ -243,7 +243,7 @@ def _sweep_tile(
                     sums.delay[sum_lane, entry + j] += moved[j]
             sums.arrival[b, origin[a] if own else a] += _added(moved)
     if wanted.neurons:
-        lag = (time[start] if start < stop else t_stop) - 0.0
+        lag = time[start] if start < stop else t_stop
         built = bias_kernel(lag, beta)
         for j in range(width):
             sums.neuron[sum_lane, lane + j, ALPHA] += work[BY_ALPHA, j]

@@ -39,12 +39,8 @@ class LayerGradients:
 
     Attributes
     ----------
-    weights, synapse_delays : dict of key -> (n_values,) ndarray
-        By the values of each projection, and by delays where each synapse has its own.
     delays : dict of key -> float
         By the delay of a whole projection.
-    neurons : (n_neurons, 4) ndarray
-        By alpha, beta, threshold and bias.
     """
 
     def __init__(self, network: Network, wanted: Collection[str]) -> None:

@@ -43,7 +43,7 @@ class TrainingState:
     epoch : int
         Epochs done.
     history : list of dict
-        One record of metrics per evaluated epoch.
+        One record of metrics per epoch, from epoch 0 on.
     """
 
     params: Arrays

@@ -1,7 +1,7 @@
 """Latency codes of the papers: each input source fires once, at a time that says its value.
 
-Times are in units of the synaptic time constant, as in the papers.  Images become spikes by
-`latency`, a minibatch at a time, and noisy ones by `jitter`.
+Times are in units of the synaptic time constant, as in the papers; those of images are in units of
+the input window: `latency` makes spikes of them, a minibatch at a time, `jitter` noisy ones.
 """
 
 from __future__ import annotations

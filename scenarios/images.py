@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsim._validate import require
 from scenarios.idx import read_idx
 from scenarios.sources import Source, download, find_folder
 
@@ -95,6 +96,13 @@ class LabelledImages:
                 f"labels must have shape ({len(self.images)},), got {self.labels.shape}"
             )
 
+    def check(self, n_pixels: int, n_classes: int) -> None:
+        """Raise a ValueError unless the images have so many pixels, of these classes."""
+        if self.images[0].size != n_pixels:
+            raise ValueError(f"images must have {n_pixels} pixels, got {self.images.shape[1:]}")
+        known = (self.labels >= 0) & (self.labels < n_classes)
+        require(known, self.labels, f"labels must lie in 0 to {n_classes - 1}")
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
@@ -102,6 +110,14 @@ class LabelledImages:
     def __getitem__(self, rows: NDArray[np.int64] | slice) -> LabelledImages:
         """Return the chosen images."""
         return LabelledImages(self.images[rows], self.labels[rows])
+
+
+def check_noise(noise: float, dropout: float) -> None:
+    """Check what training does to its images: jitter of the spikes, and neurons left out."""
+    if not 0.0 <= noise < np.inf:
+        raise ValueError(f"noise must be finite and >= 0, got {noise!r}")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}")
 
 
 def mnist(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:

@@ -19,7 +19,7 @@ import gradients
 from eventsim._types import Key
 from scenarios.classifier import Stopwatch
 from scenarios.encoding import jitter, latency
-from scenarios.images import LabelledImages
+from scenarios.images import LabelledImages, check_noise
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 __all__ = ["ImageTask", "ReadoutLoss", "ReadoutNetwork"]
@@ -142,9 +142,13 @@ class ReadoutNetwork:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
-        """Check the sizes."""
+        """Check the sizes and times."""
         if len(self.sizes) != 3 or min(self.sizes) < 1:
             raise ValueError(f"sizes must be three numbers >= 1, got {self.sizes!r}")
+        if not self.tau_syn > 0.0:
+            raise ValueError(f"tau_syn must be > 0, got {self.tau_syn!r}")
+        if not 0.0 < self.t_out < np.inf:
+            raise ValueError(f"t_out must be finite and > 0, got {self.t_out!r}")
 
     @cached_property
     def _structure(self) -> es.Network:
@@ -294,6 +298,12 @@ class ImageTask:
     test: LabelledImages
     noise: float = 0.0
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that images and network fit together, and the numbers."""
+        for part in (self.train, self.test):
+            part.check(self.model.sizes[0], self.model.sizes[-1])
+        check_noise(self.noise, self.dropout)
 
     @property
     def n_train(self) -> int:

@@ -30,7 +30,7 @@ from scenarios.classifier import (
     accuracy,
 )
 from scenarios.encoding import jitter, latency
-from scenarios.images import LabelledImages
+from scenarios.images import LabelledImages, check_noise
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 __all__ = ["Activity", "FirstSpikeImages", "Layer", "ReLPSPNetwork", "read_layers"]
@@ -208,8 +208,12 @@ class ReLPSPNetwork(FirstSpikeModel):
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
-        """Check the architecture."""
-        assert self.layers
+        """Check the architecture and the numbers."""
+        read_layers(self.architecture)
+        if not 0.0 < self.t_stop < np.inf:
+            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
+        if not 0.0 <= self.bump < np.inf:
+            raise ValueError(f"bump must be finite and >= 0, got {self.bump!r}")
 
     @cached_property
     def layers(self) -> list[Layer]:
@@ -419,6 +423,12 @@ class FirstSpikeImages:
     t_max: float = 1.0
     noise: float = 0.0
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that images and network fit together, and the numbers."""
+        for part in (self.train, self.test):
+            part.check(self.model.layers[0].size, self.model.layers[-1].size)
+        check_noise(self.noise, self.dropout)
 
     @property
     def n_train(self) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsim._validate import as_count
 from gradients import Adam
 from scenarios.checkpoint import TrainingState, load_latest, save, write_whole
 from scenarios.progress import SILENT, Progress, Tell
@@ -81,14 +82,15 @@ class Settings:
     evaluate_every, save_every : int
         Epochs between two evaluations and between two checkpoints (the last epoch has both).
     stop : callable, optional
-        Called with the metrics of each epoch; True ends the run early.  Default: no run does.
+        Called with the metrics of each epoch, which are those of the evaluation too where one is
+        due; True ends the run early.  Default: no run does.
 
     Examples
     --------
     >>> Settings(epochs=0, batch_size=150)
     Traceback (most recent call last):
         ...
-    ValueError: epochs must be >= 1, got 0
+    ValueError: epochs must be an integer >= 1, got 0
     """
 
     epochs: int
@@ -102,9 +104,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check the numbers."""
         for name in ("epochs", "batch_size", "evaluate_every", "save_every"):
-            value = getattr(self, name)
-            if not value >= 1:
-                raise ValueError(f"{name} must be >= 1, got {value!r}")
+            as_count(getattr(self, name), name)
 
 
 def fit(
@@ -135,14 +135,16 @@ def fit(
     ValueError
         If all checkpoints in ``folder`` are damaged.
     """
-    state = (load_latest(folder) if folder else None) or _start(task, settings)
+    loaded = load_latest(folder) if folder else None
+    state = loaded or _start(task, settings)
+    saved = -1 if loaded is None else loaded.epoch
     with progress.task(settings.epochs, state.epoch) as report:
         while state.epoch < settings.epochs and not _stopped(settings, state):
             state = _epoch(task, settings, state, report)
             if folder and _due(state.epoch, settings.save_every, settings):
-                _keep(folder, state)
+                saved = _keep(folder, state)
             report(state.epoch, state.history[-1])
-    if folder:
+    if folder and saved != state.epoch:
         _keep(folder, state)
     return state
 
@@ -251,7 +253,8 @@ def _epoch(task: Task, settings: Settings, state: TrainingState, report: Tell) -
         steps.append((len(rows), step.metrics))
     trained = time.perf_counter() - started
     record = {"epoch": state.epoch + 1, "seconds": trained, **_means(steps)}
-    if _due(state.epoch + 1, settings.evaluate_every, settings):
+    due = _due(state.epoch + 1, settings.evaluate_every, settings)
+    if due or (settings.stop is not None and settings.stop(record)):
         record |= task.evaluate(params)
     return replace(
         state,
@@ -282,11 +285,13 @@ def _due(epoch: int, every: int, settings: Settings) -> bool:
 
 
 def _stopped(settings: Settings, state: TrainingState) -> bool:
-    return settings.stop is not None and settings.stop(state.history[-1])
+    return state.epoch > 0 and settings.stop is not None and settings.stop(state.history[-1])
 
 
-def _keep(folder: Path, state: TrainingState) -> None:
+def _keep(folder: Path, state: TrainingState) -> int:
+    """Save a state; return its epoch."""
     folder.mkdir(parents=True, exist_ok=True)
     save(folder, state)
     lines = "".join(json.dumps(record) + "\n" for record in state.history)
     write_whole(folder / "metrics.jsonl", lines.encode())
+    return state.epoch

@@ -337,6 +337,7 @@ def assert_identical(found: es.BatchResult, expected: es.BatchResult) -> None:
     for ours, theirs in zip(found.record, expected.record, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(found.state.neuron, expected.state.neuron)
+    np.testing.assert_array_equal(found.state.count, expected.state.count)
     np.testing.assert_array_equal(found.ends, expected.ends)
 
 

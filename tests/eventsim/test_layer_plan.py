@@ -246,18 +246,29 @@ def test_layers_pay_for_dense_weights_convolutions_and_pools() -> None:
     assert layers_pay(network)
     network.add_population("image", 4, es.LIF())
     network.add_population("pool", 1, es.LIF.earliest())
-    network.connect("in", "image", weights=np.ones((2, 4)))
+    network.connect("in", "image", weights=es.Convolution(np.ones((4, 1, 1, 2)), (1, 2)))
     network.connect("image", "pool", weights=es.pooling((1, 2, 2), 2))
-    assert layers_pay(network)
-    network.connect("image", "a", weights=es.Convolution(np.ones((2, 1, 2, 2)), (2, 2)))
     assert layers_pay(network)
     each = network.replace(delays={("in", "a"): np.ones((2, 2))})
     assert not layers_pay(each)
+    mixed = network.replace(neurons={"image": es.LIF(tau_mem=[1.0, 1.0, 2.0, 2.0])})
+    assert not layers_pay(mixed)
     network.connect("in", "b", weights=scipy.sparse.csr_array(np.ones((2, 2))))
     assert not layers_pay(network)
     bare = es.Network()
     bare.add_population("p", 2, es.LIF())
     assert not layers_pay(bare)
+
+
+@pytest.mark.parametrize(("n_kinds", "pays"), [(1, True), (8, True), (12, True), (13, False)])
+def test_layers_do_not_pay_for_many_time_constants(n_kinds: int, pays: bool) -> None:
+    """Each pair of them takes tiles of its own: 400 neurons may have 12."""
+    network = es.Network()
+    network.add_input("in", 2)
+    tau_mem = 1.0 + np.arange(400) % n_kinds
+    network.add_population("p", 400, es.LIF(tau_mem=tau_mem, tau_syn=0.5))
+    network.connect("in", "p", weights=np.ones((2, 400)))
+    assert layers_pay(network) == pays
 
 
 def test_networks_that_differ_in_weights_share_their_layers() -> None:

@@ -395,8 +395,6 @@ def test_input_times_come_in_the_callers_order() -> None:
     expected = swept(model.run()).input_times["in"]
     found = swept(dataclasses.replace(model, stimulus={"in": mixed_up}).run()).input_times["in"]
     assert np.any(expected != 0.0)
-    by_place = np.empty(order.size)
-    by_place[np.argsort(train.order)] = np.arange(order.size)
     np.testing.assert_array_equal(found, expected[train.order][order])
 
 

@@ -1,12 +1,13 @@
 """IDX files for tests: tiny data sets of the form of MNIST."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
 import numpy as np
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data"  # the real files, where they are
+PUBLISHED = Path(os.environ.get("EVENTSIM_DATA") or "nowhere")  # the real files, where they are
 
 NAMES = (
     "train-images-idx3-ubyte",

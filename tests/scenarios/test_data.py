@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +9,9 @@ import pytest
 from scenarios import data
 from scenarios.data import LabelledData, iris, stratified_split, yin_yang, yin_yang_class
 from scenarios.sources import DATA_VARIABLE
+from tests.scenarios import idx_files
 
-PUBLISHED_FILES = Path(__file__).parents[3] / "shared" / "data" / "yin-yang"
+PUBLISHED_FILES = idx_files.PUBLISHED / "yin-yang"
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_a_data_folder_without_yin_yang_leaves_the_shipped_copy(tmp_path, monkey
 
 def test_the_published_files_can_be_read_from_their_folder():
     if not PUBLISHED_FILES.is_dir():
-        pytest.skip("the published files do not lie in ../shared/data/yin-yang")
+        pytest.skip("EVENTSIM_DATA does not name the folder of the published files")
     np.testing.assert_array_equal(
         yin_yang(PUBLISHED_FILES)["train"].features, yin_yang()["train"].features
     )

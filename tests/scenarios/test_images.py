@@ -78,7 +78,7 @@ def test_a_choice_of_images_keeps_their_labels(tmp_path):
 )
 def test_the_published_files_are_read(name, mean, deviation):
     if not idx_files.PUBLISHED.is_dir():
-        pytest.skip("the published files do not lie in ../shared/data")
+        pytest.skip("EVENTSIM_DATA does not name the folder of the published files")
     loaded = LOADERS[name](idx_files.PUBLISHED)
     train = loaded["train"].images
     assert {part: data.images.shape for part, data in loaded.items()} == {
@@ -94,7 +94,7 @@ def test_the_published_files_are_read(name, mean, deviation):
 @pytest.mark.parametrize("name", LOADERS)
 def test_the_other_data_set_is_not_taken_for_this_one(name):
     if not idx_files.PUBLISHED.is_dir():
-        pytest.skip("the published files do not lie in ../shared/data")
+        pytest.skip("EVENTSIM_DATA does not name the folder of the published files")
     (other,) = set(LOADERS) - {name}
     with pytest.raises(ValueError, match=r"train-labels.* must hold labels of .*MNIST, got those"):
         LOADERS[name](idx_files.PUBLISHED / other)

@@ -1,7 +1,6 @@
 """MNIST and Fashion-MNIST from the options to the table: on slices of the real images if there."""
 
 import json
-import os
 from dataclasses import fields
 
 import numpy as np
@@ -12,9 +11,9 @@ from scenarios import fashion_mnist, images, mnist, readout_runs
 from scenarios.checkpoint import load_arrays
 from scenarios.cli import main
 from scenarios.progress import SILENT
+from scenarios.readout import ReadoutLoss
 from scenarios.readout_config import Config, Recipe
 from scenarios.readout_runs import Variant, build, variants
-from scenarios.sources import DATA_VARIABLE, find_folder
 from scenarios.training import fit
 from tests.scenarios import idx_files
 
@@ -25,11 +24,9 @@ PICTURES = {"training.png", "accuracy_against_spikes.png", "dynamics.png", "spik
 @pytest.fixture(scope="module")
 def real():
     """A few of the real digits."""
-    place = idx_files.PUBLISHED if idx_files.PUBLISHED.exists() else os.environ.get(DATA_VARIABLE)
-    folder = place and find_folder("mnist", [idx_files.NAMES[0], f"{idx_files.NAMES[0]}.gz"], place)
-    if not folder:
-        pytest.skip("no folder with the files of MNIST")
-    parts = images.mnist(folder)
+    if not idx_files.PUBLISHED.is_dir():
+        pytest.skip("EVENTSIM_DATA does not name the folder of the published files")
+    parts = images.mnist(idx_files.PUBLISHED)
     return {"train": parts["train"][:600], "test": parts["test"][:200]}
 
 
@@ -130,7 +127,7 @@ def test_what_is_chosen_goes_before_what_is_preset(published):
     config = Config(published=published, **chosen)
     assert config.recipe == Recipe(**chosen)
     assert {field.name for field in fields(Recipe)} == set(chosen)
-    assert config.loss() == readout_runs.ReadoutNetwork((1, 1, 1), 1.0, loss=config.loss()).loss
+    assert config.loss() == ReadoutLoss(0.2, 0.5, 0.0, 0.4)
 
 
 def test_kinds_of_network_are_those_of_the_options():

@@ -1,5 +1,7 @@
 """Networks that are read out by potentials: what they do, their loss, and its gradient."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -198,6 +200,34 @@ def test_the_class_is_the_one_highest_potential(potentials, labels, right):
 def test_a_bad_loss_is_refused(name, value, expected):
     with pytest.raises(ValueError, match=f"{name} must {expected}"):
         ReadoutLoss(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("tau_syn", 0.0, "be > 0, got 0.0"),
+        ("tau_syn", np.nan, "be > 0, got nan"),
+        ("t_out", -1.0, "be finite and > 0, got -1.0"),
+        ("t_out", np.inf, "be finite and > 0, got inf"),
+    ],
+)
+def test_bad_times_of_a_network_are_refused(name, value, expected):
+    with pytest.raises(ValueError, match=f"{name} must {expected}"):
+        ReadoutNetwork(**{"sizes": (4, 3, 2), "tau_syn": 1.0, name: value})
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"noise": -0.1}, "noise must be finite and >= 0, got -0.1"),
+        ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+        ({"model": ReadoutNetwork((15, 10, 3), 0.8)}, r"must have 15 pixels, got \(16, 1\)"),
+        ({"model": ReadoutNetwork((16, 10, 2), 0.8)}, "labels must lie in 0 to 1, got 2"),
+    ],
+)
+def test_images_that_do_not_fit_and_bad_noise_are_refused(changed, expected):
+    with pytest.raises(ValueError, match=expected):
+        replace(task(), **changed)
 
 
 @pytest.mark.parametrize("sizes", [(16, 0, 3), (16, 3), (16, 4, 4, 3)])

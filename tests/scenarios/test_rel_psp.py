@@ -81,6 +81,34 @@ def test_networks_that_do_not_fit_are_refused(architecture, expected):
         ReLPSPNetwork(architecture, T_STOP, LOSS)
 
 
+@pytest.mark.parametrize(
+    ("t_stop", "bump", "expected"),
+    [
+        (0.0, 0.0, "t_stop must be finite and > 0, got 0.0"),
+        (INF, 0.0, "t_stop must be finite and > 0, got inf"),
+        (1.0, -1.0, "bump must be finite and >= 0, got -1.0"),
+        (1.0, np.nan, "bump must be finite and >= 0, got nan"),
+    ],
+)
+def test_bad_numbers_of_a_network_are_refused(t_stop, bump, expected):
+    with pytest.raises(ValueError, match=expected):
+        ReLPSPNetwork("4-2", t_stop, LOSS, bump)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "expected"),
+    [
+        (SMALL, {"noise": np.nan}, "noise must be finite and >= 0, got nan"),
+        (SMALL, {"dropout": -0.5}, r"dropout must lie in \[0, 1\), got -0.5"),
+        ("35-3", {}, r"images must have 35 pixels, got \(6, 6\)"),
+        ("36-2", {}, "labels must lie in 0 to 1, got 2"),
+    ],
+)
+def test_images_that_do_not_fit_and_bad_noise_are_refused(architecture, options, expected):
+    with pytest.raises(ValueError, match=expected):
+        task(architecture, **options)
+
+
 def test_a_neuron_fires_when_eq_12_says():
     """The threshold plus the sum of w t_i, over the sum of w, of the inputs before the spike."""
     model = ReLPSPNetwork("3-1", T_STOP, LOSS)

@@ -143,7 +143,7 @@ def test_every_published_file_has_a_digest_and_a_mirror(data_set):
 def test_the_digests_are_those_of_the_published_files():
     folder = idx_files.PUBLISHED
     if not folder.is_dir():
-        pytest.skip("the published files do not lie in ../shared/data")
+        pytest.skip("EVENTSIM_DATA does not name the folder of the published files")
     for data_set in (images.MNIST, images.FASHION_MNIST):
         for name, digest in data_set.sha256.items():
             content = (folder / data_set.folder / name).read_bytes()

@@ -97,6 +97,22 @@ def test_a_run_can_stop_early():
     assert 1 < state.epoch < 100
 
 
+def test_a_run_that_stops_early_by_its_training_metrics_is_evaluated_at_its_end(tmp_path):
+    stop = lambda metrics: metrics["loss"] < 1e-2  # noqa: E731
+    options = settings(epochs=100, seed=0, evaluate_every=50, save_every=50, stop=stop)
+    state = fit(Line(), options, folder=tmp_path)
+    assert 1 < state.epoch < 50
+    assert "test_accuracy" in state.history[-1]
+    assert fit(Line(), options, folder=tmp_path).epoch == state.epoch
+
+
+def test_a_finished_run_is_not_saved_again(tmp_path):
+    fit(Line(), settings(epochs=2), folder=tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    fit(Line(), settings(epochs=2), folder=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
     one, two, other = (fit(Line(), settings(seed=seed)).params["slope"] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, two)
@@ -209,11 +225,12 @@ def test_replicates_run_once_each_and_a_line_cut_short_is_run_again(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 0}, "epochs must be >= 1, got 0"),
-        ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
-        ({"evaluate_every": 0}, "evaluate_every must be >= 1, got 0"),
-        ({"save_every": -1}, "save_every must be >= 1, got -1"),
-        ({"epochs": float("nan")}, "epochs must be >= 1, got nan"),
+        ({"epochs": 0}, "epochs must be an integer >= 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
+        ({"evaluate_every": 0}, "evaluate_every must be an integer >= 1, got 0"),
+        ({"batch_size": 2.5}, "batch_size must be an integer >= 1, got 2.5"),
+        ({"save_every": -1}, "save_every must be an integer >= 1, got -1"),
+        ({"epochs": float("nan")}, "epochs must be an integer >= 1, got nan"),
     ],
 )
 def test_bad_settings_are_refused(change, message):
