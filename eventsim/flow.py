@@ -34,7 +34,6 @@ __all__ = [
     "flow",
     "kernel",
     "kernel_rate_derivatives",
-    "kernel_slope",
     "propagator",
 ]
 
@@ -75,13 +74,6 @@ def propagator(lag, alpha, beta):
 def kernel(lag, alpha, beta):
     """Return the post-synaptic kernel h(lag): the potential that a unit current leaves behind."""
     return propagator(lag, alpha, beta)[2]
-
-
-@scalar
-def kernel_slope(lag, alpha, beta):
-    """Return dh/dt = exp(-alpha t) - beta h(t)."""
-    synaptic, _, h = propagator(lag, alpha, beta)
-    return synaptic - beta * h
 
 
 @scalar
