@@ -27,6 +27,7 @@ __all__ = [
     "advance_reached",
     "count_arrivals",
     "factors_of",
+    "fill",
     "fill_factors",
     "merge_spikes",
     "reached_arrivals",
@@ -160,7 +161,7 @@ def fill_factors(tiles, incoming, t_stop, factors, first, last):
             own = factors_of(factors, kind)
             for k in range(first, last):
                 start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-                _fill(incoming.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], own)
+                fill(incoming.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], own)
 
 
 @inlined
@@ -172,7 +173,8 @@ def factors_of(factors, kind):
 
 
 @inlined
-def _fill(time, start, stop, t_stop, alpha, beta, factors):
+def fill(time, start, stop, t_stop, alpha, beta, factors):
+    """Fill the factors of the arrivals ``start : stop`` of one sample."""
     for a in range(start, stop):
         lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
         synaptic, membrane, h = propagator(lag, alpha, beta)
@@ -233,7 +235,7 @@ def advance_reached(
                 start, stop = starts[q - low], starts[q - low + 1]
                 if start < stop:
                     alpha, beta = tiles.alpha[q], tiles.beta[q]
-                    _fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
+                    fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
                 _advance_tile(
                     tiles, q, tiles.width[b], weight, arrivals.time, arrivals.row, factors, start,
                     stop, t_stop, cap, advancing, base, states[k],

@@ -16,7 +16,7 @@ from eventsim.flow import (
     kernel_rate_derivatives,
     propagator,
 )
-from eventsim.layer_loop import FOREVER, factors_of, reached_arrivals
+from eventsim.layer_loop import FOREVER, factors_of, fill, reached_arrivals
 
 __all__ = [
     "Fired",
@@ -61,10 +61,10 @@ class Fired(NamedTuple):
 
 
 class LayerSums(NamedTuple):
-    """Gradients of a layer, one row per lane of samples; the rows are added up in order.
+    """Gradients of a layer, one row per strand (every n-th sample); they are added up in order.
 
-    ``weight`` and ``delay`` (n_lanes, table_size) (width 0 if no synapse has a delay of its own),
-    ``neuron`` (n_lanes, n, 4) by lane of the tiles, ``arrival`` (n_blocks, n_arrivals).
+    ``weight`` and ``delay`` (n_strands, table_size) (width 0 if no synapse has a delay of its own),
+    ``neuron`` (n_strands, n, 4) by lane of the tiles, ``arrival`` (n_blocks, n_arrivals).
     """
 
     weight: FloatArray
@@ -116,58 +116,56 @@ def running_sum(total, values):
 
 @loop
 def sweep_all_to_all(
-    tiles, b, weight, incoming, factors, t_stop, record, fired, final, spikes, wanted, sums, lane,
-    n_lanes, number, work,
+    tiles, b, weight, incoming, factors, t_stop, record, fired, final, spikes, wanted, sums, strand,
+    n_strands, number, work,
 ):  # fmt: skip
-    """Sweep block ``b`` through the samples of one lane.
+    """Sweep block ``b`` through the samples of one strand.
 
     ``record = (time, slope, released)``; ``final`` (n_samples, n): derivative by the potentials at
     the end; ``spikes``: derivative by each spike's time, completed here; ``number``: the first
-    sample's, which decides its lane.
+    sample's, which decides its strand.
     """
     q = tiles.first[b]
     own = factors_of(factors, tiles.kind[q])
-    for k in range((lane - number) % n_lanes, incoming.offsets.size - 1, n_lanes):
+    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
         start, stop = incoming.offsets[k], incoming.offsets[k + 1]
         _sweep_tile(
             tiles, q, tiles.width[b], b, weight, incoming.time, incoming.row, incoming.origin,
             False, own, start, stop, t_stop, record, fired, k, final, spikes, wanted, sums,
-            lane, work,
+            strand, work,
         )  # fmt: skip
 
 
 @loop
 def sweep_reached(
     tiles, reach, b, weight, incoming, scratch, biased, t_stop, record, fired, final, spikes,
-    wanted, sums, lane, n_lanes, number, work,
+    wanted, sums, strand, n_strands, number, work,
 ):  # fmt: skip
     """Sweep the tiles of block ``b``, each with its own arrivals, as `sweep_all_to_all`."""
     low, high = tiles.first[b], tiles.first[b + 1]
     arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
-    for k in range((lane - number) % n_lanes, incoming.offsets.size - 1, n_lanes):
+    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
         reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
         for q in range(low, high):
             start, stop = starts[q - low], starts[q - low + 1]
             alpha, beta = tiles.alpha[q], tiles.beta[q]
-            for a in range(start, stop):
-                until = arrivals.time[a + 1] if a + 1 < stop else t_stop
-                synaptic, membrane, h = propagator(until - arrivals.time[a], alpha, beta)
-                factors.synaptic[a] = synaptic
-                factors.membrane[a] = membrane
-                factors.h[a] = h
+            fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
             _sweep_tile(
                 tiles, q, tiles.width[b], b, weight, arrivals.time, arrivals.row, arrivals.origin,
                 True, factors, start, stop, t_stop, record, fired, k, final, spikes, wanted, sums,
-                lane, work,
+                strand, work,
             )  # fmt: skip
 
 
 @inlined
 def _sweep_tile(
-    tiles, q, width, b, weight, time, row, origin, own, factors, start, stop, t_stop, record, fired,
-    k, final, spikes, wanted, sums, sum_lane, work,
+    tiles, q, width, b, weight, time, row, origin, scattered, factors, start, stop, t_stop, record,
+    fired, k, final, spikes, wanted, sums, strand, work,
 ):  # fmt: skip
-    """Walk one tile backward through the arrivals ``start : stop`` of one sample."""
+    """Walk one tile backward through the arrivals ``start : stop`` of one sample.
+
+    ``scattered``: the tile has its own list of arrivals, and ``origin`` their place in the layer's.
+    """
     lane = tiles.lane[q]
     alpha, beta = tiles.alpha[q], tiles.beta[q]
     lambda_i, lambda_v = work[LAMBDA_I][:width], work[LAMBDA_V][:width]
@@ -224,7 +222,7 @@ def _sweep_tile(
         for n in range(touched):
             at[int(work[TOUCHED, n])] = -1.0
         entry = table + row[a] * width
-        gradient = sums.weight[sum_lane][entry : entry + width]
+        gradient = sums.weight[strand][entry : entry + width]
         for j in range(width):
             gradient[j] += lambda_i[j]
         w = weight[entry : entry + width]
@@ -234,22 +232,22 @@ def _sweep_tile(
             for j in range(width):
                 by_alpha[j] += w[j] * i_alpha[j]
                 by_beta[j] += w[j] * i_beta[j]
-        if wanted.arrivals and (not own or origin[a] >= 0):
+        if wanted.arrivals and (not scattered or origin[a] >= 0):
             moved = work[MOVED][:width]
             for j in range(width):
                 moved[j] = w[j] * (alpha * lambda_i[j] - lambda_v[j])
             if sums.delay.shape[1] > 0:
                 for j in range(width):
-                    sums.delay[sum_lane, entry + j] += moved[j]
-            sums.arrival[b, origin[a] if own else a] += _added(moved)
+                    sums.delay[strand, entry + j] += moved[j]
+            sums.arrival[b, origin[a] if scattered else a] += _added(moved)
     if wanted.neurons:
         lag = time[start] if start < stop else t_stop
         built = bias_kernel(lag, beta)
         for j in range(width):
-            sums.neuron[sum_lane, lane + j, ALPHA] += work[BY_ALPHA, j]
-            sums.neuron[sum_lane, lane + j, BETA] += work[BY_BETA, j]
-            sums.neuron[sum_lane, lane + j, THRESHOLD] += work[BY_THRESHOLD, j]
-            sums.neuron[sum_lane, lane + j, BIAS] += work[BY_BIAS, j] + lambda_v[j] * built
+            sums.neuron[strand, lane + j, ALPHA] += work[BY_ALPHA, j]
+            sums.neuron[strand, lane + j, BETA] += work[BY_BETA, j]
+            sums.neuron[strand, lane + j, THRESHOLD] += work[BY_THRESHOLD, j]
+            sums.neuron[strand, lane + j, BIAS] += work[BY_BIAS, j] + lambda_v[j] * built
 
 
 @loop

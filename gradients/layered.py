@@ -31,7 +31,7 @@ __all__ = ["LayerGradients", "sweep_layers"]
 
 # Pieces of work in which a layer's sums over the samples are made, each in order.
 PIECES = 8
-PORTION = 2_000_000  # input spikes and neurons of the samples that are held at a time
+PORTION = 8_000_000  # blocks times input spikes and neurons of the samples that are held at a time
 
 
 class LayerGradients:
@@ -54,15 +54,15 @@ class LayerGradients:
         self.delays = dict.fromkeys(network.projections, 0.0)
 
     def _new_sums(self, layer: Layer) -> sweeps.LayerSums:
-        lanes = max(1, PIECES // layer.n_blocks)
+        strands = max(1, PIECES // layer.n_blocks)
         delayed = any(
             not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
         )
         n = layer.tiles.neuron.size
         return sweeps.LayerSums(
-            np.zeros((lanes, layer.table_size)),
-            np.zeros((lanes, layer.table_size if delayed and self.wanted.arrivals else 0)),
-            np.zeros((lanes, n, 4)),
+            np.zeros((strands, layer.table_size)),
+            np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
+            np.zeros((strands, n, 4)),
             np.empty((0, 0)),
         )
 
@@ -120,7 +120,9 @@ def sweep_layers(
     network, threads = batch.network, thread_count(threads)
     gradients = LayerGradients(network, wrt)
     tables = network.weight_tables()
-    for first, last in portions(network, batch.stimulus.offsets, PORTION, 0, len(batch)):
+    # Each block has derivatives by all arrivals.
+    size = PORTION // max(layer.n_blocks for layer in network.layers())
+    for first, last in portions(network, batch.stimulus.offsets, size, 0, len(batch)):
         portion = _Portion(batch, loss, first, last)
         for number in reversed(range(len(tables))):
             _sweep_layer(gradients, number, tables[number], portion, final[first:last], threads)
@@ -185,7 +187,7 @@ def _sweep_layer(
     n_arrivals = incoming.time.size if passes_on else 0
     sums = sums._replace(arrival=np.zeros((layer.n_blocks, n_arrivals)))
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
-    n_lanes = sums.weight.shape[0]
+    n_strands = sums.weight.shape[0]
     rest = (t_stop, portion.record, fired, own, portion.by_spike, wanted, sums)
 
     if layer.reach is None:
@@ -193,9 +195,9 @@ def _sweep_layer(
 
     def sweep(first: int, last: int) -> None:
         for piece in range(first, last):
-            b, lane = divmod(piece, n_lanes)
+            b, strand = divmod(piece, n_strands)
             work = np.empty((sweeps.N_ROWS, int(tiles.width[b])))
-            ends = (lane, n_lanes, portion.first, work)
+            ends = (strand, n_strands, portion.first, work)
             if layer.reach is None:
                 sweeps.sweep_all_to_all(tiles, b, table, incoming, factors, *rest, *ends)
             else:
@@ -204,7 +206,7 @@ def _sweep_layer(
                     tiles, layer.reach, b, table, incoming, scratch, layer.is_biased, *rest, *ends
                 )
 
-    for_each_part(sweep, layer.n_blocks * n_lanes, threads)
+    for_each_part(sweep, layer.n_blocks * n_strands, threads)
     if passes_on:
         _pass_on(gradients, layer, causes, incoming, sums.arrival, portion, threads)
 
