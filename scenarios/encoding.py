@@ -15,7 +15,7 @@ import eventsim as es
 from eventsim._compile import allocating_loop
 from eventsim.window_loop import sort_stably
 
-__all__ = ["earlier_for_larger", "jitter", "latency", "later_for_larger", "with_bias"]
+__all__ = ["earlier_for_larger", "jitter", "latency", "later_for_larger", "shift", "with_bias"]
 
 Latencies = NDArray[np.float64]
 Sources = NDArray[np.int64]
@@ -191,6 +191,44 @@ def latency(
     return es.SpikeBatch.from_sorted(
         *_sort_pixels(pixels, np.searchsorted(levels, time_of), levels)
     )
+
+
+def shift(images: NDArray[np.uint8], most: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Move every image by a few pixels, at random; what enters is black.
+
+    Parameters
+    ----------
+    images : (n_samples, rows, columns) ndarray of uint8
+        0 is black.
+    most : int
+        Largest move along either axis, >= 0; all moves are as likely.
+    rng : numpy.random.Generator
+        Where the randomness comes from: two numbers per image.
+
+    Returns
+    -------
+    (n_samples, rows, columns) ndarray of uint8
+
+    Raises
+    ------
+    ValueError
+        If ``most`` is negative.
+
+    Examples
+    --------
+    >>> image = np.arange(1, 10, dtype=np.uint8).reshape(1, 3, 3)
+    >>> shift(image, 1, np.random.default_rng(0))[0]
+    array([[4, 5, 6],
+           [7, 8, 9],
+           [0, 0, 0]], dtype=uint8)
+    """
+    if not most >= 0:
+        raise ValueError(f"most must be >= 0, got {most!r}")
+    n, height, width = images.shape
+    padded = np.pad(images, ((0, 0), (most, most), (most, most)))
+    down, right = rng.integers(0, 2 * most, (2, n, 1), endpoint=True)
+    rows, columns = down + np.arange(height), right + np.arange(width)
+    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def jitter(

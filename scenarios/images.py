@@ -112,8 +112,10 @@ class LabelledImages:
         return LabelledImages(self.images[rows], self.labels[rows])
 
 
-def check_noise(noise: float, dropout: float) -> None:
-    """Check what training does to its images: jitter of the spikes, and neurons left out."""
+def check_noise(moves: int, noise: float, dropout: float) -> None:
+    """Check what training does at random: moved images, jitter of spikes, neurons left out."""
+    if not moves >= 0:
+        raise ValueError(f"moves must be >= 0, got {moves!r}")
     if not 0.0 <= noise < np.inf:
         raise ValueError(f"noise must be finite and >= 0, got {noise!r}")
     if not 0.0 <= dropout < 1.0:

@@ -18,7 +18,7 @@ import eventsim as es
 import gradients
 from eventsim._types import Key
 from scenarios.classifier import Stopwatch
-from scenarios.encoding import jitter, latency
+from scenarios.encoding import jitter, latency, shift
 from scenarios.images import LabelledImages, check_noise
 from scenarios.training import Metrics, Params, Step, in_chunks
 
@@ -286,6 +286,8 @@ class ImageTask:
         Of the initial weights.
     train, test : LabelledImages
         Images and classes.
+    moves : int
+        Pixels by which an image is moved, at most, along either axis, in training.
     noise : float
         Standard deviation of the jitter of the input spikes in training (0: none).
     dropout : float
@@ -296,6 +298,7 @@ class ImageTask:
     normal: tuple[float, float]
     train: LabelledImages
     test: LabelledImages
+    moves: int = 0
     noise: float = 0.0
     dropout: float = 0.0
 
@@ -303,7 +306,7 @@ class ImageTask:
         """Check that images and network fit together, and the numbers."""
         for part in (self.train, self.test):
             part.check(self.model.sizes[0], self.model.sizes[-1])
-        check_noise(self.noise, self.dropout)
+        check_noise(self.moves, self.noise, self.dropout)
 
     @property
     def n_train(self) -> int:
@@ -320,8 +323,11 @@ class ImageTask:
         return self.model.initial(self.normal, rng)
 
     def step(self, params: Params, rows: NDArray[np.int64], rng: np.random.Generator) -> Step:
-        """Return loss and exact gradient over some training samples, with fresh jitter."""
-        batch = latency(self.train.images[rows], t_max=self.model.t_out)
+        """Return loss and exact gradient over some training samples, moved and jittered anew."""
+        images = self.train.images[rows]
+        if self.moves:
+            images = shift(images, self.moves, rng)
+        batch = latency(images, t_max=self.model.t_out)
         if self.noise:
             batch = jitter(batch, self.noise, rng, t_max=self.model.t_out)
         labels = self.train.labels[rows]

@@ -28,6 +28,8 @@ class Recipe:
         Of Adam.
     smoothing, norm_penalty, dead_penalty, dead_fraction
         Of the loss.
+    shift : int
+        Pixels by which training images are moved at random, at most, along either axis.
     jitter : float
         Standard deviation of noise on the input times.
     dropout : float
@@ -39,6 +41,7 @@ class Recipe:
     schedule: Literal["constant", "cosine"]
     weight_decay: float
     smoothing: float
+    shift: int
     jitter: float
     dropout: float
     dead_penalty: float
@@ -52,6 +55,7 @@ PUBLISHED = Recipe(
     schedule="constant",
     weight_decay=0.0,
     smoothing=0.0,
+    shift=0,
     jitter=0.0,
     dropout=0.0,
     dead_penalty=0.01,
@@ -64,6 +68,7 @@ BEST = Recipe(
     schedule="cosine",
     weight_decay=0.02,
     smoothing=0.1,
+    shift=0,
     jitter=0.03,
     dropout=0.25,
     dead_penalty=0.01,
@@ -110,6 +115,8 @@ class Config:
         Part of each weight that a step takes away, times the learning rate [0.02; 0].
     smoothing
         Part of the target probability that is spread over all classes [0.1; 0].
+    shift
+        Pixels by which training images are moved at random, at most [0; 0].
     jitter
         Standard deviation of noise on the input times in training [0.03; 0].
     dropout
@@ -146,6 +153,7 @@ class Config:
     schedule: Literal["constant", "cosine"] | None = None
     weight_decay: float | None = None
     smoothing: float | None = None
+    shift: int | None = None
     jitter: float | None = None
     dropout: float | None = None
     dead_penalty: float | None = None
@@ -174,6 +182,8 @@ class Config:
         for name, value in (("jitter", self.recipe.jitter), ("init_std", self.init_std)):
             if not 0.0 <= value < math.inf:
                 raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+        if not self.recipe.shift >= 0:
+            raise ValueError(f"shift must be >= 0, got {self.recipe.shift!r}")
         if not 0.0 <= self.recipe.dropout < 1.0:
             raise ValueError(f"dropout must lie in [0, 1), got {self.recipe.dropout!r}")
         if not math.isfinite(self.init_mean):

@@ -154,6 +154,7 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
         (config.init_mean, config.init_std),
         train,
         test,
+        config.recipe.shift,
         config.recipe.jitter,
         config.recipe.dropout,
     )

@@ -29,7 +29,7 @@ from scenarios.classifier import (
     Times,
     accuracy,
 )
-from scenarios.encoding import jitter, latency
+from scenarios.encoding import jitter, latency, shift
 from scenarios.images import LabelledImages, check_noise
 from scenarios.training import Metrics, Params, Step, in_chunks
 
@@ -409,6 +409,8 @@ class FirstSpikeImages:
         Images and classes.
     t_max : float
         When the darkest pixels fire; white ones fire at 0, black ones not at all.
+    moves : int
+        Pixels by which an image is moved, at most, along either axis, in training.
     noise : float
         Standard deviation of the jitter of the input spikes in training (0: none).
     dropout : float
@@ -421,6 +423,7 @@ class FirstSpikeImages:
     train: LabelledImages
     test: LabelledImages
     t_max: float = 1.0
+    moves: int = 0
     noise: float = 0.0
     dropout: float = 0.0
 
@@ -428,7 +431,7 @@ class FirstSpikeImages:
         """Check that images and network fit together, and the numbers."""
         for part in (self.train, self.test):
             part.check(self.model.layers[0].size, self.model.layers[-1].size)
-        check_noise(self.noise, self.dropout)
+        check_noise(self.moves, self.noise, self.dropout)
 
     @property
     def n_train(self) -> int:
@@ -445,8 +448,11 @@ class FirstSpikeImages:
         return self.model.initial(self.total, self.spread, rng)
 
     def step(self, params: Params, rows: NDArray[np.int64], rng: np.random.Generator) -> Step:
-        """Return loss and exact gradient over some training samples, with fresh jitter."""
-        batch = latency(self.train.images[rows], t_max=self.t_max)
+        """Return loss and exact gradient over some training samples, moved and jittered anew."""
+        images = self.train.images[rows]
+        if self.moves:
+            images = shift(images, self.moves, rng)
+        batch = latency(images, t_max=self.t_max)
         if self.noise:
             batch = jitter(batch, self.noise, rng, t_max=self.t_max)
         labels = self.train.labels[rows]

@@ -15,8 +15,8 @@ Geometry of the convolutional network: 28 x 28, six 5 x 5 kernels (24 x 24), ear
 2 x 2 (12 x 12), sixteen 5 x 5 kernels (8 x 8), pools (4 x 4: 256 neurons), then dense layers of
 1024, 128 and 10.  A pool passes the earliest spike of its window.
 
-  eventsim run stdbp                                   784-400-10, 10 epochs
-  eventsim run stdbp --network 784-800-10 --full       20 epochs, three networks
+  eventsim run stdbp                                   784-400-10, 8 epochs
+  eventsim run stdbp --network 784-800-10 --full       12 epochs, three networks
   eventsim run stdbp --network 28x28-6C5-P2-16C5-P2-1024-128-10
   eventsim run stdbp --rows --full                     the three rows of Table 1
 
@@ -110,6 +110,7 @@ def build(config: Config, network: str, parts: dict[str, LabelledImages]) -> Fir
         recipe.init_spread,
         parts["train"][:n_train],
         parts["test"],
+        moves=recipe.shift,
         noise=recipe.jitter,
         dropout=recipe.dropout,
     )

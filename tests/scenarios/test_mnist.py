@@ -122,7 +122,7 @@ def test_the_default_is_short_and_the_full_run_has_three_networks():
 @pytest.mark.parametrize("published", [False, True])
 def test_what_is_chosen_goes_before_what_is_preset(published):
     chosen = {"tau_i": 0.7, "learning_rate": 0.02, "schedule": "cosine", "weight_decay": 0.3,
-              "smoothing": 0.2, "jitter": 0.01, "dropout": 0.5, "dead_penalty": 0.0,
+              "smoothing": 0.2, "shift": 2, "jitter": 0.01, "dropout": 0.5, "dead_penalty": 0.0,
               "dead_fraction": 0.4, "norm_penalty": 0.5}  # fmt: skip
     config = Config(published=published, **chosen)
     assert config.recipe == Recipe(**chosen)
@@ -147,6 +147,7 @@ def test_kinds_of_network_are_those_of_the_options():
     [
         ({"epochs": 0}, "epochs must be >= 1, got 0"),
         ({"seeds": 0}, "seeds must be >= 1, got 0"),
+        ({"shift": -1}, "shift must be >= 0, got -1"),
         ({"hidden": -1}, "hidden must be >= 1, got -1"),
         ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
         ({"n_train": 0}, "n_train must be >= 1, got 0"),

@@ -156,15 +156,14 @@ def test_a_step_counts_the_spikes_of_its_minibatch():
     assert step.metrics["spikes"] == pytest.approx(counts.mean())
 
 
-def test_only_a_noisy_task_draws_in_its_steps():
+@pytest.mark.parametrize("option", [{}, {"noise": 0.05}, {"moves": 1}])
+def test_only_a_noisy_task_draws_in_its_steps(option):
     weights, rows = task().initial(np.random.default_rng(0)), np.arange(6)
-    losses = {}
-    for noise in (0.0, 0.05):
-        images = task(noise=noise)
-        rng = np.random.default_rng(5)
-        losses[noise] = [images.step(weights, rows, rng).metrics["loss"] for _ in range(2)]
-        assert images.evaluate(weights) == images.evaluate(weights)
-    assert losses[0.0][0] == losses[0.0][1] != losses[0.05][0] != losses[0.05][1]
+    images, rng = task(**option), np.random.default_rng(5)
+    still = task().step(weights, rows, rng).metrics["loss"]
+    one, two = (images.step(weights, rows, rng).metrics["loss"] for _ in range(2))
+    assert (still == one) == (one == two) == (not option)
+    assert images.evaluate(weights) == images.evaluate(weights)
 
 
 def test_the_penalty_wakes_silent_neurons_and_is_nothing_to_others():
@@ -219,6 +218,7 @@ def test_bad_times_of_a_network_are_refused(name, value, expected):
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
+        ({"moves": -1}, "moves must be >= 0, got -1"),
         ({"noise": -0.1}, "noise must be finite and >= 0, got -0.1"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
         ({"model": ReadoutNetwork((15, 10, 3), 0.8)}, r"must have 15 pixels, got \(16, 1\)"),

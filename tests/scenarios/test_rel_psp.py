@@ -98,6 +98,7 @@ def test_bad_numbers_of_a_network_are_refused(t_stop, bump, expected):
 @pytest.mark.parametrize(
     ("architecture", "options", "expected"),
     [
+        (SMALL, {"moves": -1}, "moves must be >= 0, got -1"),
         (SMALL, {"noise": np.nan}, "noise must be finite and >= 0, got nan"),
         (SMALL, {"dropout": -0.5}, r"dropout must lie in \[0, 1\), got -0.5"),
         ("35-3", {}, r"images must have 35 pixels, got \(6, 6\)"),
@@ -213,13 +214,13 @@ def test_ties_are_never_right():
     assert activity.metrics(LOSS)["test_accuracy"] == 0.5
 
 
-def test_only_a_noisy_task_draws_in_its_steps():
+@pytest.mark.parametrize("option", [{}, {"noise": 0.05}, {"moves": 1}])
+def test_only_a_noisy_task_draws_in_its_steps(option):
     weights, rows = weights_of(task()), np.arange(6)
-    losses = {}
-    for noise in (0.0, 0.05):
-        images, rng = task(noise=noise), np.random.default_rng(5)
-        losses[noise] = [images.step(weights, rows, rng).metrics["loss"] for _ in range(2)]
-    assert losses[0.0][0] == losses[0.0][1] != losses[0.05][0] != losses[0.05][1]
+    images, rng = task(**option), np.random.default_rng(5)
+    still = task().step(weights, rows, rng).metrics["loss"]
+    one, two = (images.step(weights, rows, rng).metrics["loss"] for _ in range(2))
+    assert (still == one) == (one == two) == (not option)
 
 
 def test_dropout_leaves_out_part_of_the_dense_hidden_layers():

@@ -131,8 +131,8 @@ def test_the_published_network_stands_beside_the_published_numbers(noise, tmp_pa
 
 def test_what_is_chosen_goes_before_what_is_preset():
     chosen = {"batch_size": 7, "learning_rate": 0.02, "weight_decay": 0.7, "clip_norm": 2.0,
-              "smoothing": 0.2, "jitter": 0.01, "dropout": 0.5, "bump": 0.25, "tau0": 0.3,
-              "t_stop": 9.0, "init_total": 3.0, "init_spread": 0.9}  # fmt: skip
+              "smoothing": 0.2, "shift": 2, "jitter": 0.01, "dropout": 0.5, "bump": 0.25,
+              "tau0": 0.3, "t_stop": 9.0, "init_total": 3.0, "init_spread": 0.9}  # fmt: skip
     config = Config(**chosen, epochs=3)
     recipe = config.recipe("784-400-10")
     assert {name: getattr(recipe, name) for name in chosen} == chosen
@@ -164,6 +164,7 @@ def test_rows_are_the_three_networks_of_the_table():
     [
         ({"epochs": 0}, "epochs must be >= 1, got 0"),
         ({"seeds": 0}, "seeds must be >= 1, got 0"),
+        ({"shift": -1}, "shift must be >= 0, got -1"),
         ({"n_train": 0}, "n_train must be >= 1, got 0"),
         ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
         ({"learning_rate": 0.0}, "lr must be > 0 and finite, got 0.0"),
