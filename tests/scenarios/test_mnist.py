@@ -103,7 +103,8 @@ def test_the_published_protocol_is_that_of_the_paper():
     config = Config(published=True)
     assert config.recipe == Recipe(
         tau_i=0.8, learning_rate=1e-3, schedule="constant", weight_decay=0.0, smoothing=0.0,
-        jitter=0.0, dropout=0.0, dead_penalty=0.01, dead_fraction=0.1, norm_penalty=1e-4,
+        shift=0, jitter=0.0, dropout=0.0, dead_penalty=0.01, dead_fraction=0.1,
+        norm_penalty=1e-4,
     )  # fmt: skip
     assert (config.n_epochs, config.batch_size, config.hidden) == (100, 100, 400)
     assert (config.init_mean, config.init_std) == (0.03, 0.3)
