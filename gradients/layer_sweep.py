@@ -52,12 +52,14 @@ class Fired(NamedTuple):
     """Spikes of a layer by (sample, tile), ascending in time.
 
     Those of tile q in sample k are ``start[k * n_tiles + q] : start[k * n_tiles + q + 1]``:
-    ``spike`` is the number in the record, ``lane`` the neuron's place in the tile.
+    ``spike`` is the number in the record, ``lane`` the neuron's place in the tile, ``by_time``
+    the derivative by its time: in this order two threads hardly write to the same line of cache.
     """
 
     start: IntArray
     spike: IntArray
     lane: IntArray
+    by_time: FloatArray
 
 
 class LayerSums(NamedTuple):
@@ -83,7 +85,7 @@ def count_fired(offsets, neuron, base, tile_of, start, n_tiles, first, last):
 
 @loop
 def fill_fired(
-    offsets, neuron, base, tile_of, numbers, lane_of, fired, filled, n_tiles, first, last
+    offsets, neuron, base, tile_of, numbers, lane_of, by_spike, fired, filled, n_tiles, first, last
 ):
     """Fill `Fired`, whose ``start`` is known; ``filled`` (n_samples * n_tiles,) is scratch."""
     for k in range(first, last):
@@ -91,6 +93,7 @@ def fill_fired(
             at = k * n_tiles + tile_of[neuron[s] - base]
             place = fired.start[at] + filled[at]
             fired.spike[place] = numbers[s]
+            fired.by_time[place] = by_spike[numbers[s]]
             fired.lane[place] = lane_of[neuron[s] - base]
             filled[at] += 1
 
@@ -116,14 +119,13 @@ def running_sum(total, values):
 
 @loop
 def sweep_all_to_all(
-    tiles, b, weight, incoming, factors, t_stop, record, fired, final, spikes, wanted, sums, strand,
+    tiles, b, weight, incoming, factors, t_stop, record, fired, final, wanted, sums, strand,
     n_strands, number, work,
 ):  # fmt: skip
     """Sweep block ``b`` through the samples of one strand.
 
     ``record = (time, slope, released)``; ``final`` (n_samples, n): derivative by the potentials at
-    the end; ``spikes``: derivative by each spike's time, completed here; ``number``: the first
-    sample's, which decides its strand.
+    the end; ``number``: the first sample's, which decides its strand.
     """
     q = tiles.first[b]
     own = factors_of(factors, tiles.kind[q])
@@ -131,14 +133,14 @@ def sweep_all_to_all(
         start, stop = incoming.offsets[k], incoming.offsets[k + 1]
         _sweep_tile(
             tiles, q, tiles.width[b], b, weight, incoming.time, incoming.row, incoming.origin,
-            False, own, start, stop, t_stop, record, fired, k, final, spikes, wanted, sums,
+            False, own, start, stop, t_stop, record, fired, k, final, wanted, sums,
             strand, work,
         )  # fmt: skip
 
 
 @loop
 def sweep_reached(
-    tiles, reach, b, weight, incoming, scratch, biased, t_stop, record, fired, final, spikes,
+    tiles, reach, b, weight, incoming, scratch, biased, t_stop, record, fired, final,
     wanted, sums, strand, n_strands, number, work,
 ):  # fmt: skip
     """Sweep the tiles of block ``b``, each with its own arrivals, as `sweep_all_to_all`."""
@@ -152,7 +154,7 @@ def sweep_reached(
             fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
             _sweep_tile(
                 tiles, q, tiles.width[b], b, weight, arrivals.time, arrivals.row, arrivals.origin,
-                True, factors, start, stop, t_stop, record, fired, k, final, spikes, wanted, sums,
+                True, factors, start, stop, t_stop, record, fired, k, final, wanted, sums,
                 strand, work,
             )  # fmt: skip
 
@@ -160,7 +162,7 @@ def sweep_reached(
 @inlined
 def _sweep_tile(
     tiles, q, width, b, weight, time, row, origin, scattered, factors, start, stop, t_stop, record,
-    fired, k, final, spikes, wanted, sums, strand, work,
+    fired, k, final, wanted, sums, strand, work,
 ):  # fmt: skip
     """Walk one tile backward through the arrivals ``start : stop`` of one sample.
 
@@ -194,7 +196,7 @@ def _sweep_tile(
             j = fired.lane[spike]
             touched = _touch(work, j, until, touched)
             _pass_spike(
-                tiles, lane, j, fired.spike[spike], alpha, beta, t_stop, record, spikes, wanted,
+                tiles, lane, j, spike, alpha, beta, t_stop, record, fired, wanted,
                 work,
             )  # fmt: skip
             spike -= 1
@@ -203,7 +205,7 @@ def _sweep_tile(
             j = fired.lane[s]
             if now < record[0][fired.spike[s]] + tiles.refractory[lane + j] <= until:
                 touched = _touch(work, j, until, touched)
-                _release(tiles, lane, j, fired.spike[s], alpha, beta, record, spikes, wanted, work)
+                _release(tiles, lane, j, s, alpha, beta, record, fired, wanted, work)
             s -= 1
         for n in range(touched):
             _move(tiles, lane, int(work[TOUCHED, n]), now, alpha, beta, wanted, work)
@@ -319,24 +321,26 @@ def _move_all(tiles, lane, width, lag, alpha, beta, synaptic, membrane, h, work)
 
 
 @inlined
-def _release(tiles, lane, j, number, alpha, beta, record, spikes, wanted, work):
+def _release(tiles, lane, j, spike, alpha, beta, record, fired, wanted, work):
     """Cross the end of the refractory period of a spike; the potential is held before it."""
+    number = fired.spike[spike]
     release = record[0][number] + tiles.refractory[lane + j]
     _move(tiles, lane, j, release, alpha, beta, wanted, work)
-    spikes[number] -= (record[2][number] + tiles.bias[lane + j]) * work[LAMBDA_V, j]
+    fired.by_time[spike] -= (record[2][number] + tiles.bias[lane + j]) * work[LAMBDA_V, j]
     work[LAMBDA_V, j] = 0.0
     work[V_BETA, j] = 0.0
 
 
 @inlined
-def _pass_spike(tiles, lane, j, number, alpha, beta, t_stop, record, spikes, wanted, work):
+def _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, wanted, work):
     """Cross a spike: its time is set by the potential, whose adjoint starts here."""
+    number = fired.spike[spike]
     release = record[0][number] + tiles.refractory[lane + j]
     # A release after this interval, or after the end, is behind us.
     if release <= work[AT, j] and release <= t_stop:
-        _release(tiles, lane, j, number, alpha, beta, record, spikes, wanted, work)
+        _release(tiles, lane, j, spike, alpha, beta, record, fired, wanted, work)
     _move(tiles, lane, j, record[0][number], alpha, beta, wanted, work)
-    potential = -spikes[number] / record[1][number]
+    potential = -fired.by_time[spike] / record[1][number]
     work[LAMBDA_V, j] = potential
     work[V_BETA, j] = 0.0
     work[BY_THRESHOLD, j] -= potential

@@ -102,7 +102,7 @@ def sweep_layers(
     wrt: Collection[str],
     threads: int | None,
 ) -> LayerGradients:
-    """Sweep all samples of a feed-forward network; completes ``loss.inputs`` and ``loss.spikes``.
+    """Sweep all samples of a feed-forward network; completes ``loss.inputs``.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def _sweep_layer(
     sums = sums._replace(arrival=np.zeros((layer.n_blocks, n_arrivals)))
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
     n_strands = sums.weight.shape[0]
-    rest = (t_stop, portion.record, fired, own, portion.by_spike, wanted, sums)
+    rest = (t_stop, portion.record, fired, own, wanted, sums)
 
     if layer.reach is None:
         factors = all_factors(layer, incoming, t_stop, threads)
@@ -212,7 +212,7 @@ def _sweep_layer(
 
 
 def _fired(layer: Layer, portion: _Portion, threads: int) -> sweeps.Fired:
-    """Return the layer's own spikes, by tile."""
+    """Return the layer's own spikes, by tile, with the derivatives by their times so far."""
     tiles, n_tiles = layer.tiles, layer.tiles.lane.size
     width = np.repeat(tiles.width, np.diff(tiles.first))
     tile = np.repeat(np.arange(n_tiles), width)
@@ -227,10 +227,13 @@ def _fired(layer: Layer, portion: _Portion, threads: int) -> sweeps.Fired:
     for_each_part(count, n_samples, threads, COUNTING * own.times.size)
     np.cumsum(start, out=start)
     n = int(start[-1])
-    fired = sweeps.Fired(start, np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
+    spike, lane = np.empty((2, n), dtype=np.int64)
+    fired = sweeps.Fired(start, spike, lane, np.empty(n))
     filled = np.zeros(n_samples * n_tiles, dtype=np.int64)
     numbers = portion.numbers[layer.population]
-    fill = partial(sweeps.fill_fired, *source, numbers, lane_of, fired, filled, n_tiles)
+    fill = partial(
+        sweeps.fill_fired, *source, numbers, lane_of, portion.by_spike, fired, filled, n_tiles
+    )
     for_each_part(fill, n_samples, threads, COPYING * own.times.size)
     return fired
 
