@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -166,7 +166,7 @@ class Synapses:
     weights: Scattered | Blocks
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """One population and all that leads to it.
 
@@ -201,7 +201,7 @@ class Layer:
         """Number of blocks."""
         return self.tiles.width.size
 
-    @property
+    @cached_property
     def n_kinds(self) -> int:
         """Number of pairs of time constants among neurons that see the same arrivals."""
         return int(self.tiles.kind.max()) + 1 if self.reach is None else 1
@@ -211,10 +211,21 @@ class Layer:
         """Number of sources of all projections."""
         return self.synapses[-1].sources.stop if self.synapses else 0
 
-    @property
+    @cached_property
     def is_biased(self) -> bool:
         """Whether a bias current acts from the start of a run."""
         return bool(np.any(self.tiles.bias != 0.0))
+
+    @cached_property
+    def places(self) -> tuple[IntArray, IntArray]:
+        """Tile of each neuron, and its lane within the tile."""
+        tiles = self.tiles
+        tile = np.repeat(np.arange(tiles.lane.size), np.repeat(tiles.width, np.diff(tiles.first)))
+        real = np.flatnonzero(tiles.neuron >= 0)
+        tile_of, lane_of = np.empty((2, self.n), dtype=np.int64)
+        tile_of[tiles.neuron[real]] = tile[real]
+        lane_of[tiles.neuron[real]] = real - tiles.lane[tile[real]]
+        return tile_of, lane_of
 
     def table(self, network: Network) -> FloatArray:
         """Return the weight tables, flat."""

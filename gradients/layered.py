@@ -213,13 +213,8 @@ def _sweep_layer(
 
 def _fired(layer: Layer, portion: _Portion, threads: int) -> sweeps.Fired:
     """Return the layer's own spikes, by tile, with the derivatives by their times so far."""
-    tiles, n_tiles = layer.tiles, layer.tiles.lane.size
-    width = np.repeat(tiles.width, np.diff(tiles.first))
-    tile = np.repeat(np.arange(n_tiles), width)
-    real = np.flatnonzero(tiles.neuron >= 0)
-    tile_of, lane_of = np.empty(layer.n, dtype=np.int64), np.empty(layer.n, dtype=np.int64)
-    tile_of[tiles.neuron[real]] = tile[real]
-    lane_of[tiles.neuron[real]] = real - tiles.lane[tile[real]]
+    n_tiles = layer.tiles.lane.size
+    tile_of, lane_of = layer.places
     own, n_samples = portion.trains[layer.population], portion.n_samples
     source = (own.offsets, own.sources, layer.first, tile_of)
     start = np.zeros(n_samples * n_tiles + 1, dtype=np.int64)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import eventsim as es
 import gradients
 from eventsim._types import Key
+from scenarios.stopwatch import Stopwatch
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "Classifier",
     "FirstSpikeLoss",
     "FirstSpikeModel",
-    "Stopwatch",
     "Times",
     "accuracy",
     "first_to_fire",
@@ -86,21 +86,6 @@ class FirstSpikeLoss:
     def cross_entropy(self, times: Times, labels: Classes) -> float:
         """Return the loss without smoothing and without the cost on late spikes."""
         return FirstSpikeLoss(self.tau0, self.tau1, 0.0, self.t_silent)(times, labels)[0]
-
-
-@dataclass
-class Stopwatch:
-    """Where the time goes, in seconds."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "backprop": 0.0})
-
-    def reset(self) -> None:
-        """Forget what was counted."""
-        self.seconds = dict.fromkeys(self.seconds, 0.0)
-
-    def add(self, name: str, started: float) -> None:
-        """Count the time since ``started`` (`time.perf_counter`) towards ``name``."""
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
 class FirstSpikeModel(ABC):

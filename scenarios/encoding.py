@@ -15,7 +15,15 @@ import eventsim as es
 from eventsim._compile import allocating_loop
 from eventsim.window_loop import sort_stably
 
-__all__ = ["earlier_for_larger", "jitter", "latency", "later_for_larger", "shift", "with_bias"]
+__all__ = [
+    "earlier_for_larger",
+    "jitter",
+    "latency",
+    "later_for_larger",
+    "noisy_latency",
+    "shift",
+    "with_bias",
+]
 
 Latencies = NDArray[np.float64]
 Sources = NDArray[np.int64]
@@ -271,6 +279,49 @@ def jitter(
         raise ValueError(f"spikes must not be later than t_max = {t_max}, got {batch.times.max()}")
     times = np.clip(batch.times + rng.normal(0.0, std, batch.times.size), 0.0, t_max)
     return es.SpikeBatch.from_sorted(*_sort_samples(times, batch.indices, batch.offsets))
+
+
+def noisy_latency(
+    images: NDArray[np.uint8],
+    rng: np.random.Generator,
+    *,
+    t_max: float,
+    moves: int = 0,
+    noise: float = 0.0,
+) -> es.SpikeBatch:
+    """Encode a minibatch by `latency`, its images moved and its spikes jittered if so wanted.
+
+    Parameters
+    ----------
+    images : (n_samples, rows, columns) ndarray of uint8
+        0 (black) to 255 (white).
+    rng : numpy.random.Generator
+        Where the randomness comes from; without moves and noise nothing is drawn.
+    t_max : float
+        As for `latency`.
+    moves, noise : int, float
+        Largest `shift` in pixels, and standard deviation of the `jitter`; 0: none.
+
+    Returns
+    -------
+    eventsim.SpikeBatch
+        One sample per image.
+
+    Raises
+    ------
+    ValueError
+        As `shift`, `latency` and `jitter`.
+
+    Examples
+    --------
+    >>> image = np.array([[[0, 255], [51, 255]]], dtype=np.uint8)
+    >>> noisy_latency(image, np.random.default_rng(0), t_max=1.0).sample(0).indices
+    array([1, 3, 2])
+    >>> noisy_latency(image, np.random.default_rng(0), t_max=1.0, noise=0.1).sample(0)
+    Spikes(3 spikes)
+    """
+    batch = latency(shift(images, moves, rng) if moves else images, t_max=t_max)
+    return jitter(batch, noise, rng, t_max=t_max) if noise else batch
 
 
 @allocating_loop

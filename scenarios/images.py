@@ -103,6 +103,12 @@ class LabelledImages:
         known = (self.labels >= 0) & (self.labels < n_classes)
         require(known, self.labels, f"labels must lie in 0 to {n_classes - 1}")
 
+    def first(self, n: int | None) -> LabelledImages:
+        """Return the first n images (None: all); ValueError if there are fewer."""
+        if n is not None and n > len(self):
+            raise ValueError(f"n_train must be <= {len(self)}, the number of images, got {n}")
+        return self[:n]
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)

@@ -43,7 +43,7 @@ from scenarios.data import iris, stratified_split
 from scenarios.encoding import earlier_for_larger, with_bias
 from scenarios.progress import SILENT, Progress
 from scenarios.report import Report, Row, percent
-from scenarios.training import Params, Settings, fit, replicate
+from scenarios.training import Params, Settings, fit, replicate, warm_up
 
 TABLE_2: dict[str, Any] = {
     "t_max": 16.0,
@@ -162,8 +162,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     config = replace(config, **TABLE_2) if config.published else config
     task = build(config, config.seed)
     with progress.compiling():
-        rng = np.random.default_rng(0)
-        task.step(task.initial(rng), np.arange(4), rng)
+        warm_up(task)
     title = progress.named("Iris, documented split")
     main = fit(task, settings(config, task, config.seed), folder=folder, progress=title)
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 import eventsim as es
 import gradients
 from eventsim._types import Key
-from scenarios.classifier import Stopwatch
-from scenarios.encoding import jitter, latency, shift
+from scenarios.dropout import step_of_some
+from scenarios.encoding import latency, noisy_latency
 from scenarios.images import LabelledImages, check_noise
+from scenarios.stopwatch import Stopwatch
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 __all__ = ["ImageTask", "ReadoutLoss", "ReadoutNetwork"]
@@ -199,16 +200,9 @@ class ReadoutNetwork:
         take part; the weights onto the outputs are scaled up, so that the outputs stay as they are
         on average.
         """
-        scale = weights["hidden->out"].shape[0] / kept.size
-        some = {
-            "in->hidden": weights["in->hidden"][:, kept],
-            "hidden->out": weights["hidden->out"][kept] * scale,
-        }
-        step = self.step(some, batch, labels)
-        slopes = {name: np.zeros_like(weight) for name, weight in weights.items()}
-        slopes["in->hidden"][:, kept] = step.gradients["in->hidden"]
-        slopes["hidden->out"][kept] = step.gradients["hidden->out"] * scale
-        return Step(slopes, step.metrics)
+        return step_of_some(
+            lambda some: self.step(some, batch, labels), CONNECTIONS, weights, {"hidden": kept}
+        )
 
     def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
         """Return the loss over a batch, and its exact gradient."""
@@ -324,12 +318,9 @@ class ImageTask:
 
     def step(self, params: Params, rows: NDArray[np.int64], rng: np.random.Generator) -> Step:
         """Return loss and exact gradient over some training samples, moved and jittered anew."""
-        images = self.train.images[rows]
-        if self.moves:
-            images = shift(images, self.moves, rng)
-        batch = latency(images, t_max=self.model.t_out)
-        if self.noise:
-            batch = jitter(batch, self.noise, rng, t_max=self.model.t_out)
+        batch = noisy_latency(
+            self.train.images[rows], rng, t_max=self.model.t_out, moves=self.moves, noise=self.noise
+        )
         labels = self.train.labels[rows]
         if self._part is self.model:
             return self.model.step(params, batch, labels)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from scenarios.progress import Progress
 from scenarios.readout import ImageTask, ReadoutNetwork
 from scenarios.readout_config import Config, Spiking
 from scenarios.report import Report, Row, percent
-from scenarios.training import fit
+from scenarios.stopwatch import session_note, spent
+from scenarios.training import fit_seeds, last, seconds_per_epoch, warm_up
 
 __all__ = ["DataSet", "Published", "Variant", "build", "train_and_report", "variants"]
 
@@ -120,10 +122,6 @@ class Trained:
     task: ImageTask
     states: list[TrainingState]
 
-    def last(self, name: str) -> list[float]:
-        """Return a metric after the last epoch, of each network."""
-        return [state.history[-1][name] for state in self.states]
-
 
 def variants(config: Config) -> list[Variant]:
     """Return the kinds of network that the options ask for."""
@@ -143,10 +141,7 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
     ValueError
         If there are fewer training images than the options ask for.
     """
-    n_train, n_images = config.n_train, len(parts["train"])
-    if n_train is not None and n_train > n_images:
-        raise ValueError(f"n_train must be <= {n_images}, the number of images, got {n_train}")
-    train, test = parts["train"][: config.n_train], parts["test"]
+    train, test = parts["train"].first(config.n_train), parts["test"]
     sizes = (math.prod(train.images.shape[1:]), config.hidden, 10)
     single = variant.spikes == "single"
     return ImageTask(
@@ -165,30 +160,28 @@ def train_and_report(data: DataSet, config: Config, folder: Path, progress: Prog
     parts = data.load(config.data_dir)
     tasks = {variant: build(config, variant, parts) for variant in variants(config)}
     with progress.compiling():
-        _compile(next(iter(tasks.values())))
+        task = next(iter(tasks.values()))
+        warm_up(task)
+        task.model.stopwatch.reset()
     started = time.perf_counter()
     trained = [
-        Trained(variant, task, [
-            fit(task, config.settings(task.n_train, seed),
-                folder=folder / variant.folder / f"seed-{seed}",
-                progress=progress.named(f"{data.title}, {variant.title}, seed {seed}"))
-            for seed in range(config.seed, config.seed + config.n_seeds)
-        ])
+        Trained(variant, task, fit_seeds(
+            task,
+            partial(config.settings, task.n_train),
+            range(config.seed, config.seed + config.n_seeds),
+            folder=folder / variant.folder,
+            progress=progress,
+            title=f"{data.title}, {variant.title}",
+        ))
         for variant, task in tasks.items()
     ]  # fmt: skip
     return _report(data, config, trained, time.perf_counter() - started)
 
 
-def _compile(task: ImageTask) -> None:
-    rng = np.random.default_rng(0)
-    task.step(task.initial(rng), np.arange(min(8, task.n_train)), rng)
-    task.model.stopwatch.reset()
-
-
 def _report(data: DataSet, config: Config, trained: list[Trained], seconds: float) -> Report:
     known = bool(data.published)
-    spent = _spent(trained)
-    epoch = _seconds_per_epoch(trained)
+    parts = spent(kind.task.model.stopwatch for kind in trained)
+    epoch = seconds_per_epoch(state for kind in trained for state in kind.states)
     return Report(
         title=f"{data.title}, 784-{config.hidden}-10, exact gradients",
         rows=[
@@ -200,32 +193,20 @@ def _report(data: DataSet, config: Config, trained: list[Trained], seconds: floa
         notes=[
             "accuracy after the last epoch, never the best epoch; ± is one standard deviation in "
             "this run, the standard error of 10 networks in the publication",
-            f"of {seconds:.0f} s in this session (with evaluations): simulate "
-            f"{spent['simulate']:.0f} s, gradient {spent['backprop']:.0f} s, "
-            f"all else {max(seconds - sum(spent.values()), 0.0):.0f} s",
+            session_note(seconds, parts),
         ],
         numbers={
             "networks": {
                 kind.variant.title: {
-                    name: kind.last(name) for name in ("test_accuracy", "test_spikes")
+                    name: last(kind.states, name) for name in ("test_accuracy", "test_spikes")
                 }
                 for kind in trained
             },
-            "seconds": {"session": seconds, "epoch": epoch, **spent},
+            "seconds": {"session": seconds, "epoch": epoch, **parts},
         },
         weights=trained[0].states[0].params,
         figures=_figures(data, config, trained),
     )
-
-
-def _spent(trained: list[Trained]) -> dict[str, float]:
-    watches = [kind.task.model.stopwatch.seconds for kind in trained]
-    return {name: sum(seconds[name] for seconds in watches) for name in watches[0]}
-
-
-def _seconds_per_epoch(trained: list[Trained]) -> float:
-    records = [r for kind in trained for state in kind.states for r in state.history[1:]]
-    return sum(record["seconds"] for record in records) / len(records)
 
 
 def _published(data: DataSet, config: Config, kind: Trained) -> Published:
@@ -235,8 +216,8 @@ def _published(data: DataSet, config: Config, kind: Trained) -> Published:
 
 
 def _rows(published: Published, kind: Trained) -> list[Row]:
-    spikes = f"{np.mean(kind.last('test_spikes')):.2f}"
-    accuracy = percent(kind.last("test_accuracy"), 2)
+    spikes = f"{np.mean(last(kind.states, 'test_spikes')):.2f}"
+    accuracy = percent(last(kind.states, "test_accuracy"), 2)
     known = "–" if published.spikes is None else f"about {published.spikes:g}"
     return [
         Row(f"{kind.variant.title}: test accuracy", published.text, accuracy),
@@ -274,8 +255,8 @@ def _sweep(data: DataSet, trained: list[Trained]) -> Any:
             SweepLine(
                 f"{spikes}-spike",
                 [one.variant.tau_i for one in some],
-                [one.last("test_accuracy") for one in some],
-                [one.last("test_spikes") for one in some],
+                [last(one.states, "test_accuracy") for one in some],
+                [last(one.states, "test_spikes") for one in some],
             )
         )
     points, limits = [], []

@@ -25,12 +25,13 @@ from scenarios.classifier import (
     Classes,
     FirstSpikeLoss,
     FirstSpikeModel,
-    Stopwatch,
     Times,
     accuracy,
 )
-from scenarios.encoding import jitter, latency, shift
+from scenarios.dropout import Kept, step_of_some
+from scenarios.encoding import latency, noisy_latency
 from scenarios.images import LabelledImages, check_noise
+from scenarios.stopwatch import Stopwatch
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 __all__ = ["Activity", "FirstSpikeImages", "Layer", "ReLPSPNetwork", "read_layers"]
@@ -38,8 +39,6 @@ __all__ = ["Activity", "FirstSpikeImages", "Layer", "ReLPSPNetwork", "read_layer
 REL_PSP = es.LIF(tau_mem=np.inf, tau_syn=np.inf, threshold=1.0, refractory=np.inf)
 PORTION = 500  # samples that are evaluated at a time
 N_BINS = 200  # of the histograms of spike times
-
-Kept = Mapping[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -296,19 +295,9 @@ class ReLPSPNetwork(FirstSpikeModel):
         batch, labels
             As for `step`.
         """
-        places, scales, some = {}, {}, {}
-        for name, (pre, post) in self.connections.items():
-            chosen = [np.arange(n) for n in weights[name].shape]
-            if len(chosen) == 2:
-                chosen = [kept.get(pre, chosen[0]), kept.get(post, chosen[1])]
-            places[name] = np.ix_(*chosen)
-            scales[name] = weights[name].shape[0] / chosen[0].size
-            some[name] = weights[name][places[name]] * scales[name]
-        step = self.step(some, batch, labels)
-        slopes = {name: np.zeros_like(weight) for name, weight in weights.items()}
-        for name, slope in step.gradients.items():
-            slopes[name][places[name]] = slope * scales[name]
-        return Step(slopes, step.metrics)
+        return step_of_some(
+            lambda some: self.step(some, batch, labels), self.connections, weights, kept
+        )
 
     def examine(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Activity:
         """Return what the network does with a batch of any size."""
@@ -449,12 +438,9 @@ class FirstSpikeImages:
 
     def step(self, params: Params, rows: NDArray[np.int64], rng: np.random.Generator) -> Step:
         """Return loss and exact gradient over some training samples, moved and jittered anew."""
-        images = self.train.images[rows]
-        if self.moves:
-            images = shift(images, self.moves, rng)
-        batch = latency(images, t_max=self.t_max)
-        if self.noise:
-            batch = jitter(batch, self.noise, rng, t_max=self.t_max)
+        batch = noisy_latency(
+            self.train.images[rows], rng, t_max=self.t_max, moves=self.moves, noise=self.noise
+        )
         labels = self.train.labels[rows]
         if not self.dropout:
             return self.model.step(params, batch, labels)

@@ -36,10 +36,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from scenarios.checkpoint import TrainingState
 from scenarios.images import LabelledImages, mnist
@@ -47,7 +46,8 @@ from scenarios.progress import Progress
 from scenarios.rel_psp import Activity, FirstSpikeImages
 from scenarios.report import Report, Row, percent
 from scenarios.stdbp_config import CSNN, Config
-from scenarios.training import fit
+from scenarios.stopwatch import session_note, spent
+from scenarios.training import fit_seeds, last, seconds_per_epoch, warm_up
 
 __all__ = ["Config", "build", "run"]
 
@@ -83,15 +83,6 @@ class Trained:
     states: list[TrainingState]
     activity: Activity
 
-    def last(self, name: str) -> list[float]:
-        """Return a metric after the last epoch, of each network."""
-        return [state.history[-1][name] for state in self.states]
-
-    @property
-    def seconds_per_epoch(self) -> float:
-        """Mean duration of an epoch of training, without evaluation."""
-        return float(np.mean([r["seconds"] for state in self.states for r in state.history[1:]]))
-
 
 def build(config: Config, network: str, parts: dict[str, LabelledImages]) -> FirstSpikeImages:
     """Return a network with its training and test images.
@@ -101,15 +92,12 @@ def build(config: Config, network: str, parts: dict[str, LabelledImages]) -> Fir
     ValueError
         If there are fewer training images than the options ask for.
     """
-    n_train, n_images = config.n_train, len(parts["train"])
-    if n_train is not None and n_train > n_images:
-        raise ValueError(f"n_train must be <= {n_images}, the number of images, got {n_train}")
     recipe = config.recipe(network)
     return FirstSpikeImages(
         config.model(network),
         recipe.init_total,
         recipe.init_spread,
-        parts["train"][:n_train],
+        parts["train"].first(config.n_train),
         parts["test"],
         moves=recipe.shift,
         noise=recipe.jitter,
@@ -123,8 +111,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     tasks = {network: build(config, network, parts) for network in config.networks}
     with progress.compiling():
         for task in tasks.values():
-            rng = np.random.default_rng(0)
-            task.step(task.initial(rng), np.arange(min(4, task.n_train)), rng)
+            warm_up(task)
             task.model.stopwatch.reset()
     started = time.perf_counter()
     trained = [_train(config, network, tasks[network], folder, progress) for network in tasks]
@@ -134,17 +121,19 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
 def _train(
     config: Config, network: str, task: FirstSpikeImages, folder: Path, progress: Progress
 ) -> Trained:
-    states = [
-        fit(task, config.settings(network, task.n_train, seed),
-            folder=folder / network / f"seed-{seed}",
-            progress=progress.named(f"{network}, seed {seed}"))
-        for seed in range(config.seed, config.seed + config.n_seeds)
-    ]  # fmt: skip
+    states = fit_seeds(
+        task,
+        partial(config.settings, network, task.n_train),
+        range(config.seed, config.seed + config.n_seeds),
+        folder=folder / network,
+        progress=progress,
+        title=network,
+    )
     return Trained(network, task, states, task.examine(states[0].params))
 
 
 def _report(config: Config, trained: Sequence[Trained], seconds: float) -> Report:
-    spent = _spent(trained)
+    parts = spent(one.task.model.stopwatch for one in trained)
     return Report(
         title="MNIST by the first spike, ReL-PSP neurons, exact gradients",
         rows=[
@@ -155,24 +144,22 @@ def _report(config: Config, trained: Sequence[Trained], seconds: float) -> Repor
             *(Row(f"{one.network}: epochs", "–", f"{config.n_epochs(one.network)}")
               for one in trained),
             *(Row(f"{one.network}: training time of one epoch", "–",
-                  f"{one.seconds_per_epoch:.1f} s") for one in trained),
+                  f"{seconds_per_epoch(one.states):.1f} s") for one in trained),
         ],
         notes=[
             "accuracy after the last epoch, never the best epoch; ± is one standard deviation",
             *_shifts(config, trained),
-            f"of {seconds:.0f} s in this session (with evaluations): simulate "
-            f"{spent['simulate']:.0f} s, gradient {spent['backprop']:.0f} s, "
-            f"all else {max(seconds - sum(spent.values()), 0.0):.0f} s",
+            session_note(seconds, parts),
         ],
         numbers={
             "networks": {
                 one.network: {
-                    **{name: one.last(name) for name in KEPT},
-                    "seconds_per_epoch": one.seconds_per_epoch,
+                    **{name: last(one.states, name) for name in KEPT},
+                    "seconds_per_epoch": seconds_per_epoch(one.states),
                 }
                 for one in trained
             },
-            "seconds": {"session": seconds, **spent},
+            "seconds": {"session": seconds, **parts},
         },
         weights=trained[0].states[0].params,
         figures=_figures(trained),
@@ -188,7 +175,7 @@ def _shifts(config: Config, trained: Sequence[Trained]) -> list[str]:
 
 def _accuracies(trained: Sequence[Trained]) -> list[Row]:
     """Return the rows of this method: those of Table 1, and what else was trained."""
-    ours = {one.network: percent(one.last("test_accuracy"), 2) for one in trained}
+    ours = {one.network: percent(last(one.states, "test_accuracy"), 2) for one in trained}
     return [
         Row(f"STDBP, {network}", PUBLISHED.get(network, "–"), ours.get(network, "–"))
         for network in {**PUBLISHED, **ours}
@@ -196,17 +183,12 @@ def _accuracies(trained: Sequence[Trained]) -> list[Row]:
 
 
 def _activity(one: Trained) -> list[Row]:
-    decided, fired = (percent(one.last(name)) for name in ("test_decided", "test_spikes"))
+    decided, fired = (percent(last(one.states, name)) for name in ("test_decided", "test_spikes"))
     name = f"{one.network}: hidden neurons that"
     return [
         Row(f"{name} fire before the decision", DECIDED.get(one.network, "–"), decided),
         Row(f"{name} fire at any time", FIRED.get(one.network, "–"), fired),
     ]
-
-
-def _spent(trained: Sequence[Trained]) -> dict[str, float]:
-    watches = [one.task.model.stopwatch.seconds for one in trained]
-    return {name: sum(seconds[name] for seconds in watches) for name in watches[0]}
 
 
 def _figures(trained: Sequence[Trained]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,19 @@ from gradients import Adam
 from scenarios.checkpoint import TrainingState, load_latest, save, write_whole
 from scenarios.progress import SILENT, Progress, Tell
 
-__all__ = ["Settings", "Step", "Task", "append_line", "fit", "in_chunks", "replicate"]
+__all__ = [
+    "Settings",
+    "Step",
+    "Task",
+    "append_line",
+    "fit",
+    "fit_seeds",
+    "in_chunks",
+    "last",
+    "replicate",
+    "seconds_per_epoch",
+    "warm_up",
+]
 
 Params = dict[str, NDArray[np.float64]]
 Metrics = dict[str, float]
@@ -147,6 +159,40 @@ def fit(
     if folder and saved != state.epoch:
         _keep(folder, state)
     return state
+
+
+def fit_seeds(
+    task: Task,
+    settings: Callable[[int], Settings],
+    seeds: Iterable[int],
+    *,
+    folder: Path,
+    progress: Progress,
+    title: str,
+) -> list[TrainingState]:
+    """Train one network for each seed, as `fit`, each in a folder of its own."""
+    return [
+        fit(task, settings(seed), folder=folder / f"seed-{seed}",
+            progress=progress.named(f"{title}, seed {seed}"))
+        for seed in seeds
+    ]  # fmt: skip
+
+
+def warm_up(task: Task) -> None:
+    """Compile what a step needs, on a few samples and weights that are thrown away."""
+    rng = np.random.default_rng(0)
+    task.step(task.initial(rng), np.arange(min(8, task.n_train)), rng)
+
+
+def last(states: Iterable[TrainingState], name: str) -> list[float]:
+    """Return a metric after the last epoch, of each network."""
+    return [state.history[-1][name] for state in states]
+
+
+def seconds_per_epoch(states: Iterable[TrainingState]) -> float:
+    """Return the mean duration of an epoch of training, without evaluation."""
+    seconds = [record["seconds"] for state in states for record in state.history[1:]]
+    return sum(seconds) / len(seconds)
 
 
 def replicate(

@@ -39,6 +39,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,7 +56,8 @@ from scenarios.data import yin_yang
 from scenarios.encoding import later_for_larger, with_bias
 from scenarios.progress import Progress
 from scenarios.report import Report, Row, percent
-from scenarios.training import Settings, fit
+from scenarios.stopwatch import session_note
+from scenarios.training import Settings, fit_seeds, warm_up
 
 T_EARLY, T_LATE, T_BIAS = 0.15, 2.0, 0.9
 CLASSES = ["yin", "yang", "dot"]
@@ -327,15 +329,17 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
         peers.require_peers()
     task = build(config)
     with progress.compiling():
-        rng = np.random.default_rng(0)
-        task.step(task.initial(rng), np.arange(min(8, task.n_train)), rng)
+        warm_up(task)
     task.model.stopwatch.reset()
     started = time.perf_counter()
-    states = [
-        fit(task, settings(config, task, seed), folder=folder / f"seed-{seed}",
-            progress=progress.named(f"Yin-Yang, seed {seed}"))
-        for seed in range(config.seed, config.seed + config.seeds)
-    ]  # fmt: skip
+    states = fit_seeds(
+        task,
+        partial(settings, config, task),
+        range(config.seed, config.seed + config.seeds),
+        folder=folder,
+        progress=progress,
+        title="Yin-Yang",
+    )
     seconds = time.perf_counter() - started
     report = _report(config, task, states, seconds)
     if config.compare == "surrogate":
@@ -373,9 +377,7 @@ def _report(
         ],
         notes=[
             "accuracy after the last epoch, never the best epoch; ± is one standard deviation",
-            f"of {seconds:.0f} s in this session (with evaluations): simulate "
-            f"{spent['simulate']:.0f} s, gradient {spent['backprop']:.0f} s, "
-            f"all else {max(seconds - sum(spent.values()), 0.0):.0f} s",
+            session_note(seconds, spent),
         ],
         numbers={"test_accuracy": accuracies, "seconds": {"session": seconds, **spent}},
         weights=states[0].params,

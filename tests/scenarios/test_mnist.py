@@ -16,6 +16,7 @@ from scenarios.readout_config import Config, Recipe
 from scenarios.readout_runs import Variant, build, variants
 from scenarios.training import fit
 from tests.scenarios import idx_files
+from tests.scenarios.resuming import assert_a_killed_run_resumes
 
 SCENARIOS = {"mnist": mnist, "fashion_mnist": fashion_mnist}
 PICTURES = {"training.png", "accuracy_against_spikes.png", "dynamics.png", "spike_counts.png"}
@@ -67,10 +68,6 @@ def test_networks_that_are_silent_at_first_wake_up(real):
     assert history[-1]["test_dead"] < 0.5
 
 
-class KilledError(Exception):
-    """Stands for a kill."""
-
-
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(noise, tmp_path, steps):
     config = tiny(noise, epochs=3)
@@ -79,24 +76,7 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(noise, tmp_pat
     def fresh():
         return build(config, variants(config)[0], images.mnist(noise))
 
-    whole = fit(fresh(), settings, folder=tmp_path / "whole")
-    killed, done = fresh(), []
-
-    def step(*arguments):
-        if len(done) == steps:
-            raise KilledError
-        done.append(1)
-        return type(killed).step(killed, *arguments)
-
-    object.__setattr__(killed, "step", step)
-    with pytest.raises(KilledError):
-        fit(killed, settings, folder=tmp_path / "pieces")
-    pieces = fit(fresh(), settings, folder=tmp_path / "pieces")
-    for name in whole.params:
-        np.testing.assert_array_equal(pieces.params[name], whole.params[name])
-    assert pieces.rng == whole.rng
-    for one, two in zip(pieces.history, whole.history, strict=True):
-        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+    assert_a_killed_run_resumes(fresh, settings, tmp_path, steps)
 
 
 def test_the_published_protocol_is_that_of_the_paper():

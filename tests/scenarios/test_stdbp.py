@@ -17,6 +17,7 @@ from scenarios.stdbp import build
 from scenarios.stdbp_config import CSNN, ROWS, Config, Recipe
 from scenarios.training import fit
 from tests.scenarios import idx_files
+from tests.scenarios.resuming import assert_a_killed_run_resumes
 
 PICTURES = {"training.png", "spike_times.png", "exploding_gradients.png"}
 
@@ -72,10 +73,6 @@ def test_digits_are_learnt_from_the_start(digits, network):
     assert history[-1]["test_accuracy"] > 0.6
 
 
-class KilledError(Exception):
-    """Stands for a kill."""
-
-
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(noise, tmp_path, steps):
     config = tiny(noise, epochs=3)
@@ -84,24 +81,7 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(noise, tmp_pat
     def fresh():
         return build(config, config.network, images.mnist(noise))
 
-    whole = fit(fresh(), settings, folder=tmp_path / "whole")
-    killed, done = fresh(), []
-
-    def step(*arguments):
-        if len(done) == steps:
-            raise KilledError
-        done.append(1)
-        return type(killed).step(killed, *arguments)
-
-    object.__setattr__(killed, "step", step)
-    with pytest.raises(KilledError):
-        fit(killed, settings, folder=tmp_path / "pieces")
-    pieces = fit(fresh(), settings, folder=tmp_path / "pieces")
-    for name in whole.params:
-        np.testing.assert_array_equal(pieces.params[name], whole.params[name])
-    assert pieces.rng == whole.rng
-    for one, two in zip(pieces.history, whole.history, strict=True):
-        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+    assert_a_killed_run_resumes(fresh, settings, tmp_path, steps)
 
 
 def test_a_tiny_run_gives_a_report(noise, tmp_path, few_scales):

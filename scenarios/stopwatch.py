@@ -1,0 +1,51 @@
+"""Where the time of a training goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Stopwatch", "session_note", "spent"]
+
+
+@dataclass
+class Stopwatch:
+    """Where the time goes, in seconds."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "backprop": 0.0})
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        self.seconds = dict.fromkeys(self.seconds, 0.0)
+
+    def add(self, name: str, started: float) -> None:
+        """Count the time since ``started`` (`time.perf_counter`) towards ``name``."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def spent(watches: Iterable[Stopwatch]) -> dict[str, float]:
+    """Return the sum of several stopwatches.
+
+    Examples
+    --------
+    >>> spent([Stopwatch({"simulate": 1.0, "backprop": 2.0})] * 2)
+    {'simulate': 2.0, 'backprop': 4.0}
+    """
+    each = [watch.seconds for watch in watches]
+    return {name: sum(seconds[name] for seconds in each) for name in each[0]}
+
+
+def session_note(seconds: float, parts: Mapping[str, float]) -> str:
+    """Say for a report where the seconds of a session went.
+
+    Examples
+    --------
+    >>> session_note(9.0, {"simulate": 4.0, "backprop": 3.0})
+    'of 9 s in this session (with evaluations): simulate 4 s, gradient 3 s, all else 2 s'
+    """
+    return (
+        f"of {seconds:.0f} s in this session (with evaluations): simulate "
+        f"{parts['simulate']:.0f} s, gradient {parts['backprop']:.0f} s, "
+        f"all else {max(seconds - sum(parts.values()), 0.0):.0f} s"
+    )
