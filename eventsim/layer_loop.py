@@ -32,7 +32,6 @@ __all__ = [
     "merge_spikes",
     "reached_arrivals",
     "sort_arrivals",
-    "sort_spikes",
     "start_arrivals",
 ]
 
@@ -209,7 +208,6 @@ def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing,
             advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
             advancing.searches[b, k] = progress[SEARCHES]
             progress[SEARCHES] = 0
-            _sort_nearly(advancing.run, progress[BEFORE], progress[SPIKES])
             progress[SAMPLE] = k + 1
         progress[BLOCK], progress[SAMPLE] = b + 1, 0
 
@@ -415,7 +413,9 @@ def _look_closer(
         lag, slope = crossing_within(until - start, i, v, alpha, beta, threshold, bias)
         progress[SEARCHES] += 1
         # A spike lies strictly after the event that releases it, if only by rounding.
-        spike = max(start + lag, np.nextafter(start, math.inf))
+        spike = start + lag
+        if spike <= start:
+            spike = np.nextafter(start, math.inf)
         if spike > until:
             if start > now:
                 following[j] = flow(i, v, until - start, alpha, beta, bias)[1]
@@ -466,7 +466,11 @@ def _sort_nearly(run, start, stop):
 def _insert(run, start, stop, gap, moves):
     """Sort spikes that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
     for a in range(start + gap, stop):
-        time, neuron, slope, released = run.time[a], run.neuron[a], run.slope[a], run.released[a]
+        time, neuron = run.time[a], run.neuron[a]
+        before = run.time[a - gap]
+        if before < time or (before == time and run.neuron[a - gap] < neuron):
+            continue
+        slope, released = run.slope[a], run.released[a]
         b = a
         while b - gap >= start and (
             run.time[b - gap] > time or (run.time[b - gap] == time and run.neuron[b - gap] > neuron)
@@ -483,44 +487,37 @@ def _insert(run, start, stop, gap, moves):
     return True
 
 
-@allocating_loop
-def sort_spikes(run, counts):
-    """Sort the spikes of each sample by (time, neuron), wherever they come from."""
-    start = 0
-    for k in range(counts.size):
-        part = slice(start, start + counts[k])
-        order = np.argsort(run.time[part], kind="mergesort")
-        run.time[part] = run.time[part][order]
-        run.neuron[part] = run.neuron[part][order]
-        run.slope[part] = run.slope[part][order]
-        run.released[part] = run.released[part][order]
-        # Now only simultaneous spikes can be out of order.
-        _sort_nearly(run, start, start + counts[k])
-        start += counts[k]
-
-
 @loop
-def merge_spikes(begin, ends, spikes, base, offsets, merged):
-    """Merge the spikes of several parts (blocks, or populations), each sorted by (time, neuron).
+def merge_spikes(begin, ends, spikes, base, offsets, bins, merged):
+    """Sort the spikes of each sample by (time, neuron), wherever they come from.
 
-    Those of sample k in part p are ``begin[p, k] : ends[p, k]`` (``begin`` is used up); ``base[p]``
-    is added to the numbers of the neurons.
+    Those of sample k in part p (a block, or a population) are ``begin[p, k] : ends[p, k]``, in any
+    order; ``base[p]`` is added to the numbers of the neurons.  Counting them in as many ``bins``
+    of time as there are spikes brings each one near its place.
     """
     n_parts, n_samples = begin.shape
     for k in range(n_samples):
-        for at in range(offsets[k], offsets[k + 1]):
-            earliest, time, neuron = -1, math.inf, 0
-            for p in range(n_parts):
-                s = begin[p, k]
-                if s < ends[p, k] and (
-                    earliest < 0
-                    or spikes.time[s] < time
-                    or (spikes.time[s] == time and spikes.neuron[s] + base[p] < neuron)
-                ):
-                    earliest, time, neuron = p, spikes.time[s], spikes.neuron[s] + base[p]
-            s = begin[earliest, k]
-            begin[earliest, k] = s + 1
-            merged.time[at] = time
-            merged.neuron[at] = neuron
-            merged.slope[at] = spikes.slope[s]
-            merged.released[at] = spikes.released[s]
+        first, n = offsets[k], offsets[k + 1] - offsets[k]
+        earliest, latest = math.inf, -math.inf
+        for p in range(n_parts):
+            for s in range(begin[p, k], ends[p, k]):
+                earliest = min(earliest, spikes.time[s])
+                latest = max(latest, spikes.time[s])
+        span = latest - earliest
+        per_time = (n - 1) / span if span > np.finfo(np.float64).tiny * n else 0.0
+        bins[: n + 1] = 0
+        for p in range(n_parts):
+            for s in range(begin[p, k], ends[p, k]):
+                bins[int((spikes.time[s] - earliest) * per_time) + 1] += 1
+        for i in range(n):
+            bins[i + 1] += bins[i]
+        for p in range(n_parts):
+            for s in range(begin[p, k], ends[p, k]):
+                i = int((spikes.time[s] - earliest) * per_time)
+                at = first + bins[i]
+                bins[i] += 1
+                merged.time[at] = spikes.time[s]
+                merged.neuron[at] = spikes.neuron[s] + base[p]
+                merged.slope[at] = spikes.slope[s]
+                merged.released[at] = spikes.released[s]
+        _sort_nearly(merged, first, first + n)

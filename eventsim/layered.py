@@ -249,8 +249,6 @@ def _advance(
             new_scratch(layer, incoming), layer.is_biased, t_stop, cap,
         )  # fmt: skip
     advancing = _to_the_end(advance, layer, state, number)
-    if layer.reach is not None:
-        loops.sort_spikes(advancing.run, advancing.counts.reshape(-1))
     _count_arrivals(layer, incoming, advancing, state)
     return _merge(advancing.counts, advancing.run, np.zeros(layer.n_blocks, dtype=np.int64))
 
@@ -322,10 +320,12 @@ def _merge(counts: IntArray, spikes: Run, base: IntArray) -> tuple[IntArray, Run
 
     ``base`` is added to the numbers of each part's neurons.
     """
-    offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
+    per_sample = counts.sum(axis=0)
+    offsets = np.concatenate([[0], np.cumsum(per_sample)])
     begin = np.cumsum(counts.reshape(-1)).reshape(counts.shape) - counts
     merged = new_record(int(offsets[-1]))
-    loops.merge_spikes(begin, begin + counts, spikes, base, offsets, merged)
+    bins = np.empty(int(per_sample.max(initial=0)) + 1, dtype=np.int64)
+    loops.merge_spikes(begin, begin + counts, spikes, base, offsets, bins, merged)
     return offsets, merged
 
 
