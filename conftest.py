@@ -68,13 +68,21 @@ def register_profiles() -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def simulate_the_device_if_there_is_none() -> None:
+    """Let numba run CUDA kernels as threads of Python, unless the machine has an NVIDIA driver."""
+    has_driver = Path("/dev/nvidiactl").exists()
+    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "0" if has_driver else "1")
+
+
 use_cache_of_this_version()
+simulate_the_device_if_there_is_none()
 register_profiles()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let kernels that run as plain Python overflow as silently as they do when compiled."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+    plain = ("NUMBA_DISABLE_JIT", "NUMBA_ENABLE_CUDASIM")
+    if any(os.environ.get(name, "0") != "0" for name in plain):
         for cause in ("overflow", "divide by zero", "invalid value"):
             config.addinivalue_line("filterwarnings", f"ignore:{cause} encountered:RuntimeWarning")
 
@@ -95,7 +103,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def skip_without_gpu() -> None:
-    from numba import cuda  # late: numba is slow to import
+    from numba import config, cuda  # late: numba is slow to import
 
-    if not cuda.is_available():
+    if config.ENABLE_CUDASIM or not cuda.is_available():
         pytest.skip("no CUDA device")

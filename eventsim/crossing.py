@@ -41,9 +41,26 @@ from eventsim._types import FloatArray
 from eventsim._validate import require
 from eventsim.flow import flow
 
-__all__ = ["crossing_within", "earliest_crossing", "first_crossing", "next_crossing"]
+__all__ = [
+    "crossing_within",
+    "earliest_crossing",
+    "first_crossing",
+    "just_after",
+    "next_crossing",
+]
 
 NEVER = (math.inf, 0.0)
+
+
+# Half of an ulp is between 1/2 and 1 of it: three halves of that round to one ulp.
+_NEXT = 1.5 * 2.0**-53
+_SMALLEST = 5e-324
+
+
+@scalar
+def just_after(time):
+    """Return the next larger number than ``time`` >= 0."""
+    return time + max(_NEXT * time, _SMALLEST)
 
 
 @scalar

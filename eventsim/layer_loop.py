@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eventsim._compile import allocating_loop, inlined, loop
 from eventsim._types import FloatArray, IntArray
-from eventsim.crossing import crossing_within
+from eventsim.crossing import crossing_within, just_after
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.scheduler import Run
 
@@ -415,7 +415,7 @@ def _look_closer(
         # A spike lies strictly after the event that releases it, if only by rounding.
         spike = start + lag
         if spike <= start:
-            spike = np.nextafter(start, math.inf)
+            spike = just_after(start)
         if spike > until:
             if start > now:
                 following[j] = flow(i, v, until - start, alpha, beta, bias)[1]

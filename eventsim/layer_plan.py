@@ -235,12 +235,12 @@ class Layer:
         return table
 
 
-def layered_obstacle(network: Network) -> str | None:
-    """Return why the layered engine cannot run a network, or None if it can."""
+def layered_obstacle(network: Network, engine: str = "layered") -> str | None:
+    """Return why an engine of layers cannot run a network, or None if it can."""
     try:
         _in_order(network)
     except ValueError as error:
-        return str(error)
+        return f"{error}, got {engine!r}"
     return None
 
 
@@ -292,8 +292,8 @@ def _in_order(network: Network) -> list[str]:
         ready = [name for name, causes in waiting.items() if causes <= set(order)]
         if not ready:
             raise ValueError(
-                "the layered engine needs a feed-forward network: engine must be 'scheduler' or "
-                f"'windows' where populations {sorted(waiting)} feed back, got 'layered'"
+                "layers need a feed-forward network: engine must be 'scheduler' or 'windows' where "
+                f"populations {sorted(waiting)} feed back"
             )
         order += ready
         for name in ready:

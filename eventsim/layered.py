@@ -29,11 +29,13 @@ __all__ = [
     "COPYING",
     "COUNTING",
     "CapReachedError",
+    "CudaState",
     "LayeredState",
     "Train",
     "all_factors",
     "gather",
     "input_trains",
+    "merged_layers",
     "new_scratch",
     "portions",
     "run_layers",
@@ -60,6 +62,12 @@ class LayeredState(NamedTuple):
 
     neuron: FloatArray
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+
+
+class CudaState(LayeredState):
+    """That of a run on a CUDA device."""
+
+    __slots__ = ()
 
 
 class CapReachedError(Exception):
@@ -133,7 +141,7 @@ def _run_samples(
         runs.append((layer.first, offsets, run))
         state.count[:, 0] += np.diff(offsets)
     _check_cap(state, cap, number)
-    return _merged(runs)
+    return merged_layers(runs)
 
 
 def input_trains(network: Network, given: Stimulus, first: int, last: int) -> dict[str, Train]:
@@ -305,7 +313,7 @@ def _count_arrivals(
     state.count[:, 3] += advancing.searches.sum(axis=0)
 
 
-def _merged(parts: Sequence[tuple[int, IntArray, Run]]) -> Run:
+def merged_layers(parts: Sequence[tuple[int, IntArray, Run]]) -> Run:
     """Return the spikes of all layers, ``(first neuron, offsets, run)`` of each, as one record."""
     filled = [part for part in parts if part[2].time.size]
     if (len(filled) == 1 and filled[0][0] == 0) or not filled:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar, overload
+from typing import TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_count, as_number
 from eventsim.layer_plan import layered_obstacle, layers_pay
-from eventsim.layered import CapReachedError, LayeredState, run_layers
+from eventsim.layered import CapReachedError, CudaState, LayeredState, run_layers
 from eventsim.network import Network
 from eventsim.queue import Queue
 from eventsim.result import ActivityError, BatchResult, Result
@@ -32,7 +32,7 @@ from eventsim.windows import (
 
 __all__ = ["simulate"]
 
-ENGINES = ("auto", "scheduler", "windows", "layered")
+ENGINES = ("auto", "scheduler", "windows", "layered", "cuda")
 
 # Nanoseconds that the scheduler takes at least for a spike.  It is called anew when the record is
 # full, so there are at most as many spikes as the record has room for.
@@ -91,7 +91,7 @@ def simulate(
         of independent samples, simulated in parallel.
     t_stop : float
         End of the run; events at ``t_stop`` happen, later input spikes wait for a resumed run.
-    engine : {"auto", "scheduler", "windows", "layered"}
+    engine : {"auto", "scheduler", "windows", "layered", "cuda"}
         How to simulate; every engine gives the same answer up to rounding.  "layered" is the
         fastest for feed-forward networks, above all for batches; "auto" takes it if all layers are
         all-to-all, convolutions or pools, with one delay per projection and few time constants, and
@@ -100,7 +100,8 @@ def simulate(
         "scheduler" for busy recurrent networks, but needs delays > 0 between neurons, and cannot
         end early; "auto" takes it for such networks of 200 neurons or more, unless they have hardly
         any synapses, very short delays or more than 8 kinds of neurons.  A resumed run keeps its
-        engine; "layered" then runs the whole time anew.
+        engine; "layered" then runs the whole time anew.  "cuda" is "layered" on an NVIDIA GPU
+        (extra ``cuda``); "auto" never takes it.
     until_fired : str, optional
         End a sample when every neuron of this population has fired (not with ``resume``).  First
         spikes, and the gradients of losses on them, are those of the whole run: nothing later can
@@ -159,8 +160,9 @@ def simulate(
     if resume is not None:
         old, given, is_batch = _joined(network, given, t_stop, resume)
     engine = _chosen_engine(network, engine, t_stop, until_fired, old)
-    if engine == "layered":
-        batch, excess = _run_layered(network, given, t_stop, until_fired, max_spikes, threads)
+    if engine in ("layered", "cuda"):
+        run = cuda_runner() if engine == "cuda" else partial(run_layers, threads=threads)
+        batch, excess = _run_layered(run, network, given, t_stop, until_fired, max_spikes, threads)
     elif engine == "windows":
         batch, excess = _run_windows(network, given, t_stop, max_spikes, threads, old)
     else:
@@ -189,13 +191,13 @@ def _chosen_engine(
         engine = begun
     if engine == "scheduler":
         return engine
-    if engine in ("auto", "layered"):
-        hindrance = layered_obstacle(network)
-        if engine == "layered" and hindrance:
+    if engine in ("auto", "layered", "cuda"):
+        hindrance = layered_obstacle(network, engine)
+        if engine != "auto" and hindrance:
             raise ValueError(hindrance)
         pays = hindrance is None and until_fired is None and layers_pay(network)
-        if engine == "layered" or pays:
-            return "layered"
+        if engine != "auto" or pays:
+            return "layered" if engine == "auto" else engine
     compiled = network.compiled()
     obstacle = window_obstacle(compiled, t_stop, until_fired)
     if engine == "windows" and obstacle:
@@ -207,7 +209,7 @@ def _chosen_engine(
 
 
 def _engine_of(result: BatchResult) -> str:
-    kinds = {WindowState: "windows", LayeredState: "layered"}
+    kinds = {WindowState: "windows", LayeredState: "layered", CudaState: "cuda"}
     return kinds.get(type(result.state), "scheduler")
 
 
@@ -219,7 +221,29 @@ def _awaited(network: Network, until_fired: str | None) -> tuple[int, int]:
     return part.start, part.stop
 
 
+LayerRunner: TypeAlias = Callable[
+    [Network, Stimulus, float, int], tuple[Run, IntArray, LayeredState]
+]
+
+
+def cuda_runner() -> LayerRunner:
+    """Return `run_layers` of the CUDA engine.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no device to run it on.
+    """
+    from eventsim import cuda  # late: an extra, slow to import
+
+    obstacle = cuda.device_obstacle()
+    if obstacle:
+        raise RuntimeError(obstacle)
+    return cuda.run_layers
+
+
 def _run_layered(
+    run: LayerRunner,
     network: Network,
     given: Stimulus,
     t_stop: float,
@@ -233,7 +257,7 @@ def _run_layered(
     scheduler, alone, to say which spike was the first one too many.
     """
     try:
-        record, offsets, state = run_layers(network, given, t_stop, max_spikes, threads)
+        record, offsets, state = run(network, given, t_stop, max_spikes)
     except CapReachedError as reached:
         number = _first_beyond(network, given, t_stop, max_spikes, threads, reached.sample)
         one = given.sample(network, number)

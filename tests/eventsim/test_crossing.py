@@ -15,6 +15,7 @@ from eventsim.crossing import (
     crossing_within,
     earliest_crossing,
     first_crossing,
+    just_after,
     next_crossing,
 )
 from tests import cases, naive
@@ -418,3 +419,14 @@ def test_a_bad_argument_is_named_and_quoted(name: str, value: float) -> None:
 def test_rates_of_zero_and_an_infinite_threshold_or_end_are_good() -> None:
     first_crossing(**(GOOD | {"alpha": 0.0, "beta": 0.0, "t_max": math.inf}))
     assert first_crossing(**(GOOD | {"threshold": math.inf})) == math.inf
+
+
+@given(st.floats(0.0, 1e300))
+def test_just_after_is_the_next_number(time: float) -> None:
+    assert just_after(time) == np.nextafter(time, np.inf)
+
+
+@pytest.mark.parametrize("exponent", range(-1074, 1023, 7))
+def test_just_after_a_power_of_two(exponent: int) -> None:
+    for time in (2.0**exponent, np.nextafter(2.0**exponent, 0.0)):
+        assert just_after(time) == np.nextafter(time, np.inf)

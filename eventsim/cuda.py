@@ -1,0 +1,665 @@
+"""The layered engine on a CUDA device: the same layers, tiles and scalar functions as on the CPU.
+
+A thread is a neuron of one sample, and keeps its state in registers; neighbouring threads are the
+lanes of a tile, so an arrival's row of weights is one coalesced load.  Numba compiles the scalar
+functions of `eventsim.flow` and `eventsim.crossing` for the device as they are.
+
+Between layers nothing returns to the host.  Spikes are appended to a sample's part of a buffer in
+whatever order the threads come, and then sorted by (time, neuron), so a result does not depend on
+that order.  Buffers have fixed sizes: what they should have held is counted, and if one was too
+small the run is repeated with a larger one.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import config, cuda
+from numba.core.errors import NumbaPerformanceWarning
+
+from eventsim._types import FloatArray, IntArray
+from eventsim.crossing import crossing_within, just_after
+from eventsim.flow import flow, propagator
+from eventsim.layer_plan import Layer
+from eventsim.layered import CapReachedError, CudaState, merged_layers
+from eventsim.network import Network
+from eventsim.scheduler import Run
+from eventsim.stimulus import Stimulus
+
+__all__ = ["device_obstacle", "run_layers"]
+
+# Threads of a block: a multiple of a warp.  The simulator starts a thread of the system for each.
+WARP, MOST_THREADS = (2, 4) if config.ENABLE_CUDASIM else (32, 128)
+N_SUMS = MOST_THREADS + 1
+SORTED_IN_PLACE = 1024  # arrivals or spikes that fit in a block's shared memory
+ROOM = 2  # spikes of a neuron in a sample that there is room for at first
+SHARE = 0.8  # part of the free device memory that a portion of samples may take
+
+# A neuron that can reach the threshold lies above its tangent (layer_loop.MARGIN).
+MARGIN = 1.0 - 1e-12
+
+
+class Train(NamedTuple):
+    """Spikes of an input or a population; those of sample k are ``first[k] : first[k] + count[k]``.
+
+    A count may exceed ``room``: such a buffer is too small, and the rest is missing.
+    """
+
+    first: Any
+    count: Any
+    time: Any
+    source: Any
+
+
+class Arrivals(NamedTuple):
+    """Lists of arrivals: of each sample, or of each tile in each sample; ascending in time.
+
+    List l is ``start[l] : start[l + 1]``, ``row`` the row of the weight table, ``origin`` the
+    number of the causing spike among those of all projections of the layer.
+    """
+
+    start: Any
+    time: Any
+    row: Any
+    origin: Any
+
+
+class Factors(NamedTuple):
+    """Flow from each arrival to the next one of its list: (n_kinds, n_arrivals) each."""
+
+    synaptic: Any
+    membrane: Any
+    h: Any
+    lag: Any
+
+
+class Lanes(NamedTuple):
+    """Per lane: its tile, its place there, its neuron, and that neuron's parameters."""
+
+    tile: Any
+    place: Any
+    neuron: Any
+    threshold: Any
+    bias: Any
+    refractory: Any
+
+
+class Tables(NamedTuple):
+    """Per tile: where its weights begin, their width, its rates, its row of the factors."""
+
+    start: Any
+    width: Any
+    alpha: Any
+    beta: Any
+    kind: Any
+    n_neurons: Any
+
+
+class Links(NamedTuple):
+    """`eventsim.layer_plan.Reach` on the device; empty if all tiles see all arrivals."""
+
+    first: Any
+    tile: Any
+    row: Any
+    delay: Any
+
+
+class Spikes(NamedTuple):
+    """Spikes of a layer; sample k has room for ``room`` of them from ``k * room`` on."""
+
+    count: Any
+    time: Any
+    neuron: Any
+    slope: Any
+    released: Any
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+@cuda.jit
+def list_arrivals(train, room, low, high, row, origin, delay, links, n_lists, t_stop, filling,
+                  counts, arrivals):  # fmt: skip
+    """Count the arrivals of one projection in every list, or write them.
+
+    A block takes a sample.  Its sources are ``low : high`` of the train, and the rows of the layer
+    from ``row`` on.  When ``filling``, ``counts`` says how many have been written.
+    """
+    k = cuda.blockIdx.x
+    first = train.first[k]
+    for s in range(cuda.threadIdx.x, min(train.count[k], room), cuda.blockDim.x):
+        source = train.source[first + s] - low
+        time = train.time[first + s] + delay
+        if source < 0 or source >= high - low or time > t_stop:
+            continue
+        if links.tile.size == 0:
+            _list(k, time, row + source, origin + first + s, filling, counts, arrivals)
+            continue
+        for b in range(links.first.shape[0]):
+            for r in range(links.first[b, row + source], links.first[b, row + source + 1]):
+                late = time + links.delay[r]
+                if late <= t_stop:
+                    own = k * n_lists + links.tile[r]
+                    _list(own, late, links.row[r], origin + first + s, filling, counts, arrivals)
+
+
+@cuda.jit(device=True)
+def _list(own, time, row, origin, filling, counts, arrivals):
+    at = cuda.atomic.add(counts, own, 1)
+    if filling:
+        at += arrivals.start[own]
+        if at < arrivals.time.size:
+            arrivals.time[at] = time
+            arrivals.row[at] = row
+            arrivals.origin[at] = origin
+
+
+@cuda.jit
+def running_sum(counts, start, total_of):
+    """Write the sum of all counts before each one, and of all, also to ``total_of``: one block."""
+    sums = cuda.shared.array(N_SUMS, np.int64)
+    t, threads = cuda.threadIdx.x, cuda.blockDim.x
+    per_thread = -(-counts.size // threads)
+    low, high = t * per_thread, min((t + 1) * per_thread, counts.size)
+    total = 0
+    for i in range(low, high):
+        total += counts[i]
+    sums[t + 1] = total
+    cuda.syncthreads()
+    if t == 0:
+        sums[0] = 0
+        for i in range(threads):
+            sums[i + 1] += sums[i]
+    cuda.syncthreads()
+    total = sums[t]
+    for i in range(low, high):
+        start[i] = total
+        total += counts[i]
+    if t == 0:
+        start[counts.size] = sums[threads]
+        total_of[0] = sums[threads]
+
+
+@cuda.jit
+def order_arrivals(arrivals, tables, n_lists, all_to_all, n_neurons, t_stop, factors, synaptic):
+    """Sort a list in time, fill its factors, and count its synaptic events: a block per list."""
+    own = cuda.blockIdx.x
+    t, threads = cuda.threadIdx.x, cuda.blockDim.x
+    size = arrivals.time.size
+    start, stop = min(arrivals.start[own], size), min(arrivals.start[own + 1], size)
+    _sort_anywhere(start, stop - start, arrivals.time, arrivals.row, arrivals.origin)
+    for a in range(start + t, stop, threads):
+        lag = (arrivals.time[a + 1] if a + 1 < stop else t_stop) - arrivals.time[a]
+        if all_to_all:
+            kind = -1
+            for q in range(tables.kind.size):
+                if tables.kind[q] > kind:
+                    kind = tables.kind[q]
+                    _fill(factors, kind, a, lag, tables.alpha[q], tables.beta[q])
+        else:
+            q = own % n_lists
+            _fill(factors, 0, a, lag, tables.alpha[q], tables.beta[q])
+    if t == 0:
+        fan = n_neurons if all_to_all else tables.n_neurons[own % n_lists]
+        cuda.atomic.add(synaptic, own // n_lists, (stop - start) * fan)
+
+
+@cuda.jit(device=True)
+def _fill(factors, kind, a, lag, alpha, beta):
+    synaptic, membrane, h = propagator(lag, alpha, beta)
+    factors.synaptic[kind, a] = synaptic
+    factors.membrane[kind, a] = membrane
+    factors.h[kind, a] = h
+    factors.lag[kind, a] = lag
+
+
+@cuda.jit(device=True)
+def _sort_anywhere(start, n, time, row, origin):
+    """Sort a part of three arrays by (time, row), in shared memory if it fits: a whole block."""
+    if n > SORTED_IN_PLACE:
+        _sort(time[start : start + n], row[start : start + n], origin[start : start + n], n)
+        return
+    times = cuda.shared.array(SORTED_IN_PLACE, np.float64)
+    rows = cuda.shared.array(SORTED_IN_PLACE, np.int32)
+    origins = cuda.shared.array(SORTED_IN_PLACE, np.int64)
+    for i in range(cuda.threadIdx.x, n, cuda.blockDim.x):
+        times[i], rows[i], origins[i] = time[start + i], row[start + i], origin[start + i]
+    cuda.syncthreads()
+    _sort(times, rows, origins, n)
+    for i in range(cuda.threadIdx.x, n, cuda.blockDim.x):
+        time[start + i], row[start + i], origin[start + i] = times[i], rows[i], origins[i]
+    cuda.syncthreads()
+
+
+@cuda.jit(device=True)
+def _sort(time, row, origin, n):
+    """Sort by a bitonic network whose comparisons all point up: what lies beyond n never moves."""
+    pairs = 1
+    while 2 * pairs < n:
+        pairs *= 2
+    half = 1
+    while half < n:
+        for c in range(cuda.threadIdx.x, pairs, cuda.blockDim.x):
+            i = 2 * half * (c // half) + c % half
+            _exchange(time, row, origin, i, 2 * half * (c // half) + 2 * half - 1 - c % half, n)
+        cuda.syncthreads()
+        stride = half // 2
+        while stride > 0:
+            for c in range(cuda.threadIdx.x, pairs, cuda.blockDim.x):
+                i = 2 * stride * (c // stride) + c % stride
+                _exchange(time, row, origin, i, i + stride, n)
+            cuda.syncthreads()
+            stride //= 2
+        half *= 2
+
+
+@cuda.jit(device=True)
+def _exchange(time, row, origin, i, j, n):
+    if j < n and (time[j] < time[i] or (time[j] == time[i] and row[j] < row[i])):
+        time[i], time[j] = time[j], time[i]
+        row[i], row[j] = row[j], row[i]
+        origin[i], origin[j] = origin[j], origin[i]
+
+
+@cuda.jit
+def advance(lanes, tables, weight, arrivals, factors, n_lists, t_stop, spikes, room, cap, base,
+            state, searches):  # fmt: skip
+    """Run one neuron of one sample through its arrivals: a thread each."""
+    k = cuda.blockIdx.x
+    x = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+    if x >= lanes.neuron.size or lanes.neuron[x] < 0:
+        return
+    neuron, q = lanes.neuron[x], lanes.tile[x]
+    threshold, bias = lanes.threshold[x], lanes.bias[x]
+    refractory = lanes.refractory[x]
+    alpha, beta, kind, width = tables.alpha[q], tables.beta[q], tables.kind[q], tables.width[q]
+    table = tables.start[q] + lanes.place[x]
+    own = k * n_lists + q % n_lists
+    start, stop = arrivals.start[own], min(arrivals.start[own + 1], arrivals.time.size)
+    start = min(start, stop)
+    following = weight[table + arrivals.row[start] * width] if start < stop else 0.0
+    i, v, decay = 0.0, 0.0, 1.0
+    release, latest = -math.inf, -1
+    fired, looked = 0, 0
+    # The first interval, before any arrival, matters to a bias current only.
+    for a in range(start - 1 if bias != 0.0 else start, stop):
+        if a >= start:
+            now = arrivals.time[a]
+            synaptic, membrane = factors.synaptic[kind, a], factors.membrane[kind, a]
+            h, lag = factors.h[kind, a], factors.lag[kind, a]
+            arriving = following
+            # The next weight is on its way while this arrival is looked at.
+            if a + 1 < stop:
+                following = weight[table + arrivals.row[a + 1] * width]
+        else:
+            now, arriving = 0.0, 0.0
+            lag = arrivals.time[start] if start < stop else t_stop
+            synaptic, membrane, h = propagator(lag, alpha, beta)
+        until = arrivals.time[a + 1] if a + 1 < stop else t_stop
+        i = i * decay + arriving
+        decay = synaptic
+        begin, current, looks = now, i, True
+        if release > now:
+            looks = release <= until
+            if looks:
+                begin, v = release, 0.0
+                current = i * math.exp(-alpha * (release - now))
+                if latest < room:
+                    spikes.released[k * room + latest] = current
+                release = -math.inf
+        elif bias == 0.0 and v * (1.0 - beta * lag) + i * lag < threshold * MARGIN:
+            v = v * membrane + i * h
+            looks = False
+        while looks:
+            wait, slope = crossing_within(until - begin, current, v, alpha, beta, threshold, bias)
+            looked += 1
+            spike = begin + wait
+            if spike <= begin:
+                spike = just_after(begin)
+            if spike > until or fired > cap:
+                v = flow(current, v, until - begin, alpha, beta, bias)[1]
+                break
+            fired += 1
+            latest = cuda.atomic.add(spikes.count, k, 1)
+            begin, v = spike, 0.0
+            current = slope + (beta * threshold - bias)
+            if refractory > 0.0:
+                begin = spike + refractory
+                current *= math.exp(-alpha * refractory)
+            if latest < room:
+                spikes.time[k * room + latest] = spike
+                spikes.neuron[k * room + latest] = neuron
+                spikes.slope[k * room + latest] = slope
+                spikes.released[k * room + latest] = current
+            if begin > until:
+                release = begin
+                break
+    state[k, base + neuron, 0] = i * decay
+    state[k, base + neuron, 1] = 0.0 if release > t_stop else v
+    state[k, base + neuron, 2] = t_stop
+    cuda.atomic.add(searches, k, looked)
+
+
+@cuda.jit
+def order_spikes(spikes, room, order, ordered, most):
+    """Sort the spikes of a sample by (time, neuron): a block each.  ``most``: of any sample."""
+    k = cuda.blockIdx.x
+    t, threads = cuda.threadIdx.x, cuda.blockDim.x
+    first, n = k * room, min(spikes.count[k], room)
+    if t == 0:
+        ordered.count[k] = n
+        cuda.atomic.max(most, 0, spikes.count[k])
+    for s in range(first + t, first + n, threads):
+        order[s] = s
+        ordered.time[s], ordered.neuron[s] = spikes.time[s], spikes.neuron[s]
+    cuda.syncthreads()
+    _sort_anywhere(first, n, ordered.time, ordered.neuron, order)
+    cuda.syncthreads()
+    for s in range(first + t, first + n, threads):
+        ordered.slope[s], ordered.released[s] = spikes.slope[order[s]], spikes.released[order[s]]
+
+
+# --- the host -------------------------------------------------------------------------------------
+
+
+def device_obstacle() -> str | None:
+    """Return why there is no CUDA device to run on, or None if there is one."""
+    if cuda.is_available():
+        return None
+    return (
+        "engine 'cuda' needs an NVIDIA GPU with its driver, which numba does not see: take "
+        "engine='layered', which gives the same on processors"
+    )
+
+
+@dataclass
+class _DeviceLayer:
+    """A layer's plan on the device, and the sizes of its buffers.
+
+    Attributes
+    ----------
+    plan : Layer
+        What is on the device.
+    room : int
+        Spikes of a sample that there is room for.
+    n_arrivals : int
+        Arrivals of all samples that there is room for.
+    """
+
+    plan: Layer
+    weight: Any
+    lanes: Lanes = field(init=False)
+    tables: Tables = field(init=False)
+    links: Links = field(init=False)
+    room: int = 0
+    n_arrivals: int = 0
+
+    def __post_init__(self) -> None:
+        """Copy the plan."""
+        tiles, reach = self.plan.tiles, self.plan.reach
+        width = np.repeat(tiles.width, np.diff(tiles.first))
+        tile = np.repeat(np.arange(width.size), width)
+        kind = tiles.kind if reach is None else np.zeros_like(tiles.kind)
+        n_neurons = np.bincount(tile[tiles.neuron >= 0], minlength=width.size)
+        self.lanes = Lanes(
+            *map(
+                cuda.to_device,
+                (
+                    tile, np.arange(tile.size) - tiles.lane[tile], tiles.neuron, tiles.threshold,
+                    tiles.bias, tiles.refractory,
+                ),
+            )
+        )  # fmt: skip
+        self.tables = Tables(
+            *map(cuda.to_device, (tiles.table, width, tiles.alpha, tiles.beta, kind, n_neurons))
+        )
+        nothing = (np.zeros((1, 1), np.int64), *np.zeros((2, 0), np.int64), np.zeros(0))
+        self.links = Links(*map(_to_device, nothing if reach is None else reach))
+        self.room = ROOM * self.plan.n
+
+    @property
+    def n_lists(self) -> int:
+        """Lists of arrivals of a sample."""
+        return 1 if self.plan.reach is None else self.plan.tiles.lane.size
+
+    def grow(self, most: int, n_arrivals: int) -> bool:
+        """Make room for what was counted; False if there was enough."""
+        small = most > self.room or n_arrivals > self.n_arrivals
+        self.room, self.n_arrivals = max(self.room, most), max(self.n_arrivals, n_arrivals)
+        return small
+
+
+def run_layers(
+    network: Network, given: Stimulus, t_stop: float, cap: int
+) -> tuple[Run, IntArray, CudaState]:
+    """Return (record, offsets, state) of a feed-forward network, as `eventsim.layered.run_layers`.
+
+    Raises
+    ------
+    CapReachedError
+        If a sample has more than ``cap`` spikes.
+    """
+    with warnings.catch_warnings():
+        # Small networks leave most of a device idle.
+        warnings.simplefilter("ignore", NumbaPerformanceWarning)
+        return _run(network, given, t_stop, cap)
+
+
+def _run(
+    network: Network, given: Stimulus, t_stop: float, cap: int
+) -> tuple[Run, IntArray, CudaState]:
+    layers = [
+        _DeviceLayer(plan, _to_device(table))
+        for plan, table in zip(network.layers(), network.weight_tables(), strict=True)
+    ]
+    parts = [
+        _run_portion(network, layers, given, first, last, t_stop, cap)
+        for first, last in _portions(network, given, layers)
+    ]
+    records, counts, states = zip(*parts, strict=True)
+    record = Run._make(np.concatenate(columns) for columns in zip(*records, strict=True))
+    state = CudaState(*(np.concatenate(columns) for columns in zip(*states, strict=True)))
+    happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
+    state.count[:, 1] = np.diff(happened[given.offsets])
+    return record, np.concatenate([[0], np.cumsum(np.concatenate(counts))]), state
+
+
+def _portions(
+    network: Network, given: Stimulus, layers: Sequence[_DeviceLayer]
+) -> Iterator[tuple[int, int]]:
+    """Cut the samples into ranges that fit in the memory of the device."""
+    inputs = np.diff(given.offsets).max(initial=0)
+    per_sample = 16 * inputs + 24 * network.layout().n_neurons
+    for layer in layers:
+        fan = 1.0 if layer.plan.reach is None else layer.plan.reach.tile.size / layer.plan.n_sources
+        n_arrivals = fan * (inputs + layer.plan.n_sources)
+        per_sample += 64 * layer.room + (20 + 32 * layer.plan.n_kinds) * n_arrivals
+    free = cuda.current_context().get_memory_info()[0]
+    n = int(min(max(1.0, SHARE * free / max(1.0, per_sample)), given.n_samples))
+    for first in range(0, given.n_samples, n):
+        yield first, min(first + n, given.n_samples)
+
+
+def _run_portion(
+    network: Network,
+    layers: Sequence[_DeviceLayer],
+    given: Stimulus,
+    first: int,
+    last: int,
+    t_stop: float,
+    cap: int,
+) -> tuple[Run, IntArray, CudaState]:
+    """Return (record, spikes of each sample, state) of some samples, with buffers that suffice."""
+    while True:
+        portion = _Portion(network, given, first, last)
+        for layer in layers:
+            portion.run(layer, t_stop, cap)
+        sizes = portion.sizes.copy_to_host()
+        _check_cap(portion.counts(), cap, first)
+        grown = [
+            layer.grow(int(most), int(n)) for layer, (most, n) in zip(layers, sizes, strict=True)
+        ]
+        if not any(grown):
+            return portion.collected(layers)
+
+
+class _Portion:
+    """Some samples on the device: their input, their spikes so far, and counters."""
+
+    def __init__(self, network: Network, given: Stimulus, first: int, last: int) -> None:
+        self.network, self.n_samples = network, last - first
+        part = slice(given.offsets[first], given.offsets[last])
+        offsets = given.offsets[first : last + 1] - part.start
+        train = Train(
+            *map(
+                _to_device,
+                (offsets[:-1], np.diff(offsets), given.times[part], given.sources[part]),
+            )
+        )
+        self.trains = {
+            name: (train, low, part.stop - part.start, part.stop - part.start)
+            for name, low in network.layout().input_start.items()
+        }
+        self.offsets, self.input_times = offsets, given.times[part]
+        n_neurons = network.layout().n_neurons
+        self.state = _to_device(np.zeros((self.n_samples, n_neurons, 3)))
+        self.synaptic, self.searches = (_zeros(self.n_samples) for _ in range(2))
+        self.sizes = _to_device(np.zeros((len(network.layers()), 2), np.int64))
+        self.spikes: list[Spikes] = []
+
+    def run(self, layer: _DeviceLayer, t_stop: float, cap: int) -> None:
+        """Run one layer; those before it have been run."""
+        plan, n_samples = layer.plan, self.n_samples
+        arrivals, factors = self._arrivals(layer, t_stop)
+        spikes = _new_spikes(n_samples, layer.room)
+        n_lanes = plan.tiles.neuron.size
+        threads = _threads(n_lanes)
+        grid = (n_samples, -(-n_lanes // threads))
+        advance[grid, threads](
+            layer.lanes, layer.tables, layer.weight, arrivals, factors, layer.n_lists, t_stop,
+            spikes, layer.room, cap, plan.first, self.state, self.searches,
+        )  # fmt: skip
+        ordered = _new_spikes(n_samples, layer.room)
+        order = cuda.device_array(max(1, n_samples * layer.room), np.int64)
+        number = len(self.spikes)
+        order_spikes[n_samples, _threads(layer.room)](
+            spikes, layer.room, order, ordered, self.sizes[number, :1]
+        )
+        self.spikes.append(ordered._replace(count=spikes.count))
+        first = _to_device(np.arange(n_samples) * layer.room)
+        train = Train(first, ordered.count, ordered.time, ordered.neuron)
+        self.trains[plan.population] = (train, 0, layer.room, n_samples * layer.room)
+
+    def _arrivals(self, layer: _DeviceLayer, t_stop: float) -> tuple[Arrivals, Factors]:
+        """List what arrives at a layer."""
+        plan = layer.plan
+        n_lists = layer.n_lists * self.n_samples
+        counts, start = _zeros(n_lists), _zeros(n_lists + 1)
+        size = layer.n_arrivals = max(layer.n_arrivals, self._guess(layer))
+        arrivals = Arrivals(
+            start,
+            cuda.device_array(max(1, size), np.float64),
+            cuda.device_array(max(1, size), np.int32),
+            cuda.device_array(max(1, size), np.int64),
+        )
+        number = len(self.spikes)
+        self._list(layer, t_stop, False, counts, arrivals)
+        running_sum[1, _threads(n_lists)](counts, start, self.sizes[number, 1:])
+        self._list(layer, t_stop, True, _zeros(n_lists), arrivals)
+        factors = Factors(
+            *(cuda.device_array((plan.n_kinds, max(1, size)), np.float64) for _ in range(4))
+        )
+        order_arrivals[n_lists, _threads(max(1, size // n_lists))](
+            arrivals, layer.tables, layer.n_lists, plan.reach is None, plan.n, t_stop, factors,
+            self.synaptic,
+        )  # fmt: skip
+        return arrivals, factors
+
+    def _list(
+        self, layer: _DeviceLayer, t_stop: float, filling: bool, counts: Any, arrivals: Arrivals
+    ) -> None:
+        """Count or write the arrivals of all projections of a layer."""
+        origin = 0
+        for s in layer.plan.synapses:
+            train, low, room, n_spikes = self.trains[s.pre]
+            high = low + s.sources.stop - s.sources.start
+            list_arrivals[self.n_samples, _threads(room)](
+                train, room, low, high, s.sources.start, origin, s.delay, layer.links,
+                layer.n_lists, t_stop, filling, counts, arrivals,
+            )  # fmt: skip
+            origin += n_spikes
+
+    def _guess(self, layer: _DeviceLayer) -> int:
+        """Return about how many arrivals there will be, if neurons fire once."""
+        reach, total = layer.plan.reach, 0
+        for s in layer.plan.synapses:
+            n_sources = s.sources.stop - s.sources.start
+            inputs = s.pre in self.network.inputs
+            n_spikes = self.input_times.size if inputs else n_sources * self.n_samples
+            fan = 1.0 if reach is None else reach.tile.size / max(1, layer.plan.n_sources)
+            total += math.ceil(n_spikes * fan)
+        return total
+
+    def counts(self) -> IntArray:
+        """Return the spikes of every sample in every layer: (n_layers, n_samples)."""
+        return np.stack([spikes.count.copy_to_host() for spikes in self.spikes])
+
+    def collected(self, layers: Sequence[_DeviceLayer]) -> tuple[Run, IntArray, CudaState]:
+        """Return the record of all layers, the spikes of each sample, and the state."""
+        counts = self.counts()
+        runs = [
+            (layer.plan.first, np.concatenate([[0], np.cumsum(count)]), _flat(spikes, layer, count))
+            for layer, spikes, count in zip(layers, self.spikes, counts, strict=True)
+        ]
+        total = counts.sum(axis=0)
+        counters = np.stack(
+            [
+                total,
+                np.zeros_like(total),
+                self.synaptic.copy_to_host(),
+                self.searches.copy_to_host(),
+            ],
+            axis=1,
+        )
+        return merged_layers(runs), total, CudaState(self.state.copy_to_host(), counters)
+
+
+def _check_cap(counts: IntArray, cap: int, first: int) -> None:
+    beyond = np.flatnonzero(counts.sum(axis=0) > cap)
+    if beyond.size:
+        raise CapReachedError(first + int(beyond[0]))
+
+
+def _flat(spikes: Spikes, layer: _DeviceLayer, count: IntArray) -> Run:
+    """Return the spikes of a layer without the gaps between samples."""
+    filled = np.flatnonzero(np.arange(layer.room) < count[:, None])
+    return Run(*(getattr(spikes, name).copy_to_host()[filled] for name in Run._fields))
+
+
+def _to_device(values: FloatArray | IntArray) -> Any:
+    return cuda.to_device(np.ascontiguousarray(values))
+
+
+def _zeros(n: int) -> Any:
+    return cuda.to_device(np.zeros(n, np.int64))
+
+
+def _new_spikes(n_samples: int, room: int) -> Spikes:
+    n = max(1, n_samples * room)
+    return Spikes(
+        _zeros(n_samples),
+        cuda.device_array(n, np.float64),
+        cuda.device_array(n, np.int32),
+        cuda.device_array(n, np.float64),
+        cuda.device_array(n, np.float64),
+    )
+
+
+def _threads(n: int) -> int:
+    """Return the threads of a block that shares n items: whole warps."""
+    return min(MOST_THREADS, WARP * -(-max(1, n) // WARP))

@@ -1,0 +1,217 @@
+"""The layered engine on a CUDA device, or in numba's simulator of one: what the CPU gives.
+
+The simulator starts a thread for each thread of the device, so networks are small here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import eventsim as es
+from eventsim import cuda, layered
+from tests.cases import drawn_again_if_endless
+from tests.feedforward import (
+    Cells,
+    Model,
+    Population,
+    Recipe,
+    Window,
+    Wires,
+    assert_same_run,
+    cells,
+    decided,
+)
+from tests.strategies import decimals
+
+CELLS = Cells(rates=((2.0, 1.0), (1.0, 1.0)), refractory=(0.0, 0.3), bias=(0.0, 0.2))
+
+
+def assert_as_on_the_cpu(model: Model) -> None:
+    found, expected = model.run("cuda"), model.run("layered")
+    assert_same_run(found, expected, rtol=1e-12)
+    assert found.events.synaptic == expected.events.synaptic
+    assert found.events.inputs == expected.events.inputs
+
+
+def two_layers(seed: int = 0, n_samples: int = 2, **options: object) -> Model:
+    hidden = Population(5, CELLS, (Wires(0),))
+    out = Population(2, Cells(((2.0, 1.0),), threshold=(np.inf,)), (Wires(1, delay=0.1),))
+    return Recipe(((6, 1, 1),), (hidden, out), n_samples * (7,), False, 3.0, seed).model()
+
+
+# --- the same answer ------------------------------------------------------------------------------
+
+LIKE = Cells(((1.0, 2.0),))
+NETWORKS = {
+    "dense": Recipe(
+        ((4, 1, 1), (3, 1, 1)),
+        (
+            Population(6, CELLS, (Wires(0), Wires(1, delay=0.25))),
+            Population(3, LIKE, (Wires(2), Wires(0))),
+        ),
+        (6, 0, 4), True, 3.0, 1,
+    ),
+    "delay of each synapse": Recipe(
+        ((4, 1, 1),), (Population(4, CELLS, (Wires(0, each_delay=True),)),), (6, 3), False, 3.0, 2
+    ),
+    "sparse": Recipe(
+        ((4, 1, 1),), (Population(4, CELLS, (Wires(0, sparse=True),)),), (6, 3), False, 3.0, 3
+    ),
+    "convolution and pool": Recipe(
+        ((1, 4, 4),),
+        (Population(0, LIKE, (), Window(0, 2, 3, 1)), Population(0, LIKE, (), Window(1, 0, 2, 2))),
+        (16, 9), False, 3.0, 4,
+    ),
+    "neurons that fire once": Recipe(
+        ((4, 1, 1),),
+        (Population(5, Cells(((1.0, 1.0),), refractory=(np.inf,)), (Wires(0),)),),
+        (8, 5), False, 3.0, 5,
+    ),
+    "no input": Recipe(
+        ((2, 1, 1),), (Population(2, Cells(((1.0, 1.0),), bias=(3.1, 0.0)), (Wires(0),)),),
+        (0, 0), False, 2.0, 6,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_the_cpu_gives(name: str) -> None:
+    model = NETWORKS[name].model()
+    assert_as_on_the_cpu(model)
+
+
+@pytest.mark.slow
+@settings(max_examples=8)
+@given(st.data())
+def test_drawn_neurons_do_what_they_do_on_the_cpu(data: st.DataObject) -> None:
+    population = Population(3, data.draw(cells()), (Wires(0, delay=data.draw(decimals(0, 1, 2))),))
+    recipe = Recipe(((3, 1, 1),), (population,), (5, 3), data.draw(st.booleans()), 2.0, 7)
+    with drawn_again_if_endless():
+        assume(decided(recipe.model()) is not None)
+    assert_as_on_the_cpu(recipe.model())
+
+
+# --- buffers and chunks ---------------------------------------------------------------------------
+
+
+def same_bits(a: es.BatchResult, b: es.BatchResult) -> bool:
+    pairs = [*zip(a.record, b.record, strict=True), (a.state.neuron, b.state.neuron)]
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
+def test_buffers_that_are_too_small_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = two_layers()
+    whole = model.run("cuda")
+    monkeypatch.setattr(cuda, "ROOM", 0)
+    monkeypatch.setattr(cuda._Portion, "_guess", lambda *_: 1)
+    assert same_bits(model.run("cuda"), whole)
+
+
+def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = two_layers(n_samples=3)
+    whole = model.run("cuda")
+    portions = [(0, 1), (1, 3)]
+    monkeypatch.setattr(cuda, "_portions", lambda *_: iter(portions))
+    assert same_bits(model.run("cuda"), whole)
+
+
+def test_more_spikes_than_fit_in_shared_memory_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = two_layers()
+    whole = model.run("cuda")
+    monkeypatch.setattr(cuda, "SORTED_IN_PLACE", 2)
+    assert same_bits(model.run("cuda"), whole)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=20))
+@settings(max_examples=5)
+def test_the_network_sorts(pairs: list[tuple[int, int]]) -> None:
+    n = len(pairs)
+    model = layered_sort(pairs)
+    assert model == sorted(pairs)
+    assert len(model) == n
+
+
+def layered_sort(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pairs as (time, row), sorted as the arrivals of a single list."""
+    n = max(1, len(pairs))
+    time = cuda.cuda.to_device(np.array([t for t, _ in pairs] or [0.0], dtype=float))
+    row = cuda.cuda.to_device(np.array([r for _, r in pairs] or [0], dtype=np.int32))
+    origin = cuda.cuda.to_device(np.zeros(n, dtype=np.int64))
+    start = cuda.cuda.to_device(np.array([0, len(pairs)]))
+    layer = two_layers().network.layers()[0]
+    on_device = cuda._DeviceLayer(layer, cuda._zeros(1))
+    factors = cuda.Factors(*np.empty((4, layer.n_kinds, n)))
+    cuda.order_arrivals[1, 4](
+        cuda.Arrivals(start, time, row, origin), on_device.tables, 1, True, 5, 9.0, factors,
+        cuda._zeros(1),
+    )  # fmt: skip
+    found = zip(time.copy_to_host().tolist(), row.copy_to_host().tolist(), strict=True)
+    return [(int(t), r) for t, r in found][: len(pairs)]
+
+
+# --- what cannot be done --------------------------------------------------------------------------
+
+
+def test_the_cap_names_the_spike_as_on_the_cpu() -> None:
+    model = two_layers()
+    with pytest.raises(es.ActivityError) as on_cpu:
+        model.run("layered", max_spikes=3)
+    with pytest.raises(es.ActivityError) as on_device:
+        model.run("cuda", max_spikes=3)
+    assert str(on_device.value) == str(on_cpu.value)
+
+
+def test_a_recurrent_network_is_refused() -> None:
+    network = es.Network()
+    network.add_population("p", 2, es.LIF())
+    network.connect("p", "p", weights=scipy.sparse.eye_array(2, format="csr"))
+    with pytest.raises(ValueError, match=r"feed-forward.*\['p'\] feed back"):
+        es.simulate(network, {}, 1.0, engine="cuda")
+
+
+def test_without_a_device_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match=r"needs an NVIDIA GPU.*engine='layered'"):
+        two_layers().run("cuda")
+
+
+def test_a_resumed_run_stays_on_the_device() -> None:
+    model = two_layers()
+    half = es.simulate(model.network, model.stimulus, 1.0, engine="cuda")
+    assert isinstance(half.state, layered.CudaState)
+    with pytest.raises(ValueError, match="engine must be 'cuda', which made the resumed run"):
+        es.simulate(model.network, {}, 3.0, resume=half, engine="layered")
+    resumed = es.simulate(model.network, {}, model.t_stop, resume=half)
+    assert same_bits(resumed, model.run("cuda"))
+
+
+# --- compiled for a device ------------------------------------------------------------------------
+
+MOST_REGISTERS = 128  # with which four blocks of 128 threads share a multiprocessor
+
+
+@pytest.mark.jit
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", ["8.0", "9.0"])
+def test_every_kernel_compiles_without_spilling(capability: str) -> None:
+    pytest.importorskip("numba_cuda", reason="the extra cuda is not installed")
+    command = [sys.executable, "-m", "tests.ptx", capability]
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "0"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert "advance" in report
+    for kernel, numbers in report.items():
+        assert numbers["bytes"] > 0, kernel
+        assert numbers.get("registers", 0) <= MOST_REGISTERS, kernel
+        assert numbers.get("spilled", 0) == 0, kernel
