@@ -46,6 +46,7 @@ from eventsim.flow import (
 from eventsim.queue import Queue, first_item, first_time, put, remove
 from eventsim.scheduler import epoch_start
 from eventsim.wiring import Wiring
+from gradients.adjoint_flow import flow_back_with_rates
 
 __all__ = ["Cotangents", "Sums", "Workspace", "new_sums", "new_workspace", "sweep_batch"]
 
@@ -371,33 +372,25 @@ def _settle(neurons, sums, work, i, time):
     kind = neurons.kind[i]
     alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
     lag = adjoint[i, REFERENCE] - time
-    synaptic, membrane, h = propagator(lag, alpha, beta)
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
-    b = bias_kernel(lag, beta)
-    by_current, by_potential = adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V]
-    v_beta = adjoint[i, V_BETA]
-    lambda_i = by_current * synaptic + by_potential * h
-    lambda_v = by_potential * membrane
-    i_alpha = (adjoint[i, I_ALPHA] - lag * by_current) * synaptic + by_potential * h_alpha
-    i_beta = adjoint[i, I_BETA] * synaptic + v_beta * h + by_potential * h_beta
-    new_v_beta = (v_beta - lag * by_potential) * membrane
-    sums.neuron[i, BIAS] += by_potential * b
-    if bias != 0.0:
-        b_beta = bias_kernel_rate_derivative(lag, beta)
-        sums.neuron[i, BETA] += bias * (v_beta * b + by_potential * b_beta)
+    lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
+        lag, alpha, beta, bias, adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V], adjoint[i, I_ALPHA],
+        adjoint[i, I_BETA], adjoint[i, V_BETA],
+    )  # fmt: skip
+    sums.neuron[i, BETA] += by_beta
+    sums.neuron[i, BIAS] += by_bias
     density = adjoint[i, DENSITY]
     if density != 0.0:
         b_beta = bias_kernel_rate_derivative(lag, beta)
         lambda_i += density * difference3(lag, 0.0, alpha, beta)
-        lambda_v += density * b
+        lambda_v += density * bias_kernel(lag, beta)
         i_alpha -= density * difference4(lag, 0.0, alpha, alpha, beta)
         i_beta -= density * difference4(lag, 0.0, alpha, beta, beta)
-        new_v_beta += density * b_beta
+        v_beta += density * b_beta
         sums.neuron[i, BIAS] += density * difference3(lag, 0.0, 0.0, beta)
         sums.neuron[i, BETA] -= bias * density * difference4(lag, 0.0, 0.0, beta, beta)
     adjoint[i, LAMBDA_I] = lambda_i
     adjoint[i, LAMBDA_V] = lambda_v
     adjoint[i, I_ALPHA] = i_alpha
     adjoint[i, I_BETA] = i_beta
-    adjoint[i, V_BETA] = new_v_beta
+    adjoint[i, V_BETA] = v_beta
     adjoint[i, REFERENCE] = time

@@ -14,9 +14,9 @@ from eventsim.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
     kernel_rate_derivatives,
-    propagator,
 )
 from eventsim.layer_loop import FOREVER, factors_of, fill, reached_arrivals
+from gradients.adjoint_flow import flow_back, flow_back_with_rates
 
 __all__ = [
     "Fired",
@@ -281,22 +281,18 @@ def _move(tiles, lane, j, time, alpha, beta, wanted, work):
     """Move the adjoint state of one neuron back to ``time``."""
     lag = work[AT, j] - time
     work[AT, j] = time
-    synaptic, membrane, h = propagator(lag, alpha, beta)
-    by_current, by_potential = work[LAMBDA_I, j], work[LAMBDA_V, j]
-    work[LAMBDA_I, j] = by_current * synaptic + by_potential * h
-    work[LAMBDA_V, j] = by_potential * membrane
-    if wanted.neurons:
-        h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
-        b = bias_kernel(lag, beta)
-        bias, v_beta = tiles.bias[lane + j], work[V_BETA, j]
-        work[BY_BIAS, j] += by_potential * b
-        if bias != 0.0:
-            b_beta = bias_kernel_rate_derivative(lag, beta)
-            work[BY_BETA, j] += bias * (v_beta * b + by_potential * b_beta)
-        i_alpha = (work[I_ALPHA, j] - lag * by_current) * synaptic + by_potential * h_alpha
-        work[I_ALPHA, j] = i_alpha
-        work[I_BETA, j] = work[I_BETA, j] * synaptic + v_beta * h + by_potential * h_beta
-        work[V_BETA, j] = (v_beta - lag * by_potential) * membrane
+    lambda_i, lambda_v = work[LAMBDA_I, j], work[LAMBDA_V, j]
+    if not wanted.neurons:
+        work[LAMBDA_I, j], work[LAMBDA_V, j] = flow_back(lag, alpha, beta, lambda_i, lambda_v)
+        return
+    lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
+        lag, alpha, beta, tiles.bias[lane + j], lambda_i, lambda_v, work[I_ALPHA, j],
+        work[I_BETA, j], work[V_BETA, j],
+    )  # fmt: skip
+    work[LAMBDA_I, j], work[LAMBDA_V, j] = lambda_i, lambda_v
+    work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j] = i_alpha, i_beta, v_beta
+    work[BY_BETA, j] += by_beta
+    work[BY_BIAS, j] += by_bias
 
 
 @inlined
