@@ -16,13 +16,15 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import config, cuda
 from numba.core.errors import NumbaPerformanceWarning
+from numpy.typing import DTypeLike, NDArray
 
-from eventsim._types import FloatArray, IntArray
+from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.crossing import crossing_within, just_after
 from eventsim.flow import flow, propagator
 from eventsim.layer_plan import Layer
@@ -31,12 +33,31 @@ from eventsim.network import Network
 from eventsim.scheduler import Run
 from eventsim.stimulus import Stimulus
 
-__all__ = ["device_obstacle", "run_layers"]
+__all__ = [
+    "Arrivals",
+    "Cause",
+    "DeviceLayer",
+    "Factors",
+    "Lanes",
+    "Tables",
+    "Train",
+    "device_obstacle",
+    "empty",
+    "listed",
+    "ordered",
+    "portions",
+    "run_layers",
+    "threads_for",
+    "to_device",
+    "train_of",
+    "zeros",
+]
 
 # Threads of a block: a multiple of a warp.  The simulator starts a thread of the system for each.
 WARP, MOST_THREADS = (2, 4) if config.ENABLE_CUDASIM else (32, 128)
 N_SUMS = MOST_THREADS + 1
 SORTED_IN_PLACE = 1024  # arrivals or spikes that fit in a block's shared memory
+MOST_BLOCKS = 1024  # of a kernel whose threads take one item after the other
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
 SHARE = 0.8  # part of the free device memory that a portion of samples may take
 
@@ -59,14 +80,15 @@ class Train(NamedTuple):
 class Arrivals(NamedTuple):
     """Lists of arrivals: of each sample, or of each tile in each sample; ascending in time.
 
-    List l is ``start[l] : start[l + 1]``, ``row`` the row of the weight table, ``origin`` the
-    number of the causing spike among those of all projections of the layer.
+    List l is ``start[l] : start[l + 1]``, ``row`` the row of the weight table.  ``event`` numbers
+    the arrivals by their causes: those of spike s among all projections of the layer are
+    ``s * fan : (s + 1) * fan``, so far as there are any.
     """
 
     start: Any
     time: Any
     row: Any
-    origin: Any
+    event: Any
 
 
 class Factors(NamedTuple):
@@ -90,8 +112,9 @@ class Lanes(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Per tile: where its weights begin, their width, its rates, its row of the factors."""
+    """Per tile: its first lane, where its weights begin, their width, rates, row of the factors."""
 
+    lane: Any
     start: Any
     width: Any
     alpha: Any
@@ -123,40 +146,50 @@ class Spikes(NamedTuple):
 
 
 @cuda.jit
-def list_arrivals(train, room, low, high, row, origin, delay, links, n_lists, t_stop, filling,
+def set_zero(values):
+    """Fill a flat array with zeros."""
+    for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
+        values[i] = 0
+
+
+@cuda.jit
+def list_arrivals(train, room, low, high, row, cause, fan, delay, links, n_lists, t_stop, filling,
                   counts, arrivals):  # fmt: skip
     """Count the arrivals of one projection in every list, or write them.
 
-    A block takes a sample.  Its sources are ``low : high`` of the train, and the rows of the layer
-    from ``row`` on.  When ``filling``, ``counts`` says how many have been written.
+    A block takes a sample.  Its sources are ``low : high`` of the train, the rows of the layer from
+    ``row`` on, its spikes the causes from ``cause`` on.  When ``filling``, ``counts`` says how many
+    have been written.
     """
     k = cuda.blockIdx.x
     first = train.first[k]
-    for s in range(cuda.threadIdx.x, min(train.count[k], room), cuda.blockDim.x):
-        source = train.source[first + s] - low
-        time = train.time[first + s] + delay
+    for s in range(first + cuda.threadIdx.x, first + min(train.count[k], room), cuda.blockDim.x):
+        source = train.source[s] - low
+        time = train.time[s] + delay
         if source < 0 or source >= high - low or time > t_stop:
             continue
+        event = (cause + s) * fan
         if links.tile.size == 0:
-            _list(k, time, row + source, origin + first + s, filling, counts, arrivals)
+            _list(k, time, row + source, event, filling, counts, arrivals)
             continue
         for b in range(links.first.shape[0]):
             for r in range(links.first[b, row + source], links.first[b, row + source + 1]):
                 late = time + links.delay[r]
                 if late <= t_stop:
                     own = k * n_lists + links.tile[r]
-                    _list(own, late, links.row[r], origin + first + s, filling, counts, arrivals)
+                    _list(own, late, links.row[r], event, filling, counts, arrivals)
+                event += 1
 
 
 @cuda.jit(device=True)
-def _list(own, time, row, origin, filling, counts, arrivals):
+def _list(own, time, row, event, filling, counts, arrivals):
     at = cuda.atomic.add(counts, own, 1)
     if filling:
         at += arrivals.start[own]
         if at < arrivals.time.size:
             arrivals.time[at] = time
             arrivals.row[at] = row
-            arrivals.origin[at] = origin
+            arrivals.event[at] = event
 
 
 @cuda.jit
@@ -192,7 +225,7 @@ def order_arrivals(arrivals, tables, n_lists, all_to_all, n_neurons, t_stop, fac
     t, threads = cuda.threadIdx.x, cuda.blockDim.x
     size = arrivals.time.size
     start, stop = min(arrivals.start[own], size), min(arrivals.start[own + 1], size)
-    _sort_anywhere(start, stop - start, arrivals.time, arrivals.row, arrivals.origin)
+    _sort_anywhere(start, stop - start, arrivals.time, arrivals.row, arrivals.event)
     for a in range(start + t, stop, threads):
         lag = (arrivals.time[a + 1] if a + 1 < stop else t_stop) - arrivals.time[a]
         if all_to_all:
@@ -378,13 +411,15 @@ def device_obstacle() -> str | None:
 
 
 @dataclass
-class _DeviceLayer:
+class DeviceLayer:
     """A layer's plan on the device, and the sizes of its buffers.
 
     Attributes
     ----------
     plan : Layer
         What is on the device.
+    weight : device array
+        Weight tables, flat.
     room : int
         Spikes of a sample that there is room for.
     n_arrivals : int
@@ -404,22 +439,15 @@ class _DeviceLayer:
         tiles, reach = self.plan.tiles, self.plan.reach
         width = np.repeat(tiles.width, np.diff(tiles.first))
         tile = np.repeat(np.arange(width.size), width)
+        place = np.arange(tile.size) - tiles.lane[tile]
+        lanes = (tile, place, tiles.neuron, tiles.threshold, tiles.bias, tiles.refractory)
+        self.lanes = Lanes(*map(to_device, lanes))
         kind = tiles.kind if reach is None else np.zeros_like(tiles.kind)
         n_neurons = np.bincount(tile[tiles.neuron >= 0], minlength=width.size)
-        self.lanes = Lanes(
-            *map(
-                cuda.to_device,
-                (
-                    tile, np.arange(tile.size) - tiles.lane[tile], tiles.neuron, tiles.threshold,
-                    tiles.bias, tiles.refractory,
-                ),
-            )
-        )  # fmt: skip
-        self.tables = Tables(
-            *map(cuda.to_device, (tiles.table, width, tiles.alpha, tiles.beta, kind, n_neurons))
-        )
+        tables = (tiles.lane, tiles.table, width, tiles.alpha, tiles.beta, kind, n_neurons)
+        self.tables = Tables(*map(to_device, tables))
         nothing = (np.zeros((1, 1), np.int64), *np.zeros((2, 0), np.int64), np.zeros(0))
-        self.links = Links(*map(_to_device, nothing if reach is None else reach))
+        self.links = Links(*map(to_device, nothing if reach is None else reach))
         self.room = ROOM * self.plan.n
 
     @property
@@ -427,11 +455,77 @@ class _DeviceLayer:
         """Lists of arrivals of a sample."""
         return 1 if self.plan.reach is None else self.plan.tiles.lane.size
 
+    @cached_property
+    def fan(self) -> int:
+        """The most tiles that a source reaches; 1 if all tiles share a list."""
+        reach = self.plan.reach
+        return 1 if reach is None else int(np.diff(reach.first).sum(axis=0).max(initial=1))
+
     def grow(self, most: int, n_arrivals: int) -> bool:
-        """Make room for what was counted; False if there was enough."""
+        """Make room for what was counted; tell whether there was too little."""
         small = most > self.room or n_arrivals > self.n_arrivals
         self.room, self.n_arrivals = max(self.room, most), max(self.n_arrivals, n_arrivals)
         return small
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Where the arrivals of a projection come from.
+
+    Attributes
+    ----------
+    train : Train
+        Spikes of an input or a population.
+    room : int
+        How many of a sample there are at most.
+    low : int
+        Number of the first source.
+    n_spikes : int
+        Length of the train, gaps included.
+    """
+
+    train: Train
+    room: int
+    low: int
+    n_spikes: int
+
+
+def listed(
+    layer: DeviceLayer, causes: Sequence[Cause], n_samples: int, t_stop: float, total: Any
+) -> Arrivals:
+    """Return the arrivals of a layer, not sorted yet; ``total`` (1,) takes their number.
+
+    Those beyond ``layer.n_arrivals`` are missing.
+    """
+    n_lists, size = layer.n_lists * n_samples, max(1, layer.n_arrivals)
+    arrivals = Arrivals(
+        zeros(n_lists + 1), empty(size), empty(size, np.int32), empty(size, np.int64)
+    )
+    for filling in (False, True):
+        counts, first = zeros(n_lists), 0
+        for s, cause in zip(layer.plan.synapses, causes, strict=True):
+            high = cause.low + s.sources.stop - s.sources.start
+            list_arrivals[n_samples, threads_for(cause.room)](
+                cause.train, cause.room, cause.low, high, s.sources.start, first, layer.fan,
+                s.delay, layer.links, layer.n_lists, t_stop, filling, counts, arrivals,
+            )  # fmt: skip
+            first += cause.n_spikes
+        if not filling:
+            running_sum[1, threads_for(n_lists)](counts, arrivals.start, total)
+    return arrivals
+
+
+def ordered(
+    layer: DeviceLayer, arrivals: Arrivals, n_samples: int, t_stop: float, synaptic: Any
+) -> Factors:
+    """Sort arrivals and return their factors; ``synaptic`` (n_samples,) counts synaptic events."""
+    plan, n_lists = layer.plan, layer.n_lists * n_samples
+    size = arrivals.time.size
+    factors = Factors(*(empty((plan.n_kinds, size)) for _ in Factors._fields))
+    order_arrivals[n_lists, threads_for(size // n_lists)](
+        arrivals, layer.tables, layer.n_lists, plan.reach is None, plan.n, t_stop, factors, synaptic
+    )
+    return factors
 
 
 def run_layers(
@@ -454,12 +548,12 @@ def _run(
     network: Network, given: Stimulus, t_stop: float, cap: int
 ) -> tuple[Run, IntArray, CudaState]:
     layers = [
-        _DeviceLayer(plan, _to_device(table))
+        DeviceLayer(plan, to_device(table))
         for plan, table in zip(network.layers(), network.weight_tables(), strict=True)
     ]
     parts = [
         _run_portion(network, layers, given, first, last, t_stop, cap)
-        for first, last in _portions(network, given, layers)
+        for first, last in portions(network, given, layers)
     ]
     records, counts, states = zip(*parts, strict=True)
     record = Run._make(np.concatenate(columns) for columns in zip(*records, strict=True))
@@ -469,16 +563,18 @@ def _run(
     return record, np.concatenate([[0], np.cumsum(np.concatenate(counts))]), state
 
 
-def _portions(
-    network: Network, given: Stimulus, layers: Sequence[_DeviceLayer]
+def portions(
+    network: Network, given: Stimulus, layers: Sequence[DeviceLayer], per_arrival: int = 0
 ) -> Iterator[tuple[int, int]]:
-    """Cut the samples into ranges that fit in the memory of the device."""
+    """Cut the samples into ranges that fit in the memory of the device.
+
+    ``per_arrival``: bytes for each arrival beside those of the forward run.
+    """
     inputs = np.diff(given.offsets).max(initial=0)
     per_sample = 16 * inputs + 24 * network.layout().n_neurons
     for layer in layers:
-        fan = 1.0 if layer.plan.reach is None else layer.plan.reach.tile.size / layer.plan.n_sources
-        n_arrivals = fan * (inputs + layer.plan.n_sources)
-        per_sample += 64 * layer.room + (20 + 32 * layer.plan.n_kinds) * n_arrivals
+        n_arrivals = _mean_fan(layer.plan) * (inputs + layer.plan.n_sources)
+        per_sample += 64 * layer.room + (20 + 32 * layer.plan.n_kinds + per_arrival) * n_arrivals
     free = cuda.current_context().get_memory_info()[0]
     n = int(min(max(1.0, SHARE * free / max(1.0, per_sample)), given.n_samples))
     for first in range(0, given.n_samples, n):
@@ -487,7 +583,7 @@ def _portions(
 
 def _run_portion(
     network: Network,
-    layers: Sequence[_DeviceLayer],
+    layers: Sequence[DeviceLayer],
     given: Stimulus,
     first: int,
     last: int,
@@ -515,101 +611,54 @@ class _Portion:
         self.network, self.n_samples = network, last - first
         part = slice(given.offsets[first], given.offsets[last])
         offsets = given.offsets[first : last + 1] - part.start
-        train = Train(
-            *map(
-                _to_device,
-                (offsets[:-1], np.diff(offsets), given.times[part], given.sources[part]),
-            )
-        )
-        self.trains = {
-            name: (train, low, part.stop - part.start, part.stop - part.start)
-            for name, low in network.layout().input_start.items()
-        }
-        self.offsets, self.input_times = offsets, given.times[part]
+        train = train_of(offsets, given.times[part], given.sources[part])
+        n, most = part.stop - part.start, int(np.diff(offsets).max())
+        starts = network.layout().input_start
+        self.causes = {name: Cause(train, most, low, n) for name, low in starts.items()}
         n_neurons = network.layout().n_neurons
-        self.state = _to_device(np.zeros((self.n_samples, n_neurons, 3)))
-        self.synaptic, self.searches = (_zeros(self.n_samples) for _ in range(2))
-        self.sizes = _to_device(np.zeros((len(network.layers()), 2), np.int64))
+        self.state = zeros((self.n_samples, n_neurons, 3), np.float64)
+        self.synaptic, self.searches = zeros(self.n_samples), zeros(self.n_samples)
+        self.sizes = zeros((len(network.layers()), 2))
         self.spikes: list[Spikes] = []
 
-    def run(self, layer: _DeviceLayer, t_stop: float, cap: int) -> None:
+    def run(self, layer: DeviceLayer, t_stop: float, cap: int) -> None:
         """Run one layer; those before it have been run."""
-        plan, n_samples = layer.plan, self.n_samples
-        arrivals, factors = self._arrivals(layer, t_stop)
-        spikes = _new_spikes(n_samples, layer.room)
+        plan, n_samples, number = layer.plan, self.n_samples, len(self.spikes)
+        causes = [self.causes[s.pre] for s in plan.synapses]
+        layer.n_arrivals = max(layer.n_arrivals, self._guess(layer, causes))
+        arrivals = listed(layer, causes, n_samples, t_stop, self.sizes[number, 1:])
+        factors = ordered(layer, arrivals, n_samples, t_stop, self.synaptic)
+        spikes, sorted_spikes = (_new_spikes(n_samples, layer.room) for _ in range(2))
         n_lanes = plan.tiles.neuron.size
-        threads = _threads(n_lanes)
-        grid = (n_samples, -(-n_lanes // threads))
-        advance[grid, threads](
+        threads = threads_for(n_lanes)
+        advance[(n_samples, -(-n_lanes // threads)), threads](
             layer.lanes, layer.tables, layer.weight, arrivals, factors, layer.n_lists, t_stop,
             spikes, layer.room, cap, plan.first, self.state, self.searches,
         )  # fmt: skip
-        ordered = _new_spikes(n_samples, layer.room)
-        order = cuda.device_array(max(1, n_samples * layer.room), np.int64)
-        number = len(self.spikes)
-        order_spikes[n_samples, _threads(layer.room)](
-            spikes, layer.room, order, ordered, self.sizes[number, :1]
+        order = empty(max(1, n_samples * layer.room), np.int64)
+        order_spikes[n_samples, threads_for(layer.room)](
+            spikes, layer.room, order, sorted_spikes, self.sizes[number, :1]
         )
-        self.spikes.append(ordered._replace(count=spikes.count))
-        first = _to_device(np.arange(n_samples) * layer.room)
-        train = Train(first, ordered.count, ordered.time, ordered.neuron)
-        self.trains[plan.population] = (train, 0, layer.room, n_samples * layer.room)
+        self.spikes.append(sorted_spikes._replace(count=spikes.count))
+        first = to_device(np.arange(n_samples) * layer.room)
+        train = Train(first, sorted_spikes.count, sorted_spikes.time, sorted_spikes.neuron)
+        self.causes[plan.population] = Cause(train, layer.room, 0, n_samples * layer.room)
 
-    def _arrivals(self, layer: _DeviceLayer, t_stop: float) -> tuple[Arrivals, Factors]:
-        """List what arrives at a layer."""
-        plan = layer.plan
-        n_lists = layer.n_lists * self.n_samples
-        counts, start = _zeros(n_lists), _zeros(n_lists + 1)
-        size = layer.n_arrivals = max(layer.n_arrivals, self._guess(layer))
-        arrivals = Arrivals(
-            start,
-            cuda.device_array(max(1, size), np.float64),
-            cuda.device_array(max(1, size), np.int32),
-            cuda.device_array(max(1, size), np.int64),
-        )
-        number = len(self.spikes)
-        self._list(layer, t_stop, False, counts, arrivals)
-        running_sum[1, _threads(n_lists)](counts, start, self.sizes[number, 1:])
-        self._list(layer, t_stop, True, _zeros(n_lists), arrivals)
-        factors = Factors(
-            *(cuda.device_array((plan.n_kinds, max(1, size)), np.float64) for _ in range(4))
-        )
-        order_arrivals[n_lists, _threads(max(1, size // n_lists))](
-            arrivals, layer.tables, layer.n_lists, plan.reach is None, plan.n, t_stop, factors,
-            self.synaptic,
-        )  # fmt: skip
-        return arrivals, factors
-
-    def _list(
-        self, layer: _DeviceLayer, t_stop: float, filling: bool, counts: Any, arrivals: Arrivals
-    ) -> None:
-        """Count or write the arrivals of all projections of a layer."""
-        origin = 0
-        for s in layer.plan.synapses:
-            train, low, room, n_spikes = self.trains[s.pre]
-            high = low + s.sources.stop - s.sources.start
-            list_arrivals[self.n_samples, _threads(room)](
-                train, room, low, high, s.sources.start, origin, s.delay, layer.links,
-                layer.n_lists, t_stop, filling, counts, arrivals,
-            )  # fmt: skip
-            origin += n_spikes
-
-    def _guess(self, layer: _DeviceLayer) -> int:
+    def _guess(self, layer: DeviceLayer, causes: Sequence[Cause]) -> int:
         """Return about how many arrivals there will be, if neurons fire once."""
-        reach, total = layer.plan.reach, 0
-        for s in layer.plan.synapses:
-            n_sources = s.sources.stop - s.sources.start
-            inputs = s.pre in self.network.inputs
-            n_spikes = self.input_times.size if inputs else n_sources * self.n_samples
-            fan = 1.0 if reach is None else reach.tile.size / max(1, layer.plan.n_sources)
-            total += math.ceil(n_spikes * fan)
-        return total
+        fan = _mean_fan(layer.plan)
+        of_inputs = [s.pre in self.network.inputs for s in layer.plan.synapses]
+        n_spikes = sum(
+            cause.n_spikes if is_input else self.n_samples * (s.sources.stop - s.sources.start)
+            for s, cause, is_input in zip(layer.plan.synapses, causes, of_inputs, strict=True)
+        )
+        return math.ceil(fan * n_spikes)
 
     def counts(self) -> IntArray:
         """Return the spikes of every sample in every layer: (n_layers, n_samples)."""
         return np.stack([spikes.count.copy_to_host() for spikes in self.spikes])
 
-    def collected(self, layers: Sequence[_DeviceLayer]) -> tuple[Run, IntArray, CudaState]:
+    def collected(self, layers: Sequence[DeviceLayer]) -> tuple[Run, IntArray, CudaState]:
         """Return the record of all layers, the spikes of each sample, and the state."""
         counts = self.counts()
         runs = [
@@ -635,31 +684,46 @@ def _check_cap(counts: IntArray, cap: int, first: int) -> None:
         raise CapReachedError(first + int(beyond[0]))
 
 
-def _flat(spikes: Spikes, layer: _DeviceLayer, count: IntArray) -> Run:
+def _flat(spikes: Spikes, layer: DeviceLayer, count: IntArray) -> Run:
     """Return the spikes of a layer without the gaps between samples."""
     filled = np.flatnonzero(np.arange(layer.room) < count[:, None])
     return Run(*(getattr(spikes, name).copy_to_host()[filled] for name in Run._fields))
 
 
-def _to_device(values: FloatArray | IntArray) -> Any:
+def _mean_fan(plan: Layer) -> float:
+    """Return how many lists an average spike is in."""
+    return 1.0 if plan.reach is None else plan.reach.tile.size / max(1, plan.n_sources)
+
+
+def train_of(offsets: IntArray, times: FloatArray, sources: IntArray | Int32Array) -> Train:
+    """Copy spikes, those of sample k at ``offsets[k] : offsets[k + 1]``, to the device."""
+    return Train(*map(to_device, (offsets[:-1], np.diff(offsets), times, sources.astype(np.int32))))
+
+
+def to_device(values: NDArray[Any]) -> Any:
+    """Copy an array to the device."""
     return cuda.to_device(np.ascontiguousarray(values))
 
 
-def _zeros(n: int) -> Any:
-    return cuda.to_device(np.zeros(n, np.int64))
+def empty(shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:
+    """Return room on the device."""
+    return cuda.device_array(shape, dtype)
+
+
+def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> Any:
+    """Return zeros on the device."""
+    values = empty(shape, dtype)
+    flat = values.reshape(values.size)
+    threads = threads_for(flat.size)
+    set_zero[min(MOST_BLOCKS, -(-flat.size // threads)) or 1, threads](flat)
+    return values
 
 
 def _new_spikes(n_samples: int, room: int) -> Spikes:
     n = max(1, n_samples * room)
-    return Spikes(
-        _zeros(n_samples),
-        cuda.device_array(n, np.float64),
-        cuda.device_array(n, np.int32),
-        cuda.device_array(n, np.float64),
-        cuda.device_array(n, np.float64),
-    )
+    return Spikes(zeros(n_samples), empty(n), empty(n, np.int32), empty(n), empty(n))
 
 
-def _threads(n: int) -> int:
+def threads_for(n: int) -> int:
     """Return the threads of a block that shares n items: whole warps."""
     return min(MOST_THREADS, WARP * -(-max(1, n) // WARP))

@@ -24,19 +24,20 @@ from eventsim import cuda as forward
 F, G, H = np.empty(1), np.empty((1, 1)), np.empty((1, 1, 1))
 J, K, L = np.empty(1, np.int32), np.empty(1, np.int64), np.empty((1, 1), np.int64)
 
-TRAIN = forward.Train(K, K, F, K)
+TRAIN = forward.Train(K, K, F, J)
 ARRIVALS = forward.Arrivals(K, F, J, K)
 FACTORS = forward.Factors(G, G, G, G)
 LANES = forward.Lanes(K, K, K, F, F, F)
-TABLES = forward.Tables(K, K, F, F, K, K)
+TABLES = forward.Tables(K, K, K, F, F, K, K)
 LINKS = forward.Links(L, K, K, F)
 SPIKES = forward.Spikes(K, F, J, F, F)
 
 # Arguments of every kernel, as the host passes them.
 ARGUMENTS: dict[ModuleType, dict[str, tuple[Any, ...]]] = {
     forward: {
-        "list_arrivals": (TRAIN, 1, 0, 1, 0, 0, 0.0, LINKS, 1, 1.0, True, K, ARRIVALS),
+        "list_arrivals": (TRAIN, 1, 0, 1, 0, 0, 1, 0.0, LINKS, 1, 1.0, True, K, ARRIVALS),
         "running_sum": (K, K, K),
+        "set_zero": (F,),
         "order_arrivals": (ARRIVALS, TABLES, 1, True, 1, 1.0, FACTORS, K),
         "advance": (LANES, TABLES, F, ARRIVALS, FACTORS, 1, 1.0, SPIKES, 1, 1, 0, H, K),
         "order_spikes": (SPIKES, 1, K, SPIKES, K),

@@ -121,7 +121,7 @@ def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -
     model = two_layers(n_samples=3)
     whole = model.run("cuda")
     portions = [(0, 1), (1, 3)]
-    monkeypatch.setattr(cuda, "_portions", lambda *_: iter(portions))
+    monkeypatch.setattr(cuda, "portions", lambda *_: iter(portions))
     assert same_bits(model.run("cuda"), whole)
 
 
@@ -149,11 +149,11 @@ def layered_sort(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     origin = cuda.cuda.to_device(np.zeros(n, dtype=np.int64))
     start = cuda.cuda.to_device(np.array([0, len(pairs)]))
     layer = two_layers().network.layers()[0]
-    on_device = cuda._DeviceLayer(layer, cuda._zeros(1))
+    on_device = cuda.DeviceLayer(layer, cuda.zeros(1))
     factors = cuda.Factors(*np.empty((4, layer.n_kinds, n)))
     cuda.order_arrivals[1, 4](
         cuda.Arrivals(start, time, row, origin), on_device.tables, 1, True, 5, 9.0, factors,
-        cuda._zeros(1),
+        cuda.zeros(1),
     )  # fmt: skip
     found = zip(time.copy_to_host().tolist(), row.copy_to_host().tolist(), strict=True)
     return [(int(t), r) for t, r in found][: len(pairs)]
