@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ from eventsim.scheduler import Run
 from eventsim.stimulus import Stimulus
 
 __all__ = [
+    "MOST_BLOCKS",
     "Arrivals",
     "Cause",
     "DeviceLayer",
@@ -46,6 +48,7 @@ __all__ = [
     "listed",
     "ordered",
     "portions",
+    "quietly",
     "run_layers",
     "threads_for",
     "to_device",
@@ -538,10 +541,16 @@ def run_layers(
     CapReachedError
         If a sample has more than ``cap`` spikes.
     """
-    with warnings.catch_warnings():
-        # Small networks leave most of a device idle.
-        warnings.simplefilter("ignore", NumbaPerformanceWarning)
+    with quietly():
         return _run(network, given, t_stop, cap)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Let small networks leave most of a device idle, without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumbaPerformanceWarning)
+        yield
 
 
 def _run(
@@ -715,7 +724,7 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> Any:
     values = empty(shape, dtype)
     flat = values.reshape(values.size)
     threads = threads_for(flat.size)
-    set_zero[min(MOST_BLOCKS, -(-flat.size // threads)) or 1, threads](flat)
+    set_zero[max(1, min(MOST_BLOCKS, -(-flat.size // threads))), threads](flat)
     return values
 
 

@@ -202,6 +202,11 @@ class Layer:
         return self.tiles.width.size
 
     @cached_property
+    def shares_tables(self) -> bool:
+        """Whether tiles have a weight table in common."""
+        return bool(np.unique(self.tiles.table).size < self.tiles.table.size)
+
+    @cached_property
     def n_kinds(self) -> int:
         """Number of pairs of time constants among neurons that see the same arrivals."""
         return int(self.tiles.kind.max()) + 1 if self.reach is None else 1

@@ -27,7 +27,7 @@ from gradients import layer_sweep as sweeps
 from gradients.adjoint import Cotangents
 from gradients.layer_sweep import ALPHA, BETA, BIAS, THRESHOLD
 
-__all__ = ["LayerGradients", "sweep_layers"]
+__all__ = ["LayerGradients", "Portion", "sweep_layers"]
 
 # Pieces of work in which a layer's sums over the samples are made, each in order.
 PIECES = 8
@@ -123,13 +123,13 @@ def sweep_layers(
     # Each block has derivatives by all arrivals.
     size = PORTION // max(layer.n_blocks for layer in network.layers())
     for first, last in portions(network, batch.stimulus.offsets, size, 0, len(batch)):
-        portion = _Portion(batch, loss, first, last)
+        portion = Portion(batch, loss, first, last)
         for number in reversed(range(len(tables))):
             _sweep_layer(gradients, number, tables[number], portion, final[first:last], threads)
     return gradients
 
 
-class _Portion:
+class Portion:
     """The samples ``first : last`` of a run, with the derivatives by their spikes.
 
     ``numbers`` says, for each population, which of the spikes are its own.
@@ -169,7 +169,7 @@ def _sweep_layer(
     gradients: LayerGradients,
     number: int,
     table: FloatArray,
-    portion: _Portion,
+    portion: Portion,
     final: FloatArray,
     threads: int,
 ) -> None:
@@ -211,7 +211,7 @@ def _sweep_layer(
         _pass_on(gradients, layer, causes, incoming, sums.arrival, portion, threads)
 
 
-def _fired(layer: Layer, portion: _Portion, threads: int) -> sweeps.Fired:
+def _fired(layer: Layer, portion: Portion, threads: int) -> sweeps.Fired:
     """Return the layer's own spikes, by tile, with the derivatives by their times so far."""
     n_tiles = layer.tiles.lane.size
     tile_of, lane_of = layer.places
@@ -239,7 +239,7 @@ def _pass_on(
     causes: Sequence[Train],
     incoming: Incoming,
     arrival: FloatArray,
-    portion: _Portion,
+    portion: Portion,
     threads: int,
 ) -> None:
     """Add the derivatives by arrivals to those by the spikes that caused them, and by delays."""

@@ -1,6 +1,6 @@
 """Timing backpropagation: the gradient of a loss by every parameter, backward in time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from eventsim._types import FloatArray, Key, Matrix
 from eventsim._validate import as_finite, as_floats, require
 from eventsim.causality import GraphLike
-from eventsim.layered import LayeredState
+from eventsim.layered import CudaState, LayeredState
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from eventsim.threads import for_each_part
@@ -137,9 +137,22 @@ def timing_backprop(
     )
     if isinstance(batch.state, LayeredState) and _ends_late(batch, loss):
         final = loss.value.sum(axis=1)
-        return _layered_gradient(batch, loss, sweep_layers(batch, loss, final, wanted, threads),
-                                 wanted)  # fmt: skip
+        sweep = _device_sweep() if isinstance(batch.state, CudaState) else partial(
+            sweep_layers, threads=threads
+        )  # fmt: skip
+        return _layered_gradient(batch, loss, sweep(batch, loss, final, wanted), wanted)
     return _gradient(batch, loss, _swept(batch, loss, threads), wanted)
+
+
+LayerSweep: TypeAlias = Callable[
+    [BatchResult, Cotangents, FloatArray, tuple[str, ...]], LayerGradients
+]
+
+
+def _device_sweep() -> LayerSweep:
+    from gradients import cuda  # late: an extra, slow to import
+
+    return cuda.sweep_layers
 
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from numba import cuda, typeof
 from numba.cuda import dispatcher
 
 from eventsim import cuda as forward
+from gradients import cuda as backward
 
 F, G, H = np.empty(1), np.empty((1, 1)), np.empty((1, 1, 1))
 J, K, L = np.empty(1, np.int32), np.empty(1, np.int64), np.empty((1, 1), np.int64)
@@ -31,6 +32,9 @@ LANES = forward.Lanes(K, K, K, F, F, F)
 TABLES = forward.Tables(K, K, K, F, F, K, K)
 LINKS = forward.Links(L, K, K, F)
 SPIKES = forward.Spikes(K, F, J, F, F)
+COLUMNS = backward.Columns(K, K, K, K, K)
+FIRED = backward.Fired(K, K, K, F, F, F, F)
+SUMS = backward.Sums(G, G, H, G)
 
 # Arguments of every kernel, as the host passes them.
 ARGUMENTS: dict[ModuleType, dict[str, tuple[Any, ...]]] = {
@@ -41,8 +45,19 @@ ARGUMENTS: dict[ModuleType, dict[str, tuple[Any, ...]]] = {
         "order_arrivals": (ARRIVALS, TABLES, 1, True, 1, 1.0, FACTORS, K),
         "advance": (LANES, TABLES, F, ARRIVALS, FACTORS, 1, 1.0, SPIKES, 1, 1, 0, H, K),
         "order_spikes": (SPIKES, 1, K, SPIKES, K),
-    }
-}
+    },
+    backward: {
+        "count_fired": (TRAIN, 0, 1, K),
+        "place_fired": (K, K, K),
+        "fill_fired": (TRAIN, 0, 1, K, K, K),
+        "sweep": (
+            COLUMNS, LANES, TABLES, F, ARRIVALS, FACTORS, 1, 1, 1.0, FIRED, G, True, SUMS, 1, 1, 0
+        ),
+        "add_copies": (G, F),
+        "add_lanes": (G, K, 1, F),
+        "add_events": (F, 0, 1, F, F),
+    },
+}  # fmt: skip
 
 
 def kernels(module: ModuleType) -> set[str]:
