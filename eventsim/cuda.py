@@ -44,6 +44,7 @@ __all__ = [
     "Tables",
     "Train",
     "device_obstacle",
+    "devices",
     "empty",
     "listed",
     "ordered",
@@ -403,13 +404,27 @@ def order_spikes(spikes, room, order, ordered, most):
 # --- the host -------------------------------------------------------------------------------------
 
 
+def devices() -> list[str]:
+    """Return the name and the compute capability of every CUDA device."""
+    if not cuda.is_available():
+        return []
+    if config.ENABLE_CUDASIM:
+        return ["numba's simulator"]
+    return [
+        f"{device.name.decode() if isinstance(device.name, bytes) else device.name}, "
+        f"compute capability {'.'.join(map(str, device.compute_capability))}"
+        for device in cuda.list_devices()
+    ]
+
+
 def device_obstacle() -> str | None:
     """Return why there is no CUDA device to run on, or None if there is one."""
     if cuda.is_available():
         return None
     return (
-        "engine 'cuda' needs an NVIDIA GPU with its driver, which numba does not see: take "
-        "engine='layered', which gives the same on processors"
+        "engine 'cuda' needs an NVIDIA GPU, its driver and the extra of that name "
+        "(pip install 'eventsim-snn[cuda]'), and numba finds no device here; engine='layered' "
+        "gives the same on processors"
     )
 
 

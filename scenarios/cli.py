@@ -33,6 +33,7 @@ This command runs published experiments and sets your numbers beside the publish
 
   eventsim list                  the experiments, one line each
   eventsim info NAME             what one of them does, and what was published
+  eventsim info                  versions, CUDA devices, and a self-test of the engines
   eventsim run NAME [options]    run it; `eventsim run NAME --help` lists its options
   eventsim resume FOLDER         go on with a run that was interrupted, from where it was
   eventsim --version
@@ -80,6 +81,11 @@ def _list(arguments: list[str]) -> int:
 
 
 def _info(arguments: list[str]) -> int:
+    if not arguments:
+        from scenarios.system import report  # late: it compiles the engines
+
+        print("\n".join(report()))
+        return 0
     scenario = find(_one(arguments, "eventsim info NAME"))
     print(f"{scenario.name}: {scenario.summary}\nAfter {scenario.source}.\n")
     print(textwrap.dedent(scenario.module().__doc__ or "").strip())

@@ -181,7 +181,7 @@ def test_a_recurrent_network_is_refused() -> None:
 
 def test_without_a_device_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda.cuda, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match=r"needs an NVIDIA GPU.*engine='layered'"):
+    with pytest.raises(RuntimeError, match=r"needs an NVIDIA GPU.*pip install.*engine='layered'"):
         two_layers().run("cuda")
 
 

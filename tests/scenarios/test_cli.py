@@ -53,7 +53,7 @@ def test_info_says_what_was_published(capsys, name):
         (["xor"], ["got 'xor'", "did you mean `eventsim run xor`"]),
         (["learn"], ["command must be one of list, info, run, resume", "got 'learn'"]),
         (["list", "all"], ["takes no arguments, got 'all'"]),
-        (["info"], ["usage: eventsim info NAME, got 0 arguments"]),
+        (["info", "xor", "iris"], ["usage: eventsim info NAME, got 2 arguments"]),
         (["info", "xo"], ["did you mean 'xor'"]),
         (["resume"], ["usage: eventsim resume FOLDER, got 0 arguments"]),
         (["resume", "/no/such/folder"], ["/no/such/folder is not a run folder"]),
