@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import config, cuda
@@ -47,6 +48,7 @@ __all__ = [
     "devices",
     "empty",
     "listed",
+    "on_device",
     "ordered",
     "portions",
     "quietly",
@@ -149,14 +151,14 @@ class Spikes(NamedTuple):
 # --- kernels --------------------------------------------------------------------------------------
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def set_zero(values):
     """Fill a flat array with zeros."""
     for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
         values[i] = 0
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def list_arrivals(train, room, low, high, row, cause, fan, delay, links, n_lists, t_stop, filling,
                   counts, arrivals):  # fmt: skip
     """Count the arrivals of one projection in every list, or write them.
@@ -196,7 +198,7 @@ def _list(own, time, row, event, filling, counts, arrivals):
             arrivals.event[at] = event
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def running_sum(counts, start, total_of):
     """Write the sum of all counts before each one, and of all, also to ``total_of``: one block."""
     sums = cuda.shared.array(N_SUMS, np.int64)
@@ -222,7 +224,7 @@ def running_sum(counts, start, total_of):
         total_of[0] = sums[threads]
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def order_arrivals(arrivals, tables, n_lists, all_to_all, n_neurons, t_stop, factors, synaptic):
     """Sort a list in time, fill its factors, and count its synaptic events: a block per list."""
     own = cuda.blockIdx.x
@@ -303,7 +305,7 @@ def _exchange(time, row, origin, i, j, n):
         origin[i], origin[j] = origin[j], origin[i]
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def advance(lanes, tables, weight, arrivals, factors, n_lists, t_stop, spikes, room, cap, base,
             state, searches):  # fmt: skip
     """Run one neuron of one sample through its arrivals: a thread each."""
@@ -382,7 +384,7 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, t_stop, spikes, r
     cuda.atomic.add(searches, k, looked)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def order_spikes(spikes, room, order, ordered, most):
     """Sort the spikes of a sample by (time, neuron): a block each.  ``most``: of any sample."""
     k = cuda.blockIdx.x
@@ -436,8 +438,6 @@ class DeviceLayer:
     ----------
     plan : Layer
         What is on the device.
-    weight : device array
-        Weight tables, flat.
     room : int
         Spikes of a sample that there is room for.
     n_arrivals : int
@@ -445,7 +445,6 @@ class DeviceLayer:
     """
 
     plan: Layer
-    weight: Any
     lanes: Lanes = field(init=False)
     tables: Tables = field(init=False)
     links: Links = field(init=False)
@@ -486,6 +485,20 @@ class DeviceLayer:
         return small
 
 
+_PLANS: WeakKeyDictionary[Layer, DeviceLayer] = WeakKeyDictionary()
+
+
+def on_device(network: Network) -> list[tuple[DeviceLayer, Any]]:
+    """Return the layers of a network and their weights; plans are copied once per structure."""
+    for plan in network.layers():
+        if plan not in _PLANS:
+            _PLANS[plan] = DeviceLayer(plan)
+    return [
+        (_PLANS[plan], to_device(table))
+        for plan, table in zip(network.layers(), network.weight_tables(), strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class Cause:
     """Where the arrivals of a projection come from.
@@ -509,13 +522,18 @@ class Cause:
 
 
 def listed(
-    layer: DeviceLayer, causes: Sequence[Cause], n_samples: int, t_stop: float, total: Any
+    layer: DeviceLayer,
+    causes: Sequence[Cause],
+    n_samples: int,
+    t_stop: float,
+    total: Any,
+    size: int,
 ) -> Arrivals:
     """Return the arrivals of a layer, not sorted yet; ``total`` (1,) takes their number.
 
-    Those beyond ``layer.n_arrivals`` are missing.
+    There is room for ``size`` of them, the others are missing.
     """
-    n_lists, size = layer.n_lists * n_samples, max(1, layer.n_arrivals)
+    n_lists, size = layer.n_lists * n_samples, max(1, size)
     arrivals = Arrivals(
         zeros(n_lists + 1), empty(size), empty(size, np.int32), empty(size, np.int64)
     )
@@ -571,13 +589,10 @@ def quietly() -> Iterator[None]:
 def _run(
     network: Network, given: Stimulus, t_stop: float, cap: int
 ) -> tuple[Run, IntArray, CudaState]:
-    layers = [
-        DeviceLayer(plan, to_device(table))
-        for plan, table in zip(network.layers(), network.weight_tables(), strict=True)
-    ]
+    layers = on_device(network)
     parts = [
         _run_portion(network, layers, given, first, last, t_stop, cap)
-        for first, last in portions(network, given, layers)
+        for first, last in portions(network, given, [layer for layer, _ in layers])
     ]
     records, counts, states = zip(*parts, strict=True)
     record = Run._make(np.concatenate(columns) for columns in zip(*records, strict=True))
@@ -607,7 +622,7 @@ def portions(
 
 def _run_portion(
     network: Network,
-    layers: Sequence[DeviceLayer],
+    layers: Sequence[tuple[DeviceLayer, Any]],
     given: Stimulus,
     first: int,
     last: int,
@@ -617,15 +632,16 @@ def _run_portion(
     """Return (record, spikes of each sample, state) of some samples, with buffers that suffice."""
     while True:
         portion = _Portion(network, given, first, last)
-        for layer in layers:
-            portion.run(layer, t_stop, cap)
+        for layer, weight in layers:
+            portion.run(layer, weight, t_stop, cap)
         sizes = portion.sizes.copy_to_host()
         _check_cap(portion.counts(), cap, first)
         grown = [
-            layer.grow(int(most), int(n)) for layer, (most, n) in zip(layers, sizes, strict=True)
+            layer.grow(int(most), int(n))
+            for (layer, _), (most, n) in zip(layers, sizes, strict=True)
         ]
         if not any(grown):
-            return portion.collected(layers)
+            return portion.collected([layer for layer, _ in layers])
 
 
 class _Portion:
@@ -645,18 +661,19 @@ class _Portion:
         self.sizes = zeros((len(network.layers()), 2))
         self.spikes: list[Spikes] = []
 
-    def run(self, layer: DeviceLayer, t_stop: float, cap: int) -> None:
+    def run(self, layer: DeviceLayer, weight: Any, t_stop: float, cap: int) -> None:
         """Run one layer; those before it have been run."""
         plan, n_samples, number = layer.plan, self.n_samples, len(self.spikes)
         causes = [self.causes[s.pre] for s in plan.synapses]
         layer.n_arrivals = max(layer.n_arrivals, self._guess(layer, causes))
-        arrivals = listed(layer, causes, n_samples, t_stop, self.sizes[number, 1:])
+        total = self.sizes[number, 1:]
+        arrivals = listed(layer, causes, n_samples, t_stop, total, layer.n_arrivals)
         factors = ordered(layer, arrivals, n_samples, t_stop, self.synaptic)
         spikes, sorted_spikes = (_new_spikes(n_samples, layer.room) for _ in range(2))
         n_lanes = plan.tiles.neuron.size
         threads = threads_for(n_lanes)
         advance[(n_samples, -(-n_lanes // threads)), threads](
-            layer.lanes, layer.tables, layer.weight, arrivals, factors, layer.n_lists, t_stop,
+            layer.lanes, layer.tables, weight, arrivals, factors, layer.n_lists, t_stop,
             spikes, layer.room, cap, plan.first, self.state, self.searches,
         )  # fmt: skip
         order = empty(max(1, n_samples * layer.room), np.int64)
@@ -737,6 +754,8 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:
 def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> Any:
     """Return zeros on the device."""
     values = empty(shape, dtype)
+    if values.size == 0:
+        return values
     flat = values.reshape(values.size)
     threads = threads_for(flat.size)
     set_zero[max(1, min(MOST_BLOCKS, -(-flat.size // threads))), threads](flat)

@@ -23,6 +23,7 @@ from eventsim.cuda import (
     Factors,
     empty,
     listed,
+    on_device,
     ordered,
     portions,
     quietly,
@@ -89,7 +90,7 @@ class Sums(NamedTuple):
 # --- kernels --------------------------------------------------------------------------------------
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def count_fired(train, base, n, count):
     """Count the spikes of each (sample, neuron); a block takes a sample."""
     k = cuda.blockIdx.x
@@ -97,14 +98,14 @@ def count_fired(train, base, n, count):
         cuda.atomic.add(count, k * n + train.source[train.first[k] + s] - base, 1)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def place_fired(count, start, used):
     """Give each list its place in ``spike``: which one does not matter."""
     for i in range(cuda.grid(1), count.size, cuda.gridsize(1)):
         start[i] = cuda.atomic.add(used, 0, count[i]) if count[i] > 0 else 0
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def fill_fired(train, base, n, start, filled, spike):
     """Fill the lists; the walk will sort its own."""
     k = cuda.blockIdx.x
@@ -114,7 +115,7 @@ def fill_fired(train, base, n, start, filled, spike):
         spike[start[own] + cuda.atomic.add(filled, own, 1)] = number
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def sweep(columns, lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, fired,
           final, rates, sums, n_groups, strands, number):  # fmt: skip
     """Walk a column's arrivals of all samples of a strand: a thread each.
@@ -233,7 +234,7 @@ def _sort(numbers, first, last):
         numbers[j] = value
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def add_copies(copies, total):
     """Add the rows of ``copies`` to ``total``, in order: a thread per column."""
     for i in range(cuda.grid(1), total.size, cuda.gridsize(1)):
@@ -243,7 +244,7 @@ def add_copies(copies, total):
         total[i] = value
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def add_lanes(moved, event, n_arrivals, by_event):
     """Write the derivative by each arrival's time, summed over its lanes in order."""
     for a in range(cuda.grid(1), n_arrivals, cuda.gridsize(1)):
@@ -253,7 +254,7 @@ def add_lanes(moved, event, n_arrivals, by_event):
         by_event[event[a]] = value
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def add_events(by_event, cause, fan, by_arrivals, by_spike):
     """Write the sum over each spike's arrivals in order, and add it to the derivative by it."""
     for s in range(cuda.grid(1), by_arrivals.size, cuda.gridsize(1)):
@@ -284,10 +285,7 @@ class _Sweep:
     def __init__(self, batch: BatchResult, wrt: Collection[str]) -> None:
         self.batch, self.network = batch, batch.network
         self.gradients = LayerGradients(batch.network, wrt)
-        self.layers = [
-            DeviceLayer(plan, to_device(table))
-            for plan, table in zip(self.network.layers(), self.network.weight_tables(), strict=True)
-        ]
+        self.layers, self.weights = zip(*on_device(batch.network), strict=True)
         self.columns = [_columns(layer) for layer in self.layers]
         self.sums = [self._new_sums(number) for number in range(len(self.layers))]
 
@@ -348,7 +346,7 @@ class _Sweep:
         plan, n_samples, t_stop = layer.plan, portion.n_samples, portion.t_stop
         sums, strands, n_groups = self.sums[number]
         own = [causes[s.pre] for s in plan.synapses]
-        arrivals, factors = _arrivals(layer, own, n_samples, t_stop)
+        arrivals, factors, n = _arrivals(layer, own, n_samples, t_stop)
         passes_on = wanted.arrivals or any(s.pre in portion.numbers for s in plan.synapses)
         width = _moved_width(layer) if passes_on else 0
         moved = zeros((arrivals.time.size, width), np.float64)
@@ -357,23 +355,23 @@ class _Sweep:
         threads = threads_for(columns.first.size)
         end = np.ascontiguousarray(final[:, plan.first : plan.first + plan.n])
         sweep[(strands, -(-columns.first.size // threads)), threads](
-            columns, layer.lanes, layer.tables, layer.weight, arrivals, factors, layer.n_lists,
-            plan.n, t_stop, fired, to_device(end), wanted.neurons, sums._replace(moved=moved),
+            columns, layer.lanes, layer.tables, self.weights[number], arrivals, factors,
+            layer.n_lists, plan.n, t_stop, fired, to_device(end), wanted.neurons, sums._replace(moved=moved),
             n_groups, strands, portion.first,
         )  # fmt: skip
         if passes_on:
-            self._pass_on(layer, own, arrivals, moved, by_cause)
+            self._pass_on(layer, own, arrivals, n, moved, by_cause)
 
     def _pass_on(
         self,
         layer: DeviceLayer,
         causes: Sequence[Cause],
         arrivals: Arrivals,
+        n_arrivals: int,
         moved: Any,
         by_cause: dict[str, Any],
     ) -> None:
         """Add the derivatives by arrivals to those by the causing spikes, and by delays."""
-        n_arrivals = layer.n_arrivals
         by_event = zeros(max(1, layer.fan * sum(c.n_spikes for c in causes)), np.float64)
         add_lanes[_grid(n_arrivals)](moved, arrivals.event, n_arrivals, by_event)
         first, delays = 0, self.gradients.delays
@@ -395,14 +393,14 @@ def _cause(train: Train) -> Cause:
 
 def _arrivals(
     layer: DeviceLayer, causes: Sequence[Cause], n_samples: int, t_stop: float
-) -> tuple[Arrivals, Factors]:
-    """Return the arrivals of a layer; how many they are is counted first."""
-    total = zeros(1)
-    layer.n_arrivals = 0
-    listed(layer, causes, n_samples, t_stop, total)
-    layer.n_arrivals = int(total.copy_to_host()[0])
-    arrivals = listed(layer, causes, n_samples, t_stop, total)
-    return arrivals, ordered(layer, arrivals, n_samples, t_stop, zeros(n_samples))
+) -> tuple[Arrivals, Factors, int]:
+    """Return the arrivals of a layer, their factors, and how many they are."""
+    total, size = zeros(1), layer.n_arrivals
+    arrivals = listed(layer, causes, n_samples, t_stop, total, size)
+    n = int(total.copy_to_host()[0])
+    if n > size:
+        arrivals = listed(layer, causes, n_samples, t_stop, total, n)
+    return arrivals, ordered(layer, arrivals, n_samples, t_stop, zeros(n_samples)), n
 
 
 def _fired(layer: DeviceLayer, portion: Portion, cause: Cause, by_time: Any) -> Fired:

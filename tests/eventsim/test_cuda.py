@@ -110,11 +110,13 @@ def same_bits(a: es.BatchResult, b: es.BatchResult) -> bool:
 
 
 def test_buffers_that_are_too_small_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = two_layers()
-    whole = model.run("cuda")
+    whole = two_layers().run("cuda")
     monkeypatch.setattr(cuda, "ROOM", 0)
     monkeypatch.setattr(cuda._Portion, "_guess", lambda *_: 1)
+    model = two_layers()
     assert same_bits(model.run("cuda"), whole)
+    ((layer, _), _) = cuda.on_device(model.network)
+    assert layer.room >= np.diff(whole.offsets).max() / 2 > 0
 
 
 def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +151,7 @@ def layered_sort(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     origin = cuda.cuda.to_device(np.zeros(n, dtype=np.int64))
     start = cuda.cuda.to_device(np.array([0, len(pairs)]))
     layer = two_layers().network.layers()[0]
-    on_device = cuda.DeviceLayer(layer, cuda.zeros(1))
+    on_device = cuda.DeviceLayer(layer)
     factors = cuda.Factors(*np.empty((4, layer.n_kinds, n)))
     cuda.order_arrivals[1, 4](
         cuda.Arrivals(start, time, row, origin), on_device.tables, 1, True, 5, 9.0, factors,
