@@ -356,8 +356,8 @@ class _Sweep:
         end = np.ascontiguousarray(final[:, plan.first : plan.first + plan.n])
         sweep[(strands, -(-columns.first.size // threads)), threads](
             columns, layer.lanes, layer.tables, self.weights[number], arrivals, factors,
-            layer.n_lists, plan.n, t_stop, fired, to_device(end), wanted.neurons, sums._replace(moved=moved),
-            n_groups, strands, portion.first,
+            layer.n_lists, plan.n, t_stop, fired, to_device(end), wanted.neurons,
+            sums._replace(moved=moved), n_groups, strands, portion.first,
         )  # fmt: skip
         if passes_on:
             self._pass_on(layer, own, arrivals, n, moved, by_cause)

@@ -117,6 +117,8 @@ class ReadoutNetwork:
         What training lowers.
     t_out : float
         When the output potentials are read, and the run ends.
+    engine : str
+        Of `eventsim.simulate`.
     stopwatch : Stopwatch
         Counts the time spent in simulations and gradients.
 
@@ -140,6 +142,7 @@ class ReadoutNetwork:
     single_spike: bool = False
     loss: ReadoutLoss = ReadoutLoss()
     t_out: float = 1.0
+    engine: str = "auto"
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
@@ -181,7 +184,7 @@ class ReadoutNetwork:
     def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
         """Return the exact run of each sample up to ``t_out``."""
         started = time.perf_counter()
-        result = es.simulate(self.network(weights), {"in": batch}, self.t_out)
+        result = es.simulate(self.network(weights), {"in": batch}, self.t_out, engine=self.engine)
         assert isinstance(result, es.BatchResult)
         self.stopwatch.add("simulate", started)
         return result

@@ -131,6 +131,8 @@ class Config:
         Mean of the initial weights.
     init_std
         Standard deviation of the initial weights.
+    engine
+        "cuda": simulate and differentiate on an NVIDIA GPU.
     n_train
         Use only the first training images [all].
     data_dir
@@ -161,6 +163,7 @@ class Config:
     norm_penalty: float | None = None
     init_mean: float = 0.03
     init_std: float = 0.3
+    engine: Literal["auto", "cuda"] = "auto"
     n_train: int | None = None
     data_dir: str | None = None
 
@@ -175,6 +178,7 @@ class Config:
         check_choice(self.spikes, ("multi", "single"), "spikes")
         check_choice(self.sweep, ("nothing", "tau"), "sweep")
         check_choice(self.recipe.schedule, ("constant", "cosine"), "schedule")
+        check_choice(self.engine, ("auto", "cuda"), "engine")
         for name in ("tau_i", "learning_rate"):
             value = getattr(self.recipe, name)
             if not 0.0 < value < math.inf:

@@ -145,7 +145,7 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
     sizes = (math.prod(train.images.shape[1:]), config.hidden, 10)
     single = variant.spikes == "single"
     return ImageTask(
-        ReadoutNetwork(sizes, variant.tau_i, single, config.loss()),
+        ReadoutNetwork(sizes, variant.tau_i, single, config.loss(), engine=config.engine),
         (config.init_mean, config.init_std),
         train,
         test,

@@ -185,6 +185,8 @@ class ReLPSPNetwork(FirstSpikeModel):
         What training lowers.
     bump : float
         Added strength for silent neurons: see `FirstSpikeModel`.
+    engine : str
+        Of `eventsim.simulate`.
     stopwatch : Stopwatch
         Counts the time spent in simulations and gradients.
 
@@ -204,6 +206,7 @@ class ReLPSPNetwork(FirstSpikeModel):
     t_stop: float
     loss: FirstSpikeLoss
     bump: float = 0.0
+    engine: str = "auto"
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
@@ -267,7 +270,7 @@ class ReLPSPNetwork(FirstSpikeModel):
     def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
         """Return the exact run of each sample up to ``t_stop``."""
         started = time.perf_counter()
-        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop)
+        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, engine=self.engine)
         assert isinstance(result, es.BatchResult)
         self.stopwatch.add("simulate", started)
         return result

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
+from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios.classifier import FirstSpikeLoss
 from scenarios.rel_psp import ReLPSPNetwork, read_layers
@@ -83,7 +85,7 @@ DENSE = Recipe(
     init_total=4.0,
     init_spread=0.3,
 )
-CONVOLUTIONAL = replace(DENSE, epochs=3, full_epochs=10, t_stop=4.0, init_spread=1.0)
+CONVOLUTIONAL = replace(DENSE, epochs=3, full_epochs=14, shift=2, t_stop=4.0, init_spread=1.0)
 CHOICES = tuple(f.name for f in fields(Recipe) if f.name not in ("epochs", "full_epochs"))
 
 
@@ -100,7 +102,7 @@ class Config:
     full
         Many epochs, three networks of each kind.
     epochs
-        Passes over the training images [16, 20 with --full; with convolutions 3 and 10].
+        Passes over the training images [16, 20 with --full; with convolutions 3 and 14].
     seeds
         Number of networks of each kind [1; 3 with --full].
     seed
@@ -116,7 +118,7 @@ class Config:
     smoothing
         Part of the target probability that is spread over all classes [0.1].
     shift
-        Pixels by which training images are moved at random, at most [1].
+        Pixels by which training images are moved at random, at most [1; with convolutions 2].
     jitter
         Standard deviation of noise on the input times in training [0.1].
     dropout
@@ -131,6 +133,8 @@ class Config:
         Mean of the sum of the initial weights onto a neuron [4].
     init_spread
         Standard deviation of that sum [0.3; with convolutions 1].
+    engine
+        "cuda": simulate and differentiate on an NVIDIA GPU.
     n_train
         Use only the first training images [all].
     data_dir
@@ -156,6 +160,7 @@ class Config:
     t_stop: float | None = None
     init_total: float | None = None
     init_spread: float | None = None
+    engine: Literal["auto", "cuda"] = "auto"
     n_train: int | None = None
     data_dir: str | None = None
 
@@ -169,6 +174,7 @@ class Config:
                 raise ValueError(f"{name} must be >= 1, got {value!r}")
         if self.t_stop is not None and not 0.0 < self.t_stop < math.inf:
             raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
+        check_choice(self.engine, ("auto", "cuda"), "engine")
         for network in self.networks:
             self.model(network)
             self.settings(network, n_train=1, seed=self.seed)
@@ -209,7 +215,7 @@ class Config:
         loss = FirstSpikeLoss(
             recipe.tau0, 1.0, 0.0, t_silent=recipe.t_stop, smoothing=recipe.smoothing
         )
-        return ReLPSPNetwork(network, recipe.t_stop, loss, recipe.bump)
+        return ReLPSPNetwork(network, recipe.t_stop, loss, recipe.bump, self.engine)
 
     def settings(self, network: str, n_train: int, seed: int) -> Settings:
         """Return how one network is trained."""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 import eventsim.cuda
 from scenarios import cli, system
+from scenarios.classifier import FirstSpikeLoss
+from scenarios.encoding import latency
+from scenarios.readout import ReadoutNetwork
+from scenarios.rel_psp import ReLPSPNetwork
 
 
 def test_info_names_versions_devices_and_the_result_of_the_self_test(
@@ -42,3 +50,28 @@ def test_other_spikes_are_an_infinite_difference(monkeypatch: pytest.MonkeyPatch
     runs = iter([[np.zeros(3)], [np.zeros(4)]])
     monkeypatch.setattr(system, "_run", lambda _: next(runs))
     assert system.largest_difference("layered") == np.inf
+
+
+def small_readout(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
+    model = ReadoutNetwork((6, 4, 2), 0.8)
+    return model, model.initial((0.5, 0.8), rng)
+
+
+def small_rel_psp(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
+    loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.0, t_silent=3.0)
+    model = ReLPSPNetwork("6-3-2", 3.0, loss)
+    return model, model.initial(4.0, 1.0, rng)
+
+
+@pytest.mark.parametrize("make", [small_readout, small_rel_psp])
+def test_scenarios_train_on_the_device_as_on_processors(make: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    model, weights = make(rng)
+    spikes = latency(rng.integers(0, 256, (2, 2, 3), dtype=np.uint8))
+    here, there = (
+        replace(model, engine=engine).step(weights, spikes, np.array([0, 1]))
+        for engine in ("auto", "cuda")
+    )
+    assert here.metrics["loss"] == pytest.approx(there.metrics["loss"], rel=1e-12)
+    for name, slopes in here.gradients.items():
+        np.testing.assert_allclose(there.gradients[name], slopes, rtol=1e-10, atol=1e-12)
