@@ -29,6 +29,9 @@ from tests.feedforward import (
 from tests.naive import Case
 from tests.strategies import decimals, examples, networks, violent_networks
 
+# On processors, and on a device or its simulator: there, small networks only.
+LAYERS = ["layered", pytest.param("cuda", marks=pytest.mark.slow)]
+
 # --- the same answer as from elsewhere ------------------------------------------------------------
 
 
@@ -51,10 +54,11 @@ def fed_with(reference: cases.Reference) -> Model:
     return Model(network, stimulus, case.t_stop)
 
 
+@pytest.mark.parametrize("engine", LAYERS)
 @pytest.mark.parametrize("name", cases.NETWORK_NAMES)
-def test_reference_networks_whose_recurrent_spikes_come_as_input(name: str) -> None:
+def test_reference_networks_whose_recurrent_spikes_come_as_input(engine: str, name: str) -> None:
     reference = cases.load(name)
-    result = fed_with(reference).run()[0]
+    result = fed_with(reference).run(engine)[0]
     found = cases.trains(result)
     assert [i for i, _ in found] == [i for i, _ in reference.spikes]
     np.testing.assert_allclose(
@@ -65,10 +69,11 @@ def test_reference_networks_whose_recurrent_spikes_come_as_input(name: str) -> N
     )
 
 
-def test_the_feed_forward_reference_network() -> None:
+@pytest.mark.parametrize("engine", LAYERS)
+def test_the_feed_forward_reference_network(engine: str) -> None:
     reference = cases.load("feedforward")
     built = cases.build(reference.case)
-    result = built.run(engine="layered")
+    result = built.run(engine=engine)
     found = cases.trains(result)
     assert [i for i, _ in found] == [i for i, _ in reference.spikes]
     np.testing.assert_allclose(
@@ -503,7 +508,7 @@ def pooled(latencies: np.ndarray, image: tuple[int, int, int], window: int) -> n
     return tiles.min(axis=(3, 5)).reshape(len(latencies), -1)
 
 
-@pytest.mark.parametrize("engine", ["layered", "scheduler"])
+@pytest.mark.parametrize("engine", [*LAYERS, "scheduler"])
 @pytest.mark.parametrize("kind", ["times", "grid", "gaps", "nothing"])
 def test_a_pool_passes_on_the_earliest_spike_of_its_window(engine: str, kind: str) -> None:
     """The next layer does what it would do with the earliest times as its input."""
@@ -558,7 +563,7 @@ def test_a_pool_behind_a_convolution_takes_the_first_spikes(engine: str) -> None
     np.testing.assert_allclose(result.first_spikes("pool"), expected, rtol=1e-15)
 
 
-@pytest.mark.parametrize("engine", ["layered", "scheduler"])
+@pytest.mark.parametrize("engine", [*LAYERS, "scheduler"])
 def test_pools_may_follow_pools_and_overlap(engine: str) -> None:
     rng = np.random.default_rng(7)
     network = es.Network()
@@ -579,7 +584,8 @@ def test_pools_may_follow_pools_and_overlap(engine: str) -> None:
 # --- networks at the edge -------------------------------------------------------------------------
 
 
-def test_neurons_that_nothing_reaches_follow_their_bias() -> None:
+@pytest.mark.parametrize("engine", LAYERS)
+def test_neurons_that_nothing_reaches_follow_their_bias(engine: str) -> None:
     """A population without any projection, a neuron without any synapse, a run of no time."""
     network = es.Network()
     network.add_input("in", 1)
@@ -588,7 +594,7 @@ def test_neurons_that_nothing_reaches_follow_their_bias() -> None:
     network.connect("in", "apart", weights=scipy.sparse.csr_array([[0.0, 4.0]]))
     network.connect("in", "apart", weights=scipy.sparse.csr_array(([1.0], ([0], [1])), (1, 2)))
     for t_stop in (1.01, 0.0):
-        result = es.simulate(network, [{}, {}], t_stop, engine="layered")
+        result = es.simulate(network, [{}, {}], t_stop, engine=engine)
         counts = np.floor(np.linspace(0.0, 4.0, 40) * t_stop).astype(int)
         np.testing.assert_array_equal(result.spike_counts("alone"), [counts, counts])
         np.testing.assert_array_equal(
@@ -596,17 +602,19 @@ def test_neurons_that_nothing_reaches_follow_their_bias() -> None:
         )
 
 
-def test_a_network_without_synapses_and_bias_stays_at_rest() -> None:
+@pytest.mark.parametrize("engine", LAYERS)
+def test_a_network_without_synapses_and_bias_stays_at_rest(engine: str) -> None:
     network = es.Network()
     network.add_population("p", 3, es.LIF())
-    result = es.simulate(network, {}, 2.0, engine="layered")
+    result = es.simulate(network, {}, 2.0, engine=engine)
     assert len(result.spikes["p"]) == 0
     np.testing.assert_array_equal(result.potential("p"), np.zeros(3))
     assert result.events == es.EventCounts(0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("engine", LAYERS)
 @pytest.mark.parametrize("n", [1, 40])
-def test_a_spike_at_the_time_of_an_arrival_comes_before_it(n: int) -> None:
+def test_a_spike_at_the_time_of_an_arrival_comes_before_it(engine: str, n: int) -> None:
     """At the very moment of the spike an inhibition is too late; a moment earlier, it is not."""
     network = es.Network()
     network.add_input("in", 2)
@@ -614,10 +622,10 @@ def test_a_spike_at_the_time_of_an_arrival_comes_before_it(n: int) -> None:
     network.connect("in", "p", weights=np.repeat([[2.0], [-9.0]], n, axis=1))
     for stop, count in ((0.5, n), (np.nextafter(0.5, 0.0), 0)):
         spikes = {"in": es.Spikes([0.0, stop], [0, 1])}
-        result = es.simulate(network, spikes, 2.0, engine="layered")
+        result = es.simulate(network, spikes, 2.0, engine=engine)
         np.testing.assert_array_equal(result.spikes["p"].times, np.full(count, 0.5))
         spikes = {"in": es.Spikes([0.0], [0])}
-        assert len(es.simulate(network, spikes, stop, engine="layered").spikes["p"]) == count
+        assert len(es.simulate(network, spikes, stop, engine=engine).spikes["p"]) == count
 
 
 def test_neurons_alike_fire_together_in_the_order_of_their_numbers() -> None:
