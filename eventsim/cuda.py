@@ -50,9 +50,10 @@ __all__ = [
     "listed",
     "on_device",
     "ordered",
-    "portions",
+    "portion_size",
     "quietly",
     "run_layers",
+    "smaller",
     "threads_for",
     "to_device",
     "train_of",
@@ -65,6 +66,7 @@ N_SUMS = MOST_THREADS + 1
 SORTED_IN_PLACE = 1024  # arrivals or spikes that fit in a block's shared memory
 MOST_BLOCKS = 1024  # of a kernel whose threads take one item after the other
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
+OUT_OF_MEMORY = 2  # an error code of the driver
 SHARE = 0.8  # part of the free device memory that a portion of samples may take
 
 # A neuron that can reach the threshold lies above its tangent (layer_loop.MARGIN).
@@ -589,11 +591,16 @@ def quietly() -> Iterator[None]:
 def _run(
     network: Network, given: Stimulus, t_stop: float, cap: int
 ) -> tuple[Run, IntArray, CudaState]:
-    layers = on_device(network)
-    parts = [
-        _run_portion(network, layers, given, first, last, t_stop, cap)
-        for first, last in portions(network, given, [layer for layer, _ in layers])
-    ]
+    layers, parts, first = on_device(network), [], 0
+    size = portion_size(network, given, [layer for layer, _ in layers])
+    while first < given.n_samples:
+        last = min(first + size, given.n_samples)
+        try:
+            parts.append(_run_portion(network, layers, given, first, last, t_stop, cap))
+        except Exception as error:
+            size = smaller(last - first, error)
+        else:
+            first = last
     records, counts, states = zip(*parts, strict=True)
     record = Run._make(np.concatenate(columns) for columns in zip(*records, strict=True))
     state = CudaState(*(np.concatenate(columns) for columns in zip(*states, strict=True)))
@@ -602,10 +609,10 @@ def _run(
     return record, np.concatenate([[0], np.cumsum(np.concatenate(counts))]), state
 
 
-def portions(
+def portion_size(
     network: Network, given: Stimulus, layers: Sequence[DeviceLayer], per_arrival: int = 0
-) -> Iterator[tuple[int, int]]:
-    """Cut the samples into ranges that fit in the memory of the device.
+) -> int:
+    """Return how many samples fit in the free memory of the device, about.
 
     ``per_arrival``: bytes for each arrival beside those of the forward run.
     """
@@ -614,10 +621,33 @@ def portions(
     for layer in layers:
         n_arrivals = _mean_fan(layer.plan) * (inputs + layer.plan.n_sources)
         per_sample += 64 * layer.room + (20 + 32 * layer.plan.n_kinds + per_arrival) * n_arrivals
-    free = cuda.current_context().get_memory_info()[0]
-    n = int(min(max(1.0, SHARE * free / max(1.0, per_sample)), given.n_samples))
-    for first in range(0, given.n_samples, n):
-        yield first, min(first + n, given.n_samples)
+    free = _free_memory()
+    return int(min(max(1.0, SHARE * free / max(1.0, per_sample)), given.n_samples))
+
+
+def _free_memory() -> float:
+    """Return the free bytes of the device."""
+    return float(cuda.current_context().get_memory_info()[0])
+
+
+def smaller(size: int, error: Exception) -> int:
+    """Return half of a number of samples for which the memory of the device was too small.
+
+    Raises
+    ------
+    MemoryError
+        If one sample is too large.
+    Exception
+        The error itself, if it has another cause.
+    """
+    if getattr(error, "code", None) != OUT_OF_MEMORY:
+        raise error
+    if size == 1:
+        raise MemoryError(
+            f"a single sample does not fit in the {_free_memory() / 1e6:.0f} MB that are free on "
+            "the CUDA device: the network, or the number of its spikes, is too large for it"
+        ) from error
+    return size // 2
 
 
 def _run_portion(

@@ -50,7 +50,7 @@ CACHE_LINE = 16  # numbers that processors fetch together, at most
 # next one, and to let it arrive at one neuron.
 COUNTING, COPYING, FLOW, SYNAPSE = 2.0, 4.0, 20.0, 0.5
 # Every part reads all weights anew: it is to have so many times the work of parts elsewhere.
-READING = 2.0
+READING = 4.0
 
 
 class LayeredState(NamedTuple):

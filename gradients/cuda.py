@@ -25,8 +25,9 @@ from eventsim.cuda import (
     listed,
     on_device,
     ordered,
-    portions,
+    portion_size,
     quietly,
+    smaller,
     threads_for,
     to_device,
     train_of,
@@ -275,8 +276,16 @@ def sweep_layers(
 
     Parameters, and what is returned, are those of `gradients.layered.sweep_layers`.
     """
+    by_inputs, size = loss.inputs.copy(), len(batch)
     with quietly():
-        return _Sweep(batch, wrt).over_all(loss, final)
+        while True:
+            try:
+                sweep = _Sweep(batch, wrt)
+                size = min(size, sweep.portion_size())
+                return sweep.over_all(loss, final, size)
+            except Exception as error:
+                size = smaller(size, error)
+                loss.inputs[:] = by_inputs
 
 
 class _Sweep:
@@ -307,12 +316,16 @@ class _Sweep:
             n_groups,
         )
 
-    def over_all(self, loss: Cotangents, final: FloatArray) -> LayerGradients:
-        """Sweep all portions, each from the last layer to the first."""
+    def portion_size(self) -> int:
+        """Return how many samples to hold at a time."""
         widest = max(_moved_width(layer) for layer in self.layers)
-        for first, last in portions(self.network, self.batch.stimulus, self.layers, 8 * widest):
-            portion = Portion(self.batch, loss, first, last)
-            self._over_portion(portion, final[first:last])
+        return portion_size(self.network, self.batch.stimulus, self.layers, 8 * widest)
+
+    def over_all(self, loss: Cotangents, final: FloatArray, size: int) -> LayerGradients:
+        """Sweep portions of ``size`` samples, each from the last layer to the first."""
+        for first in range(0, len(self.batch), size):
+            last = min(first + size, len(self.batch))
+            self._over_portion(Portion(self.batch, loss, first, last), final[first:last])
         for number, (sums, _, _) in enumerate(self.sums):
             own = self.gradients.sums[number]
             self.gradients.sums[number] = own._replace(

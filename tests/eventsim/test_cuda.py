@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,9 +124,42 @@ def test_buffers_that_are_too_small_grow(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers(n_samples=3)
     whole = model.run("cuda")
-    portions = [(0, 1), (1, 3)]
-    monkeypatch.setattr(cuda, "portions", lambda *_: iter(portions))
+    monkeypatch.setattr(cuda, "_free_memory", lambda: 1.0)
+    assert cuda.portion_size(model.network, whole.stimulus, []) == 1
     assert same_bits(model.run("cuda"), whole)
+
+
+class DeviceError(Exception):
+    """As the driver's: a code and a text."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code, "allocation failed")
+        self.code = code
+
+
+def fail_above(limit: int, code: int, run: Callable[..., Any]) -> Callable[..., Any]:
+    """A run of a portion that fails for more than ``limit`` samples."""
+
+    def limited(*arguments: Any) -> Any:
+        first, last = arguments[3:5]
+        if last - first > limit:
+            raise DeviceError(code)
+        return run(*arguments)
+
+    return limited
+
+
+def test_a_batch_is_halved_where_an_allocation_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = two_layers(n_samples=3)
+    whole = model.run("cuda")
+    monkeypatch.setattr(cuda, "_run_portion", fail_above(1, 2, cuda._run_portion))
+    assert same_bits(model.run("cuda"), whole)
+    monkeypatch.setattr(cuda, "_run_portion", fail_above(0, 2, cuda._run_portion))
+    with pytest.raises(MemoryError, match=r"a single sample does not fit in the .* MB"):
+        model.run("cuda")
+    monkeypatch.setattr(cuda, "_run_portion", fail_above(0, 700, cuda._run_portion))
+    with pytest.raises(DeviceError):
+        model.run("cuda")
 
 
 def test_more_spikes_than_fit_in_shared_memory_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:

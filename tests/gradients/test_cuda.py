@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ import eventsim as es
 import gradients
 from eventsim import cuda as forward
 from gradients import cuda
-from tests.eventsim.test_cuda import NETWORKS, two_layers
+from tests.eventsim.test_cuda import NETWORKS, DeviceError, two_layers
 from tests.feedforward import Model
 
 
@@ -78,7 +80,23 @@ def test_fewer_copies_give_the_same(monkeypatch: pytest.MonkeyPatch, name: str) 
 def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers(n_samples=3)
     whole = arrays(gradient_of(model, "cuda"))
-    monkeypatch.setattr(cuda, "portions", lambda *_: iter([(0, 1), (1, 3)]))
+    monkeypatch.setattr(forward, "_free_memory", lambda: 1.0)
+    for key, values in arrays(gradient_of(model, "cuda")).items():
+        np.testing.assert_array_equal(values, whole[key])
+
+
+def test_a_sweep_starts_anew_where_an_allocation_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its last layer: what it has added before does not count."""
+    model = two_layers(n_samples=3)
+    whole = arrays(gradient_of(model, "cuda"))
+    over_layer = cuda._Sweep._over_layer
+
+    def limited(self: Any, number: int, portion: Any, *rest: Any) -> None:
+        if number == 0 and portion.n_samples > 2:
+            raise DeviceError(2)
+        over_layer(self, number, portion, *rest)
+
+    monkeypatch.setattr(cuda._Sweep, "_over_layer", limited)
     for key, values in arrays(gradient_of(model, "cuda")).items():
         np.testing.assert_array_equal(values, whole[key])
 
