@@ -42,6 +42,9 @@ FOREVER = np.finfo(np.float64).max
 # of the proof), so a neuron whose tangent stays below did not fire; this covers the rounding.
 MARGIN = 1.0 - 1e-12
 
+# Moves per item with which sorting by insertion is the fastest.
+FEW_MOVES = 16
+
 # Rows of a tile's state; LATEST is the number of its last spike among those recorded.
 CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
 
@@ -294,16 +297,45 @@ def _put(arrivals, starts, i, time, row, origin):
 
 @loop
 def _sort_by_time(arrivals, start, stop):
-    """Sort in place and stably; most often, nothing has to be moved."""
-    for a in range(start + 1, stop):
+    """Sort in place by (time, origin, row): by insertion, or Shell's method, as `_sort_nearly`.
+
+    Most often nothing has to be moved; with a delay for each synapse nearly everything has.
+    """
+    n = stop - start
+    if _insert_arrivals(arrivals, start, stop, 1, FEW_MOVES * n):
+        return
+    gap = n // 2
+    while gap > 1:
+        _insert_arrivals(arrivals, start, stop, gap, n * n)
+        gap = 4 * gap // 9
+    _insert_arrivals(arrivals, start, stop, 1, n * n)
+
+
+@loop
+def _insert_arrivals(arrivals, start, stop, gap, moves):
+    """Sort arrivals ``gap`` apart by insertion; False as soon as it takes too many moves."""
+    for a in range(start + gap, stop):
         time, row, origin = arrivals.time[a], arrivals.row[a], arrivals.origin[a]
         b = a
-        while b > start and arrivals.time[b - 1] > time:
-            arrivals.time[b] = arrivals.time[b - 1]
-            arrivals.row[b] = arrivals.row[b - 1]
-            arrivals.origin[b] = arrivals.origin[b - 1]
-            b -= 1
+        while b - gap >= start and (
+            arrivals.time[b - gap] > time
+            or (
+                arrivals.time[b - gap] == time
+                and (
+                    arrivals.origin[b - gap] > origin
+                    or (arrivals.origin[b - gap] == origin and arrivals.row[b - gap] > row)
+                )
+            )
+        ):
+            arrivals.time[b] = arrivals.time[b - gap]
+            arrivals.row[b] = arrivals.row[b - gap]
+            arrivals.origin[b] = arrivals.origin[b - gap]
+            b -= gap
+            moves -= 1
         arrivals.time[b], arrivals.row[b], arrivals.origin[b] = time, row, origin
+        if moves < 0:
+            return False
+    return True
 
 
 @inlined
@@ -453,7 +485,7 @@ def _sort_nearly(run, start, stop):
     Many are where neurons fire again and again between two arrivals.
     """
     n = stop - start
-    if _insert(run, start, stop, 1, 16 * n):
+    if _insert(run, start, stop, 1, FEW_MOVES * n):
         return
     gap = n // 2
     while gap > 1:

@@ -72,3 +72,21 @@ def test_a_crowd_beside_one_late_spike_is_sorted(late: int) -> None:
         np.array([[0]]), counts, record_of(pairs), np.array([0]), offsets, bins, merged
     )
     np.testing.assert_array_equal(merged.time, np.sort([t for t, _ in pairs]))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 100, 2000])
+@pytest.mark.parametrize("order", ["sorted", "reversed", "drawn"])
+def test_arrivals_are_sorted_by_time_and_then_as_they_came(n: int, order: str) -> None:
+    rng = np.random.default_rng(n)
+    time = {
+        "sorted": np.arange(n, dtype=float),
+        "reversed": -np.arange(n, dtype=float),
+        "drawn": np.round(rng.random(n), 2),
+    }[order]
+    origin, row = np.arange(n) // 2, np.arange(n)
+    expected = np.lexsort((row, origin, time))
+    arrivals = layer_loop.Incoming(np.array([0, n]), time.copy(), row.copy(), origin.copy())
+    layer_loop._sort_by_time(arrivals, 0, n)
+    np.testing.assert_array_equal(arrivals.time, time[expected])
+    np.testing.assert_array_equal(arrivals.row, row[expected])
+    np.testing.assert_array_equal(arrivals.origin, origin[expected])
