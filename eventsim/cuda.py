@@ -1,7 +1,7 @@
 """The layered engine on a CUDA device: the same layers, tiles and scalar functions as on the CPU.
 
 A thread is a neuron of one sample, and keeps its state in registers; neighbouring threads are the
-lanes of a tile, so an arrival's row of weights is one coalesced load.  Numba compiles the scalar
+lanes of a tile, so an arrival's row of weights is one load.  Numba compiles the scalar
 functions of `eventsim.flow` and `eventsim.crossing` for the device as they are.
 
 Between layers nothing returns to the host.  Spikes are appended to a sample's part of a buffer in
@@ -19,16 +19,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, proxy
 
 import numpy as np
 from numba import config, cuda
-from numba.core.errors import NumbaPerformanceWarning
 from numpy.typing import DTypeLike, NDArray
 
 from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.crossing import crossing_within, just_after
 from eventsim.flow import flow, propagator
+from eventsim.layer_loop import MARGIN
 from eventsim.layer_plan import Layer
 from eventsim.layered import CapReachedError, CudaState, merged_layers
 from eventsim.network import Network
@@ -47,6 +47,8 @@ __all__ = [
     "device_obstacle",
     "devices",
     "empty",
+    "free_memory",
+    "is_out_of_memory",
     "listed",
     "on_device",
     "ordered",
@@ -68,9 +70,6 @@ MOST_BLOCKS = 1024  # of a kernel whose threads take one item after the other
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
 OUT_OF_MEMORY = 2  # an error code of the driver
 SHARE = 0.8  # part of the free device memory that a portion of samples may take
-
-# A neuron that can reach the threshold lies above its tangent (layer_loop.MARGIN).
-MARGIN = 1.0 - 1e-12
 
 
 class Train(NamedTuple):
@@ -161,8 +160,8 @@ def set_zero(values):
 
 
 @cuda.jit(cache=True)
-def list_arrivals(train, room, low, high, row, cause, fan, delay, links, n_lists, t_stop, filling,
-                  counts, arrivals):  # fmt: skip
+def list_arrivals(train, room, low, high, row, cause, fan, delay, all_to_all, links, n_lists,
+                  t_stop, filling, counts, arrivals):  # fmt: skip
     """Count the arrivals of one projection in every list, or write them.
 
     A block takes a sample.  Its sources are ``low : high`` of the train, the rows of the layer from
@@ -177,7 +176,7 @@ def list_arrivals(train, room, low, high, row, cause, fan, delay, links, n_lists
         if source < 0 or source >= high - low or time > t_stop:
             continue
         event = (cause + s) * fan
-        if links.tile.size == 0:
+        if all_to_all:
             _list(k, time, row + source, event, filling, counts, arrivals)
             continue
         for b in range(links.first.shape[0]):
@@ -326,7 +325,7 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, t_stop, spikes, r
     following = weight[table + arrivals.row[start] * width] if start < stop else 0.0
     i, v, decay = 0.0, 0.0, 1.0
     release, latest = -math.inf, -1
-    fired, looked = 0, 0
+    looked = 0
     # The first interval, before any arrival, matters to a bias current only.
     for a in range(start - 1 if bias != 0.0 else start, stop):
         if a >= start:
@@ -362,10 +361,9 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, t_stop, spikes, r
             spike = begin + wait
             if spike <= begin:
                 spike = just_after(begin)
-            if spike > until or fired > cap:
+            if spike > until or latest > cap:
                 v = flow(current, v, until - begin, alpha, beta, bias)[1]
                 break
-            fired += 1
             latest = cuda.atomic.add(spikes.count, k, 1)
             begin, v = spike, 0.0
             current = slope + (beta * threshold - bias)
@@ -415,8 +413,7 @@ def devices() -> list[str]:
     if config.ENABLE_CUDASIM:
         return ["numba's simulator"]
     return [
-        f"{device.name.decode() if isinstance(device.name, bytes) else device.name}, "
-        f"compute capability {'.'.join(map(str, device.compute_capability))}"
+        f"{device.name}, compute capability {'.'.join(map(str, device.compute_capability))}"
         for device in cuda.list_devices()
     ]
 
@@ -432,7 +429,7 @@ def device_obstacle() -> str | None:
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class DeviceLayer:
     """A layer's plan on the device, and the sizes of its buffers.
 
@@ -443,7 +440,7 @@ class DeviceLayer:
     room : int
         Spikes of a sample that there is room for.
     n_arrivals : int
-        Arrivals of all samples that there is room for.
+        Arrivals that there is room for, as many in an average sample.
     """
 
     plan: Layer
@@ -480,11 +477,15 @@ class DeviceLayer:
         reach = self.plan.reach
         return 1 if reach is None else int(np.diff(reach.first).sum(axis=0).max(initial=1))
 
-    def grow(self, most: int, n_arrivals: int) -> bool:
-        """Make room for what was counted; tell whether there was too little."""
-        small = most > self.room or n_arrivals > self.n_arrivals
-        self.room, self.n_arrivals = max(self.room, most), max(self.n_arrivals, n_arrivals)
-        return small
+    def lacks_arrivals(self, n_arrivals: int) -> bool:
+        """Tell whether there was too little room for the arrivals of a sample; make more."""
+        before, self.n_arrivals = self.n_arrivals, max(self.n_arrivals, n_arrivals)
+        return n_arrivals > before
+
+    def lacks_room(self, n_spikes: int) -> bool:
+        """Tell whether there was too little room for the spikes of a sample; make more."""
+        before, self.room = self.room, max(self.room, n_spikes)
+        return n_spikes > before
 
 
 _PLANS: WeakKeyDictionary[Layer, DeviceLayer] = WeakKeyDictionary()
@@ -494,7 +495,7 @@ def on_device(network: Network) -> list[tuple[DeviceLayer, Any]]:
     """Return the layers of a network and their weights; plans are copied once per structure."""
     for plan in network.layers():
         if plan not in _PLANS:
-            _PLANS[plan] = DeviceLayer(plan)
+            _PLANS[plan] = DeviceLayer(proxy(plan))  # an entry lives as long as its key
     return [
         (_PLANS[plan], to_device(table))
         for plan, table in zip(network.layers(), network.weight_tables(), strict=True)
@@ -545,7 +546,8 @@ def listed(
             high = cause.low + s.sources.stop - s.sources.start
             list_arrivals[n_samples, threads_for(cause.room)](
                 cause.train, cause.room, cause.low, high, s.sources.start, first, layer.fan,
-                s.delay, layer.links, layer.n_lists, t_stop, filling, counts, arrivals,
+                s.delay, layer.plan.reach is None, layer.links, layer.n_lists, t_stop, filling,
+                counts, arrivals,
             )  # fmt: skip
             first += cause.n_spikes
         if not filling:
@@ -584,7 +586,7 @@ def run_layers(
 def quietly() -> Iterator[None]:
     """Let small networks leave most of a device idle, without a warning."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NumbaPerformanceWarning)
+        warnings.filterwarnings("ignore", message=".*low occupancy")
         yield
 
 
@@ -595,11 +597,17 @@ def _run(
     size = portion_size(network, given, [layer for layer, _ in layers])
     while first < given.n_samples:
         last = min(first + size, given.n_samples)
+        part = None
         try:
-            parts.append(_run_portion(network, layers, given, first, last, t_stop, cap))
+            part = _run_portion(network, layers, given, first, last, t_stop, cap)
         except Exception as error:
-            size = smaller(last - first, error)
+            if not is_out_of_memory(error):
+                raise
+        # The error is gone now, and with it what its frames held on the device.
+        if part is None:
+            size = smaller(last - first)
         else:
+            parts.append(part)
             first = last
     records, counts, states = zip(*parts, strict=True)
     record = Run._make(np.concatenate(columns) for columns in zip(*records, strict=True))
@@ -614,39 +622,44 @@ def portion_size(
 ) -> int:
     """Return how many samples fit in the free memory of the device, about.
 
-    ``per_arrival``: bytes for each arrival beside those of the forward run.
+    ``per_arrival``: bytes for each arrival of a sweep beside those of the forward run.
     """
     inputs = np.diff(given.offsets).max(initial=0)
     per_sample = 16 * inputs + 24 * network.layout().n_neurons
     for layer in layers:
         n_arrivals = _mean_fan(layer.plan) * (inputs + layer.plan.n_sources)
         per_sample += 64 * layer.room + (20 + 32 * layer.plan.n_kinds + per_arrival) * n_arrivals
-    free = _free_memory()
-    return int(min(max(1.0, SHARE * free / max(1.0, per_sample)), given.n_samples))
+        if per_arrival:
+            per_sample += 8 * layer.fan * (inputs + layer.plan.n_sources)
+    fitting = SHARE * free_memory() / max(1.0, per_sample)
+    return int(min(max(1.0, fitting), given.n_samples))
 
 
-def _free_memory() -> float:
+def free_memory() -> float:
     """Return the free bytes of the device."""
+    if not config.ENABLE_CUDASIM:
+        cuda.current_context().memory_manager.deallocations.clear()
     return float(cuda.current_context().get_memory_info()[0])
 
 
-def smaller(size: int, error: Exception) -> int:
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether the memory of the device was too small for an array."""
+    return getattr(error, "code", None) == OUT_OF_MEMORY
+
+
+def smaller(size: int) -> int:
     """Return half of a number of samples for which the memory of the device was too small.
 
     Raises
     ------
     MemoryError
         If one sample is too large.
-    Exception
-        The error itself, if it has another cause.
     """
-    if getattr(error, "code", None) != OUT_OF_MEMORY:
-        raise error
     if size == 1:
         raise MemoryError(
-            f"a single sample does not fit in the {_free_memory() / 1e6:.0f} MB that are free on "
+            f"a single sample does not fit in the {free_memory() / 1e6:.0f} MB that are free on "
             "the CUDA device: the network, or the number of its spikes, is too large for it"
-        ) from error
+        )
     return size // 2
 
 
@@ -664,14 +677,17 @@ def _run_portion(
         portion = _Portion(network, given, first, last)
         for layer, weight in layers:
             portion.run(layer, weight, t_stop, cap)
-        sizes = portion.sizes.copy_to_host()
-        _check_cap(portion.counts(), cap, first)
-        grown = [
-            layer.grow(int(most), int(n))
-            for (layer, _), (most, n) in zip(layers, sizes, strict=True)
-        ]
-        if not any(grown):
-            return portion.collected([layer for layer, _ in layers])
+        sizes, counts = portion.sizes.copy_to_host(), portion.counts()
+        for number, (layer, _) in enumerate(layers):
+            most, n_arrivals = map(int, sizes[number])
+            # What comes after arrivals or spikes that were missing, means nothing.
+            if layer.lacks_arrivals(-(-n_arrivals // portion.n_samples)):
+                break
+            _check_cap(counts[: number + 1], cap, first)
+            if layer.lacks_room(most):
+                break
+        else:
+            return portion.collected([layer for layer, _ in layers], counts)
 
 
 class _Portion:
@@ -697,7 +713,7 @@ class _Portion:
         causes = [self.causes[s.pre] for s in plan.synapses]
         layer.n_arrivals = max(layer.n_arrivals, self._guess(layer, causes))
         total = self.sizes[number, 1:]
-        arrivals = listed(layer, causes, n_samples, t_stop, total, layer.n_arrivals)
+        arrivals = listed(layer, causes, n_samples, t_stop, total, layer.n_arrivals * n_samples)
         factors = ordered(layer, arrivals, n_samples, t_stop, self.synaptic)
         spikes, sorted_spikes = (_new_spikes(n_samples, layer.room) for _ in range(2))
         n_lanes = plan.tiles.neuron.size
@@ -716,22 +732,23 @@ class _Portion:
         self.causes[plan.population] = Cause(train, layer.room, 0, n_samples * layer.room)
 
     def _guess(self, layer: DeviceLayer, causes: Sequence[Cause]) -> int:
-        """Return about how many arrivals there will be, if neurons fire once."""
+        """Return about how many arrivals a sample will have, if neurons fire once."""
         fan = _mean_fan(layer.plan)
         of_inputs = [s.pre in self.network.inputs for s in layer.plan.synapses]
         n_spikes = sum(
             cause.n_spikes if is_input else self.n_samples * (s.sources.stop - s.sources.start)
             for s, cause, is_input in zip(layer.plan.synapses, causes, of_inputs, strict=True)
         )
-        return math.ceil(fan * n_spikes)
+        return math.ceil(fan * n_spikes / self.n_samples)
 
     def counts(self) -> IntArray:
         """Return the spikes of every sample in every layer: (n_layers, n_samples)."""
         return np.stack([spikes.count.copy_to_host() for spikes in self.spikes])
 
-    def collected(self, layers: Sequence[DeviceLayer]) -> tuple[Run, IntArray, CudaState]:
+    def collected(
+        self, layers: Sequence[DeviceLayer], counts: IntArray
+    ) -> tuple[Run, IntArray, CudaState]:
         """Return the record of all layers, the spikes of each sample, and the state."""
-        counts = self.counts()
         runs = [
             (layer.plan.first, np.concatenate([[0], np.cumsum(count)]), _flat(spikes, layer, count))
             for layer, spikes, count in zip(layers, self.spikes, counts, strict=True)

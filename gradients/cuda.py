@@ -9,7 +9,9 @@ So nothing is added atomically, and the result is the same bits in every run.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import cuda
@@ -22,6 +24,8 @@ from eventsim.cuda import (
     DeviceLayer,
     Factors,
     empty,
+    free_memory,
+    is_out_of_memory,
     listed,
     on_device,
     ordered,
@@ -151,8 +155,6 @@ def _walk(lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, 
     moved_width = sums.moved.shape[1]
     moved_place = x if n_lists == 1 else place
     if neuron < 0:
-        for a in range(start, stop if moved_width > 0 else start):
-            sums.moved[a, moved_place] = 0.0
         return
     first = fired.start[k * n_neurons + neuron]
     p = first + fired.count[k * n_neurons + neuron] - 1
@@ -279,13 +281,19 @@ def sweep_layers(
     by_inputs, size = loss.inputs.copy(), len(batch)
     with quietly():
         while True:
+            sweep = None  # lets go of what it has on the device
             try:
                 sweep = _Sweep(batch, wrt)
                 size = min(size, sweep.portion_size())
                 return sweep.over_all(loss, final, size)
             except Exception as error:
-                size = smaller(size, error)
-                loss.inputs[:] = by_inputs
+                if not is_out_of_memory(error):
+                    raise
+            size = smaller(size)
+            loss.inputs[:] = by_inputs
+
+
+_COLUMNS: WeakKeyDictionary[DeviceLayer, tuple[Columns, int]] = WeakKeyDictionary()
 
 
 class _Sweep:
@@ -295,14 +303,15 @@ class _Sweep:
         self.batch, self.network = batch, batch.network
         self.gradients = LayerGradients(batch.network, wrt)
         self.layers, self.weights = zip(*on_device(batch.network), strict=True)
-        self.columns = [_columns(layer) for layer in self.layers]
+        self.columns, self.groups = zip(*map(_columns, self.layers), strict=True)
         self.sums = [self._new_sums(number) for number in range(len(self.layers))]
 
     def _new_sums(self, number: int) -> tuple[Sums, int, int]:
         """Return room for the copies of a layer's gradients, and how many strands and groups."""
         plan, own = self.layers[number].plan, self.gradients.sums[number]
-        n_groups = int(self.columns[number].group.copy_to_host().max()) + 1
-        fitting = COPIES // (8 * max(1, plan.table_size) * n_groups)
+        n_groups = self.groups[number]
+        most = min(COPIES, free_memory() / (4 * len(self.layers)))
+        fitting = int(most / (8 * max(1, plan.table_size) * n_groups))
         strands = max(1, min(STRANDS, len(self.batch), fitting))
         copies = strands * n_groups
         return (
@@ -337,7 +346,10 @@ class _Sweep:
 
     def _over_portion(self, portion: Portion, final: FloatArray) -> None:
         """Sweep some samples; completes the portion's derivatives by input times."""
-        causes = {name: _cause(train) for name, train in portion.trains.items()}
+        causes = {name: _cause(portion.trains[name]) for name in portion.numbers}
+        joined = [_cause(portion.trains[name]) for name in list(self.network.inputs)[:1]]
+        for name in self.network.inputs:  # all have the same spikes
+            causes[name] = replace(joined[0], low=portion.trains[name].low)
         by_input = to_device(portion.by_input)
         by_cause = dict.fromkeys(self.network.inputs, by_input)
         for name, numbers in portion.numbers.items():
@@ -408,7 +420,7 @@ def _arrivals(
     layer: DeviceLayer, causes: Sequence[Cause], n_samples: int, t_stop: float
 ) -> tuple[Arrivals, Factors, int]:
     """Return the arrivals of a layer, their factors, and how many they are."""
-    total, size = zeros(1), layer.n_arrivals
+    total, size = zeros(1), layer.n_arrivals * n_samples
     arrivals = listed(layer, causes, n_samples, t_stop, total, size)
     n = int(total.copy_to_host()[0])
     if n > size:
@@ -431,18 +443,21 @@ def _fired(layer: DeviceLayer, portion: Portion, cause: Cause, by_time: Any) -> 
     return Fired(start, count, spike, time, slope, released, by_time)
 
 
-def _columns(layer: DeviceLayer) -> Columns:
-    """Return what each thread of a strand walks."""
-    tiles, shared = layer.plan.tiles, layer.plan.shares_tables
-    columns: list[tuple[IntArray, ...]] = []
-    for b, width in enumerate(tiles.width):
-        low, high = tiles.first[b], tiles.first[b + 1]
-        groups = min(GROUPS, high - low) if shared else high - low
-        first, place = np.divmod(np.arange(groups * width), width)
-        stop = np.full(first.size, high) if shared else low + first + 1
-        group = first if shared else np.zeros_like(first)
-        columns.append((low + first, stop, np.full(first.size, groups), place, group))
-    return Columns(*(to_device(np.concatenate(part)) for part in zip(*columns, strict=True)))
+def _columns(layer: DeviceLayer) -> tuple[Columns, int]:
+    """Return what each thread of a strand walks, and the number of groups (once per layer)."""
+    if layer not in _COLUMNS:
+        tiles, shared = layer.plan.tiles, layer.plan.shares_tables
+        columns: list[tuple[IntArray, ...]] = []
+        for b, width in enumerate(tiles.width):
+            low, high = tiles.first[b], tiles.first[b + 1]
+            groups = min(GROUPS, high - low) if shared else high - low
+            first, place = np.divmod(np.arange(groups * width), width)
+            stop = np.full(first.size, high) if shared else low + first + 1
+            group = first if shared else np.zeros_like(first)
+            columns.append((low + first, stop, np.full(first.size, groups), place, group))
+        joined = [np.concatenate(part) for part in zip(*columns, strict=True)]
+        _COLUMNS[layer] = Columns(*map(to_device, joined)), int(joined[-1].max()) + 1
+    return _COLUMNS[layer]
 
 
 def _moved_width(layer: DeviceLayer) -> int:

@@ -39,7 +39,7 @@ SUMS = backward.Sums(G, G, H, G)
 # Arguments of every kernel, as the host passes them.
 ARGUMENTS: dict[ModuleType, dict[str, tuple[Any, ...]]] = {
     forward: {
-        "list_arrivals": (TRAIN, 1, 0, 1, 0, 0, 1, 0.0, LINKS, 1, 1.0, True, K, ARRIVALS),
+        "list_arrivals": (TRAIN, 1, 0, 1, 0, 0, 1, 0.0, True, LINKS, 1, 1.0, True, K, ARRIVALS),
         "running_sum": (K, K, K),
         "set_zero": (F,),
         "order_arrivals": (ARRIVALS, TABLES, 1, True, 1, 1.0, FACTORS, K),

@@ -5,10 +5,12 @@ The simulator starts a thread for each thread of the device, so networks are sma
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 import scipy.sparse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numba import config
 
 import eventsim as es
 from eventsim import cuda, layered
@@ -124,7 +127,7 @@ def test_buffers_that_are_too_small_grow(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers(n_samples=3)
     whole = model.run("cuda")
-    monkeypatch.setattr(cuda, "_free_memory", lambda: 1.0)
+    monkeypatch.setattr(cuda, "free_memory", lambda: 1.0)
     assert cuda.portion_size(model.network, whole.stimulus, []) == 1
     assert same_bits(model.run("cuda"), whole)
 
@@ -162,6 +165,32 @@ def test_a_batch_is_halved_where_an_allocation_fails(monkeypatch: pytest.MonkeyP
         model.run("cuda")
 
 
+def test_halving_halves_what_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is memory for the largest array of one sample, not for that of four."""
+    model, sizes, empty = two_layers(n_samples=4), [0], cuda.empty
+    whole = model.run("cuda")
+
+    def measured(shape: Any, *dtype: Any) -> Any:
+        sizes.append(int(np.prod(shape)))
+        return empty(shape, *dtype)
+
+    def limited(shape: Any, *dtype: Any) -> Any:
+        if np.prod(shape) > most:
+            raise DeviceError(2)
+        return empty(shape, *dtype)
+
+    monkeypatch.setattr(cuda, "empty", measured)
+    for k in range(4):
+        es.simulate(two_layers(n_samples=4).network, model.sample(k), model.t_stop, engine="cuda")
+    most = 2 * max(sizes)
+    sizes.clear()
+    assert same_bits(model.run("cuda"), whole)
+    assert max(sizes) > most
+    monkeypatch.setattr(cuda, "empty", limited)
+    assert same_bits(model.run("cuda"), whole)
+
+
+@pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="a compiled kernel keeps its constants")
 def test_more_spikes_than_fit_in_shared_memory_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers()
     whole = model.run("cuda")
@@ -187,11 +216,12 @@ def layered_sort(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     start = cuda.cuda.to_device(np.array([0, len(pairs)]))
     layer = two_layers().network.layers()[0]
     on_device = cuda.DeviceLayer(layer)
-    factors = cuda.Factors(*np.empty((4, layer.n_kinds, n)))
-    cuda.order_arrivals[1, 4](
-        cuda.Arrivals(start, time, row, origin), on_device.tables, 1, True, 5, 9.0, factors,
-        cuda.zeros(1),
-    )  # fmt: skip
+    factors = cuda.Factors(*(cuda.empty((layer.n_kinds, n)) for _ in range(4)))
+    with cuda.quietly():
+        cuda.order_arrivals[1, 4](
+            cuda.Arrivals(start, time, row, origin), on_device.tables, 1, True, 5, 9.0, factors,
+            cuda.zeros(1),
+        )  # fmt: skip
     found = zip(time.copy_to_host().tolist(), row.copy_to_host().tolist(), strict=True)
     return [(int(t), r) for t, r in found][: len(pairs)]
 
@@ -206,6 +236,43 @@ def test_the_cap_names_the_spike_as_on_the_cpu() -> None:
     with pytest.raises(es.ActivityError) as on_device:
         model.run("cuda", max_spikes=3)
     assert str(on_device.value) == str(on_cpu.value)
+
+
+def test_a_projection_without_synapses_leads_nowhere() -> None:
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("p", 2, es.LIF())
+    network.connect("in", "p", weights=scipy.sparse.csr_array((2, 2)))
+    result = es.simulate(network, {"in": es.Spikes([0.0, 0.1], [0, 1])}, 1.0, engine="cuda")
+    assert result.events == es.EventCounts(0, 2, 0, 0)
+
+
+def test_what_was_missing_in_one_layer_says_nothing_about_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without the inhibition that is missing at first, the second layer would exceed the cap."""
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("a", 3, es.LIF(np.inf, np.inf, refractory=np.inf))
+    network.add_population("b", 2, es.LIF(np.inf, np.inf))
+    network.connect("in", "a", weights=[[2.0, 2.0, 2.0]])
+    network.connect("in", "b", weights=[[30.0, 30.0]], delays=0.6)
+    network.connect("a", "b", weights=np.full((3, 2), -10.0))
+    spikes = {"in": es.Spikes([0.0], [0])}
+    expected = es.simulate(network, spikes, 3.0, engine="layered", max_spikes=5)
+    monkeypatch.setattr(cuda, "ROOM", 0)
+    found = es.simulate(network, spikes, 3.0, engine="cuda", max_spikes=5)
+    assert isinstance(found.batch.state, layered.CudaState)
+    np.testing.assert_array_equal(found.batch.record.neuron, expected.batch.record.neuron)
+
+
+def test_plans_go_with_their_networks() -> None:
+    model = two_layers()
+    model.run("cuda")
+    plans = [weakref.ref(cuda._PLANS[layer]) for layer in model.network.layers()]
+    del model
+    gc.collect()
+    assert [plan() for plan in plans] == [None] * len(plans)
 
 
 def test_a_recurrent_network_is_refused() -> None:

@@ -80,7 +80,7 @@ def test_fewer_copies_give_the_same(monkeypatch: pytest.MonkeyPatch, name: str) 
 def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers(n_samples=3)
     whole = arrays(gradient_of(model, "cuda"))
-    monkeypatch.setattr(forward, "_free_memory", lambda: 1.0)
+    monkeypatch.setattr(forward, "free_memory", lambda: 1.0)
     for key, values in arrays(gradient_of(model, "cuda")).items():
         np.testing.assert_array_equal(values, whole[key])
 
