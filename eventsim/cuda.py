@@ -1,8 +1,8 @@
 """The layered engine on a CUDA device: the same layers, tiles and scalar functions as on the CPU.
 
 A thread is a neuron of one sample, and keeps its state in registers; neighbouring threads are the
-lanes of a tile, so an arrival's row of weights is one load.  Numba compiles the scalar
-functions of `eventsim.flow` and `eventsim.crossing` for the device as they are.
+lanes of a tile, so an arrival's row of weights is one load.  Numba compiles the scalar functions of
+`eventsim.flow` and `eventsim.crossing` for the device as they are.
 
 Between layers nothing returns to the host.  Spikes are appended to a sample's part of a buffer in
 whatever order the threads come, and then sorted by (time, neuron), so a result does not depend on
@@ -58,6 +58,7 @@ __all__ = [
     "smaller",
     "threads_for",
     "to_device",
+    "total_memory",
     "train_of",
     "zeros",
 ]
@@ -640,6 +641,11 @@ def free_memory() -> float:
     if not config.ENABLE_CUDASIM:
         cuda.current_context().memory_manager.deallocations.clear()
     return float(cuda.current_context().get_memory_info()[0])
+
+
+def total_memory() -> float:
+    """Return the bytes of the device, whoever uses them."""
+    return float(cuda.current_context().get_memory_info()[1])
 
 
 def is_out_of_memory(error: Exception) -> bool:

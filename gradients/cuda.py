@@ -24,7 +24,6 @@ from eventsim.cuda import (
     DeviceLayer,
     Factors,
     empty,
-    free_memory,
     is_out_of_memory,
     listed,
     on_device,
@@ -34,6 +33,7 @@ from eventsim.cuda import (
     smaller,
     threads_for,
     to_device,
+    total_memory,
     train_of,
     zeros,
 )
@@ -48,6 +48,7 @@ __all__ = ["sweep_layers"]
 
 STRANDS = 128  # copies of a layer's gradient, at most
 COPIES = 2**30  # bytes that they take together, at most
+SHARE_OF_COPIES = 0.05  # part of the memory of the device that those of all layers may take
 GROUPS = 32  # of tiles that share a weight table
 
 
@@ -310,7 +311,8 @@ class _Sweep:
         """Return room for the copies of a layer's gradients, and how many strands and groups."""
         plan, own = self.layers[number].plan, self.gradients.sums[number]
         n_groups = self.groups[number]
-        most = min(COPIES, free_memory() / (4 * len(self.layers)))
+        # Not of the free memory: the number of strands decides the order of sums.
+        most = min(COPIES, SHARE_OF_COPIES * total_memory() / len(self.layers))
         fitting = int(most / (8 * max(1, plan.table_size) * n_groups))
         strands = max(1, min(STRANDS, len(self.batch), fitting))
         copies = strands * n_groups
