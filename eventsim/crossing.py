@@ -47,6 +47,7 @@ __all__ = [
     "first_crossing",
     "just_after",
     "next_crossing",
+    "spike_time",
 ]
 
 NEVER = (math.inf, 0.0)
@@ -61,6 +62,12 @@ _SMALLEST = 5e-324
 def just_after(time):
     """Return the next larger number than ``time`` >= 0."""
     return time + max(_NEXT * time, _SMALLEST)
+
+
+@scalar
+def spike_time(now, lag):
+    """Return ``now + lag``; a spike lies strictly after what releases it, if only by rounding."""
+    return max(now + lag, just_after(now))
 
 
 @scalar

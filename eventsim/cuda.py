@@ -26,7 +26,7 @@ from numba import config, cuda
 from numpy.typing import DTypeLike, NDArray
 
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim.crossing import crossing_within, just_after
+from eventsim.crossing import crossing_within, spike_time
 from eventsim.flow import flow, propagator
 from eventsim.layer_loop import MARGIN
 from eventsim.layer_plan import Layer
@@ -36,7 +36,6 @@ from eventsim.scheduler import Run
 from eventsim.stimulus import Stimulus
 
 __all__ = [
-    "MOST_BLOCKS",
     "Arrivals",
     "Cause",
     "DeviceLayer",
@@ -47,7 +46,7 @@ __all__ = [
     "device_obstacle",
     "devices",
     "empty",
-    "free_memory",
+    "grid_for",
     "is_out_of_memory",
     "listed",
     "on_device",
@@ -260,25 +259,25 @@ def _fill(factors, kind, a, lag, alpha, beta):
 
 
 @cuda.jit(device=True)
-def _sort_anywhere(start, n, time, row, origin):
+def _sort_anywhere(start, n, time, row, number):
     """Sort a part of three arrays by (time, row), in shared memory if it fits: a whole block."""
     if n > SORTED_IN_PLACE:
-        _sort(time[start : start + n], row[start : start + n], origin[start : start + n], n)
+        _sort(time[start : start + n], row[start : start + n], number[start : start + n], n)
         return
     times = cuda.shared.array(SORTED_IN_PLACE, np.float64)
     rows = cuda.shared.array(SORTED_IN_PLACE, np.int32)
-    origins = cuda.shared.array(SORTED_IN_PLACE, np.int64)
+    numbers = cuda.shared.array(SORTED_IN_PLACE, np.int64)
     for i in range(cuda.threadIdx.x, n, cuda.blockDim.x):
-        times[i], rows[i], origins[i] = time[start + i], row[start + i], origin[start + i]
+        times[i], rows[i], numbers[i] = time[start + i], row[start + i], number[start + i]
     cuda.syncthreads()
-    _sort(times, rows, origins, n)
+    _sort(times, rows, numbers, n)
     for i in range(cuda.threadIdx.x, n, cuda.blockDim.x):
-        time[start + i], row[start + i], origin[start + i] = times[i], rows[i], origins[i]
+        time[start + i], row[start + i], number[start + i] = times[i], rows[i], numbers[i]
     cuda.syncthreads()
 
 
 @cuda.jit(device=True)
-def _sort(time, row, origin, n):
+def _sort(time, row, number, n):
     """Sort by a bitonic network whose comparisons all point up: what lies beyond n never moves."""
     pairs = 1
     while 2 * pairs < n:
@@ -287,24 +286,24 @@ def _sort(time, row, origin, n):
     while half < n:
         for c in range(cuda.threadIdx.x, pairs, cuda.blockDim.x):
             i = 2 * half * (c // half) + c % half
-            _exchange(time, row, origin, i, 2 * half * (c // half) + 2 * half - 1 - c % half, n)
+            _exchange(time, row, number, i, 2 * half * (c // half) + 2 * half - 1 - c % half, n)
         cuda.syncthreads()
         stride = half // 2
         while stride > 0:
             for c in range(cuda.threadIdx.x, pairs, cuda.blockDim.x):
                 i = 2 * stride * (c // stride) + c % stride
-                _exchange(time, row, origin, i, i + stride, n)
+                _exchange(time, row, number, i, i + stride, n)
             cuda.syncthreads()
             stride //= 2
         half *= 2
 
 
 @cuda.jit(device=True)
-def _exchange(time, row, origin, i, j, n):
+def _exchange(time, row, number, i, j, n):
     if j < n and (time[j] < time[i] or (time[j] == time[i] and row[j] < row[i])):
         time[i], time[j] = time[j], time[i]
         row[i], row[j] = row[j], row[i]
-        origin[i], origin[j] = origin[j], origin[i]
+        number[i], number[j] = number[j], number[i]
 
 
 @cuda.jit(cache=True)
@@ -359,9 +358,7 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, t_stop, spikes, r
         while looks:
             wait, slope = crossing_within(until - begin, current, v, alpha, beta, threshold, bias)
             looked += 1
-            spike = begin + wait
-            if spike <= begin:
-                spike = just_after(begin)
+            spike = spike_time(begin, wait)
             if spike > until or latest > cap:
                 v = flow(current, v, until - begin, alpha, beta, bias)[1]
                 break
@@ -454,8 +451,7 @@ class DeviceLayer:
     def __post_init__(self) -> None:
         """Copy the plan."""
         tiles, reach = self.plan.tiles, self.plan.reach
-        width = np.repeat(tiles.width, np.diff(tiles.first))
-        tile = np.repeat(np.arange(width.size), width)
+        width, tile = self.plan.widths, self.plan.tile_of_lane
         place = np.arange(tile.size) - tiles.lane[tile]
         lanes = (tile, place, tiles.neuron, tiles.threshold, tiles.bias, tiles.refractory)
         self.lanes = Lanes(*map(to_device, lanes))
@@ -809,9 +805,7 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> Any:
     values = empty(shape, dtype)
     if values.size == 0:
         return values
-    flat = values.reshape(values.size)
-    threads = threads_for(flat.size)
-    set_zero[max(1, min(MOST_BLOCKS, -(-flat.size // threads))), threads](flat)
+    set_zero[grid_for(values.size)](values.reshape(values.size))
     return values
 
 
@@ -823,3 +817,9 @@ def _new_spikes(n_samples: int, room: int) -> Spikes:
 def threads_for(n: int) -> int:
     """Return the threads of a block that shares n items: whole warps."""
     return min(MOST_THREADS, WARP * -(-max(1, n) // WARP))
+
+
+def grid_for(n: int) -> tuple[int, int]:
+    """Return blocks and threads of a kernel that shares n items, one after the other."""
+    threads = threads_for(n)
+    return max(1, min(MOST_BLOCKS, -(-n // threads))), threads

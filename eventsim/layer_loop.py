@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eventsim._compile import allocating_loop, inlined, loop
 from eventsim._types import FloatArray, IntArray
-from eventsim.crossing import crossing_within, just_after
+from eventsim.crossing import crossing_within, spike_time
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.scheduler import Run
 
@@ -32,6 +32,7 @@ __all__ = [
     "merge_spikes",
     "reached_arrivals",
     "sort_arrivals",
+    "sort_rows",
     "start_arrivals",
 ]
 
@@ -283,7 +284,9 @@ def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, sta
         starts[i] = starts[i - 1]
     starts[0] = 0
     for i in range(n):
-        _sort_by_time(arrivals, starts[i], starts[i + 1])
+        # In the order in which they came, where they come at once; the row is all that follows.
+        row = arrivals.row
+        sort_rows(arrivals.time, arrivals.origin, row, row, starts[i], starts[i + 1])
 
 
 @inlined
@@ -293,49 +296,6 @@ def _put(arrivals, starts, i, time, row, origin):
     arrivals.row[at] = row
     arrivals.origin[at] = origin
     starts[i] = at + 1
-
-
-@loop
-def _sort_by_time(arrivals, start, stop):
-    """Sort in place by (time, origin, row): by insertion, or Shell's method, as `_sort_nearly`.
-
-    Most often nothing has to be moved; with a delay for each synapse nearly everything has.
-    """
-    n = stop - start
-    if _insert_arrivals(arrivals, start, stop, 1, FEW_MOVES * n):
-        return
-    gap = n // 2
-    while gap > 1:
-        _insert_arrivals(arrivals, start, stop, gap, n * n)
-        gap = 4 * gap // 9
-    _insert_arrivals(arrivals, start, stop, 1, n * n)
-
-
-@loop
-def _insert_arrivals(arrivals, start, stop, gap, moves):
-    """Sort arrivals ``gap`` apart by insertion; False as soon as it takes too many moves."""
-    for a in range(start + gap, stop):
-        time, row, origin = arrivals.time[a], arrivals.row[a], arrivals.origin[a]
-        b = a
-        while b - gap >= start and (
-            arrivals.time[b - gap] > time
-            or (
-                arrivals.time[b - gap] == time
-                and (
-                    arrivals.origin[b - gap] > origin
-                    or (arrivals.origin[b - gap] == origin and arrivals.row[b - gap] > row)
-                )
-            )
-        ):
-            arrivals.time[b] = arrivals.time[b - gap]
-            arrivals.row[b] = arrivals.row[b - gap]
-            arrivals.origin[b] = arrivals.origin[b - gap]
-            b -= gap
-            moves -= 1
-        arrivals.time[b], arrivals.row[b], arrivals.origin[b] = time, row, origin
-        if moves < 0:
-            return False
-    return True
 
 
 @inlined
@@ -444,10 +404,7 @@ def _look_closer(
     while looks:
         lag, slope = crossing_within(until - start, i, v, alpha, beta, threshold, bias)
         progress[SEARCHES] += 1
-        # A spike lies strictly after the event that releases it, if only by rounding.
-        spike = start + lag
-        if spike <= start:
-            spike = just_after(start)
+        spike = spike_time(start, lag)
         if spike > until:
             if start > now:
                 following[j] = flow(i, v, until - start, alpha, beta, bias)[1]
@@ -479,44 +436,47 @@ def _look_closer(
 
 
 @loop
-def _sort_nearly(run, start, stop):
-    """Sort spikes by (time, neuron), by insertion if few are out of order, else by Shell's method.
+def sort_rows(time, number, second, third, start, stop):
+    """Sort rows of four columns by (time, number, second), and ``third`` with them, in place.
 
-    Many are where neurons fire again and again between two arrivals.
+    By insertion if few are out of order, else by Shell's method: many are where neurons fire again
+    and again between two arrivals, or where each synapse has its own delay.
     """
     n = stop - start
-    if _insert(run, start, stop, 1, FEW_MOVES * n):
+    if _insert(time, number, second, third, start, stop, 1, FEW_MOVES * n):
         return
     gap = n // 2
     while gap > 1:
-        _insert(run, start, stop, gap, n * n)
+        _insert(time, number, second, third, start, stop, gap, n * n)
         gap = 4 * gap // 9
-    _insert(run, start, stop, 1, n * n)
+    _insert(time, number, second, third, start, stop, 1, n * n)
 
 
 @loop
-def _insert(run, start, stop, gap, moves):
-    """Sort spikes that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
+def _insert(time, number, second, third, start, stop, gap, moves):
+    """Sort rows that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
     for a in range(start + gap, stop):
-        time, neuron = run.time[a], run.neuron[a]
-        before = run.time[a - gap]
-        if before < time or (before == time and run.neuron[a - gap] < neuron):
+        t, m, u = time[a], number[a], second[a]
+        if not _comes_after(time, number, second, a - gap, t, m, u):
             continue
-        slope, released = run.slope[a], run.released[a]
-        b = a
-        while b - gap >= start and (
-            run.time[b - gap] > time or (run.time[b - gap] == time and run.neuron[b - gap] > neuron)
-        ):
-            run.time[b] = run.time[b - gap]
-            run.neuron[b] = run.neuron[b - gap]
-            run.slope[b] = run.slope[b - gap]
-            run.released[b] = run.released[b - gap]
+        v, b = third[a], a
+        while b - gap >= start and _comes_after(time, number, second, b - gap, t, m, u):
+            time[b], number[b] = time[b - gap], number[b - gap]
+            second[b], third[b] = second[b - gap], third[b - gap]
             b -= gap
             moves -= 1
-        run.time[b], run.neuron[b], run.slope[b], run.released[b] = time, neuron, slope, released
+        time[b], number[b], second[b], third[b] = t, m, u, v
         if moves < 0:
             return False
     return True
+
+
+@inlined
+def _comes_after(time, number, second, at, t, m, u):
+    """Tell whether the row ``at`` belongs behind ``(t, m, u)``."""
+    if time[at] != t:
+        return time[at] > t
+    return number[at] > m or (number[at] == m and second[at] > u)
 
 
 @loop
@@ -552,4 +512,4 @@ def merge_spikes(begin, ends, spikes, base, offsets, bins, merged):
                 merged.neuron[at] = spikes.neuron[s] + base[p]
                 merged.slope[at] = spikes.slope[s]
                 merged.released[at] = spikes.released[s]
-        _sort_nearly(merged, first, first + n)
+        sort_rows(merged.time, merged.neuron, merged.slope, merged.released, first, first + n)

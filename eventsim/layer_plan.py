@@ -222,10 +222,19 @@ class Layer:
         return bool(np.any(self.tiles.bias != 0.0))
 
     @cached_property
+    def widths(self) -> IntArray:
+        """Number of lanes of each tile."""
+        return np.repeat(self.tiles.width, np.diff(self.tiles.first))
+
+    @cached_property
+    def tile_of_lane(self) -> IntArray:
+        """Tile of each lane."""
+        return np.repeat(np.arange(self.widths.size), self.widths)
+
+    @cached_property
     def places(self) -> tuple[IntArray, IntArray]:
         """Tile of each neuron, and its lane within the tile."""
-        tiles = self.tiles
-        tile = np.repeat(np.arange(tiles.lane.size), np.repeat(tiles.width, np.diff(tiles.first)))
+        tiles, tile = self.tiles, self.tile_of_lane
         real = np.flatnonzero(tiles.neuron >= 0)
         tile_of, lane_of = np.empty((2, self.n), dtype=np.int64)
         tile_of[tiles.neuron[real]] = tile[real]

@@ -22,7 +22,7 @@ import numpy as np
 
 from eventsim._compile import inlined, loop, scalar
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim.crossing import earliest_crossing, just_after, next_crossing
+from eventsim.crossing import earliest_crossing, next_crossing, spike_time
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
 from eventsim.wiring import Neurons
@@ -316,7 +316,7 @@ def _search(neurons, state, i, now):
     if lag < math.inf:
         # A spike lies strictly after the event that releases it, if only by rounding.
         state.slope[i] = slope
-        put(state.predicted, i, max(now + lag, just_after(now)))
+        put(state.predicted, i, spike_time(now, lag))
     else:
         rows[i, BOUND] = neurons.bound[i]
         remove(state.predicted, i)

@@ -161,7 +161,7 @@ def simulate(
         old, given, is_batch = _joined(network, given, t_stop, resume)
     engine = _chosen_engine(network, engine, t_stop, until_fired, old)
     if engine in ("layered", "cuda"):
-        run = cuda_runner() if engine == "cuda" else partial(run_layers, threads=threads)
+        run = _cuda_runner() if engine == "cuda" else partial(run_layers, threads=threads)
         batch, excess = _run_layered(run, network, given, t_stop, until_fired, max_spikes, threads)
     elif engine == "windows":
         batch, excess = _run_windows(network, given, t_stop, max_spikes, threads, old)
@@ -226,7 +226,7 @@ LayerRunner: TypeAlias = Callable[
 ]
 
 
-def cuda_runner() -> LayerRunner:
+def _cuda_runner() -> LayerRunner:
     """Return `run_layers` of the CUDA engine.
 
     Raises

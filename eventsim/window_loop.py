@@ -55,7 +55,7 @@ from numpy.typing import NDArray
 
 from eventsim._compile import inlined, loop, scalar
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim.crossing import earliest_crossing, just_after, next_crossing
+from eventsim.crossing import earliest_crossing, next_crossing, spike_time
 from eventsim.flow import flow
 from eventsim.scheduler import DONE, FULL
 
@@ -530,7 +530,7 @@ def _replay(neurons, state, run, work, start, final):
                 searches += 1
                 lag, slope = next_crossing(current, potential, alpha, beta, threshold, bias)
                 # A spike lies strictly after the event that releases it, if only by rounding.
-                spike = max(now + lag, just_after(now))
+                spike = spike_time(now, lag)
                 if spike > until:
                     break
                 if spikes == run.time.size:

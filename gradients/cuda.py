@@ -18,12 +18,12 @@ from numba import cuda
 
 from eventsim._types import FloatArray, IntArray
 from eventsim.cuda import (
-    MOST_BLOCKS,
     Arrivals,
     Cause,
     DeviceLayer,
     Factors,
     empty,
+    grid_for,
     is_out_of_memory,
     listed,
     on_device,
@@ -349,9 +349,10 @@ class _Sweep:
     def _over_portion(self, portion: Portion, final: FloatArray) -> None:
         """Sweep some samples; completes the portion's derivatives by input times."""
         causes = {name: _cause(portion.trains[name]) for name in portion.numbers}
-        joined = [_cause(portion.trains[name]) for name in list(self.network.inputs)[:1]]
-        for name in self.network.inputs:  # all have the same spikes
-            causes[name] = replace(joined[0], low=portion.trains[name].low)
+        joined = None  # all inputs have the same spikes
+        for name in self.network.inputs:
+            joined = joined or _cause(portion.trains[name])
+            causes[name] = replace(joined, low=portion.trains[name].low)
         by_input = to_device(portion.by_input)
         by_cause = dict.fromkeys(self.network.inputs, by_input)
         for name, numbers in portion.numbers.items():
@@ -400,11 +401,11 @@ class _Sweep:
     ) -> None:
         """Add the derivatives by arrivals to those by the causing spikes, and by delays."""
         by_event = zeros(max(1, layer.fan * sum(c.n_spikes for c in causes)), np.float64)
-        add_lanes[_grid(n_arrivals)](moved, arrivals.event, n_arrivals, by_event)
+        add_lanes[grid_for(n_arrivals)](moved, arrivals.event, n_arrivals, by_event)
         first, delays = 0, self.gradients.delays
         for s, cause in zip(layer.plan.synapses, causes, strict=True):
             by_arrivals = empty(cause.n_spikes)
-            add_events[_grid(cause.n_spikes)](
+            add_events[grid_for(cause.n_spikes)](
                 by_event, first, layer.fan, by_arrivals, by_cause[s.pre]
             )
             if self.gradients.wanted.arrivals:
@@ -438,7 +439,7 @@ def _fired(layer: DeviceLayer, portion: Portion, cause: Cause, by_time: Any) -> 
     spike = empty(max(1, cause.n_spikes), np.int64)
     threads = threads_for(cause.room)
     count_fired[n_samples, threads](cause.train, plan.first, plan.n, count)
-    place_fired[_grid(n_lists)](count, start, zeros(1))
+    place_fired[grid_for(n_lists)](count, start, zeros(1))
     fill_fired[n_samples, threads](cause.train, plan.first, plan.n, start, filled, spike)
     numbers = portion.numbers[plan.population]
     time, slope, released = (to_device(column[numbers]) for column in portion.record)
@@ -473,11 +474,5 @@ def _added(copies: Any) -> FloatArray:
     n = int(np.prod(copies.shape[1:]))
     total = zeros(n, np.float64)
     if n:
-        add_copies[_grid(n)](copies.reshape(copies.shape[0], n), total)
+        add_copies[grid_for(n)](copies.reshape(copies.shape[0], n), total)
     return total.copy_to_host().reshape(copies.shape[1:])
-
-
-def _grid(n: int) -> tuple[int, int]:
-    """Return blocks and threads of a kernel that shares n items."""
-    threads = threads_for(n)
-    return max(1, min(MOST_BLOCKS, -(-n // threads))), threads

@@ -86,7 +86,8 @@ def test_arrivals_are_sorted_by_time_and_then_as_they_came(n: int, order: str) -
     origin, row = np.arange(n) // 2, np.arange(n)
     expected = np.lexsort((row, origin, time))
     arrivals = layer_loop.Incoming(np.array([0, n]), time.copy(), row.copy(), origin.copy())
-    layer_loop._sort_by_time(arrivals, 0, n)
+    rows = arrivals.row
+    layer_loop.sort_rows(arrivals.time, arrivals.origin, rows, rows, 0, n)
     np.testing.assert_array_equal(arrivals.time, time[expected])
     np.testing.assert_array_equal(arrivals.row, row[expected])
     np.testing.assert_array_equal(arrivals.origin, origin[expected])
