@@ -1,0 +1,320 @@
+"""Clocked neurons with surrogate gradients: the baselines of exact gradients.
+
+Time goes in steps.  The derivative of a spike by the membrane potential is zero almost everywhere;
+training replaces it by something else, and learns all the same.  Needs the extra "torch".
+
+All neurons here are one recurrence, over steps t:
+
+    V_t = decay · R(V_{t-1}) + drive_t,      spike_t = Θ(V_t - threshold)
+
+with R(V) = 0 after a spike (hard reset) or V - threshold (soft reset), and V otherwise.  The
+derivative of R is taken at fixed spikes: no gradient goes through a reset.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from eventsim._validate import check_choice
+
+try:
+    import torch
+except ImportError as error:
+    raise ImportError(
+        "clocked neurons need PyTorch, which is not installed; "
+        "install the extra \"torch\": pip install 'eventsim-snn[torch]'"
+    ) from error
+
+__all__ = ["LIFNeuron", "LIFReadout", "LIFUnit", "Reset", "SpikeDerivative", "clocked_lif"]
+
+Kind = Literal["constant", "fired", "fast_sigmoid", "arctan", "silent"]
+Reset = Literal["zero", "subtract"]
+
+
+@dataclass(frozen=True)
+class SpikeDerivative:
+    """What stands for the derivative of a spike by the distance x = V - threshold.
+
+    Attributes
+    ----------
+    kind : {"constant", "fired", "fast_sigmoid", "arctan", "silent"}
+        - "constant": ``scale`` everywhere (straight-through; Gerum & Schilling: 1);
+        - "fired": ``scale`` where there is a spike, else 0 (Chowdhury, Lee & Roy, Eq. 5);
+        - "fast_sigmoid": 1 / (1 + ``scale`` |x|)²  (Zenke & Ganguli 2018);
+        - "arctan": ``scale`` / 2 / (1 + (π ``scale`` x / 2)²)  (Fang et al. 2021);
+        - "silent": 0, the control, through which nothing is learned.
+    scale : float
+        Height, or steepness; in units of one over the membrane potential.
+
+    Examples
+    --------
+    >>> distance = torch.tensor([-1.0, 0.0, 0.5])
+    >>> SpikeDerivative("fired", 2.0)(distance)
+    tensor([0., 0., 2.])
+    >>> SpikeDerivative("fast_sigmoid", 2.0)(distance)
+    tensor([0.1111, 1.0000, 0.2500])
+    """
+
+    kind: Kind = "constant"
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check kind and scale."""
+        check_choice(self.kind, get_args(Kind), "kind")
+        if not 0.0 < self.scale < math.inf:
+            raise ValueError(f"scale must be finite and > 0, got {self.scale!r}")
+
+    def __call__(self, distance: torch.Tensor) -> torch.Tensor:
+        """Return the derivative, of the shape of ``distance``."""
+        if self.kind == "constant":
+            return torch.full_like(distance, self.scale)
+        if self.kind == "fired":
+            return self.scale * (distance > 0).to(distance.dtype)
+        if self.kind == "fast_sigmoid":
+            return (1.0 + self.scale * distance.abs()).square().reciprocal()
+        if self.kind == "arctan":
+            return 0.5 * self.scale / (1.0 + (0.5 * math.pi * self.scale * distance).square())
+        return torch.zeros_like(distance)
+
+
+def clocked_lif(
+    drive: torch.Tensor,
+    decay: torch.Tensor | float,
+    *,
+    threshold: float = 1.0,
+    reset: Reset = "zero",
+    reset_at_threshold: bool = False,
+    derivative: SpikeDerivative = SpikeDerivative(),
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run clocked neurons from rest.
+
+    Parameters
+    ----------
+    drive : (n_steps, ...) tensor
+        What each step adds to the membrane potential of each neuron, in its unit.
+    decay : tensor or float
+        Part of the potential that is left after a step; broadcasts against one step of ``drive``.
+    threshold : float
+        A neuron fires when its potential exceeds it.
+    reset : {"zero", "subtract"}
+        What a spike does to the potential: it is 0 afterwards, or the threshold is taken off.
+    reset_at_threshold : bool
+        Whether a potential that equals the threshold, which is no spike, is reset all the same, as
+        Gerum & Schilling write it (Eq. 9).
+    derivative : SpikeDerivative
+        Of a spike by the potential.
+
+    Returns
+    -------
+    spikes, potentials : (n_steps, ...) tensors
+        1 where a neuron fires, else 0; and the potentials before the reset.
+
+    Raises
+    ------
+    ValueError
+        If ``drive`` has no steps, or the threshold is not > 0.
+
+    Examples
+    --------
+    >>> spikes, potentials = clocked_lif(torch.full((4,), 0.6), 0.5)
+    >>> spikes
+    tensor([0., 0., 1., 0.])
+    >>> potentials
+    tensor([0.6000, 0.9000, 1.0500, 0.6000])
+    """
+    if drive.ndim == 0 or len(drive) == 0:
+        raise ValueError(f"drive must have at least one step, got shape {tuple(drive.shape)}")
+    if not threshold > 0.0:
+        raise ValueError(f"threshold must be > 0, got {threshold!r}")
+    check_choice(reset, get_args(Reset), "reset")
+    decay = torch.as_tensor(decay, dtype=drive.dtype, device=drive.device)
+    return _ClockedLIF.apply(drive, decay, threshold, reset, reset_at_threshold, derivative)
+
+
+class _ClockedLIF(torch.autograd.Function):
+    """The recurrence, step by step; only the potentials are kept for the way back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        drive: torch.Tensor,
+        decay: torch.Tensor,
+        threshold: float,
+        reset: Reset,
+        reset_at_threshold: bool,
+        derivative: SpikeDerivative,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ctx.rule = (threshold, reset, reset_at_threshold)
+        ctx.derivative = derivative
+        potentials = torch.empty_like(drive)
+        potential = drive[0]
+        potentials[0] = potential
+        for step in range(1, len(drive)):
+            potential = torch.addcmul(drive[step], decay, _after_reset(potential, *ctx.rule))
+            potentials[step] = potential
+        ctx.save_for_backward(potentials, decay)
+        return (potentials > threshold).to(drive.dtype), potentials
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        by_spike, by_potential = cotangents
+        potentials, decay = ctx.saved_tensors
+        by_drive = torch.empty_like(potentials)
+        by_decay = torch.zeros_like(potentials[0])
+        later = torch.zeros_like(potentials[0])  # of the loss by the potential after the reset
+        for step in reversed(range(len(potentials))):
+            potential = potentials[step]
+            slope = ctx.derivative(potential - ctx.rule[0])
+            now = by_potential[step] + by_spike[step] * slope
+            now = now + later * _kept(potential, *ctx.rule)
+            by_drive[step] = now
+            later = decay * now
+            if step and ctx.needs_input_grad[1]:
+                by_decay += now * _after_reset(potentials[step - 1], *ctx.rule)
+        return by_drive, by_decay.sum_to_size(decay.shape), None, None, None, None
+
+
+def _kept(
+    potential: torch.Tensor, threshold: float, reset: Reset, reset_at_threshold: bool
+) -> torch.Tensor:
+    """Return the derivative of the potential after the reset by that before it, spikes fixed."""
+    if reset == "subtract":
+        return torch.ones_like(potential)
+    kept = potential < threshold if reset_at_threshold else potential <= threshold
+    return kept.to(potential.dtype)
+
+
+def _after_reset(
+    potential: torch.Tensor, threshold: float, reset: Reset, reset_at_threshold: bool
+) -> torch.Tensor:
+    if reset == "subtract":
+        hit = potential >= threshold if reset_at_threshold else potential > threshold
+        return potential - threshold * hit.to(potential.dtype)
+    return potential * _kept(potential, threshold, reset, reset_at_threshold)
+
+
+class LIFUnit(torch.nn.Module):
+    """The LIF unit of Gerum & Schilling (Eq. 9-10), with trainable input weight and leak.
+
+    V_t = w_input x_t + (1 - w_leak) V_{t-1} Θ(threshold - V_{t-1}),  y_t = Θ(V_t - threshold).
+
+    Parameters
+    ----------
+    w_input, w_leak : array-like
+        Initial values, one for all neurons or of a shape that broadcasts against one step of the
+        input: (3, 1) for three kinds of neuron, (n,) for each neuron its own.
+    threshold : float
+        Of the membrane potential; scaling it is the same as scaling ``w_input``.
+    derivative : SpikeDerivative
+        Of a spike (Θ1'); that of the reset (Θ2') is 0.
+
+    Examples
+    --------
+    >>> unit = LIFUnit(w_input=0.5, w_leak=0.1)
+    >>> unit(torch.ones(6, 1)).flatten().detach()
+    tensor([0., 0., 1., 0., 0., 1.])
+    """
+
+    def __init__(
+        self,
+        w_input: Any,
+        w_leak: Any,
+        *,
+        threshold: float = 1.0,
+        derivative: SpikeDerivative = SpikeDerivative(),
+    ) -> None:
+        super().__init__()
+        self.w_input = torch.nn.Parameter(torch.as_tensor(w_input, dtype=torch.float32).clone())
+        self.w_leak = torch.nn.Parameter(torch.as_tensor(w_leak, dtype=torch.float32).clone())
+        self.threshold, self.derivative = threshold, derivative
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the spikes (n_steps, batch, ...) of an input of that shape."""
+        return self.run(inputs)[0]
+
+    def run(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return spikes, and the membrane potentials before the reset."""
+        return clocked_lif(
+            self.w_input * inputs,
+            1.0 - self.w_leak,
+            threshold=self.threshold,
+            reset_at_threshold=True,
+            derivative=self.derivative,
+        )
+
+
+class LIFNeuron(torch.nn.Module):
+    """The LIF neuron of Chowdhury, Lee & Roy (Algorithm 2); with infinite tau_m an IF neuron.
+
+    A step adds the weighted input spikes to the potential; above the threshold the neuron fires and
+    is reset, else the potential decays by exp(-1/tau_m).
+
+    Parameters
+    ----------
+    tau_m : float
+        Membrane time constant, in steps; inf: no leak.
+    threshold : float
+        Of the membrane potential.
+    reset : {"zero", "subtract"}
+        Of the potential after a spike (the publication: zero).
+    derivative : SpikeDerivative, optional
+        Of a spike [1 / ``threshold`` where there is one: Eq. 5 without the leak correction].
+
+    Examples
+    --------
+    >>> neuron = LIFNeuron(tau_m=float("inf"))
+    >>> neuron(torch.full((5, 1), 0.5)).flatten()
+    tensor([0., 0., 1., 0., 0.])
+    """
+
+    def __init__(
+        self,
+        tau_m: float,
+        *,
+        threshold: float = 1.0,
+        reset: Reset = "zero",
+        derivative: SpikeDerivative | None = None,
+    ) -> None:
+        super().__init__()
+        self.decay, self.threshold, self.reset = _decay(tau_m), threshold, reset
+        self.derivative = derivative or SpikeDerivative("fired", 1.0 / threshold)
+
+    def forward(self, drive: torch.Tensor) -> torch.Tensor:
+        """Return the spikes (n_steps, batch, ...) that weighted inputs of that shape cause."""
+        return self.run(drive)[0]
+
+    def run(self, drive: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return spikes, and the membrane potentials before reset and decay."""
+        return clocked_lif(
+            drive, self.decay, threshold=self.threshold, reset=self.reset,
+            derivative=self.derivative,
+        )  # fmt: skip
+
+
+class LIFReadout(torch.nn.Module):
+    """Neurons of the last layer of Chowdhury, Lee & Roy: they decay, but never fire.
+
+    Examples
+    --------
+    >>> LIFReadout(tau_m=float("inf"))(torch.ones(4, 1))
+    tensor([[1.],
+            [2.],
+            [3.],
+            [4.]])
+    """
+
+    def __init__(self, tau_m: float) -> None:
+        super().__init__()
+        self.decay = _decay(tau_m)
+
+    def forward(self, drive: torch.Tensor) -> torch.Tensor:
+        """Return the membrane potentials (n_steps, batch, ...)."""
+        return clocked_lif(drive, self.decay, threshold=math.inf)[1]
+
+
+def _decay(tau_m: float) -> float:
+    if not tau_m > 0.0:
+        raise ValueError(f"tau_m must be > 0 (inf: no leak), got {tau_m!r}")
+    return math.exp(-1.0 / tau_m)
