@@ -165,17 +165,28 @@ def train_and_report(data: DataSet, config: Config, folder: Path, progress: Prog
         task.model.stopwatch.reset()
     started = time.perf_counter()
     trained = [
-        Trained(variant, task, fit_seeds(
-            task,
-            partial(config.settings, task.n_train),
-            range(config.seed, config.seed + config.n_seeds),
-            folder=folder / variant.folder,
-            progress=progress,
-            title=f"{data.title}, {variant.title}",
-        ))
-        for variant, task in tasks.items()
-    ]  # fmt: skip
+        _train(data, config, variant, task, folder, progress) for variant, task in tasks.items()
+    ]
     return _report(data, config, trained, time.perf_counter() - started)
+
+
+def _train(
+    data: DataSet,
+    config: Config,
+    variant: Variant,
+    task: ImageTask,
+    folder: Path,
+    progress: Progress,
+) -> Trained:
+    states = fit_seeds(
+        lambda _: task,
+        partial(config.settings, task.n_train),
+        range(config.seed, config.seed + config.n_seeds),
+        folder=folder / variant.folder,
+        progress=progress,
+        title=f"{data.title}, {variant.title}",
+    )
+    return Trained(variant, task, states)
 
 
 def _report(data: DataSet, config: Config, trained: list[Trained], seconds: float) -> Report:

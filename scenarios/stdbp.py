@@ -122,7 +122,7 @@ def _train(
     config: Config, network: str, task: FirstSpikeImages, folder: Path, progress: Progress
 ) -> Trained:
     states = fit_seeds(
-        task,
+        lambda _: task,
         partial(config.settings, network, task.n_train),
         range(config.seed, config.seed + config.n_seeds),
         folder=folder / network,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from scenarios.checkpoint import TrainingState, load_latest, save, write_whole
 from scenarios.progress import SILENT, Progress, Tell
 
 __all__ = [
+    "Learner",
     "Settings",
     "Step",
     "Task",
@@ -76,6 +78,71 @@ class Task(Protocol):
         """Return metrics of the held-out samples."""
 
 
+class Learner(ABC):
+    """Something that keeps its own parameters and changes them, minibatch by minibatch.
+
+    What the loop sees of a training: a `Task` with an optimiser is one, a PyTorch module with one
+    of PyTorch's another (`scenarios.torch_learner`).
+    """
+
+    @property
+    @abstractmethod
+    def n_train(self) -> int:
+        """Number of training samples."""
+
+    @abstractmethod
+    def start(self, rng: np.random.Generator) -> None:
+        """Take the parameters to start from."""
+
+    @abstractmethod
+    def learn(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Metrics:
+        """Learn from the chosen training samples; return means over them, such as "loss"."""
+
+    @abstractmethod
+    def evaluate(self) -> Metrics:
+        """Return metrics of the held-out samples."""
+
+    @abstractmethod
+    def state(self) -> tuple[Params, Mapping[str, Any]]:
+        """Return the parameters, and what the optimiser remembers, as arrays and numbers."""
+
+    @abstractmethod
+    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+        """Take a state that `state` returned."""
+
+
+@dataclass
+class _Descent(Learner):
+    """A task whose parameters go down its gradient."""
+
+    task: Task
+    optimiser: Any
+
+    @property
+    def n_train(self) -> int:
+        return self.task.n_train
+
+    def start(self, rng: np.random.Generator) -> None:
+        self._params = self.task.initial(rng)
+        self._memory = self.optimiser.init(self._params)
+
+    def learn(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Metrics:
+        step = self.task.step(self._params, rows, rng)
+        self._params, self._memory = self.optimiser.update(
+            self._params, step.gradients, self._memory
+        )
+        return step.metrics
+
+    def evaluate(self) -> Metrics:
+        return self.task.evaluate(self._params)
+
+    def state(self) -> tuple[Params, Mapping[str, Any]]:
+        return self._params, self._memory
+
+    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+        self._params, self._memory = params, optimiser
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to train.
@@ -88,14 +155,14 @@ class Settings:
         Samples in a minibatch (the last one of an epoch may be smaller); more than there are
         samples: one full batch.
     optimiser : gradients.Adam or gradients.SGD
-        Update rule; any object with its `init` and `update`.
+        Update rule of a `Task`; any object with its `init` and `update`.  A `Learner` has its own.
     seed : int
         Of the initial parameters, of the order of the samples and of what the steps draw.
     evaluate_every, save_every : int
         Epochs between two evaluations and between two checkpoints (the last epoch has both).
     stop : callable, optional
-        Called with the metrics of each epoch, which are those of the evaluation too where one is
-        due; True ends the run early.  Default: no run does.
+        Called with the records of all epochs, from epoch 0 on; those of the evaluation are in them
+        where one was due.  True ends the run early.  Default: no run does.
 
     Examples
     --------
@@ -111,7 +178,7 @@ class Settings:
     seed: int = 0
     evaluate_every: int = 1
     save_every: int = 1
-    stop: Callable[[Metrics], bool] | None = None
+    stop: Callable[[Sequence[Metrics]], bool] | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -120,13 +187,17 @@ class Settings:
 
 
 def fit(
-    task: Task, settings: Settings, *, folder: Path | None = None, progress: Progress = SILENT
+    task: Task | Learner,
+    settings: Settings,
+    *,
+    folder: Path | None = None,
+    progress: Progress = SILENT,
 ) -> TrainingState:
     """Train, from the start or from the newest checkpoint in ``folder``.
 
     Parameters
     ----------
-    task : Task
+    task : Task or Learner
         What to train, on what.
     settings : Settings
         How to train.
@@ -147,22 +218,23 @@ def fit(
     ValueError
         If all checkpoints in ``folder`` are damaged.
     """
+    learner = task if isinstance(task, Learner) else _Descent(task, settings.optimiser)
     loaded = load_latest(folder) if folder else None
-    state = loaded or _start(task, settings)
+    course = _resumed(learner, loaded) if loaded else _started(learner, settings)
     saved = -1 if loaded is None else loaded.epoch
-    with progress.task(settings.epochs, state.epoch) as report:
-        while state.epoch < settings.epochs and not _stopped(settings, state):
-            state = _epoch(task, settings, state, report)
-            if folder and _due(state.epoch, settings.save_every, settings):
-                saved = _keep(folder, state)
-            report(state.epoch, state.history[-1])
-    if folder and saved != state.epoch:
-        _keep(folder, state)
-    return state
+    with progress.task(settings.epochs, course.epoch) as report:
+        while course.epoch < settings.epochs and not _stops(settings, course.history):
+            course.history.append(_epoch(course, settings, report))
+            if folder and _due(course.epoch, settings.save_every, settings):
+                saved = _keep(folder, course.state())
+            report(course.epoch, course.history[-1])
+    if folder and saved != course.epoch:
+        _keep(folder, course.state())
+    return course.state()
 
 
 def fit_seeds(
-    task: Task,
+    task: Callable[[int], Task | Learner],
     settings: Callable[[int], Settings],
     seeds: Iterable[int],
     *,
@@ -170,9 +242,12 @@ def fit_seeds(
     progress: Progress,
     title: str,
 ) -> list[TrainingState]:
-    """Train one network for each seed, as `fit`, each in a folder of its own."""
+    """Train one network for each seed, as `fit`, each in a folder of its own.
+
+    What to train, and how, is asked for by the seed.
+    """
     return [
-        fit(task, settings(seed), folder=folder / f"seed-{seed}",
+        fit(task(seed), settings(seed), folder=folder / f"seed-{seed}",
             progress=progress.named(f"{title}, seed {seed}"))
         for seed in seeds
     ]  # fmt: skip
@@ -274,42 +349,55 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _start(task: Task, settings: Settings) -> TrainingState:
+@dataclass
+class _Course:
+    """A training under way."""
+
+    learner: Learner
+    rng: np.random.Generator
+    history: list[Metrics]
+
+    @property
+    def epoch(self) -> int:
+        return len(self.history) - 1
+
+    def state(self) -> TrainingState:
+        params, optimiser = self.learner.state()
+        return TrainingState(
+            params, optimiser, self.rng.bit_generator.state, self.epoch, self.history
+        )
+
+
+def _started(learner: Learner, settings: Settings) -> _Course:
     rng = np.random.default_rng(settings.seed)
-    params = task.initial(rng)
-    return TrainingState(
-        params=params,
-        optimiser=settings.optimiser.init(params),
-        rng=rng.bit_generator.state,
-        history=[{"epoch": 0, "seconds": 0.0, **task.evaluate(params)}],
-    )
+    learner.start(rng)
+    return _Course(learner, rng, [{"epoch": 0, "seconds": 0.0, **learner.evaluate()}])
 
 
-def _epoch(task: Task, settings: Settings, state: TrainingState, report: Tell) -> TrainingState:
-    started = time.perf_counter()
+def _resumed(learner: Learner, loaded: TrainingState) -> _Course:
+    learner.load(loaded.params, loaded.optimiser)
     rng = np.random.default_rng()
-    rng.bit_generator.state = dict(state.rng)
-    params, optimiser, steps = state.params, state.optimiser, []
-    minibatches = _minibatches(task.n_train, settings.batch_size, rng)
+    rng.bit_generator.state = dict(loaded.rng)
+    return _Course(learner, rng, list(loaded.history))
+
+
+def _epoch(course: _Course, settings: Settings, report: Tell) -> Metrics:
+    """Learn from every sample once; return the record of the epoch."""
+    started = time.perf_counter()
+    steps = []
+    minibatches = _minibatches(course.learner.n_train, settings.batch_size, course.rng)
     for k, rows in enumerate(minibatches):
         if k:
-            report(state.epoch + k / len(minibatches), state.history[-1])
-        step = task.step(params, rows, rng)
-        params, optimiser = settings.optimiser.update(params, step.gradients, optimiser)
-        steps.append((len(rows), step.metrics))
+            report(course.epoch + k / len(minibatches), course.history[-1])
+        steps.append((len(rows), course.learner.learn(rows, course.rng)))
     trained = time.perf_counter() - started
-    record = {"epoch": state.epoch + 1, "seconds": trained, **_means(steps)}
-    due = _due(state.epoch + 1, settings.evaluate_every, settings)
-    if due or (settings.stop is not None and settings.stop(record)):
-        record |= task.evaluate(params)
-    return replace(
-        state,
-        params=params,
-        optimiser=optimiser,
-        rng=rng.bit_generator.state,
-        epoch=state.epoch + 1,
-        history=[*state.history, record],
-    )
+    epoch = course.epoch + 1
+    record = {"epoch": epoch, "seconds": trained, **_means(steps)}
+    if _due(epoch, settings.evaluate_every, settings) or _stops(
+        settings, [*course.history, record]
+    ):
+        record |= course.learner.evaluate()
+    return record
 
 
 def _minibatches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -330,8 +418,8 @@ def _due(epoch: int, every: int, settings: Settings) -> bool:
     return epoch % every == 0 or epoch == settings.epochs
 
 
-def _stopped(settings: Settings, state: TrainingState) -> bool:
-    return state.epoch > 0 and settings.stop is not None and settings.stop(state.history[-1])
+def _stops(settings: Settings, history: Sequence[Metrics]) -> bool:
+    return len(history) > 1 and settings.stop is not None and settings.stop(history)
 
 
 def _keep(folder: Path, state: TrainingState) -> int:

@@ -333,7 +333,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     task.model.stopwatch.reset()
     started = time.perf_counter()
     states = fit_seeds(
-        task,
+        lambda _: task,
         partial(settings, config, task),
         range(config.seed, config.seed + config.seeds),
         folder=folder,

@@ -97,7 +97,7 @@ def test_xor_side_by_side_takes_as_many_steps_as_one_by_one():
         until_right = replace(
             xor.settings(config, seed),
             epochs=config.max_steps + 1,
-            stop=lambda metrics: metrics.get("accuracy") == 1.0,
+            stop=lambda history: history[-1].get("accuracy") == 1.0,
         )
         alone.append(fit(task, until_right).epoch - 1)  # right before the last step
     assert xor.steps_to_converge(config) == alone

@@ -92,13 +92,13 @@ def test_evaluation_comes_as_often_as_asked_and_at_the_end():
 
 
 def test_a_run_can_stop_early():
-    stop = lambda metrics: metrics["test_accuracy"] == 1.0  # noqa: E731
+    stop = lambda history: history[-1]["test_accuracy"] == 1.0  # noqa: E731
     state = fit(Line(), settings(epochs=100, seed=0, stop=stop))
     assert 1 < state.epoch < 100
 
 
 def test_a_run_that_stops_early_by_its_training_metrics_is_evaluated_at_its_end(tmp_path):
-    stop = lambda metrics: metrics["loss"] < 1e-2  # noqa: E731
+    stop = lambda history: history[-1]["loss"] < 1e-2  # noqa: E731
     options = settings(epochs=100, seed=0, evaluate_every=50, save_every=50, stop=stop)
     state = fit(Line(), options, folder=tmp_path)
     assert 1 < state.epoch < 50
