@@ -15,17 +15,21 @@ from eventsim.flow import (
     bias_kernel_rate_derivative,
     kernel_rate_derivatives,
 )
-from eventsim.layer_loop import FOREVER, factors_of, fill, reached_arrivals
-from gradients.adjoint_flow import flow_back, flow_back_with_rates
+from eventsim.layer_loop import FOREVER, factors_of, fill, fill_factors, reached_arrivals
+from gradients.adjoint_flow import flow_back_with_rates
 
 __all__ = [
     "Fired",
     "LayerSums",
     "Wanted",
+    "added",
     "collect_arrivals",
     "count_fired",
+    "fill_factors",
     "fill_fired",
+    "own_spikes",
     "running_sum",
+    "start_from_end",
     "sweep_all_to_all",
     "sweep_reached",
 ]
@@ -133,7 +137,7 @@ def sweep_all_to_all(
         start, stop = incoming.offsets[k], incoming.offsets[k + 1]
         _sweep_tile(
             tiles, q, tiles.width[b], b, weight, incoming.time, incoming.row, incoming.origin,
-            False, own, start, stop, t_stop, record, fired, k, final, wanted, sums,
+            False, own, start, stop, t_stop, record, fired, k, final, wanted.arrivals, sums,
             strand, work,
         )  # fmt: skip
 
@@ -154,15 +158,15 @@ def sweep_reached(
             fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
             _sweep_tile(
                 tiles, q, tiles.width[b], b, weight, arrivals.time, arrivals.row, arrivals.origin,
-                True, factors, start, stop, t_stop, record, fired, k, final, wanted, sums,
-                strand, work,
+                True, factors, start, stop, t_stop, record, fired, k, final, wanted.arrivals,
+                sums, strand, work,
             )  # fmt: skip
 
 
 @inlined
 def _sweep_tile(
     tiles, q, width, b, weight, time, row, origin, scattered, factors, start, stop, t_stop, record,
-    fired, k, final, wanted, sums, strand, work,
+    fired, k, final, passes_on, sums, strand, work,
 ):  # fmt: skip
     """Walk one tile backward through the arrivals ``start : stop`` of one sample.
 
@@ -171,89 +175,88 @@ def _sweep_tile(
     lane = tiles.lane[q]
     alpha, beta = tiles.alpha[q], tiles.beta[q]
     lambda_i, lambda_v = work[LAMBDA_I][:width], work[LAMBDA_V][:width]
-    n_tiles = tiles.lane.size
-    first_spike = fired.start[k * n_tiles + q]
-    spike = fired.start[k * n_tiles + q + 1] - 1
-    longest = 0.0
+    i_alpha, i_beta = work[I_ALPHA][:width], work[I_BETA][:width]
+    by_alpha, by_beta = work[BY_ALPHA][:width], work[BY_BETA][:width]
+    first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
     work[:, :width] = 0.0
-    for j in range(width):
-        work[AT, j] = -1.0
-        if tiles.refractory[lane + j] < FOREVER:
-            longest = max(longest, tiles.refractory[lane + j])
-        if tiles.neuron[lane + j] >= 0:
-            lambda_v[j] = final[k, tiles.neuron[lane + j]]
-    for s in range(first_spike, spike + 1):
-        # A potential that is held at the end is constant; such a spike has no release.
-        j = fired.lane[s]
-        if record[0][fired.spike[s]] + tiles.refractory[lane + j] > t_stop:
-            lambda_v[j] = 0.0
+    work[AT, :width] = -1.0
+    longest = start_from_end(
+        tiles, lane, width, t_stop, record, fired, first_spike, spike, final[k], lambda_v
+    )
     table = tiles.table[q]
-    at = work[AT][:width]
     for a in range(stop - 1, start - 1, -1):
         now, until = time[a], time[a + 1] if a + 1 < stop else t_stop
         touched = 0
         while spike >= first_spike and record[0][fired.spike[spike]] > now:
             j = fired.lane[spike]
             touched = _touch(work, j, until, touched)
-            _pass_spike(
-                tiles, lane, j, spike, alpha, beta, t_stop, record, fired, wanted,
-                work,
-            )  # fmt: skip
+            _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, work)
             spike -= 1
         s = spike
         while longest > 0.0 and s >= first_spike and record[0][fired.spike[s]] + longest > now:
             j = fired.lane[s]
             if now < record[0][fired.spike[s]] + tiles.refractory[lane + j] <= until:
                 touched = _touch(work, j, until, touched)
-                _release(tiles, lane, j, s, alpha, beta, record, fired, wanted, work)
+                _release(tiles, lane, j, s, alpha, beta, record, fired, work)
             s -= 1
         for n in range(touched):
-            _move(tiles, lane, int(work[TOUCHED, n]), now, alpha, beta, wanted, work)
+            _move(tiles, lane, int(work[TOUCHED, n]), now, alpha, beta, work)
         synaptic, membrane, h = factors.synaptic[a], factors.membrane[a], factors.h[a]
-        if wanted.neurons:
-            _move_all(tiles, lane, width, until - now, alpha, beta, synaptic, membrane, h, work)
-        elif touched > 0:
-            for j in range(width):
-                i = lambda_i[j] * synaptic + lambda_v[j] * h
-                lambda_i[j] = i if at[j] < 0.0 else lambda_i[j]
-                lambda_v[j] = lambda_v[j] * (membrane if at[j] < 0.0 else 1.0)
-        else:
-            for j in range(width):
-                lambda_i[j] = lambda_i[j] * synaptic + lambda_v[j] * h
-                lambda_v[j] = lambda_v[j] * membrane
+        _move_all(tiles, lane, width, until - now, alpha, beta, synaptic, membrane, h, work)
         for n in range(touched):
-            at[int(work[TOUCHED, n])] = -1.0
+            work[AT, int(work[TOUCHED, n])] = -1.0
         entry = table + row[a] * width
         gradient = sums.weight[strand][entry : entry + width]
         for j in range(width):
             gradient[j] += lambda_i[j]
         w = weight[entry : entry + width]
-        if wanted.neurons:
-            i_alpha, i_beta = work[I_ALPHA][:width], work[I_BETA][:width]
-            by_alpha, by_beta = work[BY_ALPHA][:width], work[BY_BETA][:width]
-            for j in range(width):
-                by_alpha[j] += w[j] * i_alpha[j]
-                by_beta[j] += w[j] * i_beta[j]
-        if wanted.arrivals and (not scattered or origin[a] >= 0):
+        for j in range(width):
+            by_alpha[j] += w[j] * i_alpha[j]
+            by_beta[j] += w[j] * i_beta[j]
+        if passes_on and (not scattered or origin[a] >= 0):
             moved = work[MOVED][:width]
             for j in range(width):
                 moved[j] = w[j] * (alpha * lambda_i[j] - lambda_v[j])
             if sums.delay.shape[1] > 0:
                 for j in range(width):
                     sums.delay[strand, entry + j] += moved[j]
-            sums.arrival[b, origin[a] if scattered else a] += _added(moved)
-    if wanted.neurons:
-        lag = time[start] if start < stop else t_stop
-        built = bias_kernel(lag, beta)
-        for j in range(width):
-            sums.neuron[strand, lane + j, ALPHA] += work[BY_ALPHA, j]
-            sums.neuron[strand, lane + j, BETA] += work[BY_BETA, j]
-            sums.neuron[strand, lane + j, THRESHOLD] += work[BY_THRESHOLD, j]
-            sums.neuron[strand, lane + j, BIAS] += work[BY_BIAS, j] + lambda_v[j] * built
+            sums.arrival[b, origin[a] if scattered else a] += added(moved)
+    lag = time[start] if start < stop else t_stop
+    built = bias_kernel(lag, beta)
+    for j in range(width):
+        sums.neuron[strand, lane + j, ALPHA] += work[BY_ALPHA, j]
+        sums.neuron[strand, lane + j, BETA] += work[BY_BETA, j]
+        sums.neuron[strand, lane + j, THRESHOLD] += work[BY_THRESHOLD, j]
+        sums.neuron[strand, lane + j, BIAS] += work[BY_BIAS, j] + lambda_v[j] * built
+
+
+@inlined
+def own_spikes(fired, k, n_tiles, q):
+    """Return the first and the last spike of tile ``q`` in sample ``k``."""
+    return fired.start[k * n_tiles + q], fired.start[k * n_tiles + q + 1] - 1
+
+
+@inlined
+def start_from_end(
+    tiles, lane, width, t_stop, record, fired, first_spike, spike, final, lambda_v
+):  # fmt: skip
+    """Fill the derivatives by the potentials at the end; return the longest refractory period."""
+    longest = 0.0
+    for j in range(width):
+        if tiles.refractory[lane + j] < FOREVER:
+            longest = max(longest, tiles.refractory[lane + j])
+        i = tiles.neuron[lane + j]
+        lambda_v[j] = final[i] if i >= 0 else 0.0
+    for s in range(first_spike, spike + 1):
+        # A potential that is held at the end is constant; such a spike has no release.
+        j = fired.lane[s]
+        if record[0][fired.spike[s]] + tiles.refractory[lane + j] > t_stop:
+            lambda_v[j] = 0.0
+    return longest
 
 
 @loop
-def _added(values):
+def added(values):
     """Return the sum of the values, halving them over and over: a fixed order that vectorises."""
     n = values.size
     while n % 2 == 0:
@@ -277,17 +280,13 @@ def _touch(work, j, until, touched):
 
 
 @inlined
-def _move(tiles, lane, j, time, alpha, beta, wanted, work):
+def _move(tiles, lane, j, time, alpha, beta, work):
     """Move the adjoint state of one neuron back to ``time``."""
     lag = work[AT, j] - time
     work[AT, j] = time
-    lambda_i, lambda_v = work[LAMBDA_I, j], work[LAMBDA_V, j]
-    if not wanted.neurons:
-        work[LAMBDA_I, j], work[LAMBDA_V, j] = flow_back(lag, alpha, beta, lambda_i, lambda_v)
-        return
     lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
-        lag, alpha, beta, tiles.bias[lane + j], lambda_i, lambda_v, work[I_ALPHA, j],
-        work[I_BETA, j], work[V_BETA, j],
+        lag, alpha, beta, tiles.bias[lane + j], work[LAMBDA_I, j], work[LAMBDA_V, j],
+        work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j],
     )  # fmt: skip
     work[LAMBDA_I, j], work[LAMBDA_V, j] = lambda_i, lambda_v
     work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j] = i_alpha, i_beta, v_beta
@@ -317,25 +316,25 @@ def _move_all(tiles, lane, width, lag, alpha, beta, synaptic, membrane, h, work)
 
 
 @inlined
-def _release(tiles, lane, j, spike, alpha, beta, record, fired, wanted, work):
+def _release(tiles, lane, j, spike, alpha, beta, record, fired, work):
     """Cross the end of the refractory period of a spike; the potential is held before it."""
     number = fired.spike[spike]
     release = record[0][number] + tiles.refractory[lane + j]
-    _move(tiles, lane, j, release, alpha, beta, wanted, work)
+    _move(tiles, lane, j, release, alpha, beta, work)
     fired.by_time[spike] -= (record[2][number] + tiles.bias[lane + j]) * work[LAMBDA_V, j]
     work[LAMBDA_V, j] = 0.0
     work[V_BETA, j] = 0.0
 
 
 @inlined
-def _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, wanted, work):
+def _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, work):
     """Cross a spike: its time is set by the potential, whose adjoint starts here."""
     number = fired.spike[spike]
     release = record[0][number] + tiles.refractory[lane + j]
     # A release after this interval, or after the end, is behind us.
     if release <= work[AT, j] and release <= t_stop:
-        _release(tiles, lane, j, spike, alpha, beta, record, fired, wanted, work)
-    _move(tiles, lane, j, record[0][number], alpha, beta, wanted, work)
+        _release(tiles, lane, j, spike, alpha, beta, record, fired, work)
+    _move(tiles, lane, j, record[0][number], alpha, beta, work)
     potential = -fired.by_time[spike] / record[1][number]
     work[LAMBDA_V, j] = potential
     work[V_BETA, j] = 0.0

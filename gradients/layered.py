@@ -13,17 +13,18 @@ from eventsim.layer_plan import Layer
 from eventsim.layered import (
     COPYING,
     COUNTING,
+    FLOW,
     Train,
-    all_factors,
     gather,
     input_trains,
+    new_factors,
     new_scratch,
     portions,
 )
 from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.threads import for_each_part, thread_count
-from gradients import layer_sweep as sweeps
+from gradients import frame_sweep, layer_sweep
 from gradients.adjoint import Cotangents
 from gradients.layer_sweep import ALPHA, BETA, BIAS, THRESHOLD
 
@@ -31,6 +32,9 @@ __all__ = ["LayerGradients", "Portion", "sweep_layers"]
 
 # Pieces of work in which a layer's sums over the samples are made, each in order.
 PIECES = 8
+# Layers that are stiffer are swept from arrival to arrival.  It is no matter of how many arrivals
+# there are, so that a sample has the same bits in any batch.
+MOST_FRAMES = 256
 PORTION = 8_000_000  # blocks times input spikes and neurons of the samples that are held at a time
 
 
@@ -46,20 +50,20 @@ class LayerGradients:
     def __init__(self, network: Network, wanted: Collection[str]) -> None:
         """Start with sums of 0."""
         self.network = network
-        self.wanted = sweeps.Wanted(
+        self.wanted = layer_sweep.Wanted(
             neurons=bool({"tau_mem", "tau_syn", "threshold", "bias"} & set(wanted)),
             arrivals=bool({"delays", "input_times"} & set(wanted)),
         )
         self.sums = [self._new_sums(layer) for layer in network.layers()]
         self.delays = dict.fromkeys(network.projections, 0.0)
 
-    def _new_sums(self, layer: Layer) -> sweeps.LayerSums:
+    def _new_sums(self, layer: Layer) -> layer_sweep.LayerSums:
         strands = max(1, PIECES // layer.n_blocks)
         delayed = any(
             not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
         )
         n = layer.tiles.neuron.size
-        return sweeps.LayerSums(
+        return layer_sweep.LayerSums(
             np.zeros((strands, layer.table_size)),
             np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
             np.zeros((strands, n, 4)),
@@ -188,21 +192,26 @@ def _sweep_layer(
     sums = sums._replace(arrival=np.zeros((layer.n_blocks, n_arrivals)))
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
     n_strands = sums.weight.shape[0]
-    rest = (t_stop, portion.record, fired, own, wanted, sums)
-
+    frames = frame_sweep.frames_of(tiles, t_stop)
+    framed = not wanted.neurons and frames.n <= MOST_FRAMES
+    loops = frame_sweep if framed else layer_sweep
+    lag_to = (frames,) if framed else ()
+    rest = (*lag_to, t_stop, portion.record, fired, own, wanted, sums)
     if layer.reach is None:
-        factors = all_factors(layer, incoming, t_stop, threads)
+        factors = new_factors(layer.n_kinds, incoming.time.size)
+        fill = partial(loops.fill_factors, tiles, incoming, *lag_to, t_stop, factors)
+        for_each_part(fill, portion.n_samples, threads, FLOW * incoming.time.size)
 
     def sweep(first: int, last: int) -> None:
         for piece in range(first, last):
             b, strand = divmod(piece, n_strands)
-            work = np.empty((sweeps.N_ROWS, int(tiles.width[b])))
+            work = np.empty((loops.N_ROWS, int(tiles.width[b])))
             ends = (strand, n_strands, portion.first, work)
             if layer.reach is None:
-                sweeps.sweep_all_to_all(tiles, b, table, incoming, factors, *rest, *ends)
+                loops.sweep_all_to_all(tiles, b, table, incoming, factors, *rest, *ends)
             else:
                 scratch = new_scratch(layer, incoming)
-                sweeps.sweep_reached(
+                loops.sweep_reached(
                     tiles, layer.reach, b, table, incoming, scratch, layer.is_biased, *rest, *ends
                 )
 
@@ -211,23 +220,23 @@ def _sweep_layer(
         _pass_on(gradients, layer, causes, incoming, sums.arrival, portion, threads)
 
 
-def _fired(layer: Layer, portion: Portion, threads: int) -> sweeps.Fired:
+def _fired(layer: Layer, portion: Portion, threads: int) -> layer_sweep.Fired:
     """Return the layer's own spikes, by tile, with the derivatives by their times so far."""
     n_tiles = layer.tiles.lane.size
     tile_of, lane_of = layer.places
     own, n_samples = portion.trains[layer.population], portion.n_samples
     source = (own.offsets, own.sources, layer.first, tile_of)
     start = np.zeros(n_samples * n_tiles + 1, dtype=np.int64)
-    count = partial(sweeps.count_fired, *source, start, n_tiles)
+    count = partial(layer_sweep.count_fired, *source, start, n_tiles)
     for_each_part(count, n_samples, threads, COUNTING * own.times.size)
     np.cumsum(start, out=start)
     n = int(start[-1])
     spike, lane = np.empty((2, n), dtype=np.int64)
-    fired = sweeps.Fired(start, spike, lane, np.empty(n))
+    fired = layer_sweep.Fired(start, spike, lane, np.empty(n))
     filled = np.zeros(n_samples * n_tiles, dtype=np.int64)
     numbers = portion.numbers[layer.population]
     fill = partial(
-        sweeps.fill_fired, *source, numbers, lane_of, portion.by_spike, fired, filled, n_tiles
+        layer_sweep.fill_fired, *source, numbers, lane_of, portion.by_spike, fired, filled, n_tiles
     )
     for_each_part(fill, n_samples, threads, COPYING * own.times.size)
     return fired
@@ -244,7 +253,7 @@ def _pass_on(
 ) -> None:
     """Add the derivatives by arrivals to those by the spikes that caused them, and by delays."""
     by_spike = np.zeros(sum(train.times.size for train in causes))
-    collect = partial(sweeps.collect_arrivals, incoming, arrival, by_spike)
+    collect = partial(layer_sweep.collect_arrivals, incoming, arrival, by_spike)
     for_each_part(collect, portion.n_samples, threads, COPYING * incoming.origin.size)
     start = 0
     for synapses, train in zip(layer.synapses, causes, strict=True):
@@ -253,5 +262,7 @@ def _pass_on(
             portion.by_input += part
         else:
             portion.by_spike[portion.numbers[synapses.pre]] += part
-        gradients.delays[synapses.key] = sweeps.running_sum(gradients.delays[synapses.key], part)
+        gradients.delays[synapses.key] = layer_sweep.running_sum(
+            gradients.delays[synapses.key], part
+        )
         start += part.size
