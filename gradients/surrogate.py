@@ -8,7 +8,8 @@ All neurons here are one recurrence, over steps t:
     V_t = decay · R(V_{t-1}) + drive_t,      spike_t = Θ(V_t - threshold)
 
 with R(V) = 0 after a spike (hard reset) or V - threshold (soft reset), and V otherwise.  The
-derivative of R is taken at fixed spikes: no gradient goes through a reset.
+derivative of R is taken at fixed spikes: no gradient goes through a reset.  In the steps of a
+refractory period V is held at 0.
 """
 
 from __future__ import annotations
@@ -18,14 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from eventsim._validate import check_choice
-
-try:
-    import torch
-except ImportError as error:
-    raise ImportError(
-        "clocked neurons need PyTorch, which is not installed; "
-        "install the extra \"torch\": pip install 'eventsim-snn[torch]'"
-    ) from error
+from gradients._torch import torch
 
 __all__ = ["LIFNeuron", "LIFReadout", "LIFUnit", "Reset", "SpikeDerivative", "clocked_lif"]
 
@@ -83,7 +77,8 @@ def clocked_lif(
     drive: torch.Tensor,
     decay: torch.Tensor | float,
     *,
-    threshold: float = 1.0,
+    threshold: torch.Tensor | float = 1.0,
+    refractory: torch.Tensor | float = 0.0,
     reset: Reset = "zero",
     reset_at_threshold: bool = False,
     derivative: SpikeDerivative = SpikeDerivative(),
@@ -95,9 +90,12 @@ def clocked_lif(
     drive : (n_steps, ...) tensor
         What each step adds to the membrane potential of each neuron, in its unit.
     decay : tensor or float
-        Part of the potential that is left after a step; broadcasts against one step of ``drive``.
-    threshold : float
-        A neuron fires when its potential exceeds it.
+        Part of the potential that is left after a step; broadcasts against one step of ``drive``,
+        as do the next two.
+    threshold : tensor or float
+        A neuron fires when its potential exceeds it, > 0; inf: it never fires.
+    refractory : tensor or float
+        Steps after a spike in which the potential is held at 0, >= 0; inf: it fires once.
     reset : {"zero", "subtract"}
         What a spike does to the potential: it is 0 afterwards, or the threshold is taken off.
     reset_at_threshold : bool
@@ -114,7 +112,7 @@ def clocked_lif(
     Raises
     ------
     ValueError
-        If ``drive`` has no steps, or the threshold is not > 0.
+        If ``drive`` has no steps, a threshold is not > 0, or a refractory period is negative.
 
     Examples
     --------
@@ -126,73 +124,98 @@ def clocked_lif(
     """
     if drive.ndim == 0 or len(drive) == 0:
         raise ValueError(f"drive must have at least one step, got shape {tuple(drive.shape)}")
-    if not threshold > 0.0:
-        raise ValueError(f"threshold must be > 0, got {threshold!r}")
     check_choice(reset, get_args(Reset), "reset")
-    decay = torch.as_tensor(decay, dtype=drive.dtype, device=drive.device)
-    return _ClockedLIF.apply(drive, decay, threshold, reset, reset_at_threshold, derivative)
+    threshold, refractory = torch.as_tensor(threshold), torch.as_tensor(refractory)
+    if not (threshold > 0.0).all():
+        raise ValueError(f"threshold must be > 0, got {threshold.min().item()!r}")
+    if not (refractory >= 0.0).all():
+        raise ValueError(f"refractory must be >= 0, got {refractory.min().item()!r}")
+    decay, threshold, refractory = (
+        x.to(drive) for x in (torch.as_tensor(decay), threshold, refractory)
+    )
+    rule = _Rule(threshold, reset, reset_at_threshold, bool(threshold.isfinite().any()))
+    return _ClockedLIF.apply(drive, decay, rule, refractory, derivative)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What becomes of a potential at the end of a step."""
+
+    threshold: torch.Tensor
+    reset: Reset
+    at_threshold: bool
+    ever: bool  # whether any neuron can fire
+
+    def hit(self, potential: torch.Tensor) -> torch.Tensor:
+        """Tell which neurons are reset."""
+        return potential >= self.threshold if self.at_threshold else potential > self.threshold
+
+    def after(self, potential: torch.Tensor) -> torch.Tensor:
+        """Return R: the potential after the reset."""
+        if not self.ever:
+            return potential
+        left = potential - self.threshold if self.reset == "subtract" else 0.0
+        return torch.where(self.hit(potential), left, potential)
+
+    def kept(self, potential: torch.Tensor) -> torch.Tensor | float:
+        """Return the derivative of R, spikes fixed."""
+        if not self.ever or self.reset == "subtract":
+            return 1.0
+        return ~self.hit(potential)
 
 
 class _ClockedLIF(torch.autograd.Function):
-    """The recurrence, step by step; only the potentials are kept for the way back."""
+    """The recurrence, step by step; only the potentials are kept for the way back.
+
+    With refractory periods, so is in which steps each neuron is free.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         drive: torch.Tensor,
         decay: torch.Tensor,
-        threshold: float,
-        reset: Reset,
-        reset_at_threshold: bool,
+        rule: _Rule,
+        refractory: torch.Tensor,
         derivative: SpikeDerivative,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        ctx.rule = (threshold, reset, reset_at_threshold)
-        ctx.derivative = derivative
+        ctx.rule, ctx.derivative = rule, derivative
+        rests = rule.ever and bool((refractory > 0.0).any())
+        free = torch.empty_like(drive, dtype=torch.bool) if rests else None
+        wait = torch.zeros_like(drive[0])  # steps that are left of the refractory period
         potentials = torch.empty_like(drive)
-        potential = drive[0]
-        potentials[0] = potential
-        for step in range(1, len(drive)):
-            potential = torch.addcmul(drive[step], decay, _after_reset(potential, *ctx.rule))
+        for step in range(len(drive)):
+            potential = drive[step]
+            if step:
+                potential = torch.addcmul(potential, decay, rule.after(potentials[step - 1]))
+            if free is not None:
+                free[step] = wait <= 0.0
+                potential = potential * free[step]
+                wait = torch.where(potential > rule.threshold, refractory, wait - 1.0)
             potentials[step] = potential
-        ctx.save_for_backward(potentials, decay)
-        return (potentials > threshold).to(drive.dtype), potentials
+        ctx.save_for_backward(potentials, decay, free)
+        return (potentials > rule.threshold).to(drive.dtype), potentials
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         by_spike, by_potential = cotangents
-        potentials, decay = ctx.saved_tensors
+        potentials, decay, free = ctx.saved_tensors
+        rule = ctx.rule
         by_drive = torch.empty_like(potentials)
         by_decay = torch.zeros_like(potentials[0])
         later = torch.zeros_like(potentials[0])  # of the loss by the potential after the reset
         for step in reversed(range(len(potentials))):
             potential = potentials[step]
-            slope = ctx.derivative(potential - ctx.rule[0])
-            now = by_potential[step] + by_spike[step] * slope
-            now = now + later * _kept(potential, *ctx.rule)
+            now = by_potential[step] + later * rule.kept(potential)
+            if rule.ever:
+                now = now + by_spike[step] * ctx.derivative(potential - rule.threshold)
+            if free is not None:
+                now = now * free[step]
             by_drive[step] = now
             later = decay * now
             if step and ctx.needs_input_grad[1]:
-                by_decay += now * _after_reset(potentials[step - 1], *ctx.rule)
-        return by_drive, by_decay.sum_to_size(decay.shape), None, None, None, None
-
-
-def _kept(
-    potential: torch.Tensor, threshold: float, reset: Reset, reset_at_threshold: bool
-) -> torch.Tensor:
-    """Return the derivative of the potential after the reset by that before it, spikes fixed."""
-    if reset == "subtract":
-        return torch.ones_like(potential)
-    kept = potential < threshold if reset_at_threshold else potential <= threshold
-    return kept.to(potential.dtype)
-
-
-def _after_reset(
-    potential: torch.Tensor, threshold: float, reset: Reset, reset_at_threshold: bool
-) -> torch.Tensor:
-    if reset == "subtract":
-        hit = potential >= threshold if reset_at_threshold else potential > threshold
-        return potential - threshold * hit.to(potential.dtype)
-    return potential * _kept(potential, threshold, reset, reset_at_threshold)
+                by_decay += now * rule.after(potentials[step - 1])
+        return by_drive, by_decay.sum_to_size(decay.shape), None, None, None
 
 
 class LIFUnit(torch.nn.Module):
