@@ -1,6 +1,7 @@
 """Exact gradients of spike times and potentials, by the implicit function theorem."""
 
 from gradients.cross_entropy import first_spike_cross_entropy, membrane_cross_entropy
+from gradients.firing_rate import firing_rate, threshold_current
 from gradients.forward_propagation import forward_propagation
 from gradients.gradient import Gradient
 from gradients.jacobian import SRM, Jacobian, jacobian
@@ -22,6 +23,7 @@ __all__ = [
     "constant",
     "cosine",
     "dead_neurons",
+    "firing_rate",
     "first_spike_cross_entropy",
     "forward_propagation",
     "jacobian",
@@ -29,6 +31,7 @@ __all__ = [
     "membrane_cross_entropy",
     "spike_count_penalty",
     "step_decay",
+    "threshold_current",
     "timing_backprop",
     "value_and_grad",
 ]

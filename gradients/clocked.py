@@ -26,7 +26,7 @@ import numpy as np
 
 import eventsim as es
 from eventsim._types import FloatArray, Key
-from eventsim._validate import as_number, check_choice
+from eventsim._validate import as_number, check_choice, require
 from eventsim.flow import bias_kernel, propagator
 from eventsim.network import Projection
 from eventsim.stimulus import read_stimulus
@@ -58,14 +58,19 @@ class ClockedRun:
 
     def spike_times(self, population: str) -> es.SpikeBatch:
         """Return the spikes of a population as times."""
-        spikes = self.spikes[population].detach().cpu().numpy()
+        spikes = self._spikes_of(population)
         samples, steps, neurons = np.nonzero(spikes.swapaxes(0, 1))
         return es.SpikeBatch(steps * self.time_step, neurons, samples, spikes.shape[1])
 
     def first_spikes(self, population: str) -> FloatArray:
         """Return the first spike times (n_samples, n) of a population; ``inf`` = silent."""
-        fired = self.spikes[population].detach().cpu().numpy() > 0.0
+        fired = self._spikes_of(population) > 0.0
         return np.where(fired.any(axis=0), fired.argmax(axis=0) * self.time_step, np.inf)
+
+    def _spikes_of(self, population: str) -> FloatArray:
+        if population not in self.spikes:
+            raise ValueError(f"population must be one of {list(self.spikes)}, got {population!r}")
+        return self.spikes[population].detach().cpu().numpy()
 
 
 class ClockedNetwork(torch.nn.Module):
@@ -94,7 +99,8 @@ class ClockedNetwork(torch.nn.Module):
     ------
     ValueError
         What a clocked network cannot be made of: recurrent, sparse or convolutional projections, a
-        delay for each synapse, thresholds of 0, names with a dot (PyTorch's parameters have none).
+        delay for each synapse, thresholds of 0, names with a dot (those of PyTorch's modules have
+        none).
 
     Notes
     -----
@@ -132,14 +138,12 @@ class ClockedNetwork(torch.nn.Module):
         if not 0.0 < self.time_step < np.inf:
             raise ValueError(f"time_step must be finite and > 0, got {time_step!r}")
         check_choice(reset, ("zero", "subtract"), "reset")
-        order = _order(network)
-        for key, projection in network.projections.items():
-            _check_projection(key, projection)
+        order = _checked_order(network)
         self.network = network.snapshot()
-        self.weights = torch.nn.ParameterDict({
-            _name(key): torch.nn.Parameter(torch.tensor(projection.weights, dtype=dtype))
-            for key, projection in network.projections.items()
-        })  # fmt: skip
+        self.weights = torch.nn.ParameterDict()
+        for key, projection in network.projections.items():
+            weights = torch.tensor(projection.weights, dtype=dtype)
+            self.weights[_name(key)] = torch.nn.Parameter(weights)
         make = partial(_Population, self.time_step, derivative=derivative, reset=reset, dtype=dtype)
         self.populations = torch.nn.ModuleDict({
             name: make(network.populations[name], network.neurons[name]) for name in order
@@ -268,8 +272,27 @@ def _weights_of_inputs(
     return summed.view(*grid, weight.shape[1])
 
 
+def _checked_order(network: es.Network) -> list[str]:
+    """Return the populations, each after those that lead to it; ValueError for what is refused."""
+    if not isinstance(network, es.Network):
+        raise ValueError(f"network must be an eventsim.Network, got {network!r}")
+    for name, neuron in network.neurons.items():
+        if "." in name:
+            raise ValueError(f"names must be without a dot, got {name!r}")
+        require(
+            np.greater(neuron.threshold, 0.0),
+            neuron.threshold,
+            f"threshold of {name!r} must be > 0",
+        )
+    for key, projection in network.projections.items():
+        if not isinstance(projection.weights, np.ndarray):
+            raise ValueError(f"weights of {key} must be dense, got {projection.weights!r}")
+        if not isinstance(projection.delays, float):
+            raise ValueError(f"delays of {key} must be a single number, got {projection.delays!r}")
+    return _order(network)
+
+
 def _order(network: es.Network) -> list[str]:
-    """Return the populations, each after those that lead to it."""
     before: dict[str, set[str]] = {name: set() for name in network.populations}
     for projection in network.projections.values():
         if projection.pre in before:
@@ -277,16 +300,8 @@ def _order(network: es.Network) -> list[str]:
     try:
         return list(TopologicalSorter(before).static_order())
     except CycleError as error:
-        raise ValueError(
-            f"network must be feed-forward, got the loop {' -> '.join(error.args[1])}"
-        ) from None
-
-
-def _check_projection(key: Key, projection: Projection) -> None:
-    if not isinstance(projection.weights, np.ndarray):
-        raise ValueError(f"weights of {key} must be dense, got {projection.weights!r}")
-    if not isinstance(projection.delays, float):
-        raise ValueError(f"delays of {key} must be a single number, got {projection.delays!r}")
+        loop = " -> ".join(error.args[1])
+        raise ValueError(f"network must be feed-forward, got the loop {loop}") from None
 
 
 def _name(key: Key) -> str:

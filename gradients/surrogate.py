@@ -125,14 +125,14 @@ def clocked_lif(
     if drive.ndim == 0 or len(drive) == 0:
         raise ValueError(f"drive must have at least one step, got shape {tuple(drive.shape)}")
     check_choice(reset, get_args(Reset), "reset")
-    threshold, refractory = torch.as_tensor(threshold), torch.as_tensor(refractory)
+    decay, threshold, refractory = (
+        torch.as_tensor(value, dtype=drive.dtype, device=drive.device)
+        for value in (decay, threshold, refractory)
+    )
     if not (threshold > 0.0).all():
         raise ValueError(f"threshold must be > 0, got {threshold.min().item()!r}")
     if not (refractory >= 0.0).all():
         raise ValueError(f"refractory must be >= 0, got {refractory.min().item()!r}")
-    decay, threshold, refractory = (
-        x.to(drive) for x in (torch.as_tensor(decay), threshold, refractory)
-    )
     rule = _Rule(threshold, reset, reset_at_threshold, bool(threshold.isfinite().any()))
     return _ClockedLIF.apply(drive, decay, rule, refractory, derivative)
 
@@ -233,6 +233,12 @@ class LIFUnit(torch.nn.Module):
     derivative : SpikeDerivative
         Of a spike (Θ1'); that of the reset (Θ2') is 0.
 
+    Notes
+    -----
+    The unit starts from V = 0, as Eq. 9 has it.  The listing in the publication starts from
+    ``w_input * x[0]`` and then begins with ``x[0]`` once more, so that the first input counts
+    almost twice.  `gradients.firing_rate` has the closed form for constant input.
+
     Examples
     --------
     >>> unit = LIFUnit(w_input=0.5, w_leak=0.1)
@@ -251,7 +257,7 @@ class LIFUnit(torch.nn.Module):
         super().__init__()
         self.w_input = torch.nn.Parameter(torch.as_tensor(w_input, dtype=torch.float32).clone())
         self.w_leak = torch.nn.Parameter(torch.as_tensor(w_leak, dtype=torch.float32).clone())
-        self.threshold, self.derivative = threshold, derivative
+        self.threshold, self.derivative = _checked(threshold), derivative
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the spikes (n_steps, batch, ...) of an input of that shape."""
@@ -282,8 +288,19 @@ class LIFNeuron(torch.nn.Module):
         Of the membrane potential.
     reset : {"zero", "subtract"}
         Of the potential after a spike (the publication: zero).
+    epsilon : float
+        Leak correction ε >= 0 of the derivative of a spike, 1 / (``threshold`` + ε) where there is
+        one, else 0 (Eq. 5).
     derivative : SpikeDerivative, optional
-        Of a spike [1 / ``threshold`` where there is one: Eq. 5 without the leak correction].
+        Another derivative in its place.
+
+    Notes
+    -----
+    Eq. 5 names ε without a value.  The publication that it cites (Lee et al. 2020) has it vary
+    with the spike train, ε = threshold · f / (n τ_m - f) for n spikes at steps t_k and
+    f = Σ_k exp(-(T - t_k)/τ_m) at the last step T.  As f <= n, that is at most
+    threshold / (τ_m - 1), and for spikes that are spread evenly over T steps about threshold / T:
+    one per cent of the threshold for 100 steps.  Hence the default.
 
     Examples
     --------
@@ -298,11 +315,14 @@ class LIFNeuron(torch.nn.Module):
         *,
         threshold: float = 1.0,
         reset: Reset = "zero",
+        epsilon: float = 0.0,
         derivative: SpikeDerivative | None = None,
     ) -> None:
         super().__init__()
-        self.decay, self.threshold, self.reset = _decay(tau_m), threshold, reset
-        self.derivative = derivative or SpikeDerivative("fired", 1.0 / threshold)
+        if not 0.0 <= epsilon < math.inf:
+            raise ValueError(f"epsilon must be finite and >= 0, got {epsilon!r}")
+        self.decay, self.threshold, self.reset = _decay(tau_m), _checked(threshold), reset
+        self.derivative = derivative or SpikeDerivative("fired", 1.0 / (threshold + epsilon))
 
     def forward(self, drive: torch.Tensor) -> torch.Tensor:
         """Return the spikes (n_steps, batch, ...) that weighted inputs of that shape cause."""
@@ -335,6 +355,12 @@ class LIFReadout(torch.nn.Module):
     def forward(self, drive: torch.Tensor) -> torch.Tensor:
         """Return the membrane potentials (n_steps, batch, ...)."""
         return clocked_lif(drive, self.decay, threshold=math.inf)[1]
+
+
+def _checked(threshold: float) -> float:
+    if not threshold > 0.0:
+        raise ValueError(f"threshold must be > 0, got {threshold!r}")
+    return threshold
 
 
 def _decay(tau_m: float) -> float:
