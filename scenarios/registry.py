@@ -44,6 +44,7 @@ SCENARIOS = {
         Scenario("yin_yang", "Yin-Yang picture: 5000 points, three classes", LEE + ", §5.3"),
         Scenario("mnist", "MNIST digits by potentials of a multi-spike network", YAMAMOTO),
         Scenario("fashion_mnist", "Fashion-MNIST clothing by the same network", YAMAMOTO),
+        Scenario("clock", "Clocked spikes and surrogate gradients beside the exact ones", "–"),
         Scenario("stdbp", "MNIST digits by the first spike, dense or convolutional", ZHANG),
     )
 }

@@ -1,0 +1,316 @@
+"""
+What a clock does to spikes, and a surrogate to gradients, measured against the exact ones.
+
+Most training of spiking networks goes in time steps, and replaces the derivative of a spike, which
+is zero almost everywhere, by something else.  Here the same networks are run both ways: exactly,
+and on a grid of times (`gradients.clocked`), with steps that become smaller and smaller.
+
+Spikes.  Random networks of three layers: by how much the spikes of a clocked network differ from
+the exact ones, and how many are missed or invented.  The error of a spike time is proportional to
+the step, and grows from layer to layer: a neuron is seen to fire at the end of a step, its
+potential is reset late, and its spike arrives late.  With the soft reset ("subtract"), which keeps
+what the potential was above the threshold, the second of these causes is gone.
+
+Gradients.  Two networks that are read out by potentials, MNIST 784-400-10 and Yin-Yang 5-150-3,
+before and after some training with exact gradients: the cosine of the angle between the exact
+gradient of a minibatch and the surrogate ones, against the number of steps and against the
+steepness of the surrogate.  The weights onto the output neurons show what the clock alone does, as
+no spike is differentiated by them; those onto the hidden neurons what the surrogate does.  The
+first angle vanishes with the step, the second does not: a surrogate gradient is another direction,
+not an approximation of the exact one (`scenarios/clock_gradients.py` says why).
+
+Needs the extra "torch".  MNIST is downloaded unless there is a copy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradients import Adam
+from scenarios.extras import require
+from scenarios.progress import Progress
+from scenarios.report import Report, Row
+from scenarios.training import Params, Settings, fit, replicate
+
+if TYPE_CHECKING:
+    from scenarios.readout_task import ReadoutTask
+
+__all__ = ["Config", "run"]
+
+TIME_STEPS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+SMALL = 0.02  # steps from which on the order is fitted
+STEPS = (10, 20, 50, 100, 200, 500)  # of a run of a classifier
+CUSTOMARY = 100
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network comes to the weights at which gradients are compared once more.
+
+    Attributes
+    ----------
+    epochs, batch_size, learning_rate
+        Of the training with Adam and exact gradients.
+    n_train : int, optional
+        Training samples; None: all.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    n_train: int | None = None
+
+
+TRAININGS = {"MNIST": Training(2, 100, 5e-3, 20_000), "Yin-Yang": Training(20, 150, 0.02)}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes
+    ----------
+    networks
+        Number of random networks whose spikes are compared.
+    batches
+        Number of minibatches whose gradients are compared.
+    batch_size
+        Samples in such a minibatch.
+    finest
+        Most steps in a run of a classifier, out of 10, 20, 50, 100, 200 and 500.
+    hidden
+        Number of hidden neurons of the classifiers [MNIST 400, Yin-Yang 150].
+    epochs
+        Of the training in between [MNIST 2, Yin-Yang 20].
+    n_train
+        Use only the first training samples [MNIST 20000, Yin-Yang all 5000].
+    seed
+        Of networks, initial weights and minibatches.
+    data_dir
+        Folder with the four IDX files of MNIST [that of the variable EVENTSIM_DATA; else a
+        download].
+    """
+
+    networks: int = 10
+    batches: int = 3
+    batch_size: int = 100
+    finest: int = 500
+    hidden: int | None = None
+    epochs: int | None = None
+    n_train: int | None = None
+    seed: int = 0
+    data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("networks", "batches", "batch_size", "hidden", "epochs"):
+            value = getattr(self, name)
+            if value is not None and not value >= 1:
+                raise ValueError(f"{name} must be >= 1, got {value!r}")
+        if self.n_train is not None and not 2 <= self.n_train <= 5000:
+            raise ValueError(f"n_train must lie in [2, 5000], got {self.n_train!r}")
+        if self.finest not in STEPS:
+            raise ValueError(f"finest must be one of {STEPS}, got {self.finest!r}")
+        if not self.seed >= 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+
+    def training(self, name: str) -> Training:
+        """Return how the network of a data set is trained."""
+        usual = TRAININGS[name]
+        return Training(
+            self.epochs or usual.epochs, usual.batch_size, usual.learning_rate,
+            self.n_train or usual.n_train,
+        )  # fmt: skip
+
+    @property
+    def steps(self) -> list[int]:
+        """Numbers of steps of the classifiers' clocks."""
+        return [n for n in STEPS if n <= self.finest]
+
+    @property
+    def slope_steps(self) -> int:
+        """Number of steps with which the steepness is varied."""
+        return min(CUSTOMARY, self.finest)
+
+    @property
+    def seeds(self) -> range:
+        """Seeds of the random networks."""
+        return range(self.seed, self.seed + self.networks)
+
+
+def run(config: Config, folder: Path, progress: Progress) -> Report:
+    """Measure what has not been measured yet; return the table and the picture."""
+    require("torch", ("torch",), "the scenario clock")
+    tasks = _tasks(config)
+    spikes = _spikes(config, folder, progress)
+    angles = {
+        (name, stage): _angles(config, name, stage, task, weights, folder, progress)
+        for name, task in tasks.items()
+        for stage, weights in _stages(config, name, task, folder, progress).items()
+    }
+    return _report(config, spikes, angles)
+
+
+def _tasks(config: Config) -> dict[str, ReadoutTask]:
+    from scenarios.readout_task import mnist_task, yin_yang_task
+
+    size = {} if config.hidden is None else {"hidden": config.hidden}
+    n_train = {name: config.training(name).n_train for name in TRAININGS}
+    return {
+        "MNIST": mnist_task(**size, n_train=n_train["MNIST"], data_dir=config.data_dir),
+        "Yin-Yang": yin_yang_task(**size, n_train=n_train["Yin-Yang"]),
+    }
+
+
+def _spikes(config: Config, folder: Path, progress: Progress) -> list[dict[str, Any]]:
+    """Return the records of all random networks."""
+    from scenarios.clock_spikes import measure
+
+    runs = replicate(
+        config.seeds,
+        partial(measure, steps=TIME_STEPS),
+        path=folder / "spikes.jsonl",
+        progress=progress.named("spikes", "network"),
+    )
+    return [{"seed": one["seed"], **record} for one in runs for record in one["records"]]
+
+
+def _stages(
+    config: Config, name: str, task: ReadoutTask, folder: Path, progress: Progress
+) -> dict[str, Params]:
+    """Return the weights at which gradients are compared."""
+    training = config.training(name)
+    settings = Settings(
+        training.epochs, training.batch_size, Adam(lr=training.learning_rate), config.seed
+    )
+    state = fit(
+        task, settings, folder=folder / _file_name(name),
+        progress=progress.named(f"{name}, training with exact gradients"),
+    )  # fmt: skip
+    return {
+        "initial weights": task.initial(np.random.default_rng(config.seed)),
+        "after training": state.params,
+    }
+
+
+def _angles(
+    config: Config,
+    name: str,
+    stage: str,
+    task: ReadoutTask,
+    weights: Params,
+    folder: Path,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Return what was measured with each minibatch."""
+    from scenarios.clock_gradients import Angles, measure
+
+    what = Angles(task, weights, config.steps, config.slope_steps, config.batch_size)
+    return replicate(
+        range(config.seed, config.seed + config.batches),
+        partial(measure, what),
+        path=folder / f"{_file_name(name)}-{_file_name(stage)}.jsonl",
+        progress=progress.named(f"{name}, {stage}: gradients", "minibatch"),
+    )
+
+
+def _file_name(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _report(
+    config: Config,
+    spikes: Sequence[Mapping[str, Any]],
+    angles: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
+) -> Report:
+    from scenarios.clock_figures import LABELS, clock, mean_and_spread, select
+    from scenarios.clock_gradients import DERIVATIVES
+
+    scales = {name: derivative.scale for name, derivative in DERIVATIVES.items()}
+    orders = _orders(spikes)
+    rows = [
+        Row(f"order of a spike time's error, layer {layer[-1]}", "–", _with_spread(some, 2))
+        for layer, some in orders.items()
+    ]
+    last = max(orders)
+    for reset in ("zero", "subtract"):
+        late = [
+            one["steps_late"]
+            for one in select(spikes, layer=last, reset=reset, time_step=TIME_STEPS[-1])
+        ]
+        what = f"delay of the spikes of layer {last[-1]}, reset {reset!r}, in steps"
+        rows.append(Row(what, "–", _with_spread(late, 1)))
+    for step in (0.1, 0.01, 0.001):
+        some = select(spikes, layer=last, reset="zero", time_step=step)
+        parts = (mean_and_spread(one[name] for one in some)[0] for name in ("missed", "invented"))
+        both = ", ".join(f"{100 * part:.1f} %" for part in parts)
+        rows.append(Row(f"spikes of layer {last[-1]} missed, invented, step {step:g}", "–", both))
+    for name in dict.fromkeys(name for name, _ in angles):
+        stages = [runs for (its, _), runs in angles.items() if its == name]
+        for kind, label in LABELS.items():
+            one = {"kind": kind, "scale": scales[kind], "steps": config.slope_steps}
+            values = [[select(run["records"], **one)[0] for run in runs] for runs in stages]
+            rows.append(Row(f"{name}: cosine, {label}", "–", _both(values)))
+        between = [[run["between"] for run in runs] for runs in stages]
+        rows.append(Row(f"{name}: cosine of two minibatches' exact gradients", "–", _both(between)))
+    return Report(
+        title="Clocked spikes and surrogate gradients beside the exact ones",
+        rows=rows,
+        notes=[
+            "± is one standard deviation over random networks, or over minibatches",
+            f"orders are fitted to the steps up to {SMALL:g}",
+            "cosines are those of the gradients by the weights onto the hidden neurons, with "
+            f"{config.slope_steps} steps: with the initial weights → after training",
+        ],
+        numbers={
+            "orders": orders,
+            "spikes": list(spikes),
+            "angles": {f"{name}, {stage}": list(runs) for (name, stage), runs in angles.items()},
+        },
+        figures={"clock": clock(spikes, angles, config.slope_steps, scales)},
+    )
+
+
+def _orders(spikes: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Return the order of convergence of each layer of each network, with the hard reset."""
+    from scenarios.clock_figures import select
+    from scenarios.clock_spikes import LAYERS, order
+
+    orders: dict[str, list[float]] = {layer: [] for layer in LAYERS}
+    for layer in LAYERS:
+        for seed in sorted({one["seed"] for one in spikes}):
+            some = [
+                one
+                for one in select(spikes, layer=layer, reset="zero", seed=seed)
+                if one["time_step"] <= SMALL and one["error"]
+            ]
+            if len(some) > 1:
+                steps, errors = zip(
+                    *((one["time_step"], one["error"]) for one in some), strict=True
+                )
+                orders[layer].append(order(steps, errors))
+    return orders
+
+
+def _both(stages: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """Return the cosines before and after training."""
+    return " → ".join(_with_spread([one["in->hidden"] for one in runs], 2) for runs in stages)
+
+
+def _with_spread(values: Sequence[float | None], digits: int) -> str:
+    """Return "mean ± standard deviation" of the known values (of one value: without deviation)."""
+    from scenarios.clock_figures import mean_and_spread
+
+    mean, spread = mean_and_spread(values)
+    if math.isnan(mean):
+        return "–"
+    if len(values) == 1:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}"
