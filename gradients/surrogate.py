@@ -26,6 +26,8 @@ __all__ = ["LIFNeuron", "LIFReadout", "LIFUnit", "Reset", "SpikeDerivative", "cl
 Kind = Literal["constant", "fired", "fast_sigmoid", "arctan", "silent"]
 Reset = Literal["zero", "subtract"]
 
+FOR_GOOD = 1e9  # steps
+
 
 @dataclass(frozen=True)
 class SpikeDerivative:
@@ -65,7 +67,7 @@ class SpikeDerivative:
         if self.kind == "constant":
             return torch.full_like(distance, self.scale)
         if self.kind == "fired":
-            return self.scale * (distance > 0).to(distance.dtype)
+            return self.scale * _where(torch.gt, distance, 0.0)
         if self.kind == "fast_sigmoid":
             return (1.0 + self.scale * distance.abs()).square().reciprocal()
         if self.kind == "arctan":
@@ -133,35 +135,41 @@ def clocked_lif(
         raise ValueError(f"threshold must be > 0, got {threshold.min().item()!r}")
     if not (refractory >= 0.0).all():
         raise ValueError(f"refractory must be >= 0, got {refractory.min().item()!r}")
-    rule = _Rule(threshold, reset, reset_at_threshold, bool(threshold.isfinite().any()))
+    rule = _Rule(threshold, reset, reset_at_threshold)
     return _ClockedLIF.apply(drive, decay, rule, refractory, derivative)
 
 
-@dataclass(frozen=True)
 class _Rule:
     """What becomes of a potential at the end of a step."""
 
-    threshold: torch.Tensor
-    reset: Reset
-    at_threshold: bool
-    ever: bool  # whether any neuron can fire
-
-    def hit(self, potential: torch.Tensor) -> torch.Tensor:
-        """Tell which neurons are reset."""
-        return potential >= self.threshold if self.at_threshold else potential > self.threshold
+    def __init__(self, threshold: torch.Tensor, reset: Reset, at_threshold: bool) -> None:
+        self.threshold, self.subtracts = threshold, reset == "subtract"
+        self.fires = bool(threshold.isfinite().any())
+        self._hit, self._kept = (torch.ge, torch.lt) if at_threshold else (torch.gt, torch.le)
+        self._taken = torch.where(threshold.isfinite(), threshold, 0.0)  # no inf times no spike
 
     def after(self, potential: torch.Tensor) -> torch.Tensor:
         """Return R: the potential after the reset."""
-        if not self.ever:
+        if not self.fires:
             return potential
-        left = potential - self.threshold if self.reset == "subtract" else 0.0
-        return torch.where(self.hit(potential), left, potential)
+        taken = self._taken if self.subtracts else potential
+        hit = _where(self._hit, potential, self.threshold)
+        return torch.addcmul(potential, taken, hit, value=-1.0)
 
     def kept(self, potential: torch.Tensor) -> torch.Tensor | float:
         """Return the derivative of R, spikes fixed."""
-        if not self.ever or self.reset == "subtract":
+        if not self.fires or self.subtracts:
             return 1.0
-        return ~self.hit(potential)
+        return _where(self._kept, potential, self.threshold)
+
+    def spikes(self, potential: torch.Tensor) -> torch.Tensor:
+        """Return 1 where a neuron fires."""
+        return _where(torch.gt, potential, self.threshold)
+
+
+def _where(compare: Any, a: torch.Tensor, b: torch.Tensor | float) -> torch.Tensor:
+    """Return 1 or 0: floats at once, as PyTorch takes much longer to turn bools into them."""
+    return compare(a.detach(), b, out=torch.empty_like(a, requires_grad=False))
 
 
 class _ClockedLIF(torch.autograd.Function):
@@ -180,21 +188,20 @@ class _ClockedLIF(torch.autograd.Function):
         derivative: SpikeDerivative,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.rule, ctx.derivative = rule, derivative
-        rests = rule.ever and bool((refractory > 0.0).any())
-        free = torch.empty_like(drive, dtype=torch.bool) if rests else None
+        rests = rule.fires and bool((refractory > 0.0).any())
+        rest = refractory.clamp(max=FOR_GOOD)
         wait = torch.zeros_like(drive[0])  # steps that are left of the refractory period
-        potentials = torch.empty_like(drive)
-        for step in range(len(drive)):
-            potential = drive[step]
+        free = torch.ones_like(drive) if rests else None
+        potentials = drive.clone()
+        for step, potential in enumerate(potentials):
             if step:
-                potential = torch.addcmul(potential, decay, rule.after(potentials[step - 1]))
+                potential.addcmul_(decay, rule.after(potentials[step - 1]))
             if free is not None:
-                free[step] = wait <= 0.0
-                potential = potential * free[step]
-                wait = torch.where(potential > rule.threshold, refractory, wait - 1.0)
-            potentials[step] = potential
+                torch.le(wait, 0.0, out=free[step])
+                potential *= free[step]
+                wait = torch.maximum(wait - 1.0, rest * rule.spikes(potential))
         ctx.save_for_backward(potentials, decay, free)
-        return (potentials > rule.threshold).to(drive.dtype), potentials
+        return rule.spikes(potentials), potentials
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -207,7 +214,7 @@ class _ClockedLIF(torch.autograd.Function):
         for step in reversed(range(len(potentials))):
             potential = potentials[step]
             now = by_potential[step] + later * rule.kept(potential)
-            if rule.ever:
+            if rule.fires:
                 now = now + by_spike[step] * ctx.derivative(potential - rule.threshold)
             if free is not None:
                 now = now * free[step]

@@ -306,14 +306,23 @@ class Classification:
         return self.model.step(params, batch[rows], labels[rows])
 
     def evaluate(self, params: Params) -> Metrics:
-        """Return loss, cross-entropy and accuracy over the test samples."""
+        """Return loss, cross-entropy, accuracy and activity over the test samples.
+
+        ``test_spikes`` is the mean number of spikes of a hidden neuron in a sample.
+        """
         batch, labels = self.test
-        times = self.model.first_spikes(params, batch)
+        hidden, parts, spikes = self.model.layers[1:-1], [], 0
+        for chunk in in_chunks(len(batch)):
+            result = self.model.simulate(params, batch[chunk])
+            parts.append(result.first_spikes("out"))
+            spikes += sum(int(result.spike_counts(name).sum()) for name in hidden)
+        times = np.concatenate(parts)
         return {
             "test_loss": float(self.model.loss(times, labels)[0]),
             "test_cross_entropy": float(self.model.loss.cross_entropy(times, labels)),
             "test_accuracy": accuracy(times, labels),
             "test_silent": float(np.mean(np.isinf(times))),
+            "test_spikes": spikes / (len(batch) * max(sum(self.model.sizes[1:-1]), 1)),
         }
 
 

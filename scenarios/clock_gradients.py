@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from scenarios.clocked_task import DERIVATIVES
 from scenarios.extras import require
 from scenarios.readout import ReadoutNetwork
 from scenarios.readout_task import Labelled, ReadoutTask
@@ -32,13 +33,6 @@ from gradients.surrogate import SpikeDerivative  # noqa: E402
 
 __all__ = ["DERIVATIVES", "SLOPES", "Angles", "cosine", "measure", "surrogate_gradient"]
 
-# Those of the publications, and those that are customary, with their customary steepness.
-DERIVATIVES = {
-    "constant": SpikeDerivative("constant"),
-    "fired": SpikeDerivative("fired"),
-    "fast_sigmoid": SpikeDerivative("fast_sigmoid", 25.0),
-    "arctan": SpikeDerivative("arctan", 2.0),
-}
 SLOPES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 STEEP = ("fast_sigmoid", "arctan")
 
