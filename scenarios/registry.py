@@ -36,6 +36,7 @@ class Scenario:
 LEE = "Lee, Haghighatshoar & Karbasi 2023"
 YAMAMOTO = "Yamamoto, Sakemi & Aihara"
 ZHANG = "Zhang et al. 2021"
+CHOWDHURY = "Chowdhury, Lee & Roy 2020"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -46,6 +47,8 @@ SCENARIOS = {
         Scenario("fashion_mnist", "Fashion-MNIST clothing by the same network", YAMAMOTO),
         Scenario("clock", "Clocked spikes and surrogate gradients beside the exact ones", "–"),
         Scenario("stdbp", "MNIST digits by the first spike, dense or convolutional", ZHANG),
+        Scenario("coherence", "What leak lets through: theory and simulations", CHOWDHURY + ", §7"),
+        Scenario("leak_exact", "Leak and noisy input spikes, exact gradients", CHOWDHURY + ", §4"),
     )
 }
 

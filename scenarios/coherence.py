@@ -1,0 +1,277 @@
+"""
+What leak lets through: the coherence of input and spikes (Chowdhury, Lee & Roy 2020, §2.2 and §7).
+
+A neuron integrates white noise with a mean, with high leak, low leak or none; when its potential
+reaches 1 it fires and is reset to 0.  The coherence C(f) = |S_xs|² / (S_xx S_ss) of its input s and
+its spikes x says which frequencies of the input the spikes carry: 1 all of it, 0 nothing.  The
+paper gives C by parabolic cylinder functions of complex order (Eq. 4), draws it (Fig. 2), and
+concludes that leak filters out the high frequencies of noise.  What stays fixed when the leak
+changes is the capacitance: R = tau_m, so the same current and the same noise meet every neuron.
+
+Here the theory is held against simulations, two ways:
+  white noise   Euler-Maruyama, with a test for crossings within a step; the convergence in the time
+                step is part of the table
+  shot noise    excitatory and inhibitory Poisson spikes, run exactly by the event engine (no time
+                step); as the jump by each spike gets smaller, its diffusion limit is the theory
+The coherence is estimated over independent segments; 95 % confidence bands are exact for Gaussian
+signals (`scenarios.coherence_estimate`).
+
+What comes out, and what it means for the paper:
+- Eq. 4 is right, its prefactor included, as are Eqs 7 and 8; r_0 is right with V_th for the
+  misprinted V_rest.  `scenarios.coherence_theory` lists what to mind.
+- Fig. 2 is drawn over omega in units of 1/tau_m, a different axis for every leak.  There, the less
+  leak, the flatter the curve, and the non-leaky neuron seems to pass all frequencies.  In real time
+  its coherence falls as well, as 2 r_0 / omega at high frequencies, the same law as with leak, and
+  the frequency at which the coherence has halved hardly depends on the leak.
+- What leak does take away is coherence at low frequencies: 1 without leak (all that comes in is
+  given out in spikes, or still there), less with it.
+
+Times are in steps of the clocked networks of the paper, whose tau_m are 30, 100 and infinite; the
+default current lets the non-leaky neuron fire every 30 steps with a coefficient of variation of
+0.45.
+
+  eventsim run coherence
+  eventsim run coherence --taus 15 30 100 inf --segments 4000
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsim._validate import as_count
+from scenarios.coherence_simulation import Scheme, Segments
+from scenarios.coherence_study import (
+    Comparison,
+    Convergence,
+    Response,
+    Study,
+    inside,
+    limit,
+    study,
+)
+from scenarios.coherence_theory import Neuron
+from scenarios.progress import Progress
+from scenarios.report import Report, Row
+
+__all__ = ["Config", "rows", "run", "study"]
+
+Floats = NDArray[np.float64]
+HIGHEST = 3.0  # frequency, in units of the rate of the non-leaky neuron
+N_COMPARED, N_LINE = 60, 120  # frequencies at most
+BINS, PER_INTERVAL = 8192, 100  # bins of a segment, and of an interval of the non-leaky neuron
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes
+    ----------
+    taus
+        Membrane time constants, ascending; inf: no leak.
+    current
+        Mean input, > 0: the threshold over it is the interval of the non-leaky neuron.
+    noise
+        Intensity of the white noise: half the variance that it adds to the potential in unit time.
+    jumps
+        By which a spike of the shot noise moves the potential (threshold 1), descending.
+    segments
+        Segments of white noise, each of 82 intervals of the non-leaky neuron.
+    shot_segments
+        Segments of shot noise.
+    seed
+        Of the noise.
+    """
+
+    taus: tuple[float, ...] = (30.0, 100.0, math.inf)
+    current: float = 1.0 / 30.0
+    noise: float = 1.0 / 300.0
+    jumps: tuple[float, ...] = (0.2, 0.1, 0.05, 0.025)
+    segments: int = 1000
+    shot_segments: int = 400
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("taus", "jumps"):  # lists, when read from a file
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.taus or any(not a < b for a, b in pairwise(self.taus)):
+            raise ValueError(f"taus must be one or more, ascending, got {self.taus!r}")
+        if any(not a > b for a, b in pairwise(self.jumps)):
+            raise ValueError(f"jumps must descend, got {self.jumps!r}")
+        for jump in self.jumps:
+            if not 0.0 < jump < 1.0:
+                raise ValueError(f"jumps must lie in (0, 1), got {jump!r}")
+        if not 0.0 < self.current < math.inf:
+            raise ValueError(f"current must be finite and > 0, got {self.current!r}")
+        for name in ("segments", "shot_segments"):
+            if as_count(getattr(self, name), name) < 2:
+                raise ValueError(f"{name} must be >= 2, got {getattr(self, name)!r}")
+        self.neurons()
+
+    def neurons(self) -> list[Neuron]:
+        """Return the neurons, leakiest first."""
+        return [Neuron(tau, self.current, self.noise) for tau in self.taus]
+
+    @property
+    def width(self) -> float:
+        """Duration of a bin."""
+        return 1.0 / (PER_INTERVAL * self.current)
+
+    def of_white_noise(self) -> Segments:
+        """Return what is simulated with white noise."""
+        return Segments(self.segments, BINS, self.width)
+
+    def of_shot_noise(self) -> Segments:
+        """Return what is simulated with shot noise."""
+        return Segments(self.shot_segments, BINS, self.width)
+
+    def frequencies(self) -> Floats:
+        """Return frequencies at which to compare."""
+        return np.geomspace(2.0 / (BINS * self.width), HIGHEST * self.current, N_COMPARED)
+
+    def line(self) -> Floats:
+        """Return frequencies of a smooth line."""
+        return np.geomspace(0.01 * self.current, HIGHEST * self.current, N_LINE)
+
+
+def run(config: Config, folder: Path, progress: Progress) -> Report:
+    """Return the table and the picture of the study."""
+    from scenarios.coherence_figures import figure
+
+    results = study(config, folder, progress)
+    return Report(
+        title="Coherence of white noise and spikes, with and without leak",
+        rows=rows(results),
+        notes=[
+            "published: for rates the formula (with V_th for the misprinted V_rest), else the "
+            "claim of the paper; rates and frequencies are per time step",
+            "inside: frequencies at which the theory lies in the 95 % confidence interval of the "
+            "simulation; p: Kolmogorov-Smirnov test of all of them together",
+            "Fig. 2 has a different frequency axis for each leak (omega tau_m); on an axis in real "
+            "time the coherence falls without leak too, and halves at nearly the same frequency",
+            f"{results.seconds:.0f} s in this session",
+        ],
+        numbers=_numbers(results),
+        weights={"dt": results.convergence.dt},
+        figures={"coherence": figure(results)},
+    )
+
+
+def rows(results: Study) -> list[Row]:
+    """Return the table."""
+    return [
+        *(row for response in results.responses for row in _of_neuron(response)),
+        *_of_all(results),
+    ]
+
+
+def _of_neuron(response: Response) -> list[Row]:
+    found, title = response.white.found, response.title
+    gain, power = response.white.gain_ratio(), response.white.power_ratio()
+    claim = "all pass" if not response.neuron.leaky else "cut off by leak"
+    return [
+        Row(f"{title}: mean rate, white noise", f"{response.rate:.5f} (formula)",
+            f"{found.rate:.5f} ± {found.rate_error:.5f}"),
+        Row(f"{title}: S_xx, simulation / Eq. 8", "1", _pair(power)),
+        Row(f"{title}: |S_xs| / S_ss, simulation / Eq. 7", "1", _pair(gain)),
+        Row(f"{title}: C, white noise: inside of the bands", "–", _agreement(response.white)),
+        *(Row(f"{title}: C, shot noise, jumps of {jump:g}: inside of the bands", "–",
+              f"{_agreement(shot)}; rate {100 * (shot.found.rate / response.rate - 1):+.1f} ± "
+              f"{100 * shot.found.rate_error / response.rate:.1f} %")
+          for jump, shot in response.shots.items()),
+        Row(f"{title}: C at low frequencies", "–", f"{response.height:.3f}"),
+        Row(f"{title}: frequency at which C has halved", claim, f"{response.half:.5f}"),
+        Row(f"{title}: C at the highest frequency", claim,
+            f"{response.curve[1].coherence[-1]:.3f}"),
+    ]  # fmt: skip
+
+
+def _of_all(results: Study) -> list[Row]:
+    all_white = [response.white for response in results.responses]
+    found, total = inside(all_white)
+    convergence = results.convergence
+    first = results.responses[0]
+    return [
+        Row("all neurons: C, white noise: inside of the 95 % bands", "–",
+            f"{found} of {total} ({100 * found / total:.1f} %)"),
+        *(Row(f"{first.title}: rate / r_0, {scheme} Euler-Maruyama, time step from "
+              f"{convergence.dt[0]:g} to {convergence.dt[-1]:.2g}, and limit", "1",
+              _course(convergence, scheme)) for scheme in ("plain", "bridge")),
+        *_diffusion_limits(results),
+        Row("time of one value of Eq. 4", "–", f"{results.milliseconds:.1f} ms"),
+    ]  # fmt: skip
+
+
+def _pair(value: tuple[float, float]) -> str:
+    return f"{value[0]:.4f} ± {value[1]:.4f}"
+
+
+def _agreement(one: Comparison) -> str:
+    return f"{one.inside} of {one.low.size} (p = {one.p_value:.1g})"
+
+
+def _course(convergence: Convergence, scheme: Scheme) -> str:
+    """Return relative rates from the longest to the shortest time step, and their limit."""
+    rates = convergence.rates[scheme] / convergence.expected
+    errors = convergence.errors[scheme] / convergence.expected
+    powers = (0.5, 1.0) if scheme == "plain" else (1.0,)
+    end = limit(convergence.dt, rates, errors, powers)
+    return " ".join(f"{rate:.3f}" for rate in rates) + f" → {_pair(end)}"
+
+
+def _diffusion_limits(results: Study) -> list[Row]:
+    """Return rates under shot noise in the limit of small jumps, where there are enough of them."""
+    made = []
+    for response in results.responses:
+        if len(response.shots) > 2:
+            found = [shot.found for shot in response.shots.values()]
+            rates = np.array([one.rate for one in found]) / response.rate
+            errors = np.array([one.rate_error for one in found]) / response.rate
+            end = limit(list(response.shots), rates, errors, (1.0,))
+            made.append(Row(f"{response.title}: rate / r_0, shot noise, limit of small jumps", "1",
+                            _pair(end)))  # fmt: skip
+    return made
+
+
+def _numbers(results: Study) -> dict[str, Any]:
+    convergence = results.convergence
+    return {
+        "neurons": {
+            response.title: {
+                "rate": response.rate,
+                "coherence_at_low_frequencies": response.height,
+                "half_height_frequency": response.half,
+                "white_noise": _of_comparison(response.white),
+                "shot_noise": {f"{j:g}": _of_comparison(s) for j, s in response.shots.items()},
+            }
+            for response in results.responses
+        },
+        "convergence": {
+            "dt": convergence.dt.tolist(),
+            "expected": convergence.expected,
+            "rates": {scheme: rates.tolist() for scheme, rates in convergence.rates.items()},
+            "errors": {scheme: errors.tolist() for scheme, errors in convergence.errors.items()},
+        },
+    }
+
+
+def _of_comparison(one: Comparison) -> dict[str, Any]:
+    return {
+        "rate": one.found.rate,
+        "rate_error": one.found.rate_error,
+        "frequencies": one.found.frequencies.tolist(),
+        "coherence": one.found.coherence.tolist(),
+        "theory": one.theory.coherence.tolist(),
+        "low": one.low.tolist(),
+        "high": one.high.tolist(),
+        "inside": one.inside,
+        "p_value": one.p_value,
+    }

@@ -1,0 +1,238 @@
+"""
+Does leak make a network robust?  The study of leak with exact gradients.
+
+Chowdhury, Lee & Roy train clocked networks with surrogate gradients and find that those with more
+leak stand noise on their input better, and fire more.  Here the same question is put to networks in
+continuous time whose gradients are exact: those of the scenario `mnist` (784 pixels that fire once,
+the brighter the earlier; one hidden layer, multi-spike; ten outputs read at the end of the run).
+They are trained on clean spikes, with no jitter and nothing left out, for several time constants
+tau_I = 2 tau_V of current and membrane, from leaky to non-leaky ("inf"; the length of a run is 1).
+Then their input spikes are disturbed, in eight severities each:
+
+  jitter      every spike time is shifted by a normal random time (and stays within the run)
+  deletion    every spike is lost with some probability
+  insertion   every pixel, black ones included, fires once more with some probability, at any time
+
+All networks meet the same noise, so differences between them are not those of the noise.  What is
+lost by noise is the mean over the eight severities of the accuracy without noise minus that with
+it, in percentage points.  The table says, for each kind of noise, how much less the leakiest
+networks lose than the non-leaky ones (with a 95 % interval, Welch's t over the seeds), and
+Kendall's rank correlation between leak and loss over all networks (negative: leak protects).
+
+  eventsim run leak_exact              784-100-10, 20 000 training images, three networks each
+  eventsim run leak_exact --full       784-400-10, all images, five networks each
+
+Time constants below 0.4 are left out: at the initial weights of `mnist` no hidden neuron fires.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scenarios.images import LabelledImages, mnist
+from scenarios.leak_exact_study import Kind, Study, study
+from scenarios.progress import Progress
+from scenarios.readout_config import Config as ReadoutConfig
+from scenarios.readout_config import Spiking
+from scenarios.readout_runs import Variant
+from scenarios.report import Report, Row, percent
+from scenarios.spike_noise import NOISES
+from scenarios.stopwatch import session_note
+
+__all__ = ["Config", "rows", "run", "study"]
+
+CLAIM = "leak protects"  # Fig. 3 of the paper: clocked networks, rate code, CIFAR-10 and SVHN
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings; brackets give the defaults, and those of --full.
+
+    Attributes
+    ----------
+    full
+        784-400-10, all images, 10 epochs, five networks of each time constant.
+    taus
+        Time constants tau_I of the synaptic current, ascending; inf: no leak.
+    spikes
+        Whether a hidden neuron fires any number of times, or at most once.
+    hidden
+        Number of hidden neurons [100; 400].
+    epochs
+        Passes over the training images [6; 10].
+    seeds
+        Networks of each time constant, at least two [3; 5].
+    seed
+        The first seed; the others follow.
+    n_train
+        Use only the first training images [20000; all].
+    n_test
+        Use only the first test images [2000; all].
+    data_dir
+        Folder with the four IDX files [that of the variable EVENTSIM_DATA; else a download].
+    """
+
+    full: bool = False
+    taus: tuple[float, ...] = (0.4, 0.8, 1.6, 3.2, math.inf)
+    spikes: Spiking = "multi"
+    hidden: int | None = None
+    epochs: int | None = None
+    seeds: int | None = None
+    seed: int = 0
+    n_train: int | None = None
+    n_test: int | None = None
+    data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        object.__setattr__(self, "taus", tuple(self.taus))  # a list, when read from a file
+        ascending = all(a < b for a, b in pairwise(self.taus))
+        if len(self.taus) < 2 or not ascending or not self.taus[0] > 0.0:
+            raise ValueError(f"taus must be two or more, ascending and > 0, got {self.taus!r}")
+        if self.n_seeds < 2:
+            raise ValueError(
+                f"seeds must be >= 2, or effects have no uncertainty, got {self.n_seeds!r}"
+            )
+        if self.n_test is not None and not self.n_test >= 1:
+            raise ValueError(f"n_test must be >= 1, got {self.n_test!r}")
+        for tau in self.taus:
+            self.readout(tau)
+
+    @property
+    def n_seeds(self) -> int:
+        """Number of networks of each time constant."""
+        return self.seeds if self.seeds is not None else (5 if self.full else 3)
+
+    def variant(self, tau: float) -> Variant:
+        """Return the kind of network that a time constant makes."""
+        return Variant(self.spikes, tau)
+
+    def readout(self, tau: float) -> ReadoutConfig:
+        """Return the options of `mnist` that train it: no noise, or leak would not meet it first.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of its range.
+        """
+        hidden, epochs, n_train = (400, 10, None) if self.full else (100, 6, 20_000)
+        return ReadoutConfig(
+            spikes=self.spikes,
+            tau_i=tau if tau < math.inf else None,
+            leaky=tau < math.inf,
+            hidden=self.hidden if self.hidden is not None else hidden,
+            epochs=self.epochs if self.epochs is not None else epochs,
+            n_train=self.n_train if self.n_train is not None else n_train,
+            batch_size=50,
+            jitter=0.0,
+            dropout=0.0,
+        )
+
+    def images(self) -> dict[str, LabelledImages]:
+        """Return the training and the test images.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than the options ask for.
+        """
+        parts = mnist(self.data_dir)
+        n_test = self.n_test if self.n_test is not None else (None if self.full else 2000)
+        available = len(parts["test"])
+        if self.n_test is not None and self.n_test > available:
+            raise ValueError(
+                f"n_test must be <= {available}, the number of images, got {self.n_test}"
+            )
+        return {"train": parts["train"], "test": parts["test"][:n_test]}
+
+
+def run(config: Config, folder: Path, progress: Progress) -> Report:
+    """Return the table and the pictures of the study."""
+    from scenarios.leak_exact_figures import figure
+    from scenarios.readout_figures import Curve, learning_curves
+
+    results = study(config, folder, progress)
+    curves = [Curve(kind.title, [s.history for s in kind.states]) for kind in results.kinds]
+    readout = config.readout(config.taus[0])
+    return Report(
+        title=f"Leak and noise on MNIST, 784-{readout.hidden}-10, exact gradients",
+        rows=[
+            *rows(results),
+            Row("networks of each time constant", "3", f"{config.n_seeds}"),
+            Row("epochs", "150", f"{readout.n_epochs}"),
+        ],
+        notes=[
+            "published: Chowdhury, Lee & Roy, clocked networks with surrogate gradients on "
+            "CIFAR-10 and SVHN; what is comparable is the direction of an effect",
+            "lost: accuracy without noise minus that with it, mean over eight severities; pp: "
+            "percentage points; ± is one standard deviation over networks; brackets: 95 % interval",
+            "rank correlation: Kendall's tau over all networks; negative: more leak, less lost",
+            session_note(results.seconds, dict(results.parts)),
+        ],
+        numbers=_numbers(results),
+        weights=results.kinds[0].states[0].params,
+        figures={"noise": figure(results), "training": learning_curves(curves)},
+    )
+
+
+def rows(results: Study) -> list[Row]:
+    """Return the table."""
+    return [*(row for kind in results.kinds for row in _of_kind(kind)), *_of_all(results)]
+
+
+def _of_kind(kind: Kind) -> list[Row]:
+    lost = {name: 100.0 * kind.lost(name) for name in NOISES}
+    return [
+        Row(f"{kind.title}: test accuracy without noise", "–", percent(kind.clean.tolist())),
+        Row(f"{kind.title}: spikes per hidden neuron", "–",
+            f"{kind.spikes.mean():.2f} ± {kind.spikes.std(ddof=1):.2f}"),
+        *(Row(f"{kind.title}: lost by {NOISES[name].title}", "–",
+              f"{values.mean():.1f} ± {values.std(ddof=1):.1f} pp")
+          for name, values in lost.items()),
+    ]  # fmt: skip
+
+
+def _of_all(results: Study) -> Iterator[Row]:
+    first, final = results.kinds[0].title, results.kinds[-1].title
+    falling = bool(np.all(np.diff([kind.spikes.mean() for kind in results.kinds]) < 0.0))
+    yield Row("spikes per hidden neuron rise with every step to more leak", "yes", _says(falling))
+    for name, effect in results.effects.items():
+        title = NOISES[name].title
+        span = f"[{_points(effect.low)}, {_points(effect.high)}]"
+        best = min(results.kinds, key=lambda kind: float(kind.lost(name).mean()))  # noqa: B023
+        yield Row(f"{title}: lost at {final} minus lost at {first}", CLAIM,
+                  f"{_points(effect.saved)} {span} pp")  # fmt: skip
+        yield Row(f"{title}: rank correlation of leak and loss", CLAIM,
+                  f"{effect.rank:+.2f} (p = {effect.p_value:.1g})")  # fmt: skip
+        yield Row(f"{title}: loss falls with every step to more leak", "yes", _says(effect.ordered))
+        yield Row(f"{title}: least is lost at", first, best.title)
+
+
+def _says(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def _numbers(results: Study) -> dict[str, Any]:
+    return {
+        "networks": {
+            kind.title: {
+                "accuracy": kind.clean.tolist(),
+                "spikes": kind.spikes.tolist(),
+                "noisy": {name: values.tolist() for name, values in kind.noisy.items()},
+            }
+            for kind in results.kinds
+        },
+        "severities": {name: list(noise.severities) for name, noise in NOISES.items()},
+        "effects": {name: vars(effect) for name, effect in results.effects.items()},
+    }
