@@ -63,6 +63,7 @@ from scenarios.report import Report, Row
 __all__ = ["Config", "rows", "run", "study"]
 
 Floats = NDArray[np.float64]
+FEWEST = 10  # segments
 HIGHEST = 3.0  # frequency, in units of the rate of the non-leaky neuron
 N_COMPARED, N_LINE = 60, 120  # frequencies at most
 BINS, PER_INTERVAL = 8192, 100  # bins of a segment, and of an interval of the non-leaky neuron
@@ -112,8 +113,11 @@ class Config:
         if not 0.0 < self.current < math.inf:
             raise ValueError(f"current must be finite and > 0, got {self.current!r}")
         for name in ("segments", "shot_segments"):
-            if as_count(getattr(self, name), name) < 2:
-                raise ValueError(f"{name} must be >= 2, got {getattr(self, name)!r}")
+            if as_count(getattr(self, name), name) < FEWEST:
+                raise ValueError(
+                    f"{name} must be >= {FEWEST}, for errors to be known, "
+                    f"got {getattr(self, name)!r}"
+                )
         self.neurons()
 
     def neurons(self) -> list[Neuron]:

@@ -180,7 +180,7 @@ def share_inside(found: Estimate, coherence: ArrayLike, level: float = 0.95) -> 
 
 def _below(x: float, C: float, n: int) -> float:
     mean, deviation = n * C / (1.0 - C), np.sqrt(n * C) / (1.0 - C)
-    reach = 9.0 * deviation + 40.0 * C / (1.0 - C)  # what is beyond has a weight below 1e-15
+    reach = 9.0 * deviation + (40.0 / -np.log(C) if C else 0.0)  # beyond: a weight below 1e-15
     k = np.arange(max(0.0, np.floor(mean - reach)), np.ceil(mean + reach) + 1.0)
     return float(stats.nbinom.pmf(k, n, 1.0 - C) @ betainc(1.0 + k, n - 1.0, x))
 

@@ -206,7 +206,7 @@ def _of_all(results: Study) -> Iterator[Row]:
     for name, effect in results.effects.items():
         title = NOISES[name].title
         span = f"[{_points(effect.low)}, {_points(effect.high)}]"
-        best = min(results.kinds, key=lambda kind: float(kind.lost(name).mean()))  # noqa: B023
+        best = min(results.kinds, key=lambda kind: float(kind.lost(name).mean()))
         yield Row(f"{title}: lost at {final} minus lost at {first}", CLAIM,
                   f"{_points(effect.saved)} {span} pp")  # fmt: skip
         yield Row(f"{title}: rank correlation of leak and loss", CLAIM,
