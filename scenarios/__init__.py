@@ -6,6 +6,7 @@ share `data`, `images` (read by `idx`, found or downloaded by `sources`) and `en
 in), `classifier` (a network that decides by first spikes, and its exact gradient), `training` (the
 one training loop), `checkpoint` and `runs` (what is on disk), `progress` and `report` (what the
 user sees) and `figures` (what is drawn).  `mnist` and `fashion_mnist` share `readout` (a network
-that decides by potentials), `readout_config`, `readout_runs` and `readout_figures`.  `peers` trains
-a network with surrogate gradients.
+that decides by potentials), `readout_config`, `readout_runs` and `readout_figures`.  `leak_exact`
+disturbs their input by `spike_noise`.  `coherence` compares `coherence_theory` with
+`coherence_simulation` by `coherence_estimate`.  `peers` trains a network with surrogate gradients.
 """

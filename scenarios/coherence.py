@@ -210,7 +210,8 @@ def _of_all(results: Study) -> list[Row]:
               f"{convergence.dt[0]:g} to {convergence.dt[-1]:.2g}, and limit", "1",
               _course(convergence, scheme)) for scheme in ("plain", "bridge")),
         *_diffusion_limits(results),
-        Row("time of one value of Eq. 4", "–", f"{results.milliseconds:.1f} ms"),
+        *([Row("processor time of one value of Eq. 4", "–", f"{results.milliseconds:.1f} ms")]
+          if first.neuron.leaky else []),
     ]  # fmt: skip
 
 
@@ -219,7 +220,7 @@ def _pair(value: tuple[float, float]) -> str:
 
 
 def _agreement(one: Comparison) -> str:
-    return f"{one.inside} of {one.low.size} (p = {one.p_value:.1g})"
+    return f"{one.inside} of {one.deviation.size} (p = {one.p_value:.1g})"
 
 
 def _course(convergence: Convergence, scheme: Scheme) -> str:
@@ -274,8 +275,6 @@ def _of_comparison(one: Comparison) -> dict[str, Any]:
         "frequencies": one.found.frequencies.tolist(),
         "coherence": one.found.coherence.tolist(),
         "theory": one.theory.coherence.tolist(),
-        "low": one.low.tolist(),
-        "high": one.high.tolist(),
         "inside": one.inside,
         "p_value": one.p_value,
     }

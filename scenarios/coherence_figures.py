@@ -57,7 +57,7 @@ def _real_time(ax: Axes, responses: list[Response]) -> None:
         white = response.white
         some = slice(k % 2, None, 2)
         found = white.found.coherence[some]
-        bars = np.abs(np.stack([white.low[some] - found, white.high[some] - found]))
+        bars = np.abs(np.stack([end[some] - found for end in white.interval]))
         ax.errorbar(white.found.frequencies[some], found, bars, fmt="o", color=colour,
                     markersize=3, linewidth=0.9)  # fmt: skip
         ax.plot([response.half], [response.height / 2.0], "D", color=colour, markersize=6,
@@ -86,17 +86,15 @@ def _own_time(ax: Axes, responses: list[Response]) -> None:
 
 def _shot_noise(ax: Axes, response: Response) -> None:
     f = response.white.found.frequencies
-    white = response.white
-    ax.fill_between(f, white.low - white.found.coherence, white.high - white.found.coherence,
-                    color="0.92", label="95 % interval, white noise")  # fmt: skip
+    low, high = (end - response.white.found.coherence for end in response.white.interval)
+    ax.fill_between(f, low, high, color="0.92", label="95 % interval, white noise")  # fmt: skip
     for k, (jump, shot) in enumerate(response.shots.items()):
         ax.plot(_averaged(shot.found.frequencies), _averaged(shot.deviation), "o-",
                 color=SHADES[k % len(SHADES)], markersize=3.5, linewidth=1.1,
                 label=f"jumps of {jump:g}")  # fmt: skip
     ax.axhline(0.0, color=NEUTRAL, linewidth=0.8)
     ax.set(xscale="log", xlabel=FREQUENCY, ylabel="C of the simulation minus theory",
-           title=f"{_label(response)}: exact runs with shot noise, means of 4 frequencies",
-           )  # fmt: skip
+           title=f"{_label(response)}: exact runs, shot noise, means of 4 values")  # fmt: skip
 
 
 def _convergence(ax: Axes, results: Study) -> None:

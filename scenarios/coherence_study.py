@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,20 +49,21 @@ class Comparison:
         At the frequencies that are compared.
     theory : Spectra
         At the same frequencies.
-    low, high : (n,) ndarray
-        95 % confidence interval of each coherence.
     inside : int
-        At how many frequencies the theory lies in it.
+        At how many frequencies the theory lies in the 95 % confidence interval of the estimate.
     p_value : float
         Kolmogorov-Smirnov test that estimates are distributed about the theory as they should be.
     """
 
     found: Estimate
     theory: Spectra
-    low: Floats
-    high: Floats
     inside: int
     p_value: float
+
+    @cached_property
+    def interval(self) -> tuple[Floats, Floats]:
+        """Ends of the 95 % confidence interval of each coherence."""
+        return confidence_interval(self.found.coherence, self.found.n_segments, LEVEL)
 
     @property
     def deviation(self) -> Floats:
@@ -81,7 +82,7 @@ class Comparison:
 
     def power_ratio(self) -> tuple[float, float]:
         """Return power over theory, mean over the frequencies, and its standard error."""
-        return _mean(self.found.power / self.theory.power, np.ones_like(self.low), self.found)
+        return _mean(self.found.power / self.theory.power, np.ones_like(self.deviation), self.found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,11 +183,10 @@ def study(config: Config, folder: Path, progress: Progress) -> Study:
 def compare(neuron: Neuron, found: Estimate) -> Comparison:
     """Return an estimate beside the theory of the neuron that it belongs to."""
     theory = spectra(neuron, found.frequencies)
-    low, high = confidence_interval(found.coherence, found.n_segments, LEVEL)
-    inside = (low <= theory.coherence) & (theory.coherence <= high)
     below = probability_below(found.coherence, theory.coherence, found.n_segments)
+    inside = np.abs(below - 0.5) <= LEVEL / 2.0
     p_value = float(stats.kstest(below, "uniform").pvalue)
-    return Comparison(found, theory, low, high, int(inside.sum()), p_value)
+    return Comparison(found, theory, int(inside.sum()), p_value)
 
 
 def limit(
@@ -267,12 +267,12 @@ def _compile(neuron: Neuron) -> None:
 
 
 def _milliseconds(neuron: Neuron, frequencies: Floats) -> float:
-    """Return the time that one value of the theory takes, for frequencies not seen before."""
+    """Return the processor time of one value of the theory, at frequencies not seen before."""
     if not neuron.leaky:
         return math.nan
-    started = time.perf_counter()
+    started = time.process_time()
     spectra(neuron, frequencies)
-    return 1e3 * (time.perf_counter() - started) / frequencies.size
+    return 1e3 * (time.process_time() - started) / frequencies.size
 
 
 def _response(config: Config, k: int, neuron: Neuron, found: dict[str, Estimate]) -> Response:
@@ -305,4 +305,4 @@ def _mean(ratios: Floats, variances: Floats, found: Estimate) -> tuple[float, fl
 
 def inside(comparisons: Sequence[Comparison]) -> tuple[int, int]:
     """Return at how many frequencies the theory lies in the bands, and how many there are."""
-    return sum(one.inside for one in comparisons), sum(one.low.size for one in comparisons)
+    return sum(one.inside for one in comparisons), sum(one.deviation.size for one in comparisons)

@@ -19,10 +19,20 @@ it, in percentage points.  The table says, for each kind of noise, how much less
 networks lose than the non-leaky ones (with a 95 % interval, Welch's t over the seeds), and
 Kendall's rank correlation between leak and loss over all networks (negative: leak protects).
 
+What comes out by default, all networks being 94.3 % right without noise:
+- More leak, more spikes: 2.2 per hidden neuron at tau_I = 0.8, 1.1 without leak; as published.
+- Leak protects against jitter, in every step: lost are 1.4 points at tau_I = 0.8, 3.6 without leak.
+- It does not protect against the other two in the same way.  By deletion, networks with some leak
+  (tau_I = 1.6) lose least; by insertion, those with hardly any.  There, the order is the reverse.
+So "the leakier, the more robust" is not a law: it depends on what the noise does.  Leak forgets when
+exactly a spike came; but a leaky neuron needs more spikes within a shorter time, and misses them.
+
   eventsim run leak_exact              784-100-10, 20 000 training images, three networks each
   eventsim run leak_exact --full       784-400-10, all images, five networks each
+  eventsim run leak_exact --taus 0.4 0.8 1.6 3.2 inf
 
-Time constants below 0.4 are left out: at the initial weights of `mnist` no hidden neuron fires.
+With tau_I = 0.4 networks reach 89 % without noise, so are no equals of the others; with 0.2, no
+hidden neuron fires at the initial weights of `mnist`, and nothing is learnt.
 """
 
 from __future__ import annotations
@@ -80,7 +90,7 @@ class Config:
     """
 
     full: bool = False
-    taus: tuple[float, ...] = (0.4, 0.8, 1.6, 3.2, math.inf)
+    taus: tuple[float, ...] = (0.8, 1.6, 3.2, 6.4, math.inf)
     spikes: Spiking = "multi"
     hidden: int | None = None
     epochs: int | None = None
