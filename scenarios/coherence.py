@@ -16,7 +16,8 @@ Here the theory is held against simulations, two ways:
 The coherence is estimated over independent segments; 95 % confidence bands are exact for Gaussian
 signals (`scenarios.coherence_estimate`).
 
-What comes out, and what it means for the paper:
+Published: Eq. 4 for C, the rate r_0, and Fig. 2, which shows the non-leaky neuron pass all
+frequencies and leaky ones cut off the high ones.  What comes out, and what it means for the paper:
 - Eq. 4 is right, its prefactor included, as are Eqs 7 and 8; r_0 is right with V_th for the
   misprinted V_rest.  `scenarios.coherence_theory` lists what to mind.
 - Fig. 2 is drawn over omega in units of 1/tau_m, a different axis for every leak.  There, the less

@@ -95,7 +95,7 @@ def estimate(chunks: Iterable[tuple[Floats, Floats]], width: float) -> Estimate:
     >>> spikes = (noise + rng.normal(size=noise.shape) > 1.5).astype(float)
     >>> found = estimate([(noise[:100], spikes[:100]), (noise[100:], spikes[100:])], width=1.0)
     >>> found.n_segments, found.frequencies[[0, -1]], round(float(found.coherence.mean()), 2)
-    (200, array([0.015625, 0.5     ]), 0.21)
+    (200, array([0.015625, 0.5     ]), 0.22)
     """
     n, sums, counts, f = 0, np.zeros((3, 1), dtype=complex), [], np.empty(0)
     for inputs, spikes in chunks:

@@ -60,7 +60,7 @@ def test_without_coherence_the_bias_is_one_over_the_number_of_segments():
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.floats(0.001, 0.999), st.integers(2, 400), st.sampled_from([0.5, 0.9, 0.99]))
 def test_an_interval_ends_where_the_estimate_becomes_improbable(x, n, level):
     low, high = confidence_interval(x, n, level)
@@ -75,7 +75,7 @@ def test_an_interval_ends_where_the_estimate_becomes_improbable(x, n, level):
 @pytest.mark.slow
 def test_intervals_hold_the_coherence_as_often_as_they_say():
     found, inside = [], []
-    for seed in range(40):
+    for seed in range(25):
         s, x, expected = filtered(64, 256, seed)
         one, rows = estimate([(s, x)], width=1.0), np.arange(3, 127, 6)
         low, high = confidence_interval(one.coherence[rows], 64, 0.9)

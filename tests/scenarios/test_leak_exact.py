@@ -56,6 +56,7 @@ def test_a_tiny_run_gives_a_report(noise, tmp_path):
     assert (tmp_path / "multi-non-leaky" / "seed-1" / "metrics.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_goes_on_with_what_is_missing(noise, tmp_path, monkeypatch):
     config = tiny(noise)
     whole = study(config, tmp_path / "whole", SILENT)
