@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 
 from eventsim._validate import check_choice
 from gradients._torch import torch
+from gradients.fired_spikes import fired_spikes
 
 __all__ = ["LIFNeuron", "LIFReadout", "LIFUnit", "Reset", "SpikeDerivative", "clocked_lif"]
 
@@ -333,6 +334,9 @@ class LIFNeuron(torch.nn.Module):
 
     def forward(self, drive: torch.Tensor) -> torch.Tensor:
         """Return the spikes (n_steps, batch, ...) that weighted inputs of that shape cause."""
+        if self.reset == "zero" and self.derivative.kind == "fired":
+            scale = self.derivative.scale
+            return fired_spikes(drive, self.decay, threshold=self.threshold, scale=scale)
         return self.run(drive)[0]
 
     def run(self, drive: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
