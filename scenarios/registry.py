@@ -49,6 +49,7 @@ SCENARIOS = {
         Scenario("stdbp", "MNIST digits by the first spike, dense or convolutional", ZHANG),
         Scenario("coherence", "What leak lets through: theory and simulations", CHOWDHURY + ", §7"),
         Scenario("leak_exact", "Leak and noisy input spikes, exact gradients", CHOWDHURY + ", §4"),
+        Scenario("leak", "Deep clocked networks with and without leak, under noise", CHOWDHURY),
     )
 }
 
