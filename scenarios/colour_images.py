@@ -256,7 +256,9 @@ def _table(path: Path) -> ColourImages:
     from scipy.io.matlab import MatReadError
 
     if not path.is_file():
-        raise ValueError(f"no file {path}: the folder of SVHN must hold {', '.join(TABLES.values())}")
+        raise ValueError(
+            f"no file {path}: the folder of SVHN must hold {', '.join(TABLES.values())}"
+        )
     try:
         content = loadmat(path, variable_names=("X", "y"))
     except (MatReadError, ValueError, TypeError, EOFError, OSError, zlib.error,

@@ -1,5 +1,5 @@
 """
-Does a leak make spiking networks robust (Chowdhury, Lee & Roy 2020)?
+Deep spiking networks with and without a leak, under noise (Chowdhury, Lee & Roy 2020).
 
 Deep networks of clocked neurons that integrate with a leak (time constants tau_m of 30 and 100
 steps) or without one, all else being equal: convolutions, average pools and all-to-all layers,
@@ -244,8 +244,8 @@ def _figures(config: Config, studied: Sequence[Studied]) -> dict[str, Any]:
     ordered = sorted(studied, key=lambda one: one.tau_m)
     return {
         "accuracy": draw.accuracy_curves(ordered, config.severities),
-        "input_spectra": draw.input_spectra(ordered),
-        "target_spectra": draw.target_spectra(ordered),
+        "input_spectra": draw.input_spectra(ordered, config.recipe.steps),
+        "target_spectra": draw.target_spectra(ordered, config.recipe.steps),
         "layers": draw.layers(ordered),
         "training": draw.training_curves(ordered),
     }

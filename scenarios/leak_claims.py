@@ -100,8 +100,6 @@ def ordered_by_leak(what: str, values: Mapping[float, Sequence[float]], *, rises
     return Claim(what, rises, means, effect, margin, verdict)
 
 
-
-
 def robustness(accuracies: Sequence[float]) -> float:
     """Return the area under the accuracy-severity curve, relative to the clean accuracy.
 

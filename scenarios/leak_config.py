@@ -182,8 +182,8 @@ class Config:
         for name in COUNTS:
             if getattr(recipe, name) is not None:
                 as_count(getattr(recipe, name), name)
-        if recipe.steps < 2:
-            raise ValueError(f"steps must be >= 2, got {recipe.steps!r}")
+        if recipe.steps < 3:  # with fewer, no frequency lies below that of Nyquist
+            raise ValueError(f"steps must be >= 3, got {recipe.steps!r}")
         for name in ("learning_rate", "gain"):
             if not 0.0 < getattr(recipe, name) < math.inf:
                 raise ValueError(f"{name} must be finite and > 0, got {getattr(recipe, name)!r}")

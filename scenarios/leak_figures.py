@@ -22,7 +22,6 @@ __all__ = [
     "training_curves",
 ]
 
-BINS = np.linspace(0.0, 0.5, 26)  # of critical frequencies
 BAR = 0.8  # width of the bars of a layer, together
 
 
@@ -47,18 +46,19 @@ def accuracy_curves(studied: Sequence[Studied], severities: Sequence[int]) -> Fi
     return figure
 
 
-def input_spectra(studied: Sequence[Studied]) -> Figure:
+def input_spectra(studied: Sequence[Studied], steps: int) -> Figure:
     """Draw the spectra of the input spike trains, clean and with noise (Fig. 4)."""
     figure, (left, right) = new_figure(10, 3.8, 2)
     one = studied[0]  # all networks see the same spikes
     shown = (("clean", one.clean[0], CLASS_COLOURS[0]), ("noisy", one.noisy[0], CLASS_COLOURS[1]))
     for name, found, colour in shown:
         spectrum = np.array(found.input_spectrum)
-        frequencies = np.arange(1, spectrum.size + 1) * 0.5 / spectrum.size
-        left.plot(frequencies, spectrum, color=colour, label=name)
+        left.plot(_frequencies(spectrum, steps), spectrum, color=colour, label=name)
         right.stairs(100.0 * np.array(found.input_amplitudes), AMPLITUDES, fill=True, color=colour,
                      alpha=0.5, label=name)  # fmt: skip
-    left.set(xlabel="frequency (cycles per step)", ylabel="mean amplitude", xlim=(0.0, 0.5))
+    left.set(
+        xlabel="frequency (cycles per step)", ylabel="amplitude $|X(f)|/\\sqrt{T}$", xlim=(0.0, 0.5)
+    )
     left.set_ylim(bottom=0.0)
     left.set_title("input spike trains, mean over pixels and images", fontsize=10)
     right.set(xlabel="amplitude, mean over the pixels of an image", ylabel="share (%)")
@@ -68,19 +68,20 @@ def input_spectra(studied: Sequence[Studied]) -> Figure:
     return figure
 
 
-def target_spectra(studied: Sequence[Studied]) -> Figure:
+def target_spectra(studied: Sequence[Studied], steps: int) -> Figure:
     """Draw critical frequencies of the target output neuron (Fig. 5a-c), and its spectra."""
     figure, axes = new_figure(3.6 * (len(studied) + 1), 3.6, len(studied) + 1)
+    bins = (np.arange(steps // 2 + 1) + 0.5) / steps  # around the frequencies that there are
     for ax, (one, colour) in zip(axes, _coloured(studied), strict=False):
         for name, found, style in (
             ("clean", one.clean, {"fill": True, "color": colour, "alpha": 0.45}),
             ("noisy", one.noisy, {"color": "black"}),
         ):
             values = _pooled(found)
-            shares = 100.0 * np.histogram(values, BINS)[0] / max(values.size, 1)
+            shares = 100.0 * np.histogram(values, bins)[0] / max(values.size, 1)
             label = f"{name}: mean {values.mean():.3f}" if values.size else name
-            ax.stairs(shares, BINS, label=label, **style)
-        ax.axvline(0.35, color="0.5", linestyle=":", linewidth=1)
+            ax.stairs(shares, bins, label=label, **style)
+        ax.axvline(0.35, color="0.5", linestyle=":", linewidth=1, label="white noise: 0.35")
         ax.set(xlabel="critical frequency (cycles per step)", ylim=(0.0, None))
         ax.set_title(title(one.tau_m), fontsize=10)
         ax.legend(frameon=False, fontsize=8, loc="upper left")
@@ -88,8 +89,8 @@ def target_spectra(studied: Sequence[Studied]) -> Figure:
     last = axes[-1]
     for one, colour in _coloured(studied):
         spectrum = np.mean([found.target_spectrum for found in one.clean], axis=0)
-        frequencies = np.arange(1, spectrum.size + 1) * 0.5 / spectrum.size
-        last.plot(frequencies, spectrum / spectrum.sum(), color=colour, label=title(one.tau_m))
+        shares = spectrum / spectrum.sum()
+        last.plot(_frequencies(spectrum, steps), shares, color=colour, label=title(one.tau_m))
     last.set(xlabel="frequency (cycles per step)", ylabel="share of the power", xlim=(0.0, 0.5))
     last.set_ylim(bottom=0.0)
     last.set_title("mean spectrum, clean", fontsize=10)
@@ -167,6 +168,10 @@ def _pooled(found: Sequence[Measures]) -> Any:
     """Return the critical frequencies of all images and seeds; those of constant signals not."""
     values = np.concatenate([one.critical_frequencies for one in found])
     return values[np.isfinite(values)]
+
+
+def _frequencies(spectrum: Any, steps: int) -> Any:
+    return np.arange(1, len(spectrum) + 1) / steps
 
 
 def _column(history: Sequence[Mapping[str, float]], name: str) -> Any:

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 POWER_SHARE = 0.7  # of the total, up to the critical frequency (§4.3)
-AMPLITUDES = np.linspace(0.0, 0.4, 81)  # bins of the histogram of input spectra
+AMPLITUDES = np.linspace(0.0, 1.2, 121)  # bins of the histogram of input spectra
 
 Floats = NDArray[np.float64]
 
@@ -47,11 +47,12 @@ class Measures:
     weighted_sums : dict of str -> float
         Euclidean norm of the weighted sums of input spikes (ENWSI), mean over steps, by layer.
     input_spectrum : list of float
-        Mean amplitude of the spectra of the input spike trains, at frequencies k / n_steps, k >= 1.
+        Mean amplitude |X(f)| / sqrt(n_steps) of the spectra X of the input spike trains, at f = k /
+        n_steps between 0 and the Nyquist frequency.
     input_amplitudes : list of float
-        Histogram of the images' spectra (mean over their pixels) in bins `AMPLITUDES`, shares.
+        Histogram of the same for each image (mean over its pixels) in bins `AMPLITUDES`, shares.
     target_spectrum : list of float
-        Mean power spectrum of the weighted sums of the target output, at the same frequencies.
+        Mean power spectrum of the weighted sums of the target output, at f = k / n_steps, k >= 1.
     critical_frequencies : list of float
         Of the weighted sums of the target output, one for each image.
     critical_frequencies_of_potential : list of float
@@ -116,7 +117,8 @@ class _Tally:
         self.n += len(labels)
         self._count("in", spikes.abs())
         trains = spikes.float().flatten(2)
-        amplitudes = torch.fft.rfft(trains, dim=0).abs()[1:].mean(2) * (2.0 / self.steps)
+        inside = slice(1, (self.steps + 1) // 2)
+        amplitudes = torch.fft.rfft(trains, dim=0, norm="ortho").abs()[inside].mean(2)
         self.input_spectra.append(amplitudes.T.cpu().numpy().astype(np.float64))
 
     def watch(self, passed: Passed) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from llvmlite import binding
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from gradients.surrogate import LIFNeuron, LIFReadout
 
@@ -204,8 +204,8 @@ class SpikingNetwork(torch.nn.Module):
         Membrane time constant, in steps; inf: no leak.
     gain : float
         Initial weights are normal with variance ``gain``² 2 / fan-in: with 1 that of He et al.
-        (2015), which Lee et al. (2020) take.  Larger ones let deep layers fire from the start; those
-        onto the outputs, which do not fire, have a gain of 1.
+        (2015), which Lee et al. (2020) take.  Larger ones let deep layers fire from the start;
+        weights onto the outputs, which do not fire, have a gain of 1.
     dropout : float
         Part of the neurons of each layer that training leaves out, the same at all steps.
     seed : int
@@ -265,7 +265,7 @@ class SpikingNetwork(torch.nn.Module):
         steps = spikes.shape[:2]
         for layer in self.layers[:-1]:
             if layer.kind == "pool":
-                spikes = F.avg_pool2d(spikes.flatten(0, 1), layer.size).unflatten(0, steps)
+                spikes = functional.avg_pool2d(spikes.flatten(0, 1), layer.size).unflatten(0, steps)
                 continue
             drive = self._drive(layer, spikes)
             fired = self.neuron(drive)
@@ -284,17 +284,17 @@ class SpikingNetwork(torch.nn.Module):
         if layer.kind == "conv":
             images = spikes.flatten(0, 1)
             weights = weights.to(memory_format=torch.channels_last)
-            drive = F.conv2d(images, weights, padding=layer.size // 2)
+            drive = functional.conv2d(images, weights, padding=layer.size // 2)
             return drive.unflatten(0, spikes.shape[:2])
         if spikes.ndim == 5:  # as it lies in memory: the channels last
             spikes = spikes.permute(0, 1, 3, 4, 2).flatten(2)
-        return F.linear(spikes, weights)
+        return functional.linear(spikes, weights)
 
     def _some(self, fired: torch.Tensor) -> torch.Tensor:
         """Leave neurons out while training, the same ones at all steps."""
         if not (self.training and self.dropout):
             return fired
-        kept = F.dropout(torch.ones_like(fired[0]), self.dropout)
+        kept = functional.dropout(torch.ones_like(fired[0]), self.dropout)
         return fired * kept
 
 

@@ -35,9 +35,9 @@ from eventsim._validate import as_count, check_choice
 __all__ = ["KINDS", "SCENARIOS", "SEVERITIES", "Noise", "input_spikes", "normalised", "rates"]
 
 KINDS, SCENARIOS, SEVERITIES = ("gaussian", "impulse"), (1, 2), tuple(range(1, 9))
-# The publication names neither.  Hendrycks & Dietterich (2019) corrupt ImageNet-C with 0.08, 0.12,
-# 0.18, 0.26, 0.38 (Gaussian, of a range of 1; ours is 2) and 0.03, 0.06, 0.09, 0.17, 0.27 (impulse):
-# those are severities 1 to 5, and 6 to 8 go on by factors of about 1.4.
+# The publication has no numbers.  Hendrycks & Dietterich (2019) corrupt ImageNet-C with 0.08, 0.12,
+# 0.18, 0.26, 0.38 (Gaussian; of a range of 1, and ours is 2) and 0.03, 0.06, 0.09, 0.17, 0.27
+# (impulse): those are severities 1 to 5, and 6 to 8 go on by factors of about 1.4.
 STRENGTHS = {
     "gaussian": (0.16, 0.24, 0.36, 0.52, 0.76, 1.08, 1.52, 2.16),
     "impulse": (0.03, 0.06, 0.09, 0.17, 0.27, 0.38, 0.54, 0.76),
@@ -107,7 +107,8 @@ def normalised(images: NDArray[np.uint8]) -> Floats:
     values = images.astype(np.float32)
     values -= values.mean(axis=(1, 2, 3), keepdims=True)
     largest = np.abs(values).max(axis=(1, 2, 3), keepdims=True)
-    return values / np.where(largest > 0.0, largest, np.float32(1.0))
+    values /= np.where(largest > 0.0, largest, np.float32(1.0))
+    return values
 
 
 def rates(pixels: Floats, noise: Noise | None = None) -> tuple[Floats, Floats]:
@@ -153,11 +154,12 @@ def _gaussian(pixels: Floats, deviation: float) -> Floats:
     a, b = -pixels / s, (1.0 - pixels) / s
     below, above = ndtr(a), ndtr(-b)
     inside = pixels * (1.0 - below - above) + s * (_density(a) - _density(b))
-    return np.clip(inside + above, 0.0, 1.0)
+    return np.clip(inside + above, np.float32(0.0), np.float32(1.0)).astype(np.float32)
 
 
 def _density(z: Floats) -> Floats:
-    return np.exp(-0.5 * z * z) * np.float32(1.0 / math.sqrt(2.0 * math.pi))
+    scale = np.float32(1.0 / math.sqrt(2.0 * math.pi))
+    return scale * np.exp(np.float32(-0.5) * z * z)
 
 
 def input_spikes(

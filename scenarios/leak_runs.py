@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from scenarios.leak_measures import Measures, accuracy, measure
 from scenarios.leak_noise import KINDS, SCENARIOS, Noise
 from scenarios.leak_task import LeakTask, build, learner
 from scenarios.progress import Progress
+from scenarios.torch_learner import TorchLearner
 from scenarios.training import fit_seeds, replicate
 
 __all__ = ["NOISY", "Studied", "check", "study", "title", "warm_up"]
@@ -86,9 +88,13 @@ def warm_up(config: Config, parts: Parts) -> None:
 def study(config: Config, parts: Parts, folder: Path, progress: Progress) -> list[Studied]:
     """Train and measure the networks of each leak, or go on with it."""
     seeds = range(config.seed, config.seed + config.recipe.seeds)
+
+    def fresh(tau_m: float, seed: int) -> TorchLearner:
+        return learner(config, build(config, tau_m, parts, seed))
+
     states = {
         tau_m: fit_seeds(
-            lambda seed, tau_m=tau_m: learner(config, build(config, tau_m, parts, seed)),
+            partial(fresh, tau_m),
             config.settings,
             seeds,
             folder=_folder(folder, tau_m),
@@ -118,7 +124,7 @@ def _measured(
 ) -> Studied:
     """Measure networks; what is done is kept in their folders."""
     images = parts["test"].first(config.recipe.n_noisy, "n_noisy")
-    accuracies, clean, noisy = [], [], []
+    studied = Studied(tau_m, states, [], [], [])
     for seed, state in zip(seeds, states, strict=True):
         task = replace(build(config, tau_m, parts, seed), test=images)
         task.model.load_state_dict(
@@ -126,16 +132,23 @@ def _measured(
         )
         here = _folder(folder, tau_m) / f"seed-{seed}"
         shown = progress.named(f"{title(tau_m)}, seed {seed}", "measurement")
-        accuracies.append(_accuracies(config, task, here / "noise.jsonl", shown))
-        found = replicate(  # two records: without and with noise
-            range(2),
-            lambda k, task=task: asdict(measure(task, NOISY if k else None)),
-            path=here / "measures.jsonl",
-            progress=shown,
-        )
-        for record, kept in zip(found, (clean, noisy), strict=True):
-            kept.append(Measures(**{k: v for k, v in record.items() if k != "seed"}))
-    return Studied(tau_m, states, accuracies, clean, noisy)
+        studied.accuracies.append(_accuracies(config, task, here / "noise.jsonl", shown))
+        clean, noisy = _measures(task, here / "measures.jsonl", shown)
+        studied.clean.append(clean)
+        studied.noisy.append(noisy)
+    return studied
+
+
+def _measures(task: LeakTask, path: Path, progress: Progress) -> list[Measures]:
+    """Measure a network without and with noise; what is done is kept in a file."""
+    noises = (None, NOISY)
+    records = replicate(  # a record is numbered as its noise
+        range(len(noises)),
+        lambda k: asdict(measure(task, noises[k])),
+        path=path,
+        progress=progress,
+    )
+    return [Measures(**{k: v for k, v in record.items() if k != "seed"}) for record in records]
 
 
 def _accuracies(
@@ -144,7 +157,11 @@ def _accuracies(
     """Return the accuracies of a network with each noise; what is done is kept in a file."""
     noises = [
         None,
-        *(Noise(*condition, severity) for condition in CONDITIONS for severity in config.severities),
+        *(
+            Noise(*condition, severity)
+            for condition in CONDITIONS
+            for severity in config.severities
+        ),
     ]
     records = replicate(  # a record is numbered as its noise
         range(len(noises)),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from scenarios.colour_images import ColourImages
 from scenarios.leak_config import Config
@@ -21,7 +21,7 @@ from scenarios.training import Metrics, in_chunks
 __all__ = ["LeakTask", "build", "learner", "moved"]
 
 N_CLASSES = 10
-PORTION = 100  # images that are tested at a time
+PORTION = 25  # images that are tested at a time: more of them do not fit into caches
 TEST_SEED = 2020  # of the spikes of test images: the same ones after each epoch, for all networks
 MIRRORED = ("cifar10",)  # data sets whose images stay what they are in a mirror
 MILESTONES, FACTOR = (70 / 150, 100 / 150), 0.2  # of the learning rate
@@ -114,7 +114,7 @@ class LeakTask:
 
     def squared_errors(self, answers: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
         """Return the sum of squared errors of each image (n_samples,)."""
-        wanted = F.one_hot(torch.from_numpy(labels).to(answers.device), N_CLASSES)
+        wanted = functional.one_hot(torch.from_numpy(labels).to(answers.device), N_CLASSES)
         return (answers - wanted).square().sum(1)
 
 
