@@ -111,7 +111,8 @@ def robustness(accuracies: Sequence[float]) -> float:
     Returns
     -------
     float
-        Mean accuracy over the severities, divided by the clean one; 1: noise does nothing.
+        Mean accuracy over the severities, divided by the clean one; 1: noise does nothing.  NaN if
+        nothing is recognised without noise.
 
     Examples
     --------
@@ -119,9 +120,9 @@ def robustness(accuracies: Sequence[float]) -> float:
     0.75
     """
     clean, *noisy = accuracies
-    if not noisy or not clean > 0.0:
-        raise ValueError(f"accuracies must be a clean one > 0 and others, got {accuracies!r}")
-    return float(np.mean(noisy) / clean)
+    if not noisy:
+        raise ValueError(f"accuracies must be a clean one and others, got {accuracies!r}")
+    return float(np.mean(noisy) / clean) if clean > 0.0 else math.nan
 
 
 def _margin(differences: np.ndarray) -> float:

@@ -64,9 +64,9 @@ RECIPES = {
         dropout=0.0,
         gain=2.0,
         shift=0,
-        n_train=6000,
+        n_train=5000,
         n_test=1000,
-        n_noisy=250,
+        n_noisy=200,
     ),
     "medium": Recipe(
         network="32C3-2P-64C3-64C3-2P-128C3-128C3-2P-512FC-10",
@@ -134,11 +134,11 @@ class Config:
     shift
         Pixels by which training images are moved at random, at most [0; others 4].
     n_train
-        Use only the first training images [6000; others all].
+        Use only the first training images [5000; others all].
     n_test
         Use only the first test images after each epoch [1000; others all].
     n_noisy
-        Use only the first test images with each noise and for spectra [250; medium 2000].
+        Use only the first test images with each noise and for spectra [200; medium 2000].
     severities
         Of the noise, from 1 to 8.
     precision
