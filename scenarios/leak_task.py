@@ -133,8 +133,10 @@ def build(config: Config, tau_m: float, parts: dict[str, ColourImages], seed: in
     parts["test"].first(recipe.n_noisy, "n_noisy")
     height, width, channels = train.images.shape[1:]
     layers = read_layers(recipe.network, (channels, height, width))
-    if layers[-1].after != (N_CLASSES,):
-        raise ValueError(f"network must end with {N_CLASSES}, got {recipe.network!r}")
+    if layers[-1].after != (N_CLASSES,) or not any(layer.fires for layer in layers):
+        raise ValueError(
+            f"network must have a layer that fires and end with {N_CLASSES}, got {recipe.network!r}"
+        )
     model = SpikingNetwork(layers, tau_m, gain=recipe.gain, dropout=recipe.dropout, seed=seed)
     precision = best_precision(where) if config.precision == "auto" else config.precision
     return LeakTask(

@@ -134,7 +134,8 @@ def test_digits_are_not_mirrored():
         ({"n_test": 11}, "n_test must be <= 10"),
         ({"n_noisy": 11}, "n_noisy must be <= 10"),
         ({"network": "3P-10"}, "windows must divide the image"),
-        ({"network": "4P-11"}, "network must end with 10, got '4P-11'"),
+        ({"network": "4P-5FC-11"}, "fires and end with 10, got '4P-5FC-11'"),
+        ({"network": "4P-10"}, "must have a layer that fires and end with 10, got '4P-10'"),
         ({"device": "tpu"}, "device must be one that PyTorch can use, got 'tpu'"),
     ],
 )
