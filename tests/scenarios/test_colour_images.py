@@ -193,7 +193,7 @@ def test_a_truncated_archive_is_named(tmp_path):
     write_archive(tmp_path)
     path = tmp_path / ARCHIVE
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match="is no whole tar.gz file"):
+    with pytest.raises(ValueError, match=r"is no whole tar.gz file"):
         load_colour_images("cifar10", tmp_path)
 
 

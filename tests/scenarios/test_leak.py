@@ -113,7 +113,7 @@ def test_without_pytorch_the_extra_is_named_and_nothing_is_loaded(monkeypatch, t
 
     monkeypatch.setattr(leak, "require", without)
     monkeypatch.setattr(leak, "load_colour_images", loaded)
-    with pytest.raises(MissingExtraError, match="scenario leak needs torch; install .* torch"):
+    with pytest.raises(MissingExtraError, match=r"scenario leak needs torch; install .* torch"):
         leak.run(TINY, tmp_path, SILENT)
 
 
