@@ -171,7 +171,7 @@ def _kind(config: Config, tau: float, task: ImageTask, folder: Path, progress: P
     seeds = range(config.seed, config.seed + config.n_seeds)
     readout = config.readout(tau)
     states = fit_seeds(
-        task,
+        lambda _: task,
         partial(readout.settings, task.n_train),
         seeds,
         folder=folder / variant.folder,
