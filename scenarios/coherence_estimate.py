@@ -84,7 +84,7 @@ def estimate(chunks: Iterable[tuple[Floats, Floats]], width: float) -> Estimate:
     `scipy.signal.csd` of each segment, without overlap, without the mean.  The taper (Hann) is
     needed although neither spectrum is steep: what came in before a segment and goes out in it, or
     the reverse, is as large at all frequencies, and without a taper lowers a coherence near 1 by
-    one or two percent.  Estimates at neighbouring frequencies are correlated, those two or more
+    about one percent.  Estimates at neighbouring frequencies are correlated, those two or more
     apart hardly.  A spike counts as one over its bin: for f << 1 / width this is a delta function,
     up to (π f width)².
 
