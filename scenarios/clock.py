@@ -19,6 +19,7 @@ no spike is differentiated by them; those onto the hidden neurons what the surro
 first angle vanishes with the step, the second does not: a surrogate gradient is another direction,
 not an approximation of the exact one (`scenarios/clock_gradients.py` says why).
 
+Published is nothing that could stand beside these numbers, so that column of the table is empty.
 Needs the extra "torch".  MNIST is downloaded unless there is a copy.
 """
 

@@ -155,7 +155,7 @@ class ClockedTask:
         return loss, {
             "loss": float(loss.detach()),
             "accuracy": float((scores.argmax(dim=1) == classes).float().mean()),
-            "spikes": sum(float(train.sum()) for train in hidden) / max(neurons, 1),
+            "spikes": sum(float(train.detach().sum()) for train in hidden) / max(neurons, 1),
         }
 
     def _loss(self, run: ClockedRun, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

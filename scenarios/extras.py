@@ -30,11 +30,11 @@ def require(extra: str, modules: tuple[str, ...], purpose: str) -> None:
 
     Examples
     --------
-    >>> require("peers", ("no_such_library",), "the comparison")
+    >>> require("torch", ("no_such_library",), "the comparison")
     Traceback (most recent call last):
         ...
     scenarios.extras.MissingExtraError: the comparison needs no_such_library, which is not
-    installed; install the extra "peers": pip install 'eventsim-snn[peers]'
+    installed; install the extra "torch": pip install 'eventsim-snn[torch]'
     """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:

@@ -37,6 +37,7 @@ LEE = "Lee, Haghighatshoar & Karbasi 2023"
 YAMAMOTO = "Yamamoto, Sakemi & Aihara"
 ZHANG = "Zhang et al. 2021"
 CHOWDHURY = "Chowdhury, Lee & Roy 2020"
+CLOCKS = "the clocks of Gerum & Schilling 2022, and of Chowdhury, Lee & Roy"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -45,11 +46,12 @@ SCENARIOS = {
         Scenario("yin_yang", "Yin-Yang picture: 5000 points, three classes", LEE + ", §5.3"),
         Scenario("mnist", "MNIST digits by potentials of a multi-spike network", YAMAMOTO),
         Scenario("fashion_mnist", "Fashion-MNIST clothing by the same network", YAMAMOTO),
-        Scenario("clock", "Clocked spikes and surrogate gradients beside the exact ones", "–"),
         Scenario("stdbp", "MNIST digits by the first spike, dense or convolutional", ZHANG),
         Scenario("coherence", "What leak lets through: theory and simulations", CHOWDHURY + ", §7"),
         Scenario("leak_exact", "Leak and noisy input spikes, exact gradients", CHOWDHURY + ", §4"),
         Scenario("leak", "Deep clocked networks with and without leak, under noise", CHOWDHURY),
+        Scenario("clock", "Clocked spikes and surrogate gradients beside the exact ones", CLOCKS),
+        Scenario("compare", "Exact against surrogate gradients, trained alike", LEE + ", Fig. 5"),
     )
 }
 

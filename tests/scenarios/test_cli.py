@@ -133,13 +133,12 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(capsys, mo
     assert "pip install 'eventsim-snn[scenarios]'" in text
 
 
-def test_a_missing_peer_is_named_with_the_command_that_installs_it(capsys, monkeypatch, tmp_path):
-    absent = ("torch", "snntorch")
-    monkeypatch.setattr(extras, "find_spec", lambda name: None if name in absent else True)
+def test_missing_torch_is_named_with_the_command_that_installs_it(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "torch" else True)
     folder = str(tmp_path / "run")
     text = output(capsys, "run", "yin_yang", "--compare", "surrogate", "--folder", folder, code=1)
-    assert "needs torch, snntorch, which are not installed" in text
-    assert "pip install 'eventsim-snn[peers]'" in text
+    assert "needs torch, which is not installed" in text
+    assert "pip install 'eventsim-snn[torch]'" in text
 
 
 def test_list_and_help_need_no_extra(capsys, monkeypatch):
