@@ -17,7 +17,8 @@ gradient of a minibatch and the surrogate ones, against the number of steps and 
 steepness of the surrogate.  The weights onto the output neurons show what the clock alone does, as
 no spike is differentiated by them; those onto the hidden neurons what the surrogate does.  The
 first angle vanishes with the step, the second does not: a surrogate gradient is another direction,
-not an approximation of the exact one (`scenarios/clock_gradients.py` says why).
+not an approximation of the exact one (`scenarios/clock_gradients.py` says why).  And weights that
+were trained exactly make another network on a coarse clock: the table has its loss.
 
 Published is nothing that could stand beside these numbers, so that column of the table is empty.
 Needs the extra "torch".  MNIST is downloaded unless there is a copy.
@@ -26,7 +27,7 @@ Needs the extra "torch".  MNIST is downloaded unless there is a copy.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from scenarios.readout_task import ReadoutTask
 
 __all__ = ["Config", "run"]
+
+Records = Sequence[Mapping[str, Any]]
 
 TIME_STEPS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 SMALL = 0.02  # steps from which on the order is fitted
@@ -226,44 +229,15 @@ def _file_name(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def _report(
-    config: Config,
-    spikes: Sequence[Mapping[str, Any]],
-    angles: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
-) -> Report:
-    from scenarios.clock_figures import LABELS, clock, mean_and_spread, select
+def _report(config: Config, spikes: Records, angles: Mapping[tuple[str, str], Records]) -> Report:
+    from scenarios.clock_figures import clock
     from scenarios.clock_gradients import DERIVATIVES
 
     scales = {name: derivative.scale for name, derivative in DERIVATIVES.items()}
     orders = _orders(spikes)
-    rows = [
-        Row(f"order of a spike time's error, layer {layer[-1]}", "–", _with_spread(some, 2))
-        for layer, some in orders.items()
-    ]
-    last = max(orders)
-    for reset in ("zero", "subtract"):
-        late = [
-            one["steps_late"]
-            for one in select(spikes, layer=last, reset=reset, time_step=TIME_STEPS[-1])
-        ]
-        what = f"delay of the spikes of layer {last[-1]}, reset {reset!r}, in steps"
-        rows.append(Row(what, "–", _with_spread(late, 1)))
-    for step in (0.1, 0.01, 0.001):
-        some = select(spikes, layer=last, reset="zero", time_step=step)
-        parts = (mean_and_spread(one[name] for one in some)[0] for name in ("missed", "invented"))
-        both = ", ".join(f"{100 * part:.1f} %" for part in parts)
-        rows.append(Row(f"spikes of layer {last[-1]} missed, invented, step {step:g}", "–", both))
-    for name in dict.fromkeys(name for name, _ in angles):
-        stages = [runs for (its, _), runs in angles.items() if its == name]
-        for kind, label in LABELS.items():
-            one = {"kind": kind, "scale": scales[kind], "steps": config.slope_steps}
-            values = [[select(run["records"], **one)[0] for run in runs] for runs in stages]
-            rows.append(Row(f"{name}: cosine, {label}", "–", _both(values)))
-        between = [[run["between"] for run in runs] for runs in stages]
-        rows.append(Row(f"{name}: cosine of two minibatches' exact gradients", "–", _both(between)))
     return Report(
         title="Clocked spikes and surrogate gradients beside the exact ones",
-        rows=rows,
+        rows=[*_rows_of_spikes(spikes, orders), *_rows_of_angles(config, angles, scales)],
         notes=[
             "± is one standard deviation over random networks, or over minibatches",
             f"orders are fitted to the steps up to {SMALL:g}",
@@ -279,7 +253,42 @@ def _report(
     )
 
 
-def _orders(spikes: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+def _rows_of_spikes(spikes: Records, orders: Mapping[str, list[float]]) -> Iterator[Row]:
+    from scenarios.clock_figures import mean_and_spread, select
+
+    for layer, some in orders.items():
+        what = f"order of a spike time's error, layer {layer[-1]}"
+        yield Row(what, "–", _with_spread(some, 2))
+    deepest = select(spikes, layer=max(orders))
+    for reset in ("zero", "subtract"):
+        finest = select(deepest, reset=reset, time_step=TIME_STEPS[-1])
+        what = f"delay of the spikes of layer 3, reset {reset!r}, in steps"
+        yield Row(what, "–", _with_spread([one["steps_late"] for one in finest], 1))
+    for step in TIME_STEPS[::3]:
+        these = select(deepest, reset="zero", time_step=step)
+        parts = (mean_and_spread(one[name] for one in these)[0] for name in ("missed", "invented"))
+        both = ", ".join(f"{100 * part:.1f} %" for part in parts)
+        yield Row(f"spikes of layer 3 missed, invented, step {step:g}", "–", both)
+
+
+def _rows_of_angles(
+    config: Config, angles: Mapping[tuple[str, str], Records], scales: Mapping[str, float]
+) -> Iterator[Row]:
+    from scenarios.clock_figures import LABELS, select
+
+    for name in dict.fromkeys(name for name, _ in angles):
+        stages = [runs for (its, _), runs in angles.items() if its == name]
+        for kind, label in LABELS.items():
+            wanted = {"kind": kind, "scale": scales[kind], "steps": config.slope_steps}
+            values = [[select(run["records"], **wanted)[0] for run in runs] for runs in stages]
+            yield Row(f"{name}: cosine, {label}", "–", _both(values))
+        between = [[run["between"] for run in runs] for runs in stages]
+        yield Row(f"{name}: cosine of two minibatches' exact gradients", "–", _both(between))
+        clocks = f"{config.steps[0]}, {config.slope_steps} and {config.finest} steps"
+        yield Row(f"{name}: loss, exact; with {clocks}", "–", _losses(config, stages))
+
+
+def _orders(spikes: Records) -> dict[str, list[float]]:
     """Return the order of convergence of each layer of each network, with the hard reset."""
     from scenarios.clock_figures import select
     from scenarios.clock_spikes import LAYERS, order
@@ -300,7 +309,20 @@ def _orders(spikes: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     return orders
 
 
-def _both(stages: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+def _losses(config: Config, stages: Sequence[Records]) -> str:
+    """Return the mean loss of the minibatches, exact and on clocks, before and after training."""
+    from scenarios.clock_figures import mean_and_spread, select
+
+    def means(runs: Records) -> Iterator[float]:
+        yield mean_and_spread(run["loss"] for run in runs)[0]
+        for n_steps in (config.steps[0], config.slope_steps, config.finest):
+            found = (select(run["records"], kind="fired", steps=n_steps)[0] for run in runs)
+            yield mean_and_spread(one["loss"] for one in found)[0]
+
+    return " → ".join(", ".join(f"{loss:.2f}" for loss in means(runs)) for runs in stages)
+
+
+def _both(stages: Sequence[Records]) -> str:
     """Return the cosines before and after training."""
     return " → ".join(_with_spread([one["in->hidden"] for one in runs], 2) for runs in stages)
 

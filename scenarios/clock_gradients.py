@@ -22,7 +22,7 @@ from scenarios.clocked_task import DERIVATIVES
 from scenarios.extras import require
 from scenarios.readout import ReadoutNetwork
 from scenarios.readout_task import Labelled, ReadoutTask
-from scenarios.training import Params
+from scenarios.training import Params, Step
 
 require("torch", ("torch",), "this scenario")
 
@@ -43,8 +43,8 @@ def surrogate_gradient(
     samples: Labelled,
     n_steps: int,
     derivative: SpikeDerivative,
-) -> Params:
-    """Return the gradient of the model's loss through its clocked network.
+) -> Step:
+    """Return the model's loss in its clocked network, and its gradient there.
 
     Parameters
     ----------
@@ -62,9 +62,10 @@ def surrogate_gradient(
         model.network(weights), model.t_out / n_steps, derivative=derivative, dtype=torch.float64
     )
     outputs = clocked({"in": spikes}, model.t_out).potentials["out"][-1]
-    slope = model.loss.of_outputs(outputs.detach().numpy(), labels)[1]
+    loss, slope = model.loss.of_outputs(outputs.detach().numpy(), labels)
     outputs.backward(torch.from_numpy(slope))
-    return {name: clocked.weights[name].grad.numpy() for name in weights}
+    slopes = {name: clocked.weights[name].grad.numpy() for name in weights}
+    return Step(slopes, {"loss": loss})
 
 
 def cosine(a: Params, b: Params, names: Sequence[str]) -> float | None:
@@ -113,23 +114,24 @@ def measure(angles: Angles, seed: int) -> dict[str, Any]:
     -------
     dict
         "records": for each derivative and number of steps the cosine by the weights of each
-        connection and of all together; "between": that of the exact gradients of this minibatch and
-        of another one.
+        connection and of all together, and the loss on the clock; "loss": the exact one; "between":
+        the cosine of the exact gradients of this minibatch and of another one.
     """
     rng = np.random.default_rng([seed, 2])
     size = min(angles.batch_size, angles.task.n_train // 2)
     rows = rng.permutation(angles.task.n_train)[: 2 * size]
     samples, other = (angles.task.batch(part) for part in (rows[:size], rows[size:]))
     model, weights = angles.task.model, angles.weights
-    exact = model.step(weights, *samples).gradients
+    exact = model.step(weights, *samples)
     records = []
     for n_steps, derivative in _measured(angles):
         found = surrogate_gradient(model, weights, samples, n_steps, derivative)
         what = {"kind": derivative.kind, "scale": derivative.scale, "steps": n_steps}
-        records.append({**what, **_cosines(found, exact)})
+        records.append({**what, **found.metrics, **_cosines(found.gradients, exact.gradients)})
     return {
         "records": records,
-        "between": _cosines(model.step(weights, *other).gradients, exact),
+        "loss": exact.metrics["loss"],
+        "between": _cosines(model.step(weights, *other).gradients, exact.gradients),
     }
 
 

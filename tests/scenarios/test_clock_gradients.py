@@ -27,10 +27,11 @@ def test_on_a_fine_grid_the_gradient_onto_the_outputs_is_the_exact_one():
     task = small()
     weights = task.initial(np.random.default_rng(0))
     samples = task.batch(np.arange(20))
-    exact = task.model.step(weights, *samples).gradients
-    cosines = []
+    reference = task.model.step(weights, *samples)
+    exact, cosines = reference.gradients, []
     for n_steps in (10, 100, 1000):
-        found = surrogate_gradient(task.model, weights, samples, n_steps, FIRED)
+        step = surrogate_gradient(task.model, weights, samples, n_steps, FIRED)
+        found = step.gradients
         assert {name: values.shape for name, values in found.items()} == {
             name: values.shape for name, values in weights.items()
         }
@@ -38,6 +39,7 @@ def test_on_a_fine_grid_the_gradient_onto_the_outputs_is_the_exact_one():
     assert cosines == sorted(cosines)
     assert cosines[-1] > 0.9999
     np.testing.assert_allclose(found["hidden->out"], exact["hidden->out"], atol=0.01)
+    assert step.metrics["loss"] == pytest.approx(reference.metrics["loss"], abs=0.01)
 
 
 @pytest.mark.parametrize(("t_out", "agree"), [(0.9, True), (1.2, True), (2.5, False)])
@@ -85,7 +87,9 @@ def test_the_scale_of_a_constant_derivative_does_not_turn_the_gradient():
     weights = task.initial(np.random.default_rng(0))
     samples = task.batch(np.arange(20))
     one, ten = (
-        surrogate_gradient(task.model, weights, samples, 25, SpikeDerivative("constant", scale))
+        surrogate_gradient(
+            task.model, weights, samples, 25, SpikeDerivative("constant", scale)
+        ).gradients
         for scale in (1.0, 10.0)
     )
     np.testing.assert_allclose(10.0 * one["in->hidden"], ten["in->hidden"], rtol=1e-9, atol=1e-14)
@@ -100,8 +104,8 @@ def test_a_smaller_step_does_not_turn_the_surrogate_gradient_into_the_exact_one(
     exact = task.model.step(weights, *samples).gradients
     for derivative in DERIVATIVES.values():
         coarse, fine = (
-            cosine(surrogate_gradient(task.model, weights, samples, n, derivative), exact,
-                   ["in->hidden"])
+            cosine(surrogate_gradient(task.model, weights, samples, n, derivative).gradients,
+                   exact, ["in->hidden"])
             for n in (250, 1000)
         )  # fmt: skip
         assert fine < 0.95

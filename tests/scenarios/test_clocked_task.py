@@ -107,8 +107,8 @@ def test_an_evaluation_in_portions_is_that_of_the_whole(monkeypatch, loss):
 @pytest.mark.parametrize("name", ["constant (straight-through)", "where there is a spike"])
 def test_it_learns(name):
     task = by_potentials("Yin-Yang", few(600, 40), 25, lambda _: SETTINGS).tasks[name]
-    history = fit(task, Settings(epochs=8, batch_size=50, optimiser=Adam(lr=0.01))).history
-    assert history[-1]["loss"] < 0.9 * history[0]["test_loss"]
+    history = fit(task, Settings(epochs=15, batch_size=50, optimiser=Adam(lr=0.03))).history
+    assert history[-1]["loss"] < 0.8 * history[0]["test_loss"]
 
 
 def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(tmp_path):
