@@ -8,10 +8,12 @@ potential exceeds the threshold,
     I_k = exp(-dt/tau_syn) I_{k-1} + arrivals_k
     V_k = exp(-dt/tau_mem) R(V_{k-1}) + h(dt) I_{k-1} + b(dt) bias,
 
-with the kernels h and b of `eventsim.flow`.  So between spikes on the grid nothing is approximate;
-what the clock changes is the time of each spike: that of an input is rounded to the nearest step,
-that of a neuron up to the next one, and an excursion above the threshold that ends within a step is
-missed.  The spike times converge to the exact ones in proportion to dt.  Needs the extra "torch".
+with the kernels h and b of `eventsim.flow`.  (snnTorch adds the new current I_k itself, Norse takes
+an Euler step; the limit is the same, if the weights are scaled accordingly.)  So between spikes on
+the grid nothing is approximate; what the clock changes is the time of each spike: that of an input
+is rounded to the nearest step, that of a neuron up to the next one, and an excursion above the
+threshold that ends within a step is missed.  The spike times converge to the exact ones in
+proportion to dt.  Needs the extra "torch".
 """
 
 from __future__ import annotations
