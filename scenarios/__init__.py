@@ -8,7 +8,7 @@ one training loop), `checkpoint` and `runs` (what is on disk), `progress` and `r
 user sees) and `figures` (what is drawn).  `mnist` and `fashion_mnist` share `readout` (a network
 that decides by potentials), `readout_config`, `readout_runs` and `readout_figures`.  `leak_exact`
 disturbs their input by `spike_noise`.  `coherence` compares `coherence_theory` with
-`coherence_simulation` by `coherence_estimate`.  `clocked_task` trains the network of another task on
-a clock, with surrogate gradients; `contest` sets the two beside each other, for `compare` and
+`coherence_simulation` by `coherence_estimate`.  `clocked_task` trains the network of another task
+on a clock, with surrogate gradients; `contest` sets the two beside each other, for `compare` and
 `yin_yang`; `clock` measures how far apart they are, with `clock_spikes` and `clock_gradients`.
 """

@@ -231,7 +231,7 @@ def _file_name(title: str) -> str:
 
 def _report(config: Config, spikes: Records, angles: Mapping[tuple[str, str], Records]) -> Report:
     from scenarios.clock_figures import clock
-    from scenarios.clock_gradients import DERIVATIVES
+    from scenarios.clocked_task import DERIVATIVES
 
     scales = {name: derivative.scale for name, derivative in DERIVATIVES.items()}
     orders = _orders(spikes)

@@ -31,7 +31,7 @@ import torch  # noqa: E402
 from gradients.clocked import ClockedNetwork  # noqa: E402
 from gradients.surrogate import SpikeDerivative  # noqa: E402
 
-__all__ = ["DERIVATIVES", "SLOPES", "Angles", "cosine", "measure", "surrogate_gradient"]
+__all__ = ["SLOPES", "Angles", "cosine", "measure", "surrogate_gradient"]
 
 SLOPES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 STEEP = ("fast_sigmoid", "arctan")

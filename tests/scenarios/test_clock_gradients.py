@@ -10,7 +10,8 @@ import eventsim as es
 import gradients
 from gradients.clocked import ClockedNetwork
 from gradients.surrogate import SpikeDerivative
-from scenarios.clock_gradients import DERIVATIVES, Angles, cosine, measure, surrogate_gradient
+from scenarios.clock_gradients import Angles, cosine, measure, surrogate_gradient
+from scenarios.clocked_task import DERIVATIVES
 from scenarios.readout import ReadoutNetwork
 from scenarios.readout_task import ReadoutTask, yin_yang_task
 
