@@ -135,7 +135,7 @@ def run_exactly(contest: Contest, states: Sequence[TrainingState]) -> list[float
 
 
 def _file_name(method: str) -> str:
-    return re.sub("[^a-z]+", "-", method)
+    return re.sub("[^a-z]+", "-", method).strip("-")
 
 
 def seconds(history: Sequence[Mapping[str, float]]) -> list[float]:

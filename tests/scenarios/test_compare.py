@@ -112,6 +112,7 @@ def test_names_of_methods_are_names_of_folders():
     names = {contest._file_name(name) for name in tasks}
     assert len(names) == len(tasks)
     assert "fast-sigmoid-count-loss" in names
+    assert contest._file_name("constant (straight-through)") == "constant-straight-through"
 
 
 def test_seconds_add_up():
