@@ -34,7 +34,7 @@ def literal(pixels, noise, n, rng):
     else:
         hit = rng.random(x.shape) < noise.strength
         end = rng.choice([-1.0, 1.0], x.shape)
-        xi = np.where(hit, end - x if noise.scenario == 1 else end, 0.0)
+        xi = np.where(hit, end - x if noise.scenario == 1 else 2.0 * end, 0.0)
     if noise.scenario == 1:
         noisy = x + xi
         return np.sign(noisy) * (np.abs(noisy) > rng.random(x.shape))
