@@ -38,6 +38,7 @@ YAMAMOTO = "Yamamoto, Sakemi & Aihara"
 ZHANG = "Zhang et al. 2021"
 CHOWDHURY = "Chowdhury, Lee & Roy 2020"
 CLOCKS = "the clocks of Gerum & Schilling 2022, and of Chowdhury, Lee & Roy"
+GERUM = "Gerum & Schilling 2021"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -52,6 +53,7 @@ SCENARIOS = {
         Scenario("leak", "Deep clocked networks with and without leak, under noise", CHOWDHURY),
         Scenario("clock", "Clocked spikes and surrogate gradients beside the exact ones", CLOCKS),
         Scenario("compare", "Exact against surrogate gradients, trained alike", LEE + ", Fig. 5"),
+        Scenario("flowers", "Flowers by clocked LIF units before an LSTM, fed by columns", GERUM),
     )
 }
 
