@@ -1,5 +1,5 @@
 """
-Flowers by LIF units in deep networks (Gerum & Schilling 2021).
+Flowers by LIF units in deep networks (Gerum & Schilling 2022).
 
 An image is fed column by column, from left to right, so a column is a time step.  LIF units turn
 the three colours of its pixels into spikes; an LSTM layer of 30 units and a softmax name the flower

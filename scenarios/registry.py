@@ -38,7 +38,7 @@ YAMAMOTO = "Yamamoto, Sakemi & Aihara"
 ZHANG = "Zhang et al. 2021"
 CHOWDHURY = "Chowdhury, Lee & Roy 2020"
 CLOCKS = "the clocks of Gerum & Schilling 2022, and of Chowdhury, Lee & Roy"
-GERUM = "Gerum & Schilling 2021"
+GERUM = "Gerum & Schilling 2022"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
