@@ -131,6 +131,11 @@ class BatchResult:
     state: State | WindowState | LayeredState
 
     @property
+    def state_kind(self) -> type:
+        """The type of ``state``, which says what engine made the run."""
+        return type(self.state)
+
+    @property
     def t_stop(self) -> float:
         """Time up to which every sample ran."""
         return float(self.ends.min())
@@ -230,6 +235,19 @@ class BatchResult:
     def current(self, population: str, at: ArrayLike | None = None) -> FloatArray:
         """Return the synaptic current of a population, shaped as `potential`."""
         return self._states(population, at)[0]
+
+    @property
+    def least_slope(self) -> float:
+        """Smallest dV/dt at a spike; ``inf`` without spikes."""
+        return float(self.record.slope.min(initial=np.inf))
+
+    @property
+    def silent_fraction(self) -> float:
+        """Fraction of the neurons with a finite threshold that did not fire, over all samples."""
+        able = np.isfinite(self.network.layout().neurons.threshold)
+        fired = np.zeros(len(self) * able.size, dtype=bool)
+        fired[self.samples * able.size + self.record.neuron] = True
+        return 1.0 - float(fired.sum() / (able.sum() * len(self))) if able.any() else 0.0
 
     @property
     def events(self) -> EventCounts:

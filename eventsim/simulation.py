@@ -33,6 +33,7 @@ from eventsim.windows import (
 __all__ = ["simulate"]
 
 ENGINES = ("auto", "scheduler", "windows", "layered", "cuda")
+PRECISIONS = ("float64", "float32")
 
 # Nanoseconds that the scheduler takes at least for a spike.  It is called anew when the record is
 # full, so there are at most as many spikes as the record has room for.
@@ -52,6 +53,7 @@ def simulate(
     max_spikes: int = ...,
     resume: Result | None = ...,
     threads: int | None = ...,
+    precision: str | None = ...,
 ) -> Result: ...
 
 
@@ -66,6 +68,7 @@ def simulate(
     max_spikes: int = ...,
     resume: BatchResult | None = ...,
     threads: int | None = ...,
+    precision: str | None = ...,
 ) -> BatchResult: ...
 
 
@@ -79,6 +82,7 @@ def simulate(
     max_spikes: int = 10_000_000,
     resume: Result | BatchResult | None = None,
     threads: int | None = None,
+    precision: str | None = None,
 ) -> Result | BatchResult:
     """Simulate a network exactly, in continuous time, from rest at t = 0 (or from ``resume``).
 
@@ -114,6 +118,9 @@ def simulate(
         one uninterrupted run.
     threads : int, optional
         Number of threads for the samples of a batch; default: all processors.
+    precision : {"float64", "float32"}, optional
+        "float32": what a CUDA device keeps of a run (weights, times, states) is of single
+        precision; the search for a crossing is not.  Default: "float64", or that of ``resume``.
 
     Returns
     -------
@@ -160,8 +167,9 @@ def simulate(
     if resume is not None:
         old, given, is_batch = _joined(network, given, t_stop, resume)
     engine = _chosen_engine(network, engine, t_stop, until_fired, old)
+    precision = _chosen_precision(precision, engine, old)
     if engine in ("layered", "cuda"):
-        run = _cuda_runner() if engine == "cuda" else partial(run_layers, threads=threads)
+        run = _cuda_runner(precision) if engine == "cuda" else partial(_run_layers, threads=threads)
         batch, excess = _run_layered(run, network, given, t_stop, until_fired, max_spikes, threads)
     elif engine == "windows":
         batch, excess = _run_windows(network, given, t_stop, max_spikes, threads, old)
@@ -210,7 +218,20 @@ def _chosen_engine(
 
 def _engine_of(result: BatchResult) -> str:
     kinds = {WindowState: "windows", LayeredState: "layered", CudaState: "cuda"}
-    return kinds.get(type(result.state), "scheduler")
+    return kinds.get(result.state_kind, "scheduler")
+
+
+def _chosen_precision(precision: str | None, engine: str, old: BatchResult | None) -> str:
+    """Return the precision to compute with; ValueError if the engine has none of that name."""
+    begun = str(getattr(old, "dtype", "float64"))
+    precision = begun if precision is None else precision
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
+    if engine != "cuda" and precision != "float64":
+        raise ValueError(f"precision must be 'float64' with engine {engine!r}, got {precision!r}")
+    if old is not None and precision != begun:
+        raise ValueError(f"precision must be {begun!r}, as in the resumed run, got {precision!r}")
+    return precision
 
 
 def _awaited(network: Network, until_fired: str | None) -> tuple[int, int]:
@@ -221,12 +242,18 @@ def _awaited(network: Network, until_fired: str | None) -> tuple[int, int]:
     return part.start, part.stop
 
 
-LayerRunner: TypeAlias = Callable[
-    [Network, Stimulus, float, int], tuple[Run, IntArray, LayeredState]
-]
+LayerRunner: TypeAlias = Callable[[Network, Stimulus, float, int], BatchResult]
 
 
-def _cuda_runner() -> LayerRunner:
+def _run_layers(
+    network: Network, given: Stimulus, t_stop: float, cap: int, threads: int
+) -> BatchResult:
+    ends = np.full(given.n_samples, t_stop)
+    run = run_layers(network, given, t_stop, cap, threads)
+    return BatchResult(network.snapshot(), given, ends, *run)
+
+
+def _cuda_runner(precision: str) -> LayerRunner:
     """Return `run_layers` of the CUDA engine.
 
     Raises
@@ -239,7 +266,7 @@ def _cuda_runner() -> LayerRunner:
     obstacle = cuda.device_obstacle()
     if obstacle:
         raise RuntimeError(obstacle)
-    return cuda.run_layers
+    return partial(cuda.run_layers, dtype=np.dtype(precision))
 
 
 def _run_layered(
@@ -257,7 +284,7 @@ def _run_layered(
     scheduler, alone, to say which spike was the first one too many.
     """
     try:
-        record, offsets, state = run(network, given, t_stop, max_spikes)
+        batch = run(network, given, t_stop, max_spikes)
     except CapReachedError as reached:
         number = _first_beyond(network, given, t_stop, max_spikes, threads, reached.sample)
         one = given.sample(network, number)
@@ -265,8 +292,6 @@ def _run_layered(
         if not excess:  # a spike at the cap that depends on rounding
             return _run_scheduler(network, given, t_stop, (0, 0), max_spikes, threads, None)
         raise _activity_error(network, Result(batch), 0, *excess[0], number) from None
-    ends = np.full(given.n_samples, t_stop)
-    batch = BatchResult(network.snapshot(), given, ends, record, offsets, state)
     return (batch if until_fired is None else batch.ended_when_fired(until_fired)), {}
 
 

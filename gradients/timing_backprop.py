@@ -135,18 +135,16 @@ def timing_backprop(
     loss = _cotangents(
         batch, by_population, first_spikes or {}, potentials or {}, potentials_at, integrals or {}
     )
-    if isinstance(batch.state, LayeredState) and _ends_late(batch, loss):
+    if issubclass(batch.state_kind, LayeredState) and _ends_late(batch, loss):
         final = loss.value.sum(axis=1)
-        sweep = _device_sweep() if isinstance(batch.state, CudaState) else partial(
+        sweep = _device_sweep() if batch.state_kind is CudaState else partial(
             sweep_layers, threads=threads
         )  # fmt: skip
         return _layered_gradient(batch, loss, sweep(batch, loss, final, wanted), wanted)
     return _gradient(batch, loss, _swept(batch, loss, threads), wanted)
 
 
-LayerSweep: TypeAlias = Callable[
-    [BatchResult, Cotangents, FloatArray, tuple[str, ...]], LayerGradients
-]
+LayerSweep: TypeAlias = Callable[[Any, Cotangents, FloatArray, tuple[str, ...]], LayerGradients]
 
 
 def _device_sweep() -> LayerSweep:
@@ -179,7 +177,7 @@ def _cotangents(
     integrals: Mapping[str, tuple[ArrayLike, float, float]],
 ) -> Cotangents:
     """Return the `Cotangents` of the caller's dicts."""
-    spikes = np.zeros(batch.record.time.size)
+    spikes = np.zeros(int(batch.offsets[-1]))
     for name, values in spike_times.items():
         at = batch.positions(name)
         spikes[at] += as_finite(values, at.shape, f"spike_times[{name!r}]")
@@ -321,8 +319,8 @@ def _of_batch(
         batch.network,
         neurons={name: values for name, values in neurons.items() if RATES[name] in wanted},
         input_times=batch.stimulus.split(loss.inputs) if "input_times" in wanted else {},
-        min_slope=float(batch.record.slope.min(initial=np.inf)),
-        silent_fraction=_silent_fraction(batch),
+        min_slope=batch.least_slope,
+        silent_fraction=batch.silent_fraction,
         **by_projection,
     )
 
@@ -342,10 +340,3 @@ def _of_delays(compiled: Compiled, network: Network, key: Key, sums: Sums) -> fl
         return _of_synapses(compiled, network, key, sums.delay)
     number = list(network.projections).index(key)
     return float(sums.group[compiled.group_projection == number].sum())
-
-
-def _silent_fraction(batch: BatchResult) -> float:
-    able = np.isfinite(batch.network.layout().neurons.threshold)
-    fired = np.zeros(len(batch) * able.size, dtype=bool)
-    fired[batch.samples * able.size + batch.record.neuron] = True
-    return 1.0 - float(fired.sum() / (able.sum() * len(batch))) if able.any() else 0.0

@@ -19,51 +19,73 @@ import numpy as np
 from numba import cuda, typeof
 from numba.cuda import dispatcher
 
-from eventsim import cuda as forward
-from gradients import cuda as backward
+from eventsim.cuda import arrivals, device, neurons, plan, scan
+from gradients.cuda import sweep
 
-F, G, H = np.empty(1), np.empty((1, 1)), np.empty((1, 1, 1))
-J, K, L = np.empty(1, np.int32), np.empty(1, np.int64), np.empty((1, 1), np.int64)
+Arguments = dict[ModuleType, dict[str, tuple[Any, ...]]]
 
-TRAIN = forward.Train(K, K, F, J)
-ARRIVALS = forward.Arrivals(K, F, J, K)
-FACTORS = forward.Factors(G, G, G, G)
-LANES = forward.Lanes(K, K, K, F, F, F)
-TABLES = forward.Tables(K, K, K, F, F, K, K)
-LINKS = forward.Links(L, K, K, F)
-SPIKES = forward.Spikes(K, F, J, F, F)
-COLUMNS = backward.Columns(K, K, K, K, K)
-FIRED = backward.Fired(K, K, K, F, F, F, F)
-SUMS = backward.Sums(G, G, H, G)
 
-# Arguments of every kernel, as the host passes them.
-ARGUMENTS: dict[ModuleType, dict[str, tuple[Any, ...]]] = {
-    forward: {
-        "list_arrivals": (TRAIN, 1, 0, 1, 0, 0, 1, 0.0, True, LINKS, 1, 1.0, True, K, ARRIVALS),
-        "running_sum": (K, K, K),
-        "set_zero": (F,),
-        "order_arrivals": (ARRIVALS, TABLES, 1, True, 1, 1.0, FACTORS, K),
-        "advance": (LANES, TABLES, F, ARRIVALS, FACTORS, 1, 1.0, SPIKES, 1, 1, 0, H, K),
-        "order_spikes": (SPIKES, 1, K, SPIKES, K),
-    },
-    backward: {
-        "count_fired": (TRAIN, 0, 1, K),
-        "place_fired": (K, K, K),
-        "fill_fired": (TRAIN, 0, 1, K, K, K),
-        "sweep": (
-            COLUMNS, LANES, TABLES, F, ARRIVALS, FACTORS, 1, 1, 1.0, FIRED, G, True, SUMS, 1, 1, 0
-        ),
-        "add_copies": (G, F),
-        "add_lanes": (G, K, 1, F),
-        "add_events": (F, 0, 1, F, F),
-    },
-}  # fmt: skip
+def arguments(dtype: type) -> Arguments:
+    """Of every kernel, as the host passes them in a run of this precision."""
+    R, RR = (np.empty((1,) * n, dtype) for n in (1, 2))  # as the run's
+    F, FFF = (np.empty((1,) * n) for n in (1, 3))
+    I, K, KK = np.empty(1, np.int32), np.empty(1, np.int64), np.empty((1, 1), np.int64)
+    time = dtype(1.0)
+    train = arrivals.Train(K, K, R, I, K)
+    listed = arrivals.Arrivals(K, K, R, I, K)
+    factors = arrivals.Factors(RR, RR, RR, RR)
+    lanes = plan.Lanes(K, K, K, F, F, F)
+    tables = plan.Tables(K, K, K, F, F, K, K)
+    links = plan.Links(KK, K, K, F)
+    places = plan.Places(K, K)
+    spikes = neurons.Spikes(K, R, I, R, R, K, K)
+    columns = sweep.Columns(K, K, K, K, K)
+    fired = sweep.Fired(R, R, R, K, K, K, R)
+    sums = sweep.Sums(RR, RR, FFF, RR)
+    return {
+        device: {"set_zero": (R,)},
+        scan: {"sum_chunks": (K, 1, K), "start_chunks": (K, 1, K, K)},
+        plan: {"write_weights": (R, places, R)},
+        arrivals: {
+            "follow_train": (train, 1, 0, time, tables, 1, time, listed, factors, K),
+            "add_places": (K, K),
+            "list_arrivals": (
+                train, 1, 0, 1, 0, 0, 1, time, True, links, 1, time, True, K, listed
+            ),
+            "order_arrivals": (listed, tables, 1, True, 1, time, factors, K, K),
+        },
+        neurons: {
+            "advance": (
+                lanes, tables, R, listed, factors, 1, 1, time, 1.0, spikes, 1, 1, RR, RR, K
+            ),
+            "order_spikes": (spikes, 1, R, I, K, K, K),
+            "count_spikes": (spikes, K),
+            "find_first_spikes": (spikes, R),
+            "summarise": (spikes, lanes, 1, F, K),
+        },
+        sweep: {
+            "sweep": (
+                columns, lanes, tables, R, listed, factors, 1, 1, time, fired, RR, True, sums, 1,
+                1, 0,
+            ),
+            "add_copies": (RR, F),
+            "add_up": (RR, places, R),
+            "pass_straight": (RR, listed, R),
+            "count_events": (train, 1, 0, 1, 0, links, 0, K),
+            "add_lanes": (RR, listed, 1, K, R),
+            "add_events": (R, 0, 1, K, R, R),
+        },
+    }  # fmt: skip
 
 
 def kernels(module: ModuleType) -> set[str]:
-    """The names of the kernels of a module; functions for the device alone are part of them."""
+    """The names of the kernels that a module defines; functions for the device are part of them."""
     compiled = {k: v for k, v in vars(module).items() if isinstance(v, dispatcher.CUDADispatcher)}
-    return {name for name, value in compiled.items() if not value.targetoptions.get("device")}
+    return {
+        name
+        for name, value in compiled.items()
+        if value.py_func.__module__ == module.__name__ and not value.targetoptions.get("device")
+    }
 
 
 def find_ptxas() -> str | None:
@@ -89,15 +111,17 @@ def main(capability: str) -> None:
     stand_in = SimpleNamespace(compute_capability=(int(major), int(minor)))
     dispatcher.get_current_device = lambda: stand_in  # nested functions ask for the device
     ptxas, report = find_ptxas(), {}
-    for module, arguments in ARGUMENTS.items():
-        assert kernels(module) == set(arguments)
-        for name, values in arguments.items():
-            signature = tuple(typeof(value) for value in values)
-            function = getattr(module, name).py_func
-            ptx = cuda.compile_ptx(function, signature, cc=stand_in.compute_capability)[0]
-            report[name] = {"bytes": len(ptx)}
-            if ptxas:
-                report[name] |= assembled(ptxas, ptx, capability)
+    for dtype in (np.float64, np.float32):
+        for module, given in arguments(dtype).items():
+            assert kernels(module) == set(given)
+            for name, values in given.items():
+                signature = tuple(typeof(value) for value in values)
+                function = getattr(module, name).py_func
+                ptx = cuda.compile_ptx(function, signature, cc=stand_in.compute_capability)[0]
+                numbers = {"bytes": len(ptx)}
+                if ptxas:
+                    numbers |= assembled(ptxas, ptx, capability)
+                report[f"{name}, {dtype.__name__}"] = numbers
     print(json.dumps(report))  # noqa: T201
 
 

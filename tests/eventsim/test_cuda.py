@@ -20,9 +20,11 @@ import scipy.sparse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numba import config
+from numba import cuda as numba_cuda
 
 import eventsim as es
-from eventsim import cuda, layered
+from eventsim import layered
+from eventsim.cuda import arrivals, device, plan, result, run, scan, sorting
 from tests.cases import drawn_again_if_endless
 from tests.feedforward import (
     Cells,
@@ -116,20 +118,23 @@ def same_bits(a: es.BatchResult, b: es.BatchResult) -> bool:
 
 def test_buffers_that_are_too_small_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = two_layers().run("cuda")
-    monkeypatch.setattr(cuda, "ROOM", 0)
-    monkeypatch.setattr(cuda._Portion, "_guess", lambda *_: 1)
+    monkeypatch.setattr(plan, "ROOM", 0)
+    monkeypatch.setattr(run, "_guess", lambda *_: 1)
     model = two_layers()
     assert same_bits(model.run("cuda"), whole)
-    ((layer, _), _) = cuda.on_device(model.network)
+    layer = plan.device_layers(model.network)[0]
     assert layer.room >= np.diff(whole.offsets).max() / 2 > 0
 
 
 def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers(n_samples=3)
     whole = model.run("cuda")
-    monkeypatch.setattr(cuda, "free_memory", lambda: 1.0)
-    assert cuda.portion_size(model.network, whole.stimulus, []) == 1
-    assert same_bits(model.run("cuda"), whole)
+    monkeypatch.setattr(result, "free_memory", lambda: 1.0)
+    assert result.portion_size(model.network, whole.stimulus, []) == 1
+    cut = model.run("cuda")
+    assert same_bits(cut, whole)
+    assert cut.on_device is None
+    assert whole.on_device is None  # its memory was wanted
 
 
 class DeviceError(Exception):
@@ -155,19 +160,19 @@ def fail_above(limit: int, code: int, run: Callable[..., Any]) -> Callable[..., 
 def test_a_batch_is_halved_where_an_allocation_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers(n_samples=3)
     whole = model.run("cuda")
-    monkeypatch.setattr(cuda, "_run_portion", fail_above(1, 2, cuda._run_portion))
+    monkeypatch.setattr(result, "run_portion", fail_above(1, 2, result.run_portion))
     assert same_bits(model.run("cuda"), whole)
-    monkeypatch.setattr(cuda, "_run_portion", fail_above(0, 2, cuda._run_portion))
+    monkeypatch.setattr(result, "run_portion", fail_above(0, 2, result.run_portion))
     with pytest.raises(MemoryError, match=r"a single sample does not fit in the .* MB"):
         model.run("cuda")
-    monkeypatch.setattr(cuda, "_run_portion", fail_above(0, 700, cuda._run_portion))
+    monkeypatch.setattr(result, "run_portion", fail_above(0, 700, result.run_portion))
     with pytest.raises(DeviceError):
         model.run("cuda")
 
 
 def test_halving_halves_what_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is memory for the largest array of one sample, not for that of four."""
-    model, sizes, empty = two_layers(n_samples=4), [0], cuda.empty
+    model, sizes, empty = two_layers(n_samples=4), [0], device.empty
     whole = model.run("cuda")
 
     def measured(shape: Any, *dtype: Any) -> Any:
@@ -179,14 +184,16 @@ def test_halving_halves_what_is_allocated(monkeypatch: pytest.MonkeyPatch) -> No
             raise DeviceError(2)
         return empty(shape, *dtype)
 
-    monkeypatch.setattr(cuda, "empty", measured)
+    for module in (arrivals, run):
+        monkeypatch.setattr(module, "empty", measured)
     for k in range(4):
         es.simulate(two_layers(n_samples=4).network, model.sample(k), model.t_stop, engine="cuda")
     most = 2 * max(sizes)
     sizes.clear()
     assert same_bits(model.run("cuda"), whole)
     assert max(sizes) > most
-    monkeypatch.setattr(cuda, "empty", limited)
+    for module in (arrivals, run):
+        monkeypatch.setattr(module, "empty", limited)
     assert same_bits(model.run("cuda"), whole)
 
 
@@ -194,7 +201,7 @@ def test_halving_halves_what_is_allocated(monkeypatch: pytest.MonkeyPatch) -> No
 def test_more_spikes_than_fit_in_shared_memory_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers()
     whole = model.run("cuda")
-    monkeypatch.setattr(cuda, "SORTED_IN_PLACE", 2)
+    monkeypatch.setattr(sorting, "SORTED_IN_PLACE", 2)
     assert same_bits(model.run("cuda"), whole)
 
 
@@ -210,20 +217,104 @@ def test_the_network_sorts(pairs: list[tuple[int, int]]) -> None:
 def layered_sort(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The pairs as (time, row), sorted as the arrivals of a single list."""
     n = max(1, len(pairs))
-    time = cuda.cuda.to_device(np.array([t for t, _ in pairs] or [0.0], dtype=float))
-    row = cuda.cuda.to_device(np.array([r for _, r in pairs] or [0], dtype=np.int32))
-    origin = cuda.cuda.to_device(np.zeros(n, dtype=np.int64))
-    start = cuda.cuda.to_device(np.array([0, len(pairs)]))
+    time = numba_cuda.to_device(np.array([t for t, _ in pairs] or [0.0], dtype=float))
+    row = numba_cuda.to_device(np.array([r for _, r in pairs] or [0], dtype=np.int32))
+    origin, zero = device.zeros(n), device.zeros(1)
+    start, count = (numba_cuda.to_device(np.array([k])) for k in (0, len(pairs)))
     layer = two_layers().network.layers()[0]
-    on_device = cuda.DeviceLayer(layer)
-    factors = cuda.Factors(*(cuda.empty((layer.n_kinds, n)) for _ in range(4)))
-    with cuda.quietly():
-        cuda.order_arrivals[1, 4](
-            cuda.Arrivals(start, time, row, origin), on_device.tables, 1, True, 5, 9.0, factors,
-            cuda.zeros(1),
+    on_device = plan.DeviceLayer(layer)
+    factors = arrivals.Factors(*(device.empty((layer.n_kinds, n)) for _ in range(4)))
+    with device.quietly():
+        arrivals.order_arrivals[1, 4](
+            arrivals.Arrivals(start, count, time, row, origin), on_device.tables, 1, True, 5, 9.0,
+            factors, device.zeros(1), zero,
         )  # fmt: skip
+    assert zero.copy_to_host()[0] == 0
     found = zip(time.copy_to_host().tolist(), row.copy_to_host().tolist(), strict=True)
     return [(int(t), r) for t, r in found][: len(pairs)]
+
+
+@settings(max_examples=5)
+@given(st.lists(st.integers(0, 5), max_size=40))
+def test_a_running_sum_of_many_chunks_is_that_of_one(counts: list[int]) -> None:
+    total = device.zeros(len(counts) + 1)
+    running_sum = scan.RunningSum(len(counts), device.zeros(1))
+    with device.quietly():
+        running_sum(device.to_device(np.array(counts, dtype=np.int64)), total)
+    np.testing.assert_array_equal(total.copy_to_host(), np.cumsum([0, *counts]))
+
+
+# --- what stays on the device ---------------------------------------------------------------------
+
+
+def test_a_result_says_the_same_on_the_device_and_off_it() -> None:
+    found = two_layers().run("cuda")
+    held = [
+        (found.first_spikes(name), found.spike_counts(name), found.potential(name))
+        for name in found.network.populations
+    ]
+    sums = found.least_slope, found.silent_fraction, found.events
+    found.leave()
+    assert found.on_device is None
+    for (first, counts, potential), name in zip(held, found.network.populations, strict=True):
+        np.testing.assert_array_equal(first, found.first_spikes(name))
+        np.testing.assert_array_equal(counts, found.spike_counts(name))
+        np.testing.assert_array_equal(potential, found.potential(name))
+    assert sums == (found.least_slope, found.silent_fraction, found.events)
+
+
+def test_nothing_is_copied_before_somebody_reads_it() -> None:
+    found = two_layers().run("cuda")
+    found.potential("p1")
+    assert not {"record", "state", "_count"} & vars(found).keys()
+    assert found.record.time.size == found.offsets[-1] > 0
+
+
+# --- single precision -----------------------------------------------------------------------------
+
+
+def test_single_precision_moves_spikes_by_its_rounding() -> None:
+    model = two_layers()
+    single, double = model.run("cuda", precision="float32"), model.run("cuda")
+    assert single.on_device.layers[0].spikes.time.dtype == np.float32
+    assert single.record.time.dtype == np.float64
+    np.testing.assert_array_equal(single.offsets, double.offsets)
+    error = np.abs(single.record.time - double.record.time).max()
+    assert 0.0 < error < 1e-5
+
+
+def test_a_stored_time_is_after_what_released_the_spike() -> None:
+    """A current so large that the spike comes within the rounding of its arrival."""
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("p", 1, es.LIF(refractory=0.5))
+    network.connect("in", "p", weights=[[1e9]])
+    spikes = {"in": es.Spikes([1.0], [0])}
+    found = es.simulate(network, spikes, 1.4, engine="cuda", precision="float32")
+    (time,) = found.spikes["p"].times
+    assert time == np.nextafter(np.float32(1.0), np.float32(2.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"precision": "float16"}, r"precision must be one of .*, got 'float16'"),
+        ({"precision": "float32", "engine": "layered"}, "precision must be 'float64' with engine"),
+    ],
+)
+def test_other_precisions_are_refused(options: dict[str, str], text: str) -> None:
+    model = two_layers()
+    with pytest.raises(ValueError, match=text):
+        es.simulate(model.network, model.stimulus, 1.0, **{"engine": "cuda", **options})
+
+
+def test_a_resumed_run_keeps_its_precision() -> None:
+    model = two_layers()
+    half = es.simulate(model.network, model.stimulus, 1.0, engine="cuda", precision="float32")
+    resumed = es.simulate(model.network, {}, model.t_stop, resume=half)
+    assert resumed.dtype == np.float32
+    with pytest.raises(ValueError, match="precision must be 'float32', as in the resumed run"):
+        es.simulate(model.network, {}, model.t_stop, resume=half, precision="float64")
 
 
 # --- what cannot be done --------------------------------------------------------------------------
@@ -260,7 +351,7 @@ def test_what_was_missing_in_one_layer_says_nothing_about_the_next(
     network.connect("a", "b", weights=np.full((3, 2), -10.0))
     spikes = {"in": es.Spikes([0.0], [0])}
     expected = es.simulate(network, spikes, 3.0, engine="layered", max_spikes=5)
-    monkeypatch.setattr(cuda, "ROOM", 0)
+    monkeypatch.setattr(plan, "ROOM", 0)
     found = es.simulate(network, spikes, 3.0, engine="cuda", max_spikes=5)
     assert isinstance(found.batch.state, layered.CudaState)
     np.testing.assert_array_equal(found.batch.record.neuron, expected.batch.record.neuron)
@@ -269,7 +360,7 @@ def test_what_was_missing_in_one_layer_says_nothing_about_the_next(
 def test_plans_go_with_their_networks() -> None:
     model = two_layers()
     model.run("cuda")
-    plans = [weakref.ref(cuda._PLANS[layer]) for layer in model.network.layers()]
+    plans = [weakref.ref(plan._PLANS[layer]) for layer in model.network.layers()]
     del model
     gc.collect()
     assert [plan() for plan in plans] == [None] * len(plans)
@@ -284,7 +375,7 @@ def test_a_recurrent_network_is_refused() -> None:
 
 
 def test_without_a_device_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(device.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match=r"needs an NVIDIA GPU.*pip install.*engine='layered'"):
         two_layers().run("cuda")
 
@@ -314,7 +405,7 @@ def test_every_kernel_compiles_without_spilling(capability: str) -> None:
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
-    assert "advance" in report
+    assert {"advance, float64", "advance, float32"} <= report.keys()
     for kernel, numbers in report.items():
         assert numbers["bytes"] > 0, kernel
         assert numbers.get("registers", 0) <= MOST_REGISTERS, kernel

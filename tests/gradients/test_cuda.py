@@ -9,8 +9,9 @@ import pytest
 
 import eventsim as es
 import gradients
-from eventsim import cuda as forward
-from gradients import cuda
+from eventsim.cuda import result
+from eventsim.layered import CudaState
+from gradients.cuda import layers
 from tests.eventsim.test_cuda import NETWORKS, DeviceError, two_layers
 from tests.feedforward import Model
 
@@ -72,7 +73,7 @@ def test_run_after_run_gives_the_same_bits() -> None:
 def test_fewer_copies_give_the_same(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     model = two_layers()
     whole = arrays(gradient_of(model, "cuda"))
-    monkeypatch.setattr(cuda, name, 1)
+    monkeypatch.setattr(layers, name, 1)
     for key, values in arrays(gradient_of(model, "cuda")).items():
         np.testing.assert_allclose(values, whole[key], rtol=1e-12, atol=1e-12)
 
@@ -80,7 +81,7 @@ def test_fewer_copies_give_the_same(monkeypatch: pytest.MonkeyPatch, name: str) 
 def test_a_batch_is_cut_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = two_layers(n_samples=3)
     whole = arrays(gradient_of(model, "cuda"))
-    monkeypatch.setattr(forward, "free_memory", lambda: 1.0)
+    monkeypatch.setattr(result, "free_memory", lambda: 1.0)
     for key, values in arrays(gradient_of(model, "cuda")).items():
         np.testing.assert_array_equal(values, whole[key])
 
@@ -89,14 +90,14 @@ def test_a_sweep_starts_anew_where_an_allocation_fails(monkeypatch: pytest.Monke
     """At its last layer: what it has added before does not count."""
     model = two_layers(n_samples=3)
     whole = arrays(gradient_of(model, "cuda"))
-    over_layer = cuda._Sweep._over_layer
+    sweep = layers._Part.sweep
 
-    def limited(self: Any, number: int, portion: Any, *rest: Any) -> None:
-        if number == 0 and portion.n_samples > 2:
+    def limited(self: Any, *rest: Any) -> None:
+        if self.one.layer.plan.first == 0 and self.one.n_samples > 2:
             raise DeviceError(2)
-        over_layer(self, number, portion, *rest)
+        sweep(self, *rest)
 
-    monkeypatch.setattr(cuda._Sweep, "_over_layer", limited)
+    monkeypatch.setattr(layers._Part, "sweep", limited)
     for key, values in arrays(gradient_of(model, "cuda")).items():
         np.testing.assert_array_equal(values, whole[key])
 
@@ -113,7 +114,7 @@ def test_a_training_step_on_the_device() -> None:
         gradients.value_and_grad(model.network, model.stimulus, loss, model.t_stop, engine=engine)
         for engine in ("cuda", "layered")
     ]
-    assert isinstance(steps[0][2].state, forward.CudaState)
+    assert isinstance(steps[0][2].state, CudaState)
     np.testing.assert_allclose(steps[0][0], steps[1][0], rtol=1e-12)
     for key, values in steps[1][1].weights.items():
         np.testing.assert_allclose(steps[0][1].weights[key], values, rtol=1e-10, atol=1e-12)

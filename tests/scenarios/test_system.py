@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import eventsim.cuda
+from eventsim.cuda import device
 from scenarios import cli, system
 from scenarios.classifier import FirstSpikeLoss
 from scenarios.encoding import latency
@@ -30,7 +30,7 @@ def test_info_names_versions_devices_and_the_result_of_the_self_test(
 
 
 def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eventsim.cuda.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(device.cuda, "is_available", lambda: False)
     lines = "\n".join(system.report())
     assert "numba finds no device here" in lines
     assert "self-test, cuda" not in lines
