@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from eventsim._compile import loop
+from eventsim._compile import loop, scalar
 from eventsim._types import FloatArray
 from eventsim.threads import for_each_part
 
-__all__ = ["adam_loop", "in_one_pass", "momentum_loop"]
+__all__ = ["adam_loop", "adam_step", "in_one_pass", "momentum_loop", "momentum_step"]
 
 PART = 1 << 18  # elements: starting a thread for fewer costs more than it saves
 
@@ -41,6 +41,22 @@ def in_one_pass(
     return [array.reshape(inputs[0].shape) for array in outputs]
 
 
+@scalar
+def adam_step(param, grad, mean, square, first, second, rate, correction, eps, decay):
+    """Return the parameter, and the means of its gradient and of the square, after a step."""
+    mean = first * mean + (1.0 - first) * grad
+    square = second * square + (1.0 - second) * (grad * grad)
+    moved = param - decay * param - rate * mean / (math.sqrt(square * correction) + eps)
+    return moved, mean, square
+
+
+@scalar
+def momentum_step(param, grad, mean, momentum, rate, decay):
+    """Return the parameter, and its momentum, after a step."""
+    mean = momentum * mean + grad
+    return param - decay * param - rate * mean, mean
+
+
 @loop
 def adam_loop(
     params: FloatArray,
@@ -60,12 +76,10 @@ def adam_loop(
 ) -> None:
     """Fill the new arrays of a step of `Adam` on the gradient times ``scale``."""
     for i in range(params.size):
-        grad = scale * grads[i]
-        m = first * mean[i] + (1.0 - first) * grad
-        v = second * square[i] + (1.0 - second) * (grad * grad)
-        new_params[i] = params[i] - decay * params[i] - rate * m / (math.sqrt(v * correction) + eps)
-        new_mean[i] = m
-        new_square[i] = v
+        new_params[i], new_mean[i], new_square[i] = adam_step(
+            params[i], scale * grads[i], mean[i], square[i], first, second, rate, correction, eps,
+            decay,
+        )  # fmt: skip
 
 
 @loop
@@ -82,6 +96,6 @@ def momentum_loop(
 ) -> None:
     """Fill the new arrays of a step of `SGD` on the gradient times ``scale``."""
     for i in range(params.size):
-        m = momentum * mean[i] + scale * grads[i]
-        new_params[i] = params[i] - decay * params[i] - rate * m
-        new_mean[i] = m
+        new_params[i], new_mean[i] = momentum_step(
+            params[i], scale * grads[i], mean[i], momentum, rate, decay
+        )

@@ -43,7 +43,7 @@ def arguments(dtype: type) -> Arguments:
     fired = sweep.Fired(R, R, R, K, K, K, R)
     sums = sweep.Sums(RR, RR, FFF, RR)
     return {
-        device: {"set_zero": (R,)},
+        device: {"set_zero": ((R, R),)},
         scan: {"sum_chunks": (K, 1, K), "start_chunks": (K, 1, K, K)},
         plan: {"write_weights": (R, places, R)},
         arrivals: {

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from eventsim.cuda.device import clear, empty, grid_for, threads_for
+from eventsim.cuda.device import clear, empty, grid_for, of_blocks
 from eventsim.cuda.plan import DeviceLayer
 from eventsim.cuda.scan import RunningSum
 from eventsim.cuda.sorting import sort_anywhere
@@ -283,7 +283,7 @@ class Listing:
         layer, plan = self.layer, self.layer.plan
         if self.follows:
             (cause,), (s,) = self.causes, plan.synapses
-            follow_train[self.n_samples, threads_for(cause.room)](
+            follow_train[of_blocks(self.n_samples, cause.room)](
                 cause.train, cause.room, cause.low, self.dtype.type(s.delay), layer.tables, plan.n,
                 self.t_stop, self.arrivals, self.factors, synaptic,
             )  # fmt: skip
@@ -295,7 +295,7 @@ class Listing:
             self._list(False, self.counts)
             self.running_sum(self.counts, self.arrivals.start)
         self._list(True, self.arrivals.count)
-        order_arrivals[self.n_lists, threads_for(self.size // self.n_lists)](
+        order_arrivals[of_blocks(self.n_lists, self.size // self.n_lists)](
             self.arrivals, layer.tables, layer.n_lists, plan.reach is None, plan.n, self.t_stop,
             self.factors, synaptic, self.missing,
         )  # fmt: skip
@@ -312,7 +312,7 @@ class Listing:
         layer, first = self.layer, 0
         for s, cause in zip(layer.plan.synapses, self.causes, strict=True):
             high = cause.low + s.sources.stop - s.sources.start
-            list_arrivals[self.n_samples, threads_for(cause.room)](
+            list_arrivals[of_blocks(self.n_samples, cause.room)](
                 cause.train, cause.room, cause.low, high, s.sources.start, first, layer.fan,
                 self.dtype.type(s.delay), layer.plan.reach is None, layer.links, layer.n_lists,
                 self.t_stop, filling, counts, self.arrivals,

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import config, cuda
@@ -21,8 +21,11 @@ __all__ = [
     "empty",
     "free_memory",
     "grid_for",
+    "grid_of_rows",
     "is_on_device",
     "is_out_of_memory",
+    "of_blocks",
+    "on_stream",
     "out_of_memory",
     "quietly",
     "threads_for",
@@ -67,10 +70,12 @@ def device_obstacle() -> str | None:
 
 
 @cuda.jit(cache=True)
-def set_zero(values):
-    """Fill a flat array with zeros."""
-    for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
-        values[i] = 0
+def set_zero(arrays):
+    """Fill flat arrays with zeros."""
+    for n in range(len(arrays)):
+        values = arrays[n]
+        for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
+            values[i] = 0
 
 
 def to_device(values: NDArray[Any]) -> Any:
@@ -90,10 +95,11 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> Any:
     return values
 
 
-def clear(values: Any) -> None:
-    """Set all values of a device array to zero."""
-    if values.size:
-        set_zero[grid_for(values.size)](values.reshape(values.size))
+def clear(*arrays: Any) -> None:
+    """Set all values of device arrays of one type to zero."""
+    flat = tuple(values.reshape(values.size) for values in arrays if values.size)
+    if flat:
+        set_zero[grid_for(max(values.size for values in flat))](flat)
 
 
 def free_memory() -> float:
@@ -132,7 +138,7 @@ def out_of_memory(what: str, n_bytes: float, n_samples: int) -> MemoryError:
 
 def is_on_device(values: object) -> bool:
     """Tell whether an array lies on the device: numba's, or that of a library that says so."""
-    return cuda.is_cuda_array(values) or hasattr(values, "__cuda_ndarray__")
+    return hasattr(values, "__cuda_array_interface__") or hasattr(values, "__cuda_ndarray__")
 
 
 def as_device(
@@ -210,7 +216,34 @@ def threads_for(n: int) -> int:
     return min(MOST_THREADS, WARP * -(-max(1, n) // WARP))
 
 
-def grid_for(n: int) -> tuple[int, int]:
-    """Return blocks and threads of a kernel that shares n items, one after the other."""
+Blocks: TypeAlias = int | tuple[int, int]
+Launch: TypeAlias = tuple[Blocks, int, Any]
+
+_streams: list[Any] = [0]  # 0: the default stream, which waits for those of other libraries
+
+
+@contextmanager
+def on_stream(stream: Any) -> Iterator[None]:
+    """Launch kernels on this stream."""
+    _streams.append(stream)
+    try:
+        yield
+    finally:
+        _streams.pop()
+
+
+def of_blocks(blocks: Blocks, n: int) -> Launch:
+    """Return the launch of a kernel of ``blocks``, each of which shares n items."""
+    return blocks, threads_for(n), _streams[-1]
+
+
+def grid_for(n: int) -> Launch:
+    """Return the launch of a kernel whose threads, in all blocks, share n items."""
     threads = threads_for(n)
-    return max(1, min(MOST_BLOCKS, -(-n // threads))), threads
+    return max(1, min(MOST_BLOCKS, -(-n // threads))), threads, _streams[-1]
+
+
+def grid_of_rows(rows: int, n: int) -> Launch:
+    """Return the launch of a kernel with a thread for each of n items in every row."""
+    threads = threads_for(n)
+    return (rows, -(-n // threads)), threads, _streams[-1]

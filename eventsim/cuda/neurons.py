@@ -131,16 +131,16 @@ def _stored(spike, begin, real):
 
 
 @cuda.jit(cache=True)
-def order_spikes(spikes, room, time, neuron, slot, rank, missing):
+def order_spikes(spikes, room, cap, time, neuron, slot, rank, missing):
     """Sort the spikes of a sample by (time, neuron): a block each.
 
     ``slot`` says where each of them stands in ``spikes``, ``rank`` where that one stands here;
-    ``missing`` is set if there were more than there is room for.
+    ``missing`` is set if there were more than there is room for, or than ``cap``.
     """
     k = cuda.blockIdx.x
     t, threads = cuda.threadIdx.x, cuda.blockDim.x
     first, n = k * room, min(spikes.count[k], room)
-    if t == 0 and spikes.count[k] > room:
+    if t == 0 and spikes.count[k] > min(room, cap):
         cuda.atomic.max(missing, 0, 1)
     for s in range(first + t, first + n, threads):
         slot[s] = s

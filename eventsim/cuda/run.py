@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.cuda.arrivals import Cause, Listing, Train
-from eventsim.cuda.device import clear, empty, grid_for, quietly, threads_for, to_device, zeros
+from eventsim.cuda.device import (
+    clear,
+    empty,
+    grid_for,
+    grid_of_rows,
+    of_blocks,
+    quietly,
+    to_device,
+    zeros,
+)
 from eventsim.cuda.neurons import (
     Spikes,
     advance,
@@ -46,6 +55,8 @@ class Counters:
         Zero; whether there were more spikes than there is room for.
     spikes : list of (n_samples,) device arrays
         Spikes of each layer.
+    all_spikes : (n_layers * n_samples,) device array
+        The same, side by side.
     synaptic, searches : (n_samples,) device arrays
         Arrivals at synapses, searches for a crossing.
     lists : list of device arrays
@@ -63,11 +74,11 @@ class Counters:
         self.spikes = views[2 : 2 + len(layers)]
         self.synaptic, self.searches = views[2 + len(layers) : 4 + len(layers)]
         self.lists = views[4 + len(layers) :]
-        self._spikes = self.all[2 : 2 + n_samples * len(layers)]
+        self.all_spikes = self.all[2 : 2 + n_samples * len(layers)]
 
     def spike_counts(self) -> IntArray:
         """Return the spikes of every sample in every layer, on the host: (n_layers, n_samples)."""
-        found: IntArray = self._spikes.copy_to_host().reshape(len(self.spikes), -1)
+        found: IntArray = self.all_spikes.copy_to_host().reshape(len(self.spikes), -1)
         return found
 
 
@@ -121,16 +132,15 @@ class LayerRun:
         layer, listing, counters = self.layer, self.listing, self.counters
         n_samples, n_lanes = self.n_samples, layer.plan.tiles.neuron.size
         listing.fill(counters.synaptic)
-        threads = threads_for(n_lanes)
-        advance[(n_samples, -(-n_lanes // threads)), threads](
+        advance[grid_of_rows(n_samples, n_lanes)](
             layer.lanes, layer.tables, weight, listing.arrivals, listing.factors, layer.n_lists,
             layer.plan.n, listing.t_stop, MARGINS[self.dtype], self.spikes, self.room, cap,
             self.current, self.potential, counters.searches,
         )  # fmt: skip
         if layer.can_fire:
             train = self.cause.train
-            order_spikes[n_samples, threads_for(self.room)](
-                self.spikes, self.room, train.time, train.source, self.slot, self.rank,
+            order_spikes[of_blocks(n_samples, self.room)](
+                self.spikes, self.room, cap, train.time, train.source, self.slot, self.rank,
                 counters.missing,
             )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import config, cuda
 
-from eventsim.cuda.device import MOST_THREADS, empty, threads_for
+from eventsim.cuda.device import MOST_THREADS, empty, of_blocks
 
 __all__ = ["RunningSum"]
 
@@ -85,8 +85,8 @@ class RunningSum:
     def __call__(self, counts: Any, start: Any) -> None:
         """Fill ``start`` (n + 1,) with the running sum of the ``counts`` (n,)."""
         if self.of_chunks is None:
-            start_chunks[1, threads_for(counts.size)](counts, CHUNK, self.nothing, start)
+            start_chunks[of_blocks(1, counts.size)](counts, CHUNK, self.nothing, start)
             return
-        sum_chunks[self.n_chunks, MOST_THREADS](counts, CHUNK, self.sums)
+        sum_chunks[of_blocks(self.n_chunks, CHUNK)](counts, CHUNK, self.sums)
         self.of_chunks(self.sums, self.before)
-        start_chunks[self.n_chunks, MOST_THREADS](counts, CHUNK, self.before, start)
+        start_chunks[of_blocks(self.n_chunks, CHUNK)](counts, CHUNK, self.before, start)

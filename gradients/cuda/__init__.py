@@ -1,5 +1,33 @@
-"""Gradients on a CUDA device."""
+"""Gradients and training on a CUDA device.
 
+`gradients.timing_backprop` and `gradients.value_and_grad` take runs of the engine "cuda" as any
+others.  What is here works on arrays that stay on the device: those of numba, and of every library
+that speaks ``__cuda_array_interface__`` (CuPy, PyTorch).
+"""
+
+from eventsim.cuda.samples import DeviceSpikes
+from gradients.cuda.functions import simulate, weight_gradient
 from gradients.cuda.layers import sweep_layers
+from gradients.cuda.losses import (
+    DeadNeurons,
+    FirstSpikes,
+    Potentials,
+    first_spike_cross_entropy,
+    membrane_cross_entropy,
+)
+from gradients.cuda.optimizers import DeviceOptimizer
+from gradients.cuda.training import Trainer
 
-__all__ = ["sweep_layers"]
+__all__ = [
+    "DeadNeurons",
+    "DeviceOptimizer",
+    "DeviceSpikes",
+    "FirstSpikes",
+    "Potentials",
+    "Trainer",
+    "first_spike_cross_entropy",
+    "membrane_cross_entropy",
+    "simulate",
+    "sweep_layers",
+    "weight_gradient",
+]

@@ -13,9 +13,10 @@ from eventsim.cuda.device import (
     clear,
     empty,
     grid_for,
+    grid_of_rows,
     is_out_of_memory,
+    of_blocks,
     quietly,
-    threads_for,
     to_device,
     total_memory,
     zeros,
@@ -83,11 +84,6 @@ class Copies:
             None,
         )
 
-    def clear(self) -> None:
-        """Start again."""
-        for copies in self.sums[:3]:
-            clear(copies)
-
     def gradient(self, key: Key, n_values: int) -> Any:
         """Return the gradient by the values of a projection, flat, on the device."""
         found = empty(n_values, self.sums.weight.dtype)
@@ -150,6 +146,11 @@ class DeviceSweep:
         names = [one.layer.plan.population for one in run.layers]
         self._by_cause = {**dict(zip(names, self.by_time, strict=True)), **self.by_input}
 
+    def layer(self, population: str) -> tuple[int, LayerRun]:
+        """Return the number of a population's layer, and its run."""
+        one = self.run.layer(population)
+        return self.run.layers.index(one), one
+
     def _by_input(self) -> dict[str, Any]:
         found: dict[int, Any] = {}
         by_input = {}
@@ -161,10 +162,11 @@ class DeviceSweep:
 
     def clear(self) -> None:
         """Forget the last sweep; ``final`` stays as it is."""
-        for array in (*self.by_time, *{id(a): a for a in self.by_input.values()}.values()):
-            clear(array)
-        for copy in self.copies:
-            copy.clear()
+        sums = [copy.sums for copy in self.copies]
+        by_input = {id(array): array for array in self.by_input.values()}.values()
+        clear(*self.by_time, *by_input, *(s.weight for s in sums), *(s.delay for s in sums))
+        if self.wanted.neurons:
+            clear(*(s.neuron for s in sums))
 
     def over_all(self, number: int = 0, delays: dict[Key, float] | None = None) -> None:
         """Sweep all layers.
@@ -216,8 +218,7 @@ class _Part:
         )  # fmt: skip
         if layer.plan.reach is not None:
             clear(self.moved)  # lists of tiles of other widths may have stood there
-        threads = threads_for(columns.first.size)
-        sweep[(copy.strands, -(-columns.first.size // threads)), threads](
+        sweep[grid_of_rows(copy.strands, columns.first.size)](
             columns, layer.lanes, layer.tables, weight, listing.arrivals, listing.factors,
             layer.n_lists, layer.plan.n, listing.t_stop, fired, final, rates,
             copy.sums._replace(moved=self.moved), copy.n_groups, copy.strands, number,
@@ -227,9 +228,9 @@ class _Part:
         """Add the derivatives by arrivals to those by the causing spikes, and by delays."""
         layer, listing = self.one.layer, self.one.listing
         synapses = layer.plan.synapses
-        threads = threads_for(listing.size // listing.n_lists)
+        per_list = listing.size // listing.n_lists
         if listing.follows and delays is None:
-            pass_straight[listing.n_lists, threads](
+            pass_straight[of_blocks(listing.n_lists, per_list)](
                 self.moved, listing.arrivals, by_cause[synapses[0].pre]
             )
             return
@@ -237,7 +238,7 @@ class _Part:
             self._number_events()
         else:
             clear(self.by_event)
-        add_lanes[listing.n_lists, threads](
+        add_lanes[of_blocks(listing.n_lists, per_list)](
             self.moved, listing.arrivals, layer.fan, self.first, self.by_event
         )
         first = 0
@@ -257,7 +258,7 @@ class _Part:
         clear(self.fans)
         for s, cause in zip(layer.plan.synapses, listing.causes, strict=True):
             high = cause.low + s.sources.stop - s.sources.start
-            count_events[listing.n_samples, threads_for(cause.room)](
+            count_events[of_blocks(listing.n_samples, cause.room)](
                 cause.train, cause.room, cause.low, high, s.sources.start, layer.links, first,
                 self.fans,
             )  # fmt: skip

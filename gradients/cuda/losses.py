@@ -1,0 +1,439 @@
+"""Losses and their derivatives on the device.
+
+Each is one block, or a thread per neuron: sums are made in a fixed order, so a loss is the same
+bits in every run.  The formulas are those of `gradients.cross_entropy` and
+`gradients.spike_count_penalty`, which NumPy computes, array by array, and a device number by
+number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numba import cuda
+
+from eventsim._validate import as_number, require
+from eventsim.cuda.device import (
+    MOST_THREADS,
+    as_device,
+    empty,
+    grid_for,
+    of_blocks,
+    quietly,
+    to_device,
+    zeros,
+)
+from eventsim.cuda.neurons import find_first_spikes
+from gradients.cuda.layers import DeviceSweep
+
+__all__ = [
+    "DeadNeurons",
+    "FirstSpikes",
+    "Potentials",
+    "Term",
+    "first_spike_cross_entropy",
+    "membrane_cross_entropy",
+]
+
+N_TOTALS = 3  # the loss, the fraction of right answers, that of samples whose label is silent
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+@cuda.jit(device=True)
+def _sum_of_block(value, sums):
+    """Return the sum of a value over the threads of a block, in order, to its first thread."""
+    sums[cuda.threadIdx.x] = value
+    cuda.syncthreads()
+    total = 0.0
+    if cuda.threadIdx.x == 0:
+        for t in range(cuda.blockDim.x):
+            total += sums[t]
+    cuda.syncthreads()
+    return total
+
+
+@cuda.jit(cache=True)
+def potential_loss(potentials, labels, smoothing, norm_penalty, derivative, totals):
+    """Write the cross-entropy of potentials: one block, a thread per sample."""
+    sums = cuda.shared.array(MOST_THREADS, np.float64)
+    n, n_classes = potentials.shape
+    loss, right = 0.0, 0.0
+    for k in range(cuda.threadIdx.x, n, cuda.blockDim.x):
+        top, total = -math.inf, 0.0
+        for o in range(n_classes):
+            top = max(top, float(potentials[k, o]))
+        for o in range(n_classes):
+            total += math.exp(float(potentials[k, o]) - top)
+        normaliser, norm, is_right = top + math.log(total), 0.0, 1.0
+        label = labels[k]
+        for o in range(n_classes):
+            v = float(potentials[k, o])
+            target = smoothing / n_classes
+            if o == label:
+                target += 1.0 - smoothing
+            elif v >= float(potentials[k, label]):
+                is_right = 0.0
+            loss -= target * (v - normaliser)
+            norm += v * v
+            slope = math.exp(v - normaliser) - target + 2.0 * norm_penalty / n_classes * v
+            derivative[k, o] = slope / n
+        loss += norm_penalty / n_classes * norm
+        right += is_right
+    loss, right = _sum_of_block(loss, sums), _sum_of_block(right, sums)
+    if cuda.threadIdx.x == 0:
+        totals[0], totals[1], totals[2] = loss / n, right / n, 0.0
+
+
+@cuda.jit(cache=True)
+def first_spike_loss(times, labels, tau0, tau1, gamma, t_silent, smoothing, derivative, totals):
+    """Write the cross-entropy of first spike times: one block, a thread per sample."""
+    sums = cuda.shared.array(MOST_THREADS, np.float64)
+    n, n_classes = times.shape
+    loss, right, silent = 0.0, 0.0, 0.0
+    for k in range(cuda.threadIdx.x, n, cuda.blockDim.x):
+        earliest, total = math.inf, 0.0
+        for o in range(n_classes):
+            earliest = min(earliest, _or_silent(times[k, o], t_silent))
+        for o in range(n_classes):
+            total += math.exp((earliest - _or_silent(times[k, o], t_silent)) / tau0)
+        normaliser, label = math.log(total) - earliest / tau0, labels[k]
+        is_right = 1.0 if float(times[k, label]) < math.inf else 0.0
+        silent += 1.0 - is_right
+        for o in range(n_classes):
+            time = _or_silent(times[k, o], t_silent)
+            target = smoothing / n_classes
+            if o == label:
+                target += 1.0 - smoothing
+            elif times[k, o] <= times[k, label]:
+                is_right = 0.0
+            log_probability = -time / tau0 - normaliser
+            loss -= target * log_probability
+            slope = (target - math.exp(log_probability)) / tau0
+            if o == label and gamma > 0.0:
+                loss += gamma * math.expm1(time / tau1)
+                slope += gamma / tau1 * math.exp(time / tau1)
+            derivative[k, o] = slope / n if float(times[k, o]) < math.inf else 0.0
+        right += is_right
+    loss, right = _sum_of_block(loss, sums), _sum_of_block(right, sums)
+    silent = _sum_of_block(silent, sums)
+    if cuda.threadIdx.x == 0:
+        totals[0], totals[1], totals[2] = loss / n, right / n, silent / n
+
+
+@cuda.jit(device=True)
+def _or_silent(time, t_silent):
+    return float(time) if float(time) < math.inf else t_silent
+
+
+@cuda.jit(cache=True)
+def pass_to_first(last, previous, rank, derivative, by_time):
+    """Write the derivative by each neuron's first spike to the spike: a thread per neuron."""
+    for c in range(cuda.grid(1), last.size, cuda.gridsize(1)):
+        first, slot = -1, last[c]
+        while slot >= 0:
+            first, slot = slot, previous[slot]
+        if first >= 0:
+            by_time[rank[first]] = derivative[c]
+
+
+@cuda.jit(cache=True)
+def lift_dead(last, potential, threshold, strength, fraction, derivative, missing):
+    """Write the penalty on neurons that hardly fire, and its derivative: a thread per neuron.
+
+    ``missing`` (n,): how far the potentials of each stay below its threshold, over all samples.
+    """
+    n_samples, n = potential.shape
+    for j in range(cuda.grid(1), n, cuda.gridsize(1)):
+        active, total, slope = 0, 0.0, 0.0
+        for k in range(n_samples):
+            if last[k * n + j] >= 0:
+                active += 1
+        is_dead = active / n_samples < fraction
+        if is_dead:
+            slope = -strength / (n_samples * n)
+            for k in range(n_samples):
+                total += threshold[j] - float(potential[k, j])
+        for k in range(n_samples):
+            derivative[k, j] = slope
+        missing[j] = total
+
+
+@cuda.jit(cache=True)
+def add_scaled(values, scale, total):
+    """Add the sum of the values, times ``scale``, to the first total: one block."""
+    sums = cuda.shared.array(MOST_THREADS, np.float64)
+    value = 0.0
+    for i in range(cuda.threadIdx.x, values.size, cuda.blockDim.x):
+        value += values[i]
+    value = _sum_of_block(value, sums)
+    if cuda.threadIdx.x == 0:
+        total[0] += scale * value
+
+
+# --- terms of a loss ------------------------------------------------------------------------------
+
+
+class Term(Protocol):
+    """A part of a loss: the first one says what a right answer is, the others are penalties."""
+
+    @property
+    def population(self) -> str:
+        """Whose potentials or spikes it is about."""
+
+    def bind(self, sweep: DeviceSweep) -> Bound:
+        """Return the term of one run."""
+
+
+class Bound(Protocol):
+    """A term of a run, with the room that it needs."""
+
+    def launch(self, labels: Any, totals: Any) -> None:
+        """Write its derivatives where the sweep finds them; write or add to the totals."""
+
+
+@dataclass(frozen=True)
+class Potentials:
+    """The cross-entropy of a population's potentials: `gradients.membrane_cross_entropy`.
+
+    Parameters
+    ----------
+    population : str
+        Output neurons, one for each class.
+    smoothing, norm_penalty : float
+        As there.
+
+    Examples
+    --------
+    >>> Potentials("out", smoothing=0.1)
+    Potentials(population='out', smoothing=0.1, norm_penalty=0.0)
+    """
+
+    population: str
+    smoothing: float = 0.0
+    norm_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        _check_smoothing(self.smoothing)
+        penalty = as_number(self.norm_penalty, "norm_penalty")
+        require(0.0 <= penalty < np.inf, penalty, "norm_penalty must be >= 0 and finite")
+
+    def bind(self, sweep: DeviceSweep) -> Bound:
+        """Return the term of one run."""
+        return _BoundPotentials(self, sweep)
+
+
+class _BoundPotentials:
+    def __init__(self, term: Potentials, sweep: DeviceSweep) -> None:
+        number, one = sweep.layer(term.population)
+        self.term, self.potential, self.slope = term, one.potential, sweep.final[number]
+
+    def launch(self, labels: Any, totals: Any) -> None:
+        term = self.term
+        potential_loss[of_blocks(1, MOST_THREADS)](
+            self.potential, labels, term.smoothing, term.norm_penalty, self.slope, totals
+        )
+
+
+@dataclass(frozen=True)
+class FirstSpikes:
+    """The cross-entropy of first spike times: `gradients.first_spike_cross_entropy`.
+
+    Parameters
+    ----------
+    population : str
+        Output neurons, one for each class.
+    tau0, t_silent, tau1, gamma, smoothing : float
+        As there.
+    """
+
+    population: str
+    tau0: float
+    t_silent: float
+    tau1: float = 1.0
+    gamma: float = 0.0
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        _check_smoothing(self.smoothing)
+        for name in ("tau0", "tau1"):
+            value = as_number(getattr(self, name), name)
+            require(0.0 < value < np.inf, value, f"{name} must be > 0 and finite")
+        for name in ("gamma", "t_silent"):
+            value = as_number(getattr(self, name), name)
+            require(0.0 <= value < np.inf, value, f"{name} must be >= 0 and finite")
+
+    def bind(self, sweep: DeviceSweep) -> Bound:
+        """Return the term of one run."""
+        return _BoundFirstSpikes(self, sweep)
+
+
+class _BoundFirstSpikes:
+    def __init__(self, term: FirstSpikes, sweep: DeviceSweep) -> None:
+        number, self.one = sweep.layer(term.population)
+        self.term, self.by_time = term, sweep.by_time[number]
+        shape = sweep.final[number].shape
+        self.times, self.slope = (empty(tuple(shape), sweep.run.dtype) for _ in range(2))
+
+    def launch(self, labels: Any, totals: Any) -> None:
+        term, spikes, n = self.term, self.one.spikes, self.times.size
+        find_first_spikes[grid_for(n)](spikes, self.times.reshape(n))
+        first_spike_loss[of_blocks(1, MOST_THREADS)](
+            self.times, labels, term.tau0, term.tau1, term.gamma, term.t_silent, term.smoothing,
+            self.slope, totals,
+        )  # fmt: skip
+        pass_to_first[grid_for(n)](
+            spikes.last, spikes.previous, self.one.rank, self.slope.reshape(n), self.by_time
+        )
+
+
+@dataclass(frozen=True)
+class DeadNeurons:
+    """A penalty that lifts the potentials of neurons that hardly ever fire.
+
+    `gradients.spike_count_penalty` with the condition `gradients.dead_neurons`.
+
+    Parameters
+    ----------
+    population : str
+        Whose neurons.
+    strength : float
+        What it is multiplied by, finite.
+    fraction : float
+        As of `gradients.dead_neurons`.
+    """
+
+    population: str
+    strength: float
+    fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        strength = as_number(self.strength, "strength")
+        require(np.isfinite(strength), strength, "strength must be finite")
+        fraction = as_number(self.fraction, "fraction")
+        require(0.0 < fraction <= 1.0, fraction, "fraction must be in (0, 1]")
+
+    def bind(self, sweep: DeviceSweep) -> Bound:
+        """Return the term of one run."""
+        return _BoundDead(self, sweep)
+
+
+class _BoundDead:
+    def __init__(self, term: DeadNeurons, sweep: DeviceSweep) -> None:
+        number, self.one = sweep.layer(term.population)
+        network = sweep.run.network
+        threshold = network.layout().neurons.threshold[network.neurons_of(term.population)]
+        require(np.isfinite(threshold), threshold, "thresholds must be finite")
+        self.term, self.slope = term, sweep.final[number]
+        self.threshold, self.missing = to_device(threshold), empty(threshold.size)
+
+    def launch(self, labels: Any, totals: Any) -> None:  # noqa: ARG002
+        term, n = self.term, self.missing.size
+        lift_dead[grid_for(n)](
+            self.one.spikes.last, self.one.potential, self.threshold, term.strength, term.fraction,
+            self.slope, self.missing,
+        )  # fmt: skip
+        scale = term.strength / self.slope.size
+        add_scaled[of_blocks(1, MOST_THREADS)](self.missing, scale, totals)
+
+
+def check_terms(terms: Sequence[Term]) -> None:
+    """Raise a ValueError unless the terms make a loss: an answer first, each population once."""
+    if not terms or not isinstance(terms[0], (Potentials, FirstSpikes)):
+        raise ValueError(f"the first term must be Potentials or FirstSpikes, got {terms!r}")
+    if any(not isinstance(term, DeadNeurons) for term in terms[1:]):
+        raise ValueError(f"the terms after the first must be DeadNeurons, got {terms!r}")
+    names = [term.population for term in terms]
+    if len(set(names)) < len(names):
+        raise ValueError(f"the terms must be about different populations, got {names}")
+
+
+def _check_smoothing(smoothing: float) -> None:
+    smoothing = as_number(smoothing, "smoothing")
+    require(0.0 <= smoothing < 1.0, smoothing, "smoothing must be in [0, 1)")
+
+
+# --- functions of arrays --------------------------------------------------------------------------
+
+
+def membrane_cross_entropy(
+    potentials: Any, labels: Any, *, smoothing: float = 0.0, norm_penalty: float = 0.0
+) -> tuple[Any, Any]:
+    """Return `gradients.membrane_cross_entropy` of arrays on the device, as such arrays.
+
+    Parameters
+    ----------
+    potentials : (n_samples, n_classes) array
+        On the device (of any library that speaks ``__cuda_array_interface__``), or on the host.
+    labels : (n_samples,) array of int64
+        Likewise; they must be in ``range(n_classes)``, which is not checked.
+    smoothing, norm_penalty : float
+        As there.
+
+    Returns
+    -------
+    totals : (3,) device array of float64
+        The loss; the fraction of samples whose label has the highest potential; 0.
+    derivative : (n_samples, n_classes) device array
+        By ``potentials``.
+
+    Examples
+    --------
+    >>> totals, derivative = membrane_cross_entropy([[2.0, 0.0]], [0], norm_penalty=0.1)
+    >>> totals.copy_to_host(), derivative.copy_to_host()
+    (array([0.326928, 1. , 0. ]), array([[0.080797, 0.119203]]))
+    """
+    term = Potentials("", smoothing, norm_penalty)
+    scores, labels, derivative, totals = _read(potentials, labels, "potentials")
+    with quietly():
+        potential_loss[of_blocks(1, MOST_THREADS)](
+            scores, labels, term.smoothing, term.norm_penalty, derivative, totals
+        )
+    return totals, derivative
+
+
+def first_spike_cross_entropy(
+    times: Any,
+    labels: Any,
+    *,
+    tau0: float,
+    tau1: float = 1.0,
+    gamma: float = 0.0,
+    t_silent: float,
+    smoothing: float = 0.0,
+) -> tuple[Any, Any]:
+    """Return `gradients.first_spike_cross_entropy` of arrays on the device, as such arrays.
+
+    Parameters and results are those of `membrane_cross_entropy` here; the last of the totals is the
+    fraction of samples whose label's neuron is silent.
+
+    Examples
+    --------
+    >>> totals, derivative = first_spike_cross_entropy([[1.0, 2.0]], [0], tau0=1.0, t_silent=3.0)
+    >>> totals.copy_to_host(), derivative.copy_to_host()
+    (array([0.313262, 1. , 0. ]), array([[ 0.268941, -0.268941]]))
+    """
+    term = FirstSpikes("", tau0, t_silent, tau1, gamma, smoothing)
+    scores, labels, derivative, totals = _read(times, labels, "times")
+    with quietly():
+        first_spike_loss[of_blocks(1, MOST_THREADS)](
+            scores, labels, term.tau0, term.tau1, term.gamma, term.t_silent, term.smoothing,
+            derivative, totals,
+        )  # fmt: skip
+    return totals, derivative
+
+
+def _read(scores: Any, labels: Any, name: str) -> tuple[Any, Any, Any, Any]:
+    dtype = np.dtype(getattr(scores, "dtype", np.float64))
+    dtype = dtype if dtype == np.float32 else np.dtype(np.float64)
+    scores = as_device(scores, dtype, name, (None, None))
+    labels = as_device(labels, np.int64, "labels", (scores.shape[0],))
+    return scores, labels, empty(tuple(scores.shape), dtype), zeros(N_TOTALS, np.float64)

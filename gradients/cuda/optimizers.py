@@ -1,0 +1,170 @@
+"""`gradients.Adam` and `gradients.SGD` on the device, in place, with their own arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numba import config, cuda
+from numpy.typing import NDArray
+
+from eventsim.cuda.device import MOST_THREADS, empty, grid_for, of_blocks, zeros
+from gradients.elementwise import adam_step, momentum_step
+from gradients.optimizers import LARGEST, SGD, Adam
+from gradients.schedules import rate_at
+
+__all__ = ["DeviceOptimizer"]
+
+CHUNKS = 4 if config.ENABLE_CUDASIM else 256  # parts of the gradient whose squares are added up
+N_NUMBERS = 8
+# What a step of training is stopped by, if anything.
+NO_ROOM, NO_NUMBER = 1, 2
+
+
+@cuda.jit(cache=True)
+def check_gradient(grads, squares, obstacle):
+    """Write the sum of the squares in each chunk; note a gradient that is no number, or too large.
+
+    A block takes a chunk.
+    """
+    sums = cuda.shared.array(MOST_THREADS, np.float64)
+    chunk = -(-grads.size // squares.size)
+    low = cuda.blockIdx.x * chunk
+    value = 0.0
+    for i in range(low + cuda.threadIdx.x, min(low + chunk, grads.size), cuda.blockDim.x):
+        grad = float(grads[i])
+        if not abs(grad) <= LARGEST:
+            cuda.atomic.max(obstacle, 0, NO_NUMBER)
+        value += grad * grad
+    sums[cuda.threadIdx.x] = value
+    cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        total = 0.0
+        for t in range(cuda.blockDim.x):
+            total += sums[t]
+        squares[cuda.blockIdx.x] = total
+
+
+@cuda.jit(device=True)
+def _scale(squares, clip_norm):
+    """Return what the gradient is multiplied by, so that it is no longer than ``clip_norm``."""
+    total = 0.0
+    for c in range(squares.size):
+        total += squares[c]
+    norm = math.sqrt(total)
+    return min(1.0, clip_norm / norm) if norm > 0.0 else 1.0
+
+
+@cuda.jit(cache=True)
+def move_by_adam(params, grads, mean, square, numbers, squares, obstacle):
+    """Do a step of Adam, unless there is an obstacle: a thread per parameter."""
+    if obstacle[0] > 0:
+        return
+    scale = _scale(squares, numbers[0]) if numbers[0] < math.inf else 1.0
+    for i in range(cuda.grid(1), params.size, cuda.gridsize(1)):
+        params[i], mean[i], square[i] = adam_step(
+            float(params[i]), scale * float(grads[i]), float(mean[i]), float(square[i]),
+            numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6],
+        )  # fmt: skip
+
+
+@cuda.jit(cache=True)
+def move_by_momentum(params, grads, mean, numbers, squares, obstacle):
+    """Do a step of SGD, unless there is an obstacle: a thread per parameter."""
+    if obstacle[0] > 0:
+        return
+    scale = _scale(squares, numbers[0]) if numbers[0] < math.inf else 1.0
+    for i in range(cuda.grid(1), params.size, cuda.gridsize(1)):
+        params[i], mean[i] = momentum_step(
+            float(params[i]), scale * float(grads[i]), float(mean[i]), numbers[1], numbers[2],
+            numbers[3],
+        )  # fmt: skip
+
+
+class DeviceOptimizer:
+    """Parameters, their gradient and the memory of an optimiser on the device, flat.
+
+    Parameters
+    ----------
+    rule : gradients.Adam or gradients.SGD
+        How they move.
+    params : dict of ndarray
+        Where they start.
+    dtype : dtype
+        What they are kept in, float64 or float32.
+
+    Attributes
+    ----------
+    params, grads : dict of device arrays
+        Views, in the shapes that were given.
+    """
+
+    def __init__(
+        self, rule: Adam | SGD, params: Mapping[Any, NDArray[Any]], dtype: np.dtype[Any]
+    ) -> None:
+        if not isinstance(rule, (Adam, SGD)):
+            raise ValueError(f"the optimiser must be a gradients.Adam or SGD, got {rule!r}")
+        self.rule, self.dtype, self.steps = rule, dtype, 0
+        self._shapes = {key: np.shape(value) for key, value in params.items()}
+        size = sum(math.prod(shape) for shape in self._shapes.values())
+        self.names = ("mean", "square") if isinstance(rule, Adam) else ("mean",)
+        self._params, self._grads = empty(size, dtype), zeros(size, dtype)
+        self._memory = [zeros(size, dtype) for _ in self.names]
+        self._numbers, self._squares = empty(N_NUMBERS), empty(CHUNKS)
+        self.params, self.grads = self._views(self._params), self._views(self._grads)
+        self._write(self._params, params)
+
+    def _views(self, flat: Any) -> dict[Any, Any]:
+        views, first = {}, 0
+        for key, shape in self._shapes.items():
+            size = math.prod(shape)
+            views[key] = flat[first : first + size].reshape(shape)
+            first += size
+        return views
+
+    def _write(self, flat: Any, values: Mapping[Any, NDArray[Any]]) -> None:
+        joined = np.concatenate([np.ravel(values[key]) for key in self._shapes])
+        flat.copy_to_device(joined.astype(self.dtype, copy=False))
+
+    def _read(self, flat: Any) -> dict[Any, NDArray[np.float64]]:
+        host = flat.copy_to_host().astype(np.float64, copy=False)
+        return {key: view.copy() for key, view in self._views(host).items()}
+
+    def on_host(self) -> tuple[dict[Any, NDArray[np.float64]], dict[str, Any]]:
+        """Return ``(params, state)`` as `Adam.update` returns them."""
+        memory = zip(self.names, self._memory, strict=True)
+        state = {"step": self.steps, **{name: self._read(flat) for name, flat in memory}}
+        return self._read(self._params), state
+
+    def load(self, params: Mapping[Any, NDArray[Any]], state: Mapping[str, Any]) -> None:
+        """Take what `on_host`, `Adam.init` or `Adam.update` returned."""
+        self._write(self._params, params)
+        for name, flat in zip(self.names, self._memory, strict=True):
+            self._write(flat, state[name])
+        self.steps = int(state["step"])
+
+    def prepare(self) -> None:
+        """Copy the numbers of the next step to the device."""
+        rule, step = self.rule, self.steps + 1
+        rate, decay = rate_at(rule.lr, self.steps), rule.weight_decay
+        clip = math.inf if rule.clip_norm is None else float(rule.clip_norm)
+        if isinstance(rule, Adam):
+            first, second = rule.betas
+            numbers: tuple[float, ...] = (
+                clip, first, second, rate / (1.0 - first**step), 1.0 / (1.0 - second**step),
+                rule.eps, rate * decay,
+            )  # fmt: skip
+        else:
+            numbers = (clip, rule.momentum, rate, rate * decay)
+        padded = np.zeros(N_NUMBERS)
+        padded[: len(numbers)] = numbers
+        self._numbers.copy_to_device(padded)
+
+    def move(self, obstacle: Any) -> None:
+        """Move the parameters down the gradient, unless there is an obstacle (1,) on the device."""
+        check_gradient[of_blocks(CHUNKS, MOST_THREADS)](self._grads, self._squares, obstacle)
+        rest = self._numbers, self._squares, obstacle
+        kernel = move_by_adam if isinstance(self.rule, Adam) else move_by_momentum
+        kernel[grid_for(self._params.size)](self._params, self._grads, *self._memory, *rest)
