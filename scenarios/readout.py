@@ -23,7 +23,7 @@ from scenarios.images import LabelledImages, check_noise
 from scenarios.stopwatch import Stopwatch
 from scenarios.training import Metrics, Params, Step, in_chunks
 
-__all__ = ["ImageTask", "ReadoutLoss", "ReadoutNetwork"]
+__all__ = ["CONNECTIONS", "ImageTask", "ReadoutLoss", "ReadoutNetwork"]
 
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
@@ -117,7 +117,7 @@ class ReadoutNetwork:
         What training lowers.
     t_out : float
         When the output potentials are read, and the run ends.
-    engine : str
+    engine, precision : str
         Of `eventsim.simulate`.
     stopwatch : Stopwatch
         Counts the time spent in simulations and gradients.
@@ -143,6 +143,7 @@ class ReadoutNetwork:
     loss: ReadoutLoss = ReadoutLoss()
     t_out: float = 1.0
     engine: str = "auto"
+    precision: str = "float64"
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
@@ -155,7 +156,7 @@ class ReadoutNetwork:
             raise ValueError(f"t_out must be finite and > 0, got {self.t_out!r}")
 
     @cached_property
-    def _structure(self) -> es.Network:
+    def structure(self) -> es.Network:
         """The network without weights; training only replaces them."""
         n_inputs, n_hidden, n_classes = self.sizes
         taus = {"tau_mem": self.tau_syn / 2.0, "tau_syn": self.tau_syn}
@@ -179,12 +180,15 @@ class ReadoutNetwork:
     def network(self, weights: Params) -> es.Network:
         """Return the network with these weights."""
         by_key: dict[Key, Floats] = {key: weights[name] for name, key in CONNECTIONS.items()}
-        return self._structure.replace(weights=by_key)
+        return self.structure.replace(weights=by_key)
 
     def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
         """Return the exact run of each sample up to ``t_out``."""
         started = time.perf_counter()
-        result = es.simulate(self.network(weights), {"in": batch}, self.t_out, engine=self.engine)
+        result = es.simulate(
+            self.network(weights), {"in": batch}, self.t_out, engine=self.engine,
+            precision=self.precision,
+        )  # fmt: skip
         assert isinstance(result, es.BatchResult)
         self.stopwatch.add("simulate", started)
         return result
@@ -325,13 +329,13 @@ class ImageTask:
             self.train.images[rows], rng, t_max=self.model.t_out, moves=self.moves, noise=self.noise
         )
         labels = self.train.labels[rows]
-        if self._part is self.model:
+        if self.part is self.model:
             return self.model.step(params, batch, labels)
-        kept = rng.permutation(self.model.sizes[1])[: self._part.sizes[1]]
-        return self._part.step_of_some(params, np.sort(kept), batch, labels)
+        kept = rng.permutation(self.model.sizes[1])[: self.part.sizes[1]]
+        return self.part.step_of_some(params, np.sort(kept), batch, labels)
 
     @cached_property
-    def _part(self) -> ReadoutNetwork:
+    def part(self) -> ReadoutNetwork:
         """The network that a minibatch trains."""
         n_dropped = int(self.dropout * self.model.sizes[1])
         return self.model.without(n_dropped) if n_dropped else self.model

@@ -132,7 +132,9 @@ class Config:
     init_std
         Standard deviation of the initial weights.
     engine
-        "cuda": simulate and differentiate on an NVIDIA GPU.
+        "cuda": train on an NVIDIA GPU.  (With --shift, images are still moved on the processors.)
+    precision
+        With --engine cuda: "float32" keeps weights, times and states in single precision.
     n_train
         Use only the first training images [all].
     data_dir
@@ -164,6 +166,7 @@ class Config:
     init_mean: float = 0.03
     init_std: float = 0.3
     engine: Literal["auto", "cuda"] = "auto"
+    precision: Literal["float64", "float32"] = "float64"
     n_train: int | None = None
     data_dir: str | None = None
 
@@ -179,6 +182,11 @@ class Config:
         check_choice(self.sweep, ("nothing", "tau"), "sweep")
         check_choice(self.recipe.schedule, ("constant", "cosine"), "schedule")
         check_choice(self.engine, ("auto", "cuda"), "engine")
+        check_choice(self.precision, ("float64", "float32"), "precision")
+        if self.precision != "float64" and self.engine != "cuda":
+            raise ValueError(
+                f"precision must be 'float64' without --engine cuda, got {self.precision!r}"
+            )
         for name in ("tau_i", "learning_rate"):
             value = getattr(self.recipe, name)
             if not 0.0 < value < math.inf:

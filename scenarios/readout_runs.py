@@ -20,7 +20,7 @@ from scenarios.readout import ImageTask, ReadoutNetwork
 from scenarios.readout_config import Config, Spiking
 from scenarios.report import Report, Row, percent
 from scenarios.stopwatch import session_note, spent
-from scenarios.training import fit_seeds, last, seconds_per_epoch, warm_up
+from scenarios.training import Learner, fit_seeds, last, seconds_per_epoch, warm_up
 
 __all__ = ["DataSet", "Published", "Variant", "build", "train_and_report", "variants"]
 
@@ -145,7 +145,14 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
     sizes = (math.prod(train.images.shape[1:]), config.hidden, 10)
     single = variant.spikes == "single"
     return ImageTask(
-        ReadoutNetwork(sizes, variant.tau_i, single, config.loss(), engine=config.engine),
+        ReadoutNetwork(
+            sizes,
+            variant.tau_i,
+            single,
+            config.loss(),
+            engine=config.engine,
+            precision=config.precision,
+        ),
         (config.init_mean, config.init_std),
         train,
         test,
@@ -179,7 +186,7 @@ def _train(
     progress: Progress,
 ) -> Trained:
     states = fit_seeds(
-        lambda _: task,
+        lambda seed: learner(config, task, seed),
         partial(config.settings, task.n_train),
         range(config.seed, config.seed + config.n_seeds),
         folder=folder / variant.folder,
@@ -187,6 +194,15 @@ def _train(
         title=f"{data.title}, {variant.title}",
     )
     return Trained(variant, task, states)
+
+
+def learner(config: Config, task: ImageTask, seed: int) -> ImageTask | Learner:
+    """Return what trains a network: on the device, where it can, all of a step is done there."""
+    if config.engine != "cuda" or task.moves:
+        return task
+    from scenarios.cuda_learner import DeviceLearner  # late: an extra, slow to import
+
+    return DeviceLearner(task, config.settings(task.n_train, seed).optimiser)
 
 
 def _report(data: DataSet, config: Config, trained: list[Trained], seconds: float) -> Report:

@@ -33,7 +33,8 @@ def spent(watches: Iterable[Stopwatch]) -> dict[str, float]:
     {'simulate': 2.0, 'backprop': 4.0}
     """
     each = [watch.seconds for watch in watches]
-    return {name: sum(seconds[name] for seconds in each) for name in each[0]}
+    names = dict.fromkeys(name for seconds in each for name in seconds)
+    return {name: sum(seconds.get(name, 0.0) for seconds in each) for name in names}
 
 
 def session_note(seconds: float, parts: Mapping[str, float]) -> str:
@@ -44,8 +45,7 @@ def session_note(seconds: float, parts: Mapping[str, float]) -> str:
     >>> session_note(9.0, {"simulate": 4.0, "backprop": 3.0})
     'of 9 s in this session (with evaluations): simulate 4 s, gradient 3 s, all else 2 s'
     """
-    return (
-        f"of {seconds:.0f} s in this session (with evaluations): simulate "
-        f"{parts['simulate']:.0f} s, gradient {parts['backprop']:.0f} s, "
-        f"all else {max(seconds - sum(parts.values()), 0.0):.0f} s"
-    )
+    named = {("gradient" if name == "backprop" else name): part for name, part in parts.items()}
+    named["all else"] = max(seconds - sum(parts.values()), 0.0)
+    spent_on = ", ".join(f"{name} {part:.0f} s" for name, part in named.items())
+    return f"of {seconds:.0f} s in this session (with evaluations): {spent_on}"

@@ -19,8 +19,8 @@ import numpy as np
 from numba import cuda, typeof
 from numba.cuda import dispatcher
 
-from eventsim.cuda import arrivals, device, neurons, plan, scan
-from gradients.cuda import sweep
+from eventsim.cuda import arrivals, device, neurons, plan, samples, scan
+from gradients.cuda import losses, optimizers, sweep, training
 
 Arguments = dict[ModuleType, dict[str, tuple[Any, ...]]]
 
@@ -54,11 +54,16 @@ def arguments(dtype: type) -> Arguments:
             ),
             "order_arrivals": (listed, tables, 1, True, 1, time, factors, K, K),
         },
+        samples: {
+            "check_spikes": (R, I, K, K, K),
+            "choose_samples": (train, K, K, K),
+            "choose_jittered": (train, K, 0.1, 1.0, 1, K, R, I, K),
+        },
         neurons: {
             "advance": (
                 lanes, tables, R, listed, factors, 1, 1, time, 1.0, spikes, 1, 1, RR, RR, K
             ),
-            "order_spikes": (spikes, 1, R, I, K, K, K),
+            "order_spikes": (spikes, 1, 1, R, I, K, K, K),
             "count_spikes": (spikes, K),
             "find_first_spikes": (spikes, R),
             "summarise": (spikes, lanes, 1, F, K),
@@ -74,6 +79,24 @@ def arguments(dtype: type) -> Arguments:
             "count_events": (train, 1, 0, 1, 0, links, 0, K),
             "add_lanes": (RR, listed, 1, K, R),
             "add_events": (R, 0, 1, K, R, R),
+        },
+        losses: {
+            "potential_loss": (RR, K, 0.1, 0.1, RR, F),
+            "first_spike_loss": (RR, K, 0.1, 1.0, 0.1, 1.0, 0.1, RR, F),
+            "pass_to_first": (K, K, K, R, R),
+            "lift_dead": (K, RR, F, 0.1, 0.1, RR, F),
+            "add_scaled": (F, 0.1, F),
+        },
+        optimizers: {
+            "check_gradient": (R, F, K),
+            "move_by_adam": (R, R, R, R, F, F, K),
+            "move_by_momentum": (R, R, R, F, F, K),
+        },
+        training: {
+            "choose_labels": (K, K, K),
+            "take_part": (RR, K, K, 1.0, R),
+            "give_part": (R, K, K, 1.0, RR),
+            "summarise_step": (F, K, K, 1, F),
         },
     }  # fmt: skip
 

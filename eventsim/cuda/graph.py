@@ -54,6 +54,7 @@ class Recording:
             return
         from cuda.bindings import driver
 
+        cuda.synchronize()  # with what the host has copied, on another stream
         _checked(driver.cuGraphLaunch(self._executable, driver.CUstream(int(self.stream))))
         self.stream.synchronize()
 

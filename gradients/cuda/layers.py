@@ -200,6 +200,7 @@ class _Part:
         self.by_event: Any = None
         if not passes_on:
             return
+        self.by_arrivals = [empty(cause.n_numbers, one.dtype) for cause in listing.causes]
         if layer.fan > 1:
             self.fans = empty(self.n_numbers, np.int64)
             self.first = empty(self.n_numbers + 1, np.int64)
@@ -242,8 +243,8 @@ class _Part:
             self.moved, listing.arrivals, layer.fan, self.first, self.by_event
         )
         first = 0
-        for s, cause in zip(synapses, listing.causes, strict=True):
-            by_arrivals = empty(cause.n_numbers, self.one.dtype)
+        causes = zip(synapses, listing.causes, self.by_arrivals, strict=True)
+        for s, cause, by_arrivals in causes:
             add_events[grid_for(cause.n_numbers)](
                 self.by_event, first, layer.fan, self.first, by_arrivals, by_cause[s.pre]
             )

@@ -191,6 +191,8 @@ class Trainer:
         self.network, self.part, self.terms = network, part or network, terms
         self.t_stop, self.jitter, self.max_spikes = t_stop, jitter, max_spikes
         self.dtype, self.graph = np.dtype(precision), graph
+        if graph and any(layer.fan > 1 for layer in device_layers(self.part)):
+            raise ValueError("graph must be False for a network that is not all-to-all, got True")
         self.spikes = {
             name: given if isinstance(given, DeviceSpikes)
             else DeviceSpikes.of(given, precision=precision)
