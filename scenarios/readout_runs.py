@@ -22,7 +22,7 @@ from scenarios.report import Report, Row, percent
 from scenarios.stopwatch import session_note, spent
 from scenarios.training import Learner, fit_seeds, last, seconds_per_epoch, warm_up
 
-__all__ = ["DataSet", "Published", "Variant", "build", "train_and_report", "variants"]
+__all__ = ["DataSet", "Published", "Variant", "build", "learner", "train_and_report", "variants"]
 
 TAUS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # of Figs 3-5
 BOTH: tuple[Spiking, Spiking] = ("multi", "single")

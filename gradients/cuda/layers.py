@@ -19,7 +19,6 @@ from eventsim.cuda.device import (
     quietly,
     to_device,
     total_memory,
-    zeros,
 )
 from eventsim.cuda.plan import DeviceLayer, device_layers, weight_tables
 from eventsim.cuda.result import CudaResult, make_room, portion_size, run_portion, smaller
@@ -68,6 +67,7 @@ class Copies:
         n_layers: int,
         n_samples: int,
         delayed: bool,
+        wanted: Wanted,
         dtype: np.dtype[Any],
     ) -> None:
         plan = layer.plan
@@ -78,9 +78,9 @@ class Copies:
         self.strands = max(1, min(STRANDS, n_samples, fitting))
         copies, n = self.strands * self.n_groups, plan.tiles.neuron.size
         self.sums = Sums(
-            zeros((copies, plan.table_size), dtype),
-            zeros((copies, plan.table_size if delayed else 0), dtype),
-            zeros((self.strands, n, 4), np.float64),
+            empty((copies, plan.table_size), dtype),
+            empty((copies, plan.table_size if delayed else 0), dtype),
+            empty((self.strands, n if wanted.neurons else 0, 4)),
             None,
         )
 
@@ -107,8 +107,16 @@ def new_copies(
         delayed = wanted.arrivals and any(
             not isinstance(network.projections[s.key].delays, float) for s in layer.plan.synapses
         )
-        found.append(Copies(layer, len(layers), n_samples, delayed, dtype))
+        found.append(Copies(layer, len(layers), n_samples, delayed, wanted, dtype))
+    clear_copies(found)
     return found
+
+
+def clear_copies(copies: Sequence[Copies]) -> None:
+    """Set all sums to zero."""
+    sums = [copy.sums for copy in copies]
+    clear(*(s.weight for s in sums), *(s.delay for s in sums))
+    clear(*(s.neuron for s in sums))
 
 
 class DeviceSweep:
@@ -135,8 +143,8 @@ class DeviceSweep:
 
     def __init__(self, run: DeviceRun, copies: Sequence[Copies], wanted: Wanted) -> None:
         self.run, self.copies, self.wanted, dtype = run, copies, wanted, run.dtype
-        self.final = [zeros((run.n_samples, one.layer.plan.n), dtype) for one in run.layers]
-        self.by_time = [zeros(one.rank.size, dtype) for one in run.layers]
+        self.final = [empty((run.n_samples, one.layer.plan.n), dtype) for one in run.layers]
+        self.by_time = [empty(one.rank.size, dtype) for one in run.layers]
         self.by_input = self._by_input()
         self.parts = [
             _Part(one, copy, any(s.pre in run.network.populations for s in one.layer.plan.synapses)
@@ -144,6 +152,7 @@ class DeviceSweep:
             for one, copy in zip(run.layers, copies, strict=True)
         ]  # fmt: skip
         names = [one.layer.plan.population for one in run.layers]
+        clear(*self.final, *self.by_time, *self._inputs(), *(part.moved for part in self.parts))
         self._by_cause = {**dict(zip(names, self.by_time, strict=True)), **self.by_input}
 
     def layer(self, population: str) -> tuple[int, LayerRun]:
@@ -156,17 +165,17 @@ class DeviceSweep:
         by_input = {}
         for name, cause in self.run.inputs.items():
             if id(cause.train) not in found:
-                found[id(cause.train)] = zeros(max(1, cause.n_numbers), self.run.dtype)
+                found[id(cause.train)] = empty(max(1, cause.n_numbers), self.run.dtype)
             by_input[name] = found[id(cause.train)]
         return by_input
 
+    def _inputs(self) -> list[Any]:
+        """Return each of the derivatives by input spikes once."""
+        return list({id(array): array for array in self.by_input.values()}.values())
+
     def clear(self) -> None:
         """Forget the last sweep; ``final`` stays as it is."""
-        sums = [copy.sums for copy in self.copies]
-        by_input = {id(array): array for array in self.by_input.values()}.values()
-        clear(*self.by_time, *by_input, *(s.weight for s in sums), *(s.delay for s in sums))
-        if self.wanted.neurons:
-            clear(*(s.neuron for s in sums))
+        clear(*self.by_time, *self._inputs(), *(copy.sums.weight for copy in self.copies))
 
     def over_all(self, number: int = 0, delays: dict[Key, float] | None = None) -> None:
         """Sweep all layers.
@@ -195,7 +204,7 @@ class _Part:
         self.one, self.copy, self.passes_on = one, copy, passes_on
         layer, listing = one.layer, one.listing
         width = _moved_width(layer) if passes_on else 0
-        self.moved = zeros((listing.size, width), one.dtype)
+        self.moved = empty((listing.size, width), one.dtype)
         self.n_numbers = sum(cause.n_numbers for cause in listing.causes)
         self.by_event: Any = None
         if not passes_on:
@@ -206,8 +215,8 @@ class _Part:
             self.first = empty(self.n_numbers + 1, np.int64)
             self.running_sum = RunningSum(self.n_numbers, nothing)
         else:
-            self.first = zeros(1)
-            self.by_event = zeros(max(1, self.n_numbers), one.dtype)
+            self.first = nothing
+            self.by_event = empty(max(1, self.n_numbers), one.dtype)
 
     def sweep(self, weight: Any, final: Any, by_time: Any, rates: bool, number: int) -> None:
         """Add the gradients of the layer."""
@@ -388,7 +397,7 @@ def _moved_width(layer: DeviceLayer) -> int:
 def _added(copies: Any) -> FloatArray:
     """Return the sum of the copies, in order."""
     n = int(np.prod(copies.shape[1:]))
-    total = zeros(n, np.float64)
+    total = empty(n)
     if n:
         add_copies[grid_for(n)](copies.reshape(copies.shape[0], n), total)
     found: FloatArray = total.copy_to_host().reshape(copies.shape[1:])
