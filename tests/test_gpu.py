@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 import eventsim as es
 import gradients
+from eventsim.cuda import device
 from tests.feedforward import Cells, Model, Population, Recipe, Window, Wires
 
 pytestmark = pytest.mark.gpu
@@ -93,12 +95,117 @@ def test_a_hundred_runs_give_the_same_bits() -> None:
             np.testing.assert_array_equal(a, b)
 
 
+def test_single_precision_moves_few_spikes() -> None:
+    model = NETWORKS["784-400-10"].model()
+    single, double = (model.run("cuda", precision=p) for p in ("float32", "float64"))
+    ours, theirs = (result.spike_counts("p0") for result in (single, double))
+    assert np.mean(ours != theirs) < 1e-3
+    first, second = single.first_spikes("p0"), double.first_spikes("p0")
+    both = np.isfinite(first) & np.isfinite(second)
+    assert np.median(np.abs(first - second)[both]) < 1e-5
+
+
+def readout(
+    model: Model, *, graph: bool = False, precision: str = "float64"
+) -> gradients.cuda.Trainer:
+    """A training of the first network, its input spikes jittered."""
+    from gradients import cuda
+
+    labels = np.arange(len(model.stimulus["in0"])) % 10
+    loss = [cuda.Potentials("p1", 0.1, 0.01), cuda.DeadNeurons("p0", 0.1)]
+    return cuda.Trainer(
+        model.network, model.stimulus, labels, loss, model.t_stop, jitter=0.01, graph=graph,
+        precision=precision, optimizer=gradients.Adam(0.01, weight_decay=0.01, clip_norm=1.0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_a_replayed_step_is_the_same_bits(precision: str) -> None:
+    model = NETWORKS["784-400-10"].model()
+    trainers = [readout(model, graph=graph, precision=precision) for graph in (False, True)]
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        rows = rng.permutation(100)[:50]
+        one, other = (trainer.step(rows, seed=seed) for trainer in trainers)
+        assert one == other
+    for values, others in zip(*(t.state()[0].values() for t in trainers), strict=True):
+        np.testing.assert_array_equal(values, others)
+
+
+def test_a_hundred_trainings_give_the_same_bits() -> None:
+    model, found = NETWORKS["784-400-10"].model(), set()
+    for _ in range(100):
+        trainer = readout(model)
+        for seed in range(3):
+            trainer.step(np.arange(100), seed=seed)
+        found.add(b"".join(values.tobytes() for values in trainer.state()[0].values()))
+    assert len(found) == 1
+
+
+def test_many_chunks_have_the_running_sum_of_numpy() -> None:
+    from eventsim.cuda.scan import CHUNK, RunningSum
+
+    for n in (1, CHUNK, CHUNK + 1, 40 * CHUNK + 7, CHUNK * CHUNK + 3):
+        counts = np.random.default_rng(n).integers(0, 5, n)
+        start = device.zeros(n + 1)
+        RunningSum(n, device.zeros(1))(device.to_device(counts), start)
+        np.testing.assert_array_equal(start.copy_to_host(), np.cumsum([0, *counts]))
+
+
+@pytest.mark.parametrize("library", ["cupy", "torch"])
+def test_arrays_of_other_libraries_are_not_copied(library: str) -> None:
+    from gradients import cuda
+
+    module = pytest.importorskip(library)
+    if library == "torch" and not module.cuda.is_available():
+        pytest.skip("PyTorch has not been built for this GPU")
+    on_device = {"device": "cuda"} if library == "torch" else {}
+    as_array = partial(module.as_tensor if library == "torch" else module.asarray, **on_device)
+    model = NETWORKS["784-400-10"].model()
+    batch = model.stimulus["in0"]
+    columns = [as_array(np.array(a)) for a in (batch.times, batch.indices, batch.offsets)]
+    weights = {k: as_array(np.array(p.weights)) for k, p in model.network.projections.items()}
+    run = cuda.simulate(
+        model.network, {"in0": cuda.DeviceSpikes(*columns)}, model.t_stop, weights=weights
+    )
+    slope = as_array(np.ones((100, 10)))
+    found = cuda.weight_gradient(run, potentials={"p1": slope})
+    result = model.run("layered")
+    expected = gradients.timing_backprop(result, potentials={"p1": np.ones((100, 10))})
+    for key, values in expected.weights.items():
+        ours = as_array(found[key])  # by the interface
+        assert ours.__cuda_array_interface__["data"] == found[key].__cuda_array_interface__["data"]
+        scale = np.abs(values).max()
+        np.testing.assert_allclose(found[key].copy_to_host(), values, atol=1e-10 * scale)
+    given = device.as_device(slope, np.float64, "slope")
+    assert given.__cuda_array_interface__["data"] == slope.__cuda_array_interface__["data"]
+
+
+def test_a_batch_larger_than_the_memory_is_cut() -> None:
+    """Something else takes all of the memory but what a small batch needs."""
+    model = NETWORKS["784-400-10"].model()
+    expected = model.run("cuda")
+    expected.leave()
+    taken = device.empty(int((device.free_memory() - 64e6) / 8))
+    found, gradient = gradient_of(model, "cuda")
+    assert taken.size > 0
+    for a, b in zip(found.record, expected.record, strict=True):
+        np.testing.assert_array_equal(a, b)
+    del taken
+    _, whole = gradient_of(model, "cuda")
+    for a, b in zip(parts(gradient), parts(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck"])
 def test_the_sanitizer_finds_nothing(tool: str) -> None:
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
         pytest.skip("compute-sanitizer is not installed")
-    program = [sys.executable, "-m", "pytest", "-q", "-x", "tests/gradients/test_cuda.py"]
+    program = [
+        sys.executable, "-m", "pytest", "-q", "-x", "tests/gradients/test_cuda.py",
+        "tests/gradients/test_cuda_training.py",
+    ]  # fmt: skip
     command = [sanitizer, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all"]
     run = subprocess.run([*command, *program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:]
