@@ -14,7 +14,8 @@
   the hidden layer reach;
 - snnTorch and Norse on the same GPU and workload, where PyTorch has been built for it.
 
-``--no-mnist`` leaves out G2, which needs the data set; ``--epochs 100`` trains it as published.
+``--no-mnist`` leaves out G2, which needs the data set; ``--epochs 100`` trains it as published;
+``--no-graph`` replays no graphs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from math import nan
 from statistics import median
 from typing import Any
 
@@ -168,7 +170,7 @@ def timed(function: Callable[[], object], runs: int) -> float:
     return median(walls[2:])
 
 
-def g1(n: int, precision: str, runs: int) -> dict[str, float]:
+def g1(n: int, precision: str, runs: int, try_graph: bool) -> dict[str, float]:
     """Time W1."""
     network = ln.draw("W1", n)
     host, resident, rows = DeviceStep(network, precision), Resident(network, precision), range(n)
@@ -179,7 +181,7 @@ def g1(n: int, precision: str, runs: int) -> dict[str, float]:
     }
     for name, graph in (("step", False), ("graph", True)):
         one = trainer(network, precision, graph=graph)
-        row[name] = timed(partial(one.step, np.arange(n)), runs)
+        row[name] = timed(partial(one.step, np.arange(n)), runs) if try_graph or not graph else nan
     one = trainer(network, precision, graph=False)
     one.step(list(rows))
     with Watch() as kernels:
@@ -214,8 +216,9 @@ def single_precision(n: int) -> dict[str, float]:
 
 def g2(batch_size: int, precision: str, options: argparse.Namespace, **config: Any) -> list[float]:
     """Return the median seconds of an epoch but the first, and the last test accuracy."""
+    from scenarios.cuda_learner import DeviceLearner
     from scenarios.mnist import DATA, Config
-    from scenarios.readout_runs import build, learner, variants
+    from scenarios.readout_runs import build, variants
     from scenarios.training import fit
 
     config = Config(
@@ -224,7 +227,9 @@ def g2(batch_size: int, precision: str, options: argparse.Namespace, **config: A
     )  # fmt: skip
     (variant,) = variants(config)
     task = build(config, variant, DATA.load(options.data_dir))
-    history = fit(learner(config, task, 0), config.settings(task.n_train, seed=0)).history
+    settings = config.settings(task.n_train, seed=0)
+    learner = DeviceLearner(task, settings.optimiser, graph=options.graph)
+    history = fit(learner, settings).history
     return [median(record["seconds"] for record in history[2:]), history[-1]["test_accuracy"]]
 
 
@@ -313,6 +318,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--no-mnist", action="store_true")
+    parser.add_argument("--no-graph", dest="graph", action="store_false")
     parser.add_argument("--data-dir")
     options = parser.parse_args()
     obstacle = forward.device_obstacle()
@@ -331,12 +337,12 @@ def measured(options: argparse.Namespace) -> None:
     results["check"] = check(smallest)
     common.show("largest difference", ["quantity", "found"], list(results["check"].items()))
     for precision in PRECISIONS:
-        found = {n: g1(n, precision, options.runs) for n in options.batches}
+        found = {n: g1(n, precision, options.runs, options.graph) for n in options.batches}
         results[f"G1, {precision}"] = found
         names = ["simulate", "gradient", "on device", "step", "graph", "kernels"]
         rows = [
             [n, *(1e3 * row[name] for name in names), row["launches"],
-             n / min(row["step"], row["graph"])]
+             n / np.nanmin([row["step"], row["graph"]])]
             for n, row in found.items()
         ]  # fmt: skip
         columns = ["minibatch", *(f"{name}, ms" for name in names), "launches", "samples/s"]

@@ -31,6 +31,8 @@ class DeviceLearner(Learner):
         What to train, on what.  Its images must not be moved: they are encoded once.
     optimiser : gradients.Adam or gradients.SGD
         How the weights move.
+    graph : bool
+        Replay each step as a CUDA graph.
 
     Raises
     ------
@@ -40,7 +42,7 @@ class DeviceLearner(Learner):
         If there is no device.
     """
 
-    def __init__(self, task: ImageTask, optimiser: Any) -> None:
+    def __init__(self, task: ImageTask, optimiser: Any, *, graph: bool = False) -> None:
         if task.moves:
             raise ValueError(f"moves must be 0 for images on the device, got {task.moves}")
         self.task, model = task, task.model
@@ -55,6 +57,7 @@ class DeviceLearner(Learner):
             part=None if task.part is model else task.part.structure,
             jitter=task.noise,
             precision=model.precision,
+            graph=graph,
         )
         self._fresh = optimiser.init
 

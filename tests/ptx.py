@@ -64,6 +64,7 @@ def arguments(dtype: type) -> Arguments:
                 lanes, tables, R, listed, factors, 1, 1, time, 1.0, spikes, 1, 1, RR, RR, K
             ),
             "order_spikes": (spikes, 1, 1, R, I, K, K, K),
+            "pack_spikes": (spikes, 1, K, R, I, K, (R, I, R, R)),
             "count_spikes": (spikes, K),
             "find_first_spikes": (spikes, R),
             "summarise": (spikes, lanes, 1, F, K),

@@ -85,7 +85,8 @@ def to_device(values: NDArray[Any]) -> Any:
 
 def empty(shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:
     """Return room on the device."""
-    return cuda.device_array(shape, dtype)
+    # Numba's device, unlike its simulator, takes no integers of NumPy for a shape.
+    return cuda.device_array(tuple(map(int, np.atleast_1d(shape))), dtype)
 
 
 def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> Any:
@@ -213,7 +214,7 @@ def quietly() -> Iterator[None]:
 
 def threads_for(n: int) -> int:
     """Return the threads of a block that shares n items: whole warps."""
-    return min(MOST_THREADS, WARP * -(-max(1, n) // WARP))
+    return min(MOST_THREADS, WARP * -(-max(1, int(n)) // WARP))
 
 
 Blocks: TypeAlias = int | tuple[int, int]
@@ -232,18 +233,18 @@ def on_stream(stream: Any) -> Iterator[None]:
         _streams.pop()
 
 
-def of_blocks(blocks: Blocks, n: int) -> Launch:
+def of_blocks(blocks: int, n: int) -> Launch:
     """Return the launch of a kernel of ``blocks``, each of which shares n items."""
-    return blocks, threads_for(n), _streams[-1]
+    return int(blocks), threads_for(n), _streams[-1]
 
 
 def grid_for(n: int) -> Launch:
     """Return the launch of a kernel whose threads, in all blocks, share n items."""
     threads = threads_for(n)
-    return max(1, min(MOST_BLOCKS, -(-n // threads))), threads, _streams[-1]
+    return max(1, min(MOST_BLOCKS, -(-int(n) // threads))), threads, _streams[-1]
 
 
 def grid_of_rows(rows: int, n: int) -> Launch:
     """Return the launch of a kernel with a thread for each of n items in every row."""
     threads = threads_for(n)
-    return (rows, -(-n // threads)), threads, _streams[-1]
+    return (int(rows), -(-int(n) // threads)), threads, _streams[-1]

@@ -211,7 +211,9 @@ def run_layers(
                     raise
             # The error is gone now, and with it what its frames held on the device.
             if run is None:
-                size = last - first if make_room() else smaller(last - first)
+                inputs = int(np.diff(given.offsets).max(initial=0))
+                n_bytes = bytes_per_sample(network, inputs, layers)
+                size = last - first if make_room() else smaller(last - first, n_bytes)
                 continue
             if last - first == given.n_samples:
                 return CudaResult(network.snapshot(), given, t_stop, dtype, run)
@@ -294,8 +296,10 @@ def bytes_per_sample(
     return max(1.0, per_sample)
 
 
-def smaller(size: int) -> int:
+def smaller(size: int, n_bytes: float) -> int:
     """Return half of a number of samples for which the memory of the device was too small.
+
+    ``n_bytes``: about what a sample takes.
 
     Raises
     ------
@@ -305,6 +309,7 @@ def smaller(size: int) -> int:
     if size == 1:
         raise MemoryError(
             f"a single sample does not fit in the {free_memory() / 1e6:.0f} MB that are free on "
-            "the CUDA device: the network, or the number of its spikes, is too large for it"
+            f"the CUDA device, it takes about {n_bytes / 1e6:.0f} MB: the network, or the number "
+            "of its spikes, is too large for it"
         )
     return size // 2

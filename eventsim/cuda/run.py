@@ -31,13 +31,14 @@ from eventsim.cuda.neurons import (
     count_spikes,
     find_first_spikes,
     order_spikes,
+    pack_spikes,
     summarise,
 )
 from eventsim.cuda.plan import DeviceLayer, device_layers
 from eventsim.layer_loop import MARGIN
 from eventsim.layered import merged_layers
 from eventsim.network import Network
-from eventsim.scheduler import Run
+from eventsim.scheduler import Run, new_record
 from eventsim.stimulus import Stimulus
 
 __all__ = ["Counters", "DeviceRun", "LayerRun", "double", "input_causes", "train_of"]
@@ -243,13 +244,15 @@ class DeviceRun:
                 )
         return float(least.copy_to_host().min()), int(silent.copy_to_host().sum())
 
+    @quietly()
     def record(self) -> Run:
         """Copy all spikes to the host."""
         counts = self.counters.spike_counts()
-        return merged_layers([
-            (one.layer.plan.first, np.concatenate([[0], np.cumsum(count)]), _flat(one, count))
-            for one, count in zip(self.layers, counts, strict=True)
-        ])  # fmt: skip
+        runs = []
+        for one, count in zip(self.layers, counts, strict=True):
+            offsets = np.concatenate([[0], np.cumsum(count)])
+            runs.append((one.layer.plan.first, offsets, _packed(one, offsets)))
+        return merged_layers(runs)
 
     def count(self) -> IntArray:
         """Copy the counters (n_samples, 4) of `eventsim.layered.LayeredState` to the host.
@@ -278,17 +281,16 @@ class DeviceRun:
         return to_device(spread.reshape(-1))
 
 
-def _flat(one: LayerRun, count: IntArray) -> Run:
+def _packed(one: LayerRun, offsets: IntArray) -> Run:
     """Return the spikes of a layer without the gaps between samples."""
-    filled = np.flatnonzero(np.arange(one.room) < count[:, None])
-    train, slot = one.cause.train, one.slot.copy_to_host()[filled]
-    columns = (
-        train.time.copy_to_host()[filled],
-        train.source.copy_to_host()[filled],
-        one.spikes.slope.copy_to_host()[slot],
-        one.spikes.released.copy_to_host()[slot],
+    n, dtype, train = int(offsets[-1]), one.dtype, one.cause.train
+    if n == 0:
+        return new_record(0)
+    packed = (empty(n, dtype), empty(n, np.int32), empty(n, dtype), empty(n, dtype))
+    pack_spikes[of_blocks(one.n_samples, one.room)](
+        one.spikes, one.room, one.slot, train.time, train.source, to_device(offsets), packed
     )
-    time, neuron, slope, released = columns
+    time, neuron, slope, released = (column.copy_to_host() for column in packed)
     return Run(double(time), neuron, double(slope), double(released))
 
 

@@ -21,7 +21,14 @@ from eventsim.cuda.device import (
     total_memory,
 )
 from eventsim.cuda.plan import DeviceLayer, device_layers, weight_tables
-from eventsim.cuda.result import CudaResult, make_room, portion_size, run_portion, smaller
+from eventsim.cuda.result import (
+    CudaResult,
+    bytes_per_sample,
+    make_room,
+    portion_size,
+    run_portion,
+    smaller,
+)
 from eventsim.cuda.run import DeviceRun, LayerRun
 from eventsim.cuda.scan import RunningSum
 from eventsim.network import Network
@@ -297,14 +304,25 @@ def sweep_layers(
                 if not is_out_of_memory(error):
                     raise
             # The error is gone now, and with it what its frames held on the device.
-            size = min(size, _fitting(batch)) if make_room() else smaller(size)
+            held = make_room()
+            size = min(size, _fitting(batch)) if held else smaller(size, _bytes(batch))
             loss.inputs[:] = by_inputs
 
 
 def _fitting(batch: CudaResult) -> int:
+    """Return how many samples fit in the memory with their sweep, about."""
     layers = device_layers(batch.network)
-    widest = max(_moved_width(layer) for layer in layers)
-    return portion_size(batch.network, batch.stimulus, layers, 8 * widest)
+    return portion_size(batch.network, batch.stimulus, layers, 8 * _widest(layers))
+
+
+def _bytes(batch: CudaResult) -> float:
+    layers = device_layers(batch.network)
+    inputs = int(np.diff(batch.stimulus.offsets).max(initial=0))
+    return bytes_per_sample(batch.network, inputs, layers, 8 * _widest(layers))
+
+
+def _widest(layers: Sequence[DeviceLayer]) -> int:
+    return max(_moved_width(layer) for layer in layers)
 
 
 def _sweep_portions(
