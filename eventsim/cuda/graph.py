@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import finalize
 
 from numba import config, cuda
 
@@ -46,6 +47,7 @@ class Recording:
             (graph,) = _checked(driver.cuStreamEndCapture(handle))
         (self._executable,) = _checked(driver.cuGraphInstantiate(graph, 0))
         _checked(driver.cuGraphDestroy(graph))
+        finalize(self, driver.cuGraphExecDestroy, self._executable)
 
     def replay(self) -> None:
         """Launch them again, and wait for the end."""

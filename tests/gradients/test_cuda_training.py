@@ -111,6 +111,28 @@ def test_steps_are_those_of_the_processors(
         np.testing.assert_allclose(memory["mean"][key], state["mean"][key], rtol=1e-9, atol=1e-12)
 
 
+def test_several_inputs_and_projections_are_trained() -> None:
+    net = network()
+    net.add_input("more", 4)
+    rng = np.random.default_rng(4)
+    net.connect("more", "hidden", weights=rng.normal(0.5, 1.0, (4, 5)), delays=0.1)
+    net.connect("more", "out", weights=rng.normal(0.0, 1.0, (4, 3)))
+    net.connect("in", "out", weights=rng.normal(0.0, 1.0, (6, 3)))
+    spikes, labels = data()
+    given = {"in": spikes, "more": es.SpikeBatch.from_latencies(rng.random((6, 4)))}
+    ours = cuda.Trainer(net, given, labels, LOSS, 1.0)
+    rows = np.array([4, 1])
+    found = ours.step(rows)
+    some = {name: batch[rows] for name, batch in given.items()}
+    value, gradient, _ = gradients.value_and_grad(
+        net, some, readout_loss(labels[rows]), 1.0, engine="layered"
+    )
+    assert found["loss"] == pytest.approx(value, rel=1e-12)
+    for key, values in gradient.weights.items():
+        slope = ours.gradient[key].copy_to_host()
+        np.testing.assert_allclose(slope, values, rtol=1e-10, atol=1e-12)
+
+
 def test_single_precision_stays_near() -> None:
     net = network()
     single, double = trainer(net, precision="float32"), trainer(net)
