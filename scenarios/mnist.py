@@ -31,6 +31,7 @@ Both penalise dead neurons (0.01) and start from weights drawn from N(0.03, 0.3)
   eventsim run mnist --published --seeds 10
   eventsim run mnist --rows               the four rows of Table I
   eventsim run mnist --sweep tau          tau_I from 0.2 to 6.4, multi and single (Figs 3-5)
+  eventsim run mnist --engine cuda        on an NVIDIA GPU, where weights and images stay
 
 What was tried for the recipe (784-400-10, tau_I = 1.6, learning rate 0.005, smoothing 0.1, jitter
 0.03; test accuracy after the last epoch, one seed):
