@@ -112,11 +112,14 @@ class CudaResult(BatchResult):
 
     def __getitem__(self, k: int) -> Result:
         """Return the `Result` of sample ``k``."""
-        return self.on_host()[k]
+        one = self.on_host()[k].batch
+        parts = [(one.record, CudaState(one.state.neuron, one.state.count))]
+        return Result(CudaResult(one.network, one.stimulus, self.t_stop, self.dtype, None, parts))
 
     def ended_when_fired(self, population: str) -> BatchResult:
         """Return the result as if each sample had ended when all neurons of a population fired."""
-        return self.on_host().ended_when_fired(population)
+        ended = self.on_host().ended_when_fired(population)
+        return self if np.all(ended.ends == self.t_stop) else ended
 
     def first_spikes(self, population: str) -> FloatArray:
         """Return the first spike times (n_samples, n) of a population; ``inf`` = silent."""

@@ -118,3 +118,27 @@ def test_a_training_step_on_the_device() -> None:
     np.testing.assert_allclose(steps[0][0], steps[1][0], rtol=1e-12)
     for key, values in steps[1][1].weights.items():
         np.testing.assert_allclose(steps[0][1].weights[key], values, rtol=1e-10, atol=1e-12)
+
+
+def test_the_gradient_of_one_sample_of_a_batch() -> None:
+    model = two_layers()
+    ours, theirs = (model.run(engine)[1] for engine in ("cuda", "layered"))
+    slope = np.array([1.0, -1.0])
+    found, expected = (
+        gradients.timing_backprop(result, potentials={"p1": slope}) for result in (ours, theirs)
+    )
+    for key, values in expected.weights.items():
+        np.testing.assert_allclose(found.weights[key], values, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("population", ["p0", "p1"])
+def test_the_gradient_of_a_run_that_ends_early_or_never(population: str) -> None:
+    """All neurons of p0 fire in the end, those of p1 never."""
+    model = two_layers()
+    found, expected = (
+        gradients.timing_backprop(result, first_spikes={"p0": np.isfinite(times) * 1.0})
+        for result in (model.run(e, until_fired=population) for e in ("cuda", "layered"))
+        for times in [result.first_spikes("p0")]
+    )
+    for key, values in expected.weights.items():
+        np.testing.assert_allclose(found.weights[key], values, rtol=1e-10, atol=1e-12)
