@@ -83,6 +83,7 @@ CASES: list[tuple[float, Any, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("threshold", "terms", "loss"), CASES)
 @pytest.mark.parametrize("rule", [ADAM, gradients.Adam(0.1, clip_norm=0.2), gradients.SGD(0.1)])
 def test_steps_are_those_of_the_processors(
@@ -111,6 +112,7 @@ def test_steps_are_those_of_the_processors(
         np.testing.assert_allclose(memory["mean"][key], state["mean"][key], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_several_inputs_and_projections_are_trained() -> None:
     net = network()
     net.add_input("more", 4)
@@ -133,6 +135,7 @@ def test_several_inputs_and_projections_are_trained() -> None:
         np.testing.assert_allclose(slope, values, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_single_precision_stays_near() -> None:
     net = network()
     single, double = trainer(net, precision="float32"), trainer(net)
@@ -144,6 +147,7 @@ def test_single_precision_stays_near() -> None:
         np.testing.assert_allclose(ours[key], values, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_part_of_a_network_is_trained_as_alone() -> None:
     net, kept = network(), np.array([0, 2, 3])
     whole = trainer(net, part=network((6, 3, 3)))
@@ -161,6 +165,7 @@ def test_a_part_of_a_network_is_trained_as_alone() -> None:
         whole.step([0, 1])
 
 
+@pytest.mark.slow
 def test_steps_are_the_same_bits_again_from_a_state_and_replayed() -> None:
     first, second = trainer(network(), jitter=0.1), trainer(network(), jitter=0.1, graph=True)
     first.step([0, 1], seed=1)
@@ -172,6 +177,7 @@ def test_steps_are_the_same_bits_again_from_a_state_and_replayed() -> None:
         np.testing.assert_array_equal(theirs[key], values)
 
 
+@pytest.mark.slow
 def test_buffers_that_are_too_small_grow_and_the_step_is_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -181,6 +187,7 @@ def test_buffers_that_are_too_small_grow_and_the_step_is_repeated(
     assert trainer(network()).step([0, 1, 2]) == expected
 
 
+@pytest.mark.slow
 def test_too_many_spikes_are_the_error_of_the_processors() -> None:
     net, (spikes, _) = network(), data()
     with pytest.raises(es.ActivityError) as on_device:
@@ -263,6 +270,7 @@ def foreign_spikes(batch: es.SpikeBatch) -> cuda.DeviceSpikes:
     return cuda.DeviceSpikes(*[Foreign(np.array(column)) for column in columns])
 
 
+@pytest.mark.slow
 def test_arrays_of_other_libraries_are_read_where_they_are() -> None:
     net, (spikes, labels) = network(), data()
     weights = {key: Foreign(2.0 * value) for key, value in weights_of(net).items()}
@@ -305,6 +313,7 @@ def test_arrays_that_do_not_fit_are_refused(
         device.as_device(Foreign(values, **changed), np.float64, "values", (3,))
 
 
+@pytest.mark.slow
 def test_a_derivative_by_first_spikes_on_the_device() -> None:
     net, (spikes, _) = network(threshold=0.6), data()
     result = es.simulate(net, {"in": spikes}, 1.0, engine="cuda")
