@@ -17,6 +17,10 @@ time of training and the spikes of the hidden neurons.  The clocked networks are
 ones: "constant" (straight-through), 1 where there is a spike, fast sigmoid with steepness 25, and
 arctan with steepness 2.
 
+What comes out: by spikes, the exact gradient is far ahead and its hidden neurons fire a tenth as
+often.  By potentials it is not: on MNIST the better surrogates reach the same accuracy, on Yin-Yang
+the fast sigmoid a higher one (93 against 88 % after 20 epochs), though an epoch takes it longer.
+
 Both engines use all processors that they are given.  Needs the extra "torch".
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from scenarios.checkpoint import TrainingState
@@ -60,6 +60,9 @@ def _label(row: Sequence[Axes], title: str, trained: Trained) -> None:
         ax.yaxis.set_major_locator(FixedLocator(ERRORS))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_locator(NullLocator())
+    row[2].xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    row[2].xaxis.set_major_formatter("{x:g}")
+    row[2].xaxis.set_minor_locator(NullLocator())
     for ax in row[:2]:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     for ax in row:
