@@ -79,7 +79,9 @@ class Curves:
     published: float
 
 
-def presentations(shown: Sequence[Presentation], classes: Sequence[str]) -> Figure:
+def presentations(
+    shown: Sequence[Presentation], classes: Sequence[str], groups: Sequence[str] = tuple(CHANNELS)
+) -> Figure:
     """Draw images that are fed column by column, with all that they cause (Figs 2 and 6).
 
     Parameters
@@ -88,12 +90,14 @@ def presentations(shown: Sequence[Presentation], classes: Sequence[str]) -> Figu
         One row of panels each.
     classes : sequence of str
         Names of the classes.
+    groups : (3,) sequence of str
+        What the LIF units of each third are called: by default, after their colour.
     """
     figure = Figure(figsize=(17.5, 2.9 * len(shown) + 0.4), layout="constrained")
     grid = figure.subplots(len(shown), 7, squeeze=False, width_ratios=[1, 1, 1, 1, 1, 1, 1.7])
     for axes, one in zip(grid, shown, strict=True):
         _image(axes[0], one.image, classes[one.label])
-        _potentials(figure, axes[1:4], one.potentials)
+        _potentials(figure, axes[1:4], one.potentials, groups)
         _spikes(axes[4], one)
         _memory(figure, axes[5], one.memory)
         _probabilities(axes[6], one, classes)
@@ -153,8 +157,8 @@ def learning_curves(kinds: Sequence[Curves], chance: float) -> Figure:
         ):
             _accuracy(ax, histories, colour, name)
         ax.axhline(100 * kind.published, color=NEUTRAL, linestyle="--", linewidth=1)
-        ax.annotate("published, 500 × 400 pixels", (0.99, 100 * kind.published),
-                    xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8,
+        ax.annotate("published, 500 × 400 pixels", (0.01, 100 * kind.published),
+                    xycoords=("axes fraction", "data"), ha="left", va="bottom", fontsize=8,
                     color=NEUTRAL)  # fmt: skip
         ax.axhline(100 * chance, color="0.8", linestyle=":", linewidth=1)
         ax.annotate("chance", (0.99, 100 * chance), xycoords=("axes fraction", "data"), ha="right",
@@ -183,9 +187,11 @@ def _image(ax: Axes, image: NDArray[np.uint8], title: str) -> None:
     ax.set_ylabel("row")
 
 
-def _potentials(figure: Figure, axes: Sequence[Axes], potentials: Floats) -> None:
-    """Draw the potentials of the units of each colour: light 0, dark the threshold and above."""
-    for k, (ax, (name, colours)) in enumerate(zip(axes, CHANNELS.items(), strict=True)):
+def _potentials(
+    figure: Figure, axes: Sequence[Axes], potentials: Floats, groups: Sequence[str]
+) -> None:
+    """Draw the potentials of each third of the units: light 0, dark the threshold and above."""
+    for k, (ax, name, colours) in enumerate(zip(axes, groups, CHANNELS.values(), strict=True)):
         shown = ax.imshow(potentials[:, k].T, cmap=colours, vmin=0.0, vmax=1.0, aspect="auto",
                           interpolation="nearest")  # fmt: skip
         ax.set_title(f"potentials, {name}", fontsize=10)

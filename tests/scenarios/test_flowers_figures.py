@@ -74,6 +74,14 @@ def test_the_columns_of_an_image_are_drawn_with_all_that_they_cause(task):
     assert any(NAMES[shown[0].label] in text.get_text() for text in legend.get_texts())
 
 
+def test_units_that_have_no_colour_are_named_otherwise(task):
+    panels = drawn(presentations(present(task, [0]), NAMES, ("one", "two", "three")))
+    titles = [ax.get_title() for ax in panels]
+    assert [title for title in titles if title.startswith("potentials")] == [
+        "potentials, one", "potentials, two", "potentials, three"
+    ]  # fmt: skip
+
+
 def test_spike_patterns_have_a_line_for_each_unit(task):
     before, after = present(task, [0, 3])
     history = [{"epoch": k, "test_spikes": 0.1 / (k + 1)} for k in range(4)]
