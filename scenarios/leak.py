@@ -18,6 +18,11 @@ networks that were trained, seed by seed, and stands in the table with its effec
   eventsim run leak --size paper          the published networks and their protocol
   eventsim run leak --data svhn --data-dir FOLDER
 
+The default run (nine small networks, 43 to 47 % of CIFAR-10 after 15 000 images): activity,
+synaptic operations and weighted sums rise with leak, as published, most in the deep layers.  Leaky
+networks are better with noise, but they are so without it, too: that they lose less is not decided.
+The critical frequency of the output does not fall with leak: it rises, from 0.41 to 0.42.
+
 Where the publication leaves something open, this is what is done.  Input: a pixel x in [-1, 1]
 gives a spike of its sign with probability |x|, at each step.  Noise: Gaussian or impulse, anew at
 each step, on the pixels (scenario 1) or on the spikes (scenario 2); its eight severities are in
