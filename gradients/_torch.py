@@ -2,7 +2,7 @@
 
 try:
     import torch
-except ImportError as error:
+except ModuleNotFoundError as error:
     raise ImportError(
         "clocked neurons need PyTorch, which is not installed; "
         "install the extra \"torch\": pip install 'eventsim-snn[torch]'"

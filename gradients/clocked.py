@@ -278,9 +278,10 @@ def _checked_order(network: es.Network) -> list[str]:
     """Return the populations, each after those that lead to it; ValueError for what is refused."""
     if not isinstance(network, es.Network):
         raise ValueError(f"network must be an eventsim.Network, got {network!r}")
-    for name, neuron in network.neurons.items():
+    for name in (*network.inputs, *network.populations, *map(_name, network.projections)):
         if "." in name:
             raise ValueError(f"names must be without a dot, got {name!r}")
+    for name, neuron in network.neurons.items():
         require(
             np.greater(neuron.threshold, 0.0),
             neuron.threshold,

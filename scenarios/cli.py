@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(arguments)
-    except (MissingExtraError, DownloadError) as error:
+    except (MissingExtraError, DownloadError, FloatingPointError) as error:
         return _fail(str(error), 1)
     except ValueError as error:
         return _fail(str(error), BAD_ARGUMENTS)

@@ -119,6 +119,8 @@ class Config:
                     f"{name} must be >= {FEWEST}, for errors to be known, "
                     f"got {getattr(self, name)!r}"
                 )
+        if not self.seed >= 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
         self.neurons()
 
     def neurons(self) -> list[Neuron]:

@@ -166,6 +166,8 @@ def study(config: Config, folder: Path, progress: Progress) -> Study:
     """
     started = time.perf_counter()
     neurons = config.neurons()
+    for neuron in neurons:
+        half_height(neuron)  # what the theory cannot do is said before the work
     with progress.compiling():
         _compile(neurons[0])
     simulations = _simulations(config)

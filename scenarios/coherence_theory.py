@@ -210,11 +210,14 @@ def half_height(neuron: Neuron) -> tuple[float, float]:
     """
     rate = firing_rate(neuron)
     highest = float(coherence(neuron, [1e-4 * rate])[0])
-    at = brentq(
-        lambda f: float(coherence(neuron, [f])[0]) - highest / 2.0,
-        1e-3 * rate, 10.0 * rate, rtol=1e-8,
-    )  # fmt: skip
-    return highest, float(at)
+
+    def excess(f: float) -> float:
+        return float(coherence(neuron, [f])[0]) - highest / 2.0
+
+    above = 10.0 * rate
+    while excess(above) > 0.0:  # C falls like 2 r_0 / omega in the end
+        above *= 2.0
+    return highest, float(brentq(excess, 1e-3 * rate, above, rtol=1e-8))
 
 
 def _non_leaky(neuron: Neuron, f: Floats) -> tuple[Floats, Floats]:

@@ -193,8 +193,12 @@ class Config:
             raise ValueError(f"shift must lie in 0 to 31, got {recipe.shift!r}")
 
     def _check_lists(self) -> None:
-        if not self.tau_m or len(set(self.tau_m)) < len(self.tau_m):
-            raise ValueError(f"tau_m must be one or more different numbers, got {self.tau_m!r}")
+        if not self.seed >= 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+        if not self.tau_m or len({f"{tau:g}" for tau in self.tau_m}) < len(self.tau_m):
+            raise ValueError(
+                f"tau_m must be one or more numbers that differ in six digits, got {self.tau_m!r}"
+            )
         for tau in self.tau_m:
             if not tau > 0.0:
                 raise ValueError(f"tau_m must be > 0 (inf: no leak), got {tau!r}")

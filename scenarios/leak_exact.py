@@ -115,6 +115,8 @@ class Config:
             raise ValueError(
                 f"seeds must be >= 2, or effects have no uncertainty, got {self.n_seeds!r}"
             )
+        if not self.seed >= 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
         if self.n_test is not None and not self.n_test >= 1:
             raise ValueError(f"n_test must be >= 1, got {self.n_test!r}")
         for tau in self.taus:
@@ -161,6 +163,8 @@ class Config:
         parts = mnist(self.data_dir)
         n_test = self.n_test if self.n_test is not None else (None if self.full else 2000)
         available = len(parts["test"])
+        if not self.seed >= 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
         if self.n_test is not None and self.n_test > available:
             raise ValueError(
                 f"n_test must be <= {available}, the number of images, got {self.n_test}"

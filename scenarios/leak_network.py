@@ -301,7 +301,7 @@ class SpikingNetwork(torch.nn.Module):
 def best_precision(device: torch.device) -> str:
     """Return "bfloat16" where it is multiplied in hardware, else "float32"."""
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(False) else "float32"
     features: Any = binding.get_host_cpu_features()
     return "bfloat16" if any(features.get(name) for name in FAST_BFLOAT16) else "float32"
 

@@ -59,14 +59,16 @@ class TorchLearner(Learner):
         Over the parameters of the module.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
         Of the learning rate, told about each minibatch.
-    clip_norm : float, optional
-        Longest gradient, over all parameters together; default: any.
+
+    Notes
+    -----
+    A killed run resumes with the same bits on the same processor.  A GPU may add up in another
+    order; what was trained on one can be resumed and reported without it.
     """
 
     task: TorchTask
     optimiser: torch.optim.Optimizer
     scheduler: Any = None
-    clip_norm: float | None = None
 
     @property
     def n_train(self) -> int:
@@ -83,18 +85,15 @@ class TorchLearner(Learner):
         Raises
         ------
         FloatingPointError
-            If the loss is no number: the step is not taken.
+            If the loss or its gradient is no number: the step is not taken.
         """
         torch.manual_seed(int(rng.integers(SEEDS)))
         self.task.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         loss, metrics = self.task.loss(rows, rng)
         value = float(loss.detach())
-        if not math.isfinite(value):
-            raise FloatingPointError(f"the loss of a minibatch must be finite, got {value}")
         loss.backward()
-        if self.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.task.model.parameters(), self.clip_norm)
+        _check_finite(value, self.task.model)
         self.optimiser.step()
         if self.scheduler is not None:
             self.scheduler.step()
@@ -117,7 +116,8 @@ class TorchLearner(Learner):
         self.task.model.load_state_dict(
             {name: torch.from_numpy(array.copy()) for name, array in params.items()}
         )
-        states = torch.load(io.BytesIO(optimiser["torch"].tobytes()), weights_only=True)
+        packed = io.BytesIO(optimiser["torch"].tobytes())
+        states = torch.load(packed, map_location="cpu", weights_only=True)
         for part, state in zip(self._parts(), states, strict=True):
             part.load_state_dict(state)
 
@@ -146,6 +146,16 @@ def device(name: str) -> torch.device:
         raise ValueError(
             f"device must be one that PyTorch can use, got {name!r}: {error}"
         ) from error
+
+
+def _check_finite(loss: float, model: torch.nn.Module) -> None:
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = float(torch.nn.utils.get_total_norm(gradients))
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise FloatingPointError(
+            f"the loss of a minibatch must be finite, and its gradient: got {loss}, with a "
+            f"gradient of norm {norm}; a lower learning rate may help, in a new run"
+        )
 
 
 def _packed(states: list[Any]) -> NDArray[np.uint8]:

@@ -31,6 +31,7 @@ __all__ = [
     "threads_for",
     "to_device",
     "total_memory",
+    "type_of",
     "zeros",
 ]
 
@@ -140,6 +141,12 @@ def out_of_memory(what: str, n_bytes: float, n_samples: int) -> MemoryError:
 def is_on_device(values: object) -> bool:
     """Tell whether an array lies on the device: numba's, or that of a library that says so."""
     return hasattr(values, "__cuda_array_interface__") or hasattr(values, "__cuda_ndarray__")
+
+
+def type_of(values: Any) -> np.dtype[Any]:
+    """Return the type of an array of any library, whatever it calls its types."""
+    interface = getattr(values, "__cuda_array_interface__", None)
+    return np.dtype(interface["typestr"] if interface else getattr(values, "dtype", np.float64))
 
 
 def as_device(

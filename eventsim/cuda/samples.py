@@ -15,7 +15,16 @@ import numpy as np
 from numba import cuda
 
 from eventsim.cuda.arrivals import Cause, Train
-from eventsim.cuda.device import as_device, empty, grid_for, of_blocks, quietly, to_device, zeros
+from eventsim.cuda.device import (
+    as_device,
+    empty,
+    grid_for,
+    of_blocks,
+    quietly,
+    to_device,
+    type_of,
+    zeros,
+)
 from eventsim.cuda.sorting import sort_anywhere
 from eventsim.spikes import SpikeBatch, Spikes
 
@@ -136,7 +145,7 @@ class DeviceSpikes:
     ) -> None:
         self.dtype = np.dtype(precision)
         times = as_device(times, self.dtype, "times", (None,))
-        wide = np.dtype(getattr(indices, "dtype", np.int64)) != np.int32
+        wide = type_of(indices) != np.int32
         source = as_device(indices, np.int64 if wide else np.int32, "indices", tuple(times.shape))
         offsets = as_device(offsets, np.int64, "offsets", (None,))
         n = offsets.size - 1

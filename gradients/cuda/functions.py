@@ -10,7 +10,14 @@ import numpy as np
 from eventsim import simulation
 from eventsim._types import Key
 from eventsim._validate import as_count, as_number
-from eventsim.cuda.device import as_device, device_obstacle, grid_for, quietly
+from eventsim.cuda.device import (
+    as_device,
+    device_obstacle,
+    grid_for,
+    is_on_device,
+    quietly,
+    type_of,
+)
 from eventsim.cuda.plan import weight_tables
 from eventsim.cuda.result import lacks_room
 from eventsim.cuda.run import DeviceRun
@@ -181,7 +188,8 @@ def tell_activity(
     found = {}
     for key, values in weights.items():
         p = network.projections[key]
-        host = np.asarray(values.copy_to_host() if hasattr(values, "copy_to_host") else values)
+        own = as_device(values, type_of(values), "weights") if is_on_device(values) else values
+        host = own.copy_to_host() if is_on_device(own) else np.asarray(own)
         found[key] = p.like(host.astype(np.float64).reshape(-1))
     given = {name: one.sample(sample) for name, one in spikes.items()}
     network = network.replace(weights=found)

@@ -349,6 +349,7 @@ def _sweep_portions(
         if network.inputs and gradients.wanted.arrivals:
             by_input = next(iter(one.by_input.values())).copy_to_host()
             loss.inputs[given] = by_input[: given.stop - given.start]
+        del run, one  # the next portion needs the room
     for number, copy in enumerate(copies):
         own = gradients.sums[number]
         gradients.sums[number] = own._replace(

@@ -25,6 +25,7 @@ from eventsim.cuda.device import (
     of_blocks,
     quietly,
     to_device,
+    type_of,
     zeros,
 )
 from eventsim.cuda.neurons import find_first_spikes
@@ -432,8 +433,7 @@ def first_spike_cross_entropy(
 
 
 def _read(scores: Any, labels: Any, name: str) -> tuple[Any, Any, Any, Any]:
-    dtype = np.dtype(getattr(scores, "dtype", np.float64))
-    dtype = dtype if dtype == np.float32 else np.dtype(np.float64)
+    dtype = np.dtype(np.float32 if type_of(scores) == np.float32 else np.float64)
     scores = as_device(scores, dtype, name, (None, None))
     labels = as_device(labels, np.int64, "labels", (scores.shape[0],))
     return scores, labels, empty(tuple(scores.shape), dtype), zeros(N_TOTALS, np.float64)

@@ -35,7 +35,7 @@ def check_gradient(grads, squares, obstacle):
     value = 0.0
     for i in range(low + cuda.threadIdx.x, min(low + chunk, grads.size), cuda.blockDim.x):
         grad = float(grads[i])
-        if not abs(grad) <= LARGEST:
+        if not abs(grad) <= LARGEST and obstacle[0] != NO_ROOM:  # else it is no gradient yet
             cuda.atomic.max(obstacle, 0, NO_NUMBER)
         value += grad * grad
     sums[cuda.threadIdx.x] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -219,6 +220,11 @@ class Trainer:
         lengths = {len(given) for given in self.spikes.values()}
         if len(lengths) != 1:
             raise ValueError(f"all inputs must have as many samples, got {sorted(lengths)}")
+        if self.jitter and len(self.spikes) > 1:
+            raise ValueError(
+                f"jitter must be 0 with more than one input, got {self.jitter} for "
+                f"{list(self.spikes)}"
+            )
         if any(given.dtype != self.dtype for given in self.spikes.values()):
             raise ValueError(f"spikes must be of precision {self.dtype}, as the training")
 
@@ -295,6 +301,8 @@ class Trainer:
                 if report[N_TOTALS] != NO_ROOM:
                     break
                 self._enlarge(program, rows)
+                del program  # its buffers make room for the larger ones
+                self._forget_programs()
         if report[N_TOTALS] == NO_NUMBER:
             raise ValueError(f"gradient must be finite and at most {LARGEST}, got another")
         self.optimizer.steps += 1
@@ -318,7 +326,7 @@ class Trainer:
         if n not in self._programs:
             # The error is gone now, and with it what its frames held on the device.
             if self._programs or make_room():
-                self._programs.clear()
+                self._forget_programs()
                 return self._program(n)
             raise out_of_memory("a step of training", n * self._bytes_per_sample(), n)
         return self._programs[n]
@@ -338,7 +346,11 @@ class Trainer:
             sample = int(rows[reached.sample])
             tell_activity(self.part, weights, self.spikes, sample, self.t_stop, self.max_spikes)
             raise
+
+    def _forget_programs(self) -> None:
+        """Free their buffers; a recording refers to its program, so a cycle has to be found."""
         self._programs.clear()
+        gc.collect()
 
 
 class _Program:
@@ -444,6 +456,8 @@ class _Subset:
             if numbers.shape != (n_kept,):
                 raise ValueError(f"kept[{name!r}] must be ({n_kept},), got {numbers.shape}")
             require(numbers < n, numbers, f"kept[{name!r}] must be < {n}")
+            if np.unique(numbers).size < n_kept:
+                raise ValueError(f"kept[{name!r}] must be different numbers, got {numbers}")
             self.numbers[name].copy_to_device(numbers)
 
     def take(self) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -410,3 +410,12 @@ def test_every_kernel_compiles_without_spilling(capability: str) -> None:
         assert numbers["bytes"] > 0, kernel
         assert numbers.get("registers", 0) <= MOST_REGISTERS, kernel
         assert numbers.get("spilled", 0) == 0, kernel
+
+
+def test_the_type_of_an_array_is_that_of_its_interface() -> None:
+    class Tensor:
+        dtype = "int32 of another library"
+        __cuda_array_interface__: ClassVar = {"typestr": "<i4"}
+
+    assert device.type_of(Tensor()) == np.int32
+    assert device.type_of(np.zeros(2, np.float32)) == np.float32

@@ -151,6 +151,8 @@ def test_single_precision_stays_near() -> None:
 def test_a_part_of_a_network_is_trained_as_alone() -> None:
     net, kept = network(), np.array([0, 2, 3])
     whole = trainer(net, part=network((6, 3, 3)))
+    with pytest.raises(ValueError, match="must be different numbers"):
+        whole.step([0, 1], kept={"hidden": np.array([0, 2, 2])})
     whole.step([0, 1], kept={"hidden": kept})
     (first, second), weights = net.projections, weights_of(net)
     some = {first: weights[first][:, kept], second: weights[second][kept] * 5 / 3}
@@ -248,6 +250,15 @@ def test_what_makes_no_training_is_refused(options: dict[str, Any], text: str) -
 def test_rows_that_are_no_samples_are_refused(rows: list[int], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         trainer(network()).step(rows)
+
+
+def test_jitter_of_several_inputs_is_refused() -> None:
+    net = network()
+    net.add_input("more", 2)
+    spikes, labels = data()
+    given = {"in": spikes, "more": es.SpikeBatch.from_latencies(np.full((len(spikes), 2), 0.5))}
+    with pytest.raises(ValueError, match=r"jitter must be 0 with more than one input, got 0\.1"):
+        cuda.Trainer(net, given, labels, LOSS, 1.0, jitter=0.1)
 
 
 # --- arrays of other libraries --------------------------------------------------------------------
