@@ -10,10 +10,10 @@ then stay in the cache, and the allocator keeps them from one portion to the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -213,13 +213,16 @@ def new_factors(*shape: int) -> loops.Factors:
 
 
 def all_factors(
-    layer: Layer, incoming: loops.Incoming, t_stop: float, threads: int
+    layer: Layer, incoming: loops.Incoming, threads: int, fill: Callable[..., None], *until: Any
 ) -> loops.Factors:
-    """Return the factors of all arrivals, for each kind of tile of an all-to-all layer."""
+    """Return the factors of all arrivals, for each kind of tile of an all-to-all layer.
+
+    ``fill`` is `layer_loop.fill_factors` or its like, and ``until`` says up to when: ``t_stop``.
+    """
     n = incoming.time.size
     factors = new_factors(layer.n_kinds, n)
-    fill = partial(loops.fill_factors, layer.tiles, incoming, t_stop, factors)
-    for_each_part(fill, incoming.offsets.size - 1, threads, FLOW * n)
+    part = partial(fill, layer.tiles, incoming, *until, factors)
+    for_each_part(part, incoming.offsets.size - 1, threads, FLOW * n)
     return factors
 
 
@@ -247,7 +250,7 @@ def _advance(
     n_samples = state.count.shape[0]
     incoming = gather(layer, causes, n_samples, t_stop, threads=1)
     if layer.reach is None:
-        factors = all_factors(layer, incoming, t_stop, threads=1)
+        factors = all_factors(layer, incoming, 1, loops.fill_factors, t_stop)
         advance = partial(
             loops.advance_all_to_all, layer.tiles, table, incoming, factors, t_stop, cap
         )

@@ -13,11 +13,10 @@ from eventsim.layer_plan import Layer
 from eventsim.layered import (
     COPYING,
     COUNTING,
-    FLOW,
     Train,
+    all_factors,
     gather,
     input_trains,
-    new_factors,
     new_scratch,
     portions,
 )
@@ -198,9 +197,7 @@ def _sweep_layer(
     lag_to = (frames,) if framed else ()
     rest = (*lag_to, t_stop, portion.record, fired, own, wanted, sums)
     if layer.reach is None:
-        factors = new_factors(layer.n_kinds, incoming.time.size)
-        fill = partial(loops.fill_factors, tiles, incoming, *lag_to, t_stop, factors)
-        for_each_part(fill, portion.n_samples, threads, FLOW * incoming.time.size)
+        factors = all_factors(layer, incoming, threads, loops.fill_factors, *lag_to, t_stop)
 
     def sweep(first: int, last: int) -> None:
         for piece in range(first, last):

@@ -10,6 +10,7 @@ import torch
 from scenarios.flowers_figures import Presentation
 from scenarios.flowers_network import presented
 from scenarios.flowers_task import FlowerTask
+from scenarios.torch_learner import load_params
 from scenarios.training import Params
 
 __all__ = ["loaded", "present", "well_and_middling"]
@@ -17,7 +18,7 @@ __all__ = ["loaded", "present", "well_and_middling"]
 
 def loaded(task: FlowerTask, params: Params) -> FlowerTask:
     """Give a network trained parameters; return its task."""
-    task.model.load_state_dict({name: torch.tensor(array) for name, array in params.items()})
+    load_params(task.model, params)
     return task
 
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from scenarios.checkpoint import TrainingState
 from scenarios.colour_images import ColourImages
@@ -18,7 +17,7 @@ from scenarios.leak_measures import Measures, accuracy, measure
 from scenarios.leak_noise import KINDS, SCENARIOS, Noise
 from scenarios.leak_task import LeakTask, build, learner
 from scenarios.progress import Progress
-from scenarios.torch_learner import TorchLearner
+from scenarios.torch_learner import TorchLearner, load_params
 from scenarios.training import fit_seeds, replicate
 
 __all__ = ["NOISY", "Studied", "check", "study", "title", "warm_up"]
@@ -127,9 +126,7 @@ def _measured(
     studied = Studied(tau_m, states, [], [], [])
     for seed, state in zip(seeds, states, strict=True):
         task = replace(build(config, tau_m, parts, seed), test=images)
-        task.model.load_state_dict(
-            {name: torch.from_numpy(array.copy()) for name, array in state.params.items()}
-        )
+        load_params(task.model, state.params)
         here = _folder(folder, tau_m) / f"seed-{seed}"
         shown = progress.named(f"{title(tau_m)}, seed {seed}", "measurement")
         studied.accuracies.append(_accuracies(config, task, here / "noise.jsonl", shown))

@@ -18,7 +18,7 @@ require("torch", ("torch",), "this scenario")
 
 import torch  # noqa: E402
 
-__all__ = ["TorchLearner", "TorchTask", "device"]
+__all__ = ["TorchLearner", "TorchTask", "device", "load_params"]
 
 SEEDS = 2**63
 
@@ -113,9 +113,7 @@ class TorchLearner(Learner):
 
     def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
-        self.task.model.load_state_dict(
-            {name: torch.from_numpy(array.copy()) for name, array in params.items()}
-        )
+        load_params(self.task.model, params)
         packed = io.BytesIO(optimiser["torch"].tobytes())
         states = torch.load(packed, map_location="cpu", weights_only=True)
         for part, state in zip(self._parts(), states, strict=True):
@@ -123,6 +121,11 @@ class TorchLearner(Learner):
 
     def _parts(self) -> list[Any]:
         return [self.optimiser] if self.scheduler is None else [self.optimiser, self.scheduler]
+
+
+def load_params(model: torch.nn.Module, params: Params) -> None:
+    """Give a module the parameters and buffers of a trained one: copies of the arrays."""
+    model.load_state_dict({name: torch.tensor(array) for name, array in params.items()})
 
 
 def device(name: str) -> torch.device:
