@@ -64,7 +64,6 @@ def arguments(dtype: type) -> Arguments:
                 lanes, tables, R, listed, factors, 1, 1, time, 1.0, spikes, 1, 1, RR, RR, K
             ),
             "order_spikes": (spikes, 1, 1, R, I, K, K, K),
-            "pack_spikes": (spikes, 1, K, R, I, K, (R, I, R, R)),
             "count_spikes": (spikes, K),
             "find_first_spikes": (spikes, R),
             "summarise": (spikes, lanes, 1, F, K),
@@ -82,6 +81,7 @@ def arguments(dtype: type) -> Arguments:
             "add_events": (R, 0, 1, K, R, R),
         },
         losses: {
+            "find_range": (K, K),
             "potential_loss": (RR, K, 0.1, 0.1, RR, F),
             "first_spike_loss": (RR, K, 0.1, 1.0, 0.1, 1.0, 0.1, RR, F),
             "pass_to_first": (K, K, K, R, R),

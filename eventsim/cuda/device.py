@@ -32,6 +32,7 @@ __all__ = [
     "to_device",
     "total_memory",
     "type_of",
+    "wait",
     "zeros",
 ]
 
@@ -117,8 +118,8 @@ def total_memory() -> float:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether the memory of the device was too small for an array."""
-    return getattr(error, "code", None) == OUT_OF_MEMORY
+    """Tell whether the memory of the device was too small for an array, or for a kernel's code."""
+    return getattr(error, "code", None) == OUT_OF_MEMORY or "OUT_OF_MEMORY" in str(error)
 
 
 def out_of_memory(what: str, n_bytes: float, n_samples: int) -> MemoryError:
@@ -197,10 +198,13 @@ def _check_shape(found: tuple[int, ...], shape: tuple[int | None, ...] | None, n
 
 
 def _borrowed(values: Any, name: str) -> Any:
-    """Return numba's view of an array that speaks the interface."""
+    """Return numba's view of an array that speaks the interface, when its values are there."""
     interface = values.__cuda_array_interface__
     if interface.get("mask") is not None:
         raise ValueError(f"{name} on the device must not be masked, got {values!r}")
+    if interface.get("stream") is None:
+        # Numba waits for a stream that is named; what writes the array may be on any other.
+        wait()
     if not config.ENABLE_CUDASIM:
         return cuda.as_cuda_array(values)
     # In the simulator the memory of the device is that of the host.
@@ -209,6 +213,11 @@ def _borrowed(values: Any, name: str) -> Any:
 
 
 # --- launches -------------------------------------------------------------------------------------
+
+
+def wait() -> None:
+    """Wait for all launches: other libraries may read the results on streams of their own."""
+    cuda.synchronize()
 
 
 @contextmanager

@@ -22,7 +22,6 @@ __all__ = [
     "count_spikes",
     "find_first_spikes",
     "order_spikes",
-    "pack_spikes",
     "summarise",
 ]
 
@@ -158,21 +157,6 @@ def order_spikes(spikes, room, cap, time, neuron, slot, rank, missing):
     cuda.syncthreads()
     for s in range(first + t, first + n, threads):
         rank[slot[s]] = s
-
-
-@cuda.jit(cache=True)
-def pack_spikes(spikes, room, order, time, neuron, offsets, packed):
-    """Copy sorted spikes without the gaps between samples: a block per sample.
-
-    ``packed`` (time, neuron, slope, released); sample k's are ``offsets[k] : offsets[k + 1]``.
-    """
-    k = cuda.blockIdx.x
-    low = offsets[k]
-    for i in range(cuda.threadIdx.x, offsets[k + 1] - low, cuda.blockDim.x):
-        s = k * room + i
-        packed[0][low + i], packed[1][low + i] = time[s], neuron[s]
-        packed[2][low + i] = spikes.slope[order[s]]
-        packed[3][low + i] = spikes.released[order[s]]
 
 
 @cuda.jit(cache=True)

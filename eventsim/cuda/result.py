@@ -10,7 +10,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eventsim._types import FloatArray, IntArray, Key
+from eventsim._types import FloatArray, IntArray
 from eventsim.cuda.device import free_memory, is_out_of_memory, quietly
 from eventsim.cuda.plan import DeviceLayer, device_layers, weight_tables
 from eventsim.cuda.run import DeviceRun, double, input_causes
@@ -187,7 +187,6 @@ def run_layers(
     t_stop: float,
     cap: int,
     dtype: np.dtype[Any],
-    weights: dict[Key, Any] | None = None,
 ) -> CudaResult:
     """Run a feed-forward network, as `eventsim.layered.run_layers`.
 
@@ -199,7 +198,7 @@ def run_layers(
         If one sample alone is too large for the device.
     """
     with quietly():
-        tables = weight_tables(network, dtype, weights)
+        tables = weight_tables(network, dtype)
         layers, pieces, first = device_layers(network), [], 0
         size = portion_size(network, given, layers)
         if size < given.n_samples and make_room():

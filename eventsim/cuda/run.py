@@ -23,6 +23,7 @@ from eventsim.cuda.device import (
     of_blocks,
     quietly,
     to_device,
+    wait,
     zeros,
 )
 from eventsim.cuda.neurons import (
@@ -31,7 +32,6 @@ from eventsim.cuda.neurons import (
     count_spikes,
     find_first_spikes,
     order_spikes,
-    pack_spikes,
     summarise,
 )
 from eventsim.cuda.plan import DeviceLayer, device_layers
@@ -223,6 +223,7 @@ class DeviceRun:
         one = self.layer(population)
         counts = empty((self.n_samples, one.layer.plan.n), np.int64)
         count_spikes[grid_for(counts.size)](one.spikes, counts.reshape(counts.size))
+        wait()
         return counts
 
     @quietly()
@@ -231,6 +232,7 @@ class DeviceRun:
         one = self.layer(population)
         first = empty((self.n_samples, one.layer.plan.n), self.dtype)
         find_first_spikes[grid_for(first.size)](one.spikes, first.reshape(first.size))
+        wait()
         return first
 
     @quietly()
@@ -251,7 +253,7 @@ class DeviceRun:
         runs = []
         for one, count in zip(self.layers, counts, strict=True):
             offsets = np.concatenate([[0], np.cumsum(count)])
-            runs.append((one.layer.plan.first, offsets, _packed(one, offsets)))
+            runs.append((one.layer.plan.first, offsets, _packed(one, count)))
         return merged_layers(runs)
 
     def count(self) -> IntArray:
@@ -281,16 +283,18 @@ class DeviceRun:
         return to_device(spread.reshape(-1))
 
 
-def _packed(one: LayerRun, offsets: IntArray) -> Run:
-    """Return the spikes of a layer without the gaps between samples."""
-    n, dtype, train = int(offsets[-1]), one.dtype, one.cause.train
-    if n == 0:
+def _packed(one: LayerRun, count: IntArray) -> Run:
+    """Copy the ``count`` spikes of each sample in a layer to the host, sorted, without gaps.
+
+    On the host, because a device without memory left could not pack them.
+    """
+    if not count.any():
         return new_record(0)
-    packed = (empty(n, dtype), empty(n, np.int32), empty(n, dtype), empty(n, dtype))
-    pack_spikes[of_blocks(one.n_samples, one.room)](
-        one.spikes, one.room, one.slot, train.time, train.source, to_device(offsets), packed
-    )
-    time, neuron, slope, released = (column.copy_to_host() for column in packed)
+    train, spikes = one.cause.train, one.spikes
+    there = (np.arange(one.room) < count[:, None]).reshape(-1)
+    slot = one.slot.copy_to_host()[there]
+    time, neuron = (column.copy_to_host()[there] for column in (train.time, train.source))
+    slope, released = (column.copy_to_host()[slot] for column in (spikes.slope, spikes.released))
     return Run(double(time), neuron, double(slope), double(released))
 
 

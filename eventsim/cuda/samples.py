@@ -174,10 +174,7 @@ class DeviceSpikes:
 
     def sample(self, k: int) -> Spikes:
         """Copy the spikes of sample ``k`` to the host."""
-        train = self.train
-        first, count = (int(a.copy_to_host()[k]) for a in (train.first, train.count))
-        part = slice(first, first + count)
-        return Spikes(train.time.copy_to_host()[part], train.source.copy_to_host()[part])
+        return _sample(self.train, k)
 
     def cause(self, n_sources: int) -> Cause:
         """Return all samples as the spikes of an input of so many sources."""
@@ -190,6 +187,12 @@ class DeviceSpikes:
             raise ValueError(
                 f"indices must be < {n_sources}, the size of the input, got {self.n_sources - 1}"
             )
+
+
+def _sample(train: Train, k: int) -> Spikes:
+    first, count = (int(a.copy_to_host()[k]) for a in (train.first, train.count))
+    part = slice(first, first + count)
+    return Spikes(train.time.copy_to_host()[part], train.source.copy_to_host()[part])
 
 
 class Minibatch:
@@ -228,3 +231,7 @@ class Minibatch:
             )  # fmt: skip
         else:
             choose_samples[grid_for(self.n_samples)](given, rows, own.first, own.count)
+
+    def sample(self, k: int) -> Spikes:
+        """Copy the spikes of the chosen sample ``k``, with their jitter, to the host."""
+        return _sample(self.train, k)

@@ -17,6 +17,7 @@ from eventsim.cuda.device import (
     is_on_device,
     quietly,
     type_of,
+    wait,
 )
 from eventsim.cuda.plan import weight_tables
 from eventsim.cuda.result import lacks_room
@@ -25,6 +26,8 @@ from eventsim.cuda.samples import DeviceSpikes
 from eventsim.layer_plan import layered_obstacle
 from eventsim.layered import CapReachedError
 from eventsim.network import Network
+from eventsim.result import ActivityError
+from eventsim.spikes import Spikes
 from gradients.cuda.layers import DeviceSweep, new_copies
 from gradients.cuda.losses import pass_to_first
 from gradients.layer_sweep import Wanted
@@ -113,8 +116,9 @@ def simulate(
             try:
                 lacking = lacks_room(run, cap)
             except CapReachedError as reached:
-                tell_activity(network, weights or {}, spikes, reached.sample, t_stop, cap)
-                raise
+                k = reached.sample
+                given = {name: one.sample(k) for name, one in spikes.items()}
+                raise activity_error(network, weights or {}, given, k, t_stop, cap) from None
             if not lacking:
                 return run
             del run  # before its successor needs the memory
@@ -173,24 +177,31 @@ def weight_gradient(
                 like = p.like(p.values)
                 dense = isinstance(like, np.ndarray)
                 found[s.key] = values.reshape(like.shape) if dense else values
+        wait()
         return found
 
 
-def tell_activity(
+def activity_error(
     network: Network,
     weights: Mapping[Key, Any],
-    spikes: Mapping[str, DeviceSpikes],
-    sample: int,
+    given: Mapping[str, Spikes],
+    number: int,
     t_stop: float,
     cap: int,
-) -> None:
-    """Run a sample on a processor, which raises the ActivityError that says what was too much."""
+) -> RuntimeError:
+    """Run a sample on a processor; return the ActivityError that says which spike was too much."""
     found = {}
     for key, values in weights.items():
         p = network.projections[key]
         own = as_device(values, type_of(values), "weights") if is_on_device(values) else values
         host = own.copy_to_host() if is_on_device(own) else np.asarray(own)
         found[key] = p.like(host.astype(np.float64).reshape(-1))
-    given = {name: one.sample(sample) for name, one in spikes.items()}
     network = network.replace(weights=found)
-    simulation.simulate(network, given, t_stop, max_spikes=cap, engine="scheduler")
+    try:
+        run = simulation.simulate(network, given, t_stop, max_spikes=cap, engine="scheduler")
+    except ActivityError as e:
+        return ActivityError(e.result, number, e.population, e.neuron, e.time, e.count)
+    return RuntimeError(
+        f"sample {number} exceeded max_spikes = {cap} on the device, but has {run.events.spikes} "
+        "spikes on a processor: one of them depends on rounding; raise max_spikes"
+    )

@@ -16,16 +16,18 @@ from typing import Any, Protocol
 import numpy as np
 from numba import cuda
 
-from eventsim._validate import as_number, require
+from eventsim._validate import as_indices, as_number, require
 from eventsim.cuda.device import (
     MOST_THREADS,
     as_device,
     empty,
     grid_for,
+    is_on_device,
     of_blocks,
     quietly,
     to_device,
     type_of,
+    wait,
     zeros,
 )
 from eventsim.cuda.neurons import find_first_spikes
@@ -38,12 +40,21 @@ __all__ = [
     "Term",
     "first_spike_cross_entropy",
     "membrane_cross_entropy",
+    "read_labels",
 ]
 
 N_TOTALS = 3  # the loss, the fraction of right answers, that of samples whose label is silent
 
 
 # --- kernels --------------------------------------------------------------------------------------
+
+
+@cuda.jit(cache=True)
+def find_range(values, ends):
+    """Widen ``ends``, the least and the greatest number so far: a thread per value."""
+    for k in range(cuda.grid(1), values.size, cuda.gridsize(1)):
+        cuda.atomic.min(ends, 0, values[k])
+        cuda.atomic.max(ends, 1, values[k])
 
 
 @cuda.jit(device=True)
@@ -375,7 +386,7 @@ def membrane_cross_entropy(
     potentials : (n_samples, n_classes) array
         On the device (of any library that speaks ``__cuda_array_interface__``), or on the host.
     labels : (n_samples,) array of int64
-        Likewise; they must be in ``range(n_classes)``, which is not checked.
+        Likewise.
     smoothing, norm_penalty : float
         As there.
 
@@ -398,6 +409,7 @@ def membrane_cross_entropy(
         potential_loss[of_blocks(1, MOST_THREADS)](
             scores, labels, term.smoothing, term.norm_penalty, derivative, totals
         )
+        wait()
     return totals, derivative
 
 
@@ -429,11 +441,33 @@ def first_spike_cross_entropy(
             scores, labels, term.tau0, term.tau1, term.gamma, term.t_silent, term.smoothing,
             derivative, totals,
         )  # fmt: skip
+        wait()
     return totals, derivative
+
+
+def read_labels(labels: Any, n_samples: int, n_classes: int) -> Any:
+    """Return labels (n_samples,) as an array on the device.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not in ``range(n_classes)``; the host reads two numbers of labels that lie
+        on the device.
+    """
+    if not is_on_device(labels):
+        labels = as_indices(labels, "labels")
+    labels = as_device(labels, np.int64, "labels", (n_samples,))
+    ends = to_device(np.zeros(2, np.int64))
+    with quietly():
+        find_range[grid_for(n_samples)](labels, ends)
+    least, greatest = ends.copy_to_host()
+    require(least >= 0, least, "labels must be >= 0")
+    require(greatest < n_classes, greatest, f"labels must be < {n_classes}")
+    return labels
 
 
 def _read(scores: Any, labels: Any, name: str) -> tuple[Any, Any, Any, Any]:
     dtype = np.dtype(np.float32 if type_of(scores) == np.float32 else np.float64)
     scores = as_device(scores, dtype, name, (None, None))
-    labels = as_device(labels, np.int64, "labels", (scores.shape[0],))
+    labels = read_labels(labels, *scores.shape)
     return scores, labels, empty(tuple(scores.shape), dtype), zeros(N_TOTALS, np.float64)

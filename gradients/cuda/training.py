@@ -15,12 +15,10 @@ from eventsim._types import IntArray, Key
 from eventsim._validate import as_indices, require
 from eventsim.cuda.device import (
     MOST_THREADS,
-    as_device,
     clear,
     device_obstacle,
     empty,
     grid_for,
-    is_on_device,
     is_out_of_memory,
     of_blocks,
     out_of_memory,
@@ -36,9 +34,9 @@ from eventsim.cuda.samples import DeviceSpikes, Minibatch
 from eventsim.layered import CapReachedError
 from eventsim.network import Network
 from eventsim.spikes import SpikeBatch
-from gradients.cuda.functions import tell_activity
+from gradients.cuda.functions import activity_error
 from gradients.cuda.layers import DeviceSweep, new_copies
-from gradients.cuda.losses import N_TOTALS, Term, check_terms
+from gradients.cuda.losses import N_TOTALS, Term, check_terms, read_labels
 from gradients.cuda.optimizers import NO_NUMBER, NO_ROOM, DeviceOptimizer
 from gradients.layer_sweep import Wanted
 from gradients.optimizers import LARGEST, SGD, Adam
@@ -229,13 +227,9 @@ class Trainer:
             raise ValueError(f"spikes must be of precision {self.dtype}, as the training")
 
     def _read_labels(self, labels: Any) -> None:
-        """Keep the labels on the device; those on the host are checked."""
-        shape = (self.n_samples,)
-        if not is_on_device(labels):
-            labels = as_indices(labels, "labels")
-            n_classes = self.network.populations[self.terms[0].population]
-            require(labels < n_classes, labels, f"labels must be < {n_classes}")
-        self.labels = as_device(labels, np.int64, "labels", shape)
+        """Keep the labels on the device."""
+        n_classes = self.network.populations[self.terms[0].population]
+        self.labels = read_labels(labels, self.n_samples, n_classes)
 
     @property
     def weights(self) -> dict[Key, Any]:
@@ -343,9 +337,11 @@ class Trainer:
             lacks_room(program.run_, self.max_spikes)
         except CapReachedError as reached:
             weights = self.weights if self._subset is None else self._subset.params
-            sample = int(rows[reached.sample])
-            tell_activity(self.part, weights, self.spikes, sample, self.t_stop, self.max_spikes)
-            raise
+            k, minibatches = reached.sample, program.minibatches.items()
+            given = {name: minibatch.sample(k) for name, minibatch in minibatches}
+            raise activity_error(
+                self.part, weights, given, int(rows[k]), self.t_stop, self.max_spikes
+            ) from None
 
     def _forget_programs(self) -> None:
         """Free their buffers; a recording refers to its program, so a cycle has to be found."""

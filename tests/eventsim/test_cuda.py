@@ -170,6 +170,18 @@ def test_a_batch_is_halved_where_an_allocation_fails(monkeypatch: pytest.MonkeyP
         model.run("cuda")
 
 
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (DeviceError(2), True),
+        (RuntimeError("Call to cuModuleLoadDataEx results in CUDA_ERROR_OUT_OF_MEMORY"), True),
+        (DeviceError(700), False),
+    ],
+)
+def test_no_memory_is_recognised_wherever_it_was_wanted(error: Exception, is_one: bool) -> None:
+    assert device.is_out_of_memory(error) is is_one
+
+
 def test_halving_halves_what_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is memory for the largest array of one sample, not for that of four."""
     model, sizes, empty = two_layers(n_samples=4), [0], device.empty

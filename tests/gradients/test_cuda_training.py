@@ -15,7 +15,7 @@ import gradients
 from eventsim.cuda import device, plan, samples
 from eventsim.cuda.result import make_room
 from gradients import cuda
-from gradients.cuda import optimizers, training
+from gradients.cuda import functions, optimizers, training
 
 SIZES = (6, 5, 3)
 ADAM = gradients.Adam(lr=gradients.cosine(0.05, 20), weight_decay=0.1)
@@ -193,10 +193,33 @@ def test_buffers_that_are_too_small_grow_and_the_step_is_repeated(
 def test_too_many_spikes_are_the_error_of_the_processors() -> None:
     net, (spikes, _) = network(), data()
     with pytest.raises(es.ActivityError) as on_device:
-        trainer(net, max_spikes=1).step([0])
+        trainer(net, max_spikes=1).step([5, 3])
     with pytest.raises(es.ActivityError) as on_cpu:
-        es.simulate(net, {"in": spikes.sample(0)}, 1.0, max_spikes=1, engine="scheduler")
-    assert str(on_device.value) == str(on_cpu.value)
+        es.simulate(net, {"in": spikes.sample(5)}, 1.0, max_spikes=1, engine="scheduler")
+    assert str(on_device.value) == str(on_cpu.value).replace("sample 0", "sample 5")
+
+
+@pytest.mark.slow
+def test_too_many_spikes_of_jittered_inputs_are_those_of_the_jitter() -> None:
+    """Without jitter the sample has no spike: its second input comes after the end."""
+    net = es.Network()
+    net.add_input("in", 2)
+    net.add_population("out", 1, es.LIF(0.4, 0.8, threshold=1.0))
+    net.connect("in", "out", weights=[[-100.0], [100.0]])
+    given = {"in": es.SpikeBatch.from_latencies([[0.4, 0.5]])}
+    terms = [cuda.FirstSpikes("out", tau0=0.2, t_silent=1.5)]
+    assert es.simulate(net, given, 1.0).events.spikes == 0
+    ours = cuda.Trainer(net, given, [0], terms, 1.0, jitter=0.3, max_spikes=1)
+    with pytest.raises(es.ActivityError, match="sample 0 exceeded max_spikes = 1: neuron 0 of"):
+        [ours.step([0], seed=seed) for seed in range(20)]
+
+
+def test_a_spike_at_the_cap_that_depends_on_rounding_is_told_as_such() -> None:
+    net, (spikes, _) = network(), data()
+    error = functions.activity_error(net, {}, {"in": spikes.sample(3)}, 3, 1.0, 1000)
+    n = es.simulate(net, {"in": spikes.sample(3)}, 1.0).events.spikes
+    assert str(error).startswith("sample 3 exceeded max_spikes = 1000 on the device, but has")
+    assert f"has {n} spikes on a processor" in str(error)
 
 
 class DeviceError(Exception):
@@ -250,6 +273,17 @@ def test_what_makes_no_training_is_refused(options: dict[str, Any], text: str) -
 def test_rows_that_are_no_samples_are_refused(rows: list[int], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         trainer(network()).step(rows)
+
+
+@pytest.mark.parametrize(("wrong", "text"), [(-1, ">= 0, got -1"), (3, "< 3, got 3")])
+def test_labels_on_the_device_are_checked(wrong: int, text: str) -> None:
+    spikes, labels = data()
+    labels[4] = wrong
+    for given in (labels, Foreign(labels)):
+        with pytest.raises(ValueError, match=f"labels must be {text}"):
+            cuda.Trainer(network(), {"in": spikes}, given, LOSS, 1.0)
+        with pytest.raises(ValueError, match=f"labels must be {text}"):
+            cuda.membrane_cross_entropy(np.zeros((6, 3)), given)
 
 
 def test_jitter_of_several_inputs_is_refused() -> None:
@@ -306,6 +340,16 @@ def test_no_copy_is_made() -> None:
     view = device.as_device(array, np.float64, "values")
     array.values[1] = 7.0
     assert view[1] == 7.0
+
+
+@pytest.mark.parametrize(("stream", "waits"), [(None, 1), (1, 0)])
+def test_an_array_that_names_no_stream_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, stream: int | None, waits: int
+) -> None:
+    waited: list[None] = []
+    monkeypatch.setattr(device, "wait", lambda: waited.append(None))
+    device.as_device(Foreign(np.zeros(3), stream=stream), np.float64, "values")
+    assert len(waited) == waits
 
 
 @pytest.mark.parametrize(
