@@ -49,6 +49,7 @@ from numpy.typing import NDArray
 from eventsim._validate import as_count
 from scenarios.coherence_simulation import Scheme, Segments
 from scenarios.coherence_study import (
+    SCHEMES,
     Comparison,
     Convergence,
     Response,
@@ -210,12 +211,20 @@ def _of_all(results: Study) -> list[Row]:
         Row("all neurons: C, white noise: inside of the 95 % bands", "–",
             f"{found} of {total} ({100 * found / total:.1f} %)"),
         *(Row(f"{first.title}: rate / r_0, {scheme} Euler-Maruyama, time step from "
-              f"{convergence.dt[0]:g} to {convergence.dt[-1]:.2g}, and limit", "1",
-              _course(convergence, scheme)) for scheme in ("plain", "bridge")),
+              f"{_steps(convergence)}, and limit", "1",
+              _course(convergence, scheme)) for scheme in SCHEMES),
+        *(Row(f"{first.title}: C minus theory, root mean square, {scheme} Euler-Maruyama, time "
+              f"step from {_steps(convergence)}", f"{convergence.chance:.4f} (chance)",
+              " ".join(f"{d:.4f}" for d in convergence.deviations[scheme]))
+          for scheme in SCHEMES),
         *_diffusion_limits(results),
         *([Row("processor time of one value of Eq. 4", "–", f"{results.milliseconds:.1f} ms")]
           if first.neuron.leaky else []),
     ]  # fmt: skip
+
+
+def _steps(convergence: Convergence) -> str:
+    return f"{convergence.dt[0]:g} to {convergence.dt[-1]:.2g}"
 
 
 def _pair(value: tuple[float, float]) -> str:
@@ -267,6 +276,8 @@ def _numbers(results: Study) -> dict[str, Any]:
             "expected": convergence.expected,
             "rates": {scheme: rates.tolist() for scheme, rates in convergence.rates.items()},
             "errors": {scheme: errors.tolist() for scheme, errors in convergence.errors.items()},
+            "deviations": {s: found.tolist() for s, found in convergence.deviations.items()},
+            "chance": convergence.chance,
         },
     }
 

@@ -75,6 +75,15 @@ class Comparison:
         """Of the deviation, over the frequencies."""
         return float(np.sqrt(np.mean(self.deviation**2)))
 
+    @property
+    def chance(self) -> float:
+        """What that would be without bias (Bendat & Piersol 2010, §9.2).
+
+        The variance of the coherence found in n segments is then 2 C (1 - C)^2 / n.
+        """
+        C = self.theory.coherence
+        return float(np.sqrt(np.mean(2.0 * C * (1.0 - C) ** 2) / self.found.n_segments))
+
     def gain_ratio(self) -> tuple[float, float]:
         """Return gain over theory, mean over the frequencies by weight, and its standard error."""
         C = self.theory.coherence
@@ -87,7 +96,7 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Convergence:
-    """Mean rates of one neuron by time step.
+    """Mean rates and coherence of one neuron by time step.
 
     Attributes
     ----------
@@ -97,12 +106,18 @@ class Convergence:
         Mean rate by scheme, and its standard error.
     expected : float
         r_0.
+    deviations : dict of str -> (n,) ndarray
+        Root mean square of coherence minus theory, over the frequencies, by scheme.
+    chance : float
+        `Comparison.chance`.
     """
 
     dt: Floats
     rates: dict[Scheme, Floats]
     errors: dict[Scheme, Floats]
     expected: float
+    deviations: dict[Scheme, Floats]
+    chance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +193,7 @@ def study(config: Config, folder: Path, progress: Progress) -> Study:
             tell(k + 1, {})
     milliseconds = _milliseconds(neurons[0], found[_name(0, "white")].frequencies)
     responses = [_response(config, k, neuron, found) for k, neuron in enumerate(neurons)]
-    convergence = _convergence(config, found, responses[0].rate)
+    convergence = _convergence(config, neurons[0], found, responses[0])
     return Study(responses, convergence, time.perf_counter() - started, milliseconds)
 
 
@@ -237,7 +252,7 @@ def _simulations(config: Config) -> dict[str, Begin]:
 
 
 def _of_jump(jump: float) -> str:
-    return f"jump-{jump:g}"
+    return f"jump-{float(jump)}"
 
 
 def _name(k: int, kind: str) -> str:
@@ -289,13 +304,24 @@ def _response(config: Config, k: int, neuron: Neuron, found: dict[str, Estimate]
     )
 
 
-def _convergence(config: Config, found: dict[str, Estimate], expected: float) -> Convergence:
-    by_scheme = {scheme: [found[f"{scheme}-{steps}"] for steps in STEPS] for scheme in SCHEMES}
+def _convergence(
+    config: Config, neuron: Neuron, found: dict[str, Estimate], first: Response
+) -> Convergence:
+    compared = {
+        scheme: [compare(neuron, found[f"{scheme}-{steps}"]) for steps in STEPS]
+        for scheme in SCHEMES
+    }
+
+    def each(value: Callable[[Comparison], float]) -> dict[Scheme, Floats]:
+        return {scheme: np.array([value(c) for c in some]) for scheme, some in compared.items()}
+
     return Convergence(
         config.width / np.array(STEPS),
-        {scheme: np.array([one.rate for one in some]) for scheme, some in by_scheme.items()},
-        {scheme: np.array([one.rate_error for one in some]) for scheme, some in by_scheme.items()},
-        expected,
+        each(lambda one: one.found.rate),
+        each(lambda one: one.found.rate_error),
+        first.rate,
+        each(lambda one: one.root_mean_square),
+        first.white.chance,
     )
 
 

@@ -13,8 +13,8 @@ from scenarios.cli import main
 from scenarios.coherence import Config
 from scenarios.coherence_estimate import Estimate
 from scenarios.coherence_figures import figure
-from scenarios.coherence_study import compare, limit, study
-from scenarios.coherence_theory import Neuron, firing_rate, spectra
+from scenarios.coherence_study import Comparison, compare, limit, study
+from scenarios.coherence_theory import Neuron, Spectra, firing_rate, spectra
 from scenarios.progress import SILENT
 
 
@@ -87,7 +87,27 @@ def test_a_comparison_tells_right_from_wrong():
     assert wrong.gain_ratio()[0] == pytest.approx(0.8)
     assert right.power_ratio() == pytest.approx((1.0, 1 / np.sqrt(12 * 400)))
     assert wrong.root_mean_square > right.root_mean_square == 0.0
-    for one in (right, wrong):  # intervals and probabilities say the same
+
+
+def test_the_deviation_of_an_estimator_without_bias_is_that_of_chance():
+    """The estimates are those of noisy sine and cosine, whose coherence is known."""
+    rng, n, known = np.random.default_rng(1), 200, 0.6
+    z, noise = rng.normal(size=(2, 400, n, 2)) @ [1.0, 1.0j]
+    x, y = z, np.sqrt(known) * z + np.sqrt(1.0 - known) * noise
+    cross = np.abs(np.sum(x * y.conj(), axis=1)) ** 2
+    found = cross / np.sum(np.abs(x) ** 2, axis=1) / np.sum(np.abs(y) ** 2, axis=1)
+    flat = np.full(400, known)
+    theory = Spectra(flat, flat, flat)
+    estimate = Estimate(flat, flat, flat, found, n, 1.0, 0.1)
+    one = Comparison(estimate, theory, 0, 1.0)
+    assert one.chance == pytest.approx(np.sqrt(2 * known * (1 - known) ** 2 / n))
+    assert one.root_mean_square == pytest.approx(one.chance, rel=0.1)
+
+
+def test_intervals_and_probabilities_say_the_same():
+    neuron = Neuron(30.0, 1 / 30, 1 / 300)
+    right, wrong = (compare(neuron, of_theory(neuron, 400, x)) for x in (1.0, 0.8))
+    for one in (right, wrong):
         low, high = one.interval
         held = (low <= one.theory.coherence) & (one.theory.coherence <= high)
         assert one.inside == held.sum()
