@@ -47,11 +47,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from scenarios.images import LabelledImages, mnist
+from eventsim._validate import check_choice
+from scenarios.images import mnist
+from scenarios.labelled_images import LabelledImages
 from scenarios.leak_exact_study import Kind, Study, study
 from scenarios.progress import Progress
 from scenarios.readout_config import Config as ReadoutConfig
@@ -63,6 +65,10 @@ from scenarios.stopwatch import session_note
 
 __all__ = ["Config", "rows", "run", "study"]
 
+Varied: TypeAlias = Literal["both", "membrane", "current"]
+VARIED = {"both": "tau_I = 2 tau_V", "membrane": "tau_I = 1.6", "current": "tau_V = 0.8"}
+TAUS = (0.8, 1.6, 3.2, 6.4, math.inf)
+TAU_I = 1.6  # where only the membrane's varies
 CLAIM = "leak protects"  # Fig. 3 of the paper: clocked networks, rate code, CIFAR-10 and SVHN
 
 
@@ -74,8 +80,12 @@ class Config:
     ----------
     full
         784-400-10, all images, 10 epochs, five networks of each time constant.
+    vary
+        What differs: "both" time constants (tau_V = tau_I / 2), that of the "membrane" (tau_V, with
+        tau_I = 1.6) or that of the "current" (tau_I, with tau_V = 0.8).
     taus
-        Time constants tau_I of the synaptic current, ascending; inf: no leak.
+        Values of tau_I ("both", "current") or tau_V ("membrane"), ascending; inf: no leak [0.8,
+        1.6, 3.2, 6.4, inf; half of these for tau_V].
     spikes
         Whether a hidden neuron fires any number of times, or at most once.
     hidden
@@ -95,7 +105,8 @@ class Config:
     """
 
     full: bool = False
-    taus: tuple[float, ...] = (0.8, 1.6, 3.2, 6.4, math.inf)
+    vary: Varied = "both"
+    taus: tuple[float, ...] | None = None
     spikes: Spiking = "multi"
     hidden: int | None = None
     epochs: int | None = None
@@ -107,10 +118,12 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        object.__setattr__(self, "taus", tuple(self.taus))  # a list, when read from a file
-        ascending = all(a < b for a, b in pairwise(self.taus))
-        if len(self.taus) < 2 or not ascending or not self.taus[0] > 0.0:
-            raise ValueError(f"taus must be two or more, ascending and > 0, got {self.taus!r}")
+        check_choice(self.vary, get_args(Varied), "vary")
+        if self.taus is not None:
+            object.__setattr__(self, "taus", tuple(self.taus))  # a list, when read from a file
+        taus = self.constants
+        if len(taus) < 2 or not all(a < b for a, b in pairwise(taus)) or not taus[0] > 0.0:
+            raise ValueError(f"taus must be two or more, ascending and > 0, got {taus!r}")
         if self.n_seeds < 2:
             raise ValueError(
                 f"seeds must be >= 2, or effects have no uncertainty, got {self.n_seeds!r}"
@@ -119,7 +132,7 @@ class Config:
             raise ValueError(f"seed must be >= 0, got {self.seed!r}")
         if self.n_test is not None and not self.n_test >= 1:
             raise ValueError(f"n_test must be >= 1, got {self.n_test!r}")
-        for tau in self.taus:
+        for tau in taus:
             self.readout(tau)
 
     @property
@@ -127,9 +140,24 @@ class Config:
         """Number of networks of each time constant."""
         return self.seeds if self.seeds is not None else (5 if self.full else 3)
 
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The time constants that are compared."""
+        if self.taus is not None:
+            return self.taus
+        return tuple(tau / 2.0 if self.vary == "membrane" else tau for tau in TAUS)
+
     def variant(self, tau: float) -> Variant:
         """Return the kind of network that a time constant makes."""
-        return Variant(self.spikes, tau)
+        if self.vary == "membrane":
+            return Variant(self.spikes, TAU_I, tau)
+        return Variant(self.spikes, tau, TAU_I / 2.0 if self.vary == "current" else None)
+
+    def title(self, tau: float) -> str:
+        """Return the name of the networks of a time constant in tables and pictures."""
+        if tau == math.inf and self.vary != "current":
+            return "no leak"
+        return f"{'tau_V' if self.vary == 'membrane' else 'tau_I'} = {tau:g}"
 
     def readout(self, tau: float) -> ReadoutConfig:
         """Return the options of `mnist` that train it: no noise, or leak would not meet it first.
@@ -140,10 +168,11 @@ class Config:
             If an option is out of its range.
         """
         hidden, epochs, n_train = (400, 10, None) if self.full else (100, 6, 20_000)
+        variant = self.variant(tau)
         return ReadoutConfig(
             spikes=self.spikes,
-            tau_i=tau if tau < math.inf else None,
-            leaky=tau < math.inf,
+            tau_i=variant.tau_i if variant.leaky else None,
+            leaky=variant.leaky,
             hidden=self.hidden if self.hidden is not None else hidden,
             epochs=self.epochs if self.epochs is not None else epochs,
             n_train=self.n_train if self.n_train is not None else n_train,
@@ -179,9 +208,10 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
 
     results = study(config, folder, progress)
     curves = [Curve(kind.title, [s.history for s in kind.states]) for kind in results.kinds]
-    readout = config.readout(config.taus[0])
+    readout = config.readout(config.constants[0])
     return Report(
-        title=f"Leak and noise on MNIST, 784-{readout.hidden}-10, exact gradients",
+        title=f"Leak and noise on MNIST, 784-{readout.hidden}-10, exact gradients, "
+        f"{VARIED[config.vary]}",
         rows=[
             *rows(results),
             Row("networks of each time constant", "3", f"{config.n_seeds}"),

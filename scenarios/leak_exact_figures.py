@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -50,4 +51,4 @@ def figure(results: Study) -> Figure:
 
 
 def _label(title: str) -> str:
-    return title.replace("tau_I", "$\\tau_I$")
+    return re.sub(r"tau_(\w)", r"$\\tau_\1$", title)

@@ -37,8 +37,8 @@ class Kind:
 
     Attributes
     ----------
-    tau : float
-        τ_I; inf: non-leaky.
+    title : str
+        Name in tables and pictures.
     states : list of TrainingState
         One for each seed.
     clean, spikes : (n_seeds,) ndarray
@@ -47,16 +47,11 @@ class Kind:
         Accuracy by kind of noise.
     """
 
-    tau: float
+    title: str
     states: list[TrainingState]
     clean: Floats
     spikes: Floats
     noisy: Mapping[str, Floats]
-
-    @property
-    def title(self) -> str:
-        """Name in tables and pictures."""
-        return f"tau_I = {self.tau:g}" if self.tau < math.inf else "no leak"
 
     def lost(self, noise: str) -> Floats:
         """Return the accuracy lost by noise, mean over the severities, for each seed."""
@@ -120,13 +115,15 @@ def study(config: Config, folder: Path, progress: Progress) -> Study:
         If there are fewer images than the options ask for.
     """
     parts = config.images()
-    tasks = {tau: build(config.readout(tau), config.variant(tau), parts) for tau in config.taus}
+    tasks = {
+        tau: build(config.readout(tau), config.variant(tau), parts) for tau in config.constants
+    }
     with progress.compiling():
         for task in tasks.values():
             warm_up(task)
             task.model.stopwatch.reset()
     started = time.perf_counter()
-    kinds = [_kind(config, tau, tasks[tau], folder, progress) for tau in config.taus]
+    kinds = [_kind(config, tau, tasks[tau], folder, progress) for tau in config.constants]
     effects = {name: effect([kind.lost(name) for kind in kinds]) for name in NOISES}
     parts_spent = spent(task.model.stopwatch for task in tasks.values())
     return Study(kinds, effects, time.perf_counter() - started, parts_spent)
@@ -187,7 +184,7 @@ def _kind(config: Config, tau: float, task: ImageTask, folder: Path, progress: P
     )
     noisy = {name: np.array([record[name] for record in records]) for name in NOISES}
     clean, spikes = (np.array(last(states, name)) for name in ("test_accuracy", "test_spikes"))
-    return Kind(tau, states, clean, spikes, noisy)
+    return Kind(config.title(tau), states, clean, spikes, noisy)
 
 
 def _disturbed(task: ImageTask, params: Params) -> dict[str, list[float]]:

@@ -18,8 +18,8 @@ import eventsim as es
 import gradients
 from eventsim._types import Key
 from scenarios.dropout import step_of_some
-from scenarios.encoding import latency, noisy_latency
-from scenarios.images import LabelledImages, check_noise
+from scenarios.encoding import check_noise, latency, noisy_latency
+from scenarios.labelled_images import LabelledImages
 from scenarios.stopwatch import Stopwatch
 from scenarios.training import Metrics, Params, Step, in_chunks
 
@@ -119,12 +119,14 @@ class ReadoutNetwork:
         When the output potentials are read, and the run ends.
     engine, precision : str
         Of `eventsim.simulate`.
+    tau_mem : float, optional
+        τ_V, that of the membrane potential, > 0 [half of τ_I: p = 2 in the paper].
     stopwatch : Stopwatch
         Counts the time spent in simulations and gradients.
 
     Notes
     -----
-    The membrane time constant τ_V is half of τ_I (p = 2 in the paper); threshold 1; no bias.
+    Threshold 1; no bias.
 
     Examples
     --------
@@ -144,10 +146,13 @@ class ReadoutNetwork:
     t_out: float = 1.0
     engine: str = "auto"
     precision: str = "float64"
+    tau_mem: float | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
         """Check the sizes and times."""
+        if self.tau_mem is not None and not self.tau_mem > 0.0:
+            raise ValueError(f"tau_mem must be > 0, got {self.tau_mem!r}")
         if len(self.sizes) != 3 or min(self.sizes) < 1:
             raise ValueError(f"sizes must be three numbers >= 1, got {self.sizes!r}")
         if not self.tau_syn > 0.0:
@@ -159,7 +164,8 @@ class ReadoutNetwork:
     def structure(self) -> es.Network:
         """The network without weights; training only replaces them."""
         n_inputs, n_hidden, n_classes = self.sizes
-        taus = {"tau_mem": self.tau_syn / 2.0, "tau_syn": self.tau_syn}
+        tau_mem = self.tau_syn / 2.0 if self.tau_mem is None else self.tau_mem
+        taus = {"tau_mem": tau_mem, "tau_syn": self.tau_syn}
         dead_time = np.inf if self.single_spike else 0.0
         network = es.Network()
         network.add_input("in", n_inputs)

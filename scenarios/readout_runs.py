@@ -14,7 +14,7 @@ import numpy as np
 
 import eventsim as es
 from scenarios.checkpoint import TrainingState
-from scenarios.images import LabelledImages
+from scenarios.labelled_images import LabelledImages
 from scenarios.progress import Progress
 from scenarios.readout import ImageTask, ReadoutNetwork
 from scenarios.readout_config import Config, Spiking
@@ -77,31 +77,45 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Variant:
-    """A kind of network: multi- or single-spike, and its time constant (inf: non-leaky).
+    """A kind of network: multi- or single-spike, and its time constants.
+
+    Attributes
+    ----------
+    spikes : str
+        How often a hidden neuron fires.
+    tau_i : float
+        Of the synaptic current; inf: non-leaky.
+    tau_v : float, optional
+        Of the membrane potential [tau_i / 2].
 
     Examples
     --------
     >>> Variant("multi", 0.8).title, Variant("single", np.inf).folder
     ('multi-spike, tau_I = 0.8', 'single-non-leaky')
+    >>> Variant("multi", 1.6, np.inf).folder
+    'multi-tau-1.6-tau-v-inf'
     """
 
     spikes: Spiking
     tau_i: float
+    tau_v: float | None = None
 
     @property
     def leaky(self) -> bool:
-        """Whether anything decays."""
+        """Whether the current decays."""
         return self.tau_i < math.inf
 
     @property
     def title(self) -> str:
         """Name in tables and pictures."""
-        return f"{self.spikes}-spike, " + (f"tau_I = {self.tau_i:g}" if self.leaky else "non-leaky")
+        name = f"{self.spikes}-spike, " + (f"tau_I = {self.tau_i:g}" if self.leaky else "non-leaky")
+        return name if self.tau_v is None else f"{name}, tau_V = {self.tau_v:g}"
 
     @property
     def folder(self) -> str:
-        """Name of the folder of its checkpoints."""
-        return f"{self.spikes}-" + (f"tau-{self.tau_i:g}" if self.leaky else "non-leaky")
+        """Name of the folder of its checkpoints: all digits, so no other kind has it."""
+        name = f"{self.spikes}-" + (f"tau-{float(self.tau_i)}" if self.leaky else "non-leaky")
+        return name if self.tau_v is None else f"{name}-tau-v-{float(self.tau_v)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +166,7 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
             config.loss(),
             engine=config.engine,
             precision=config.precision,
+            tau_mem=variant.tau_v,
         ),
         (config.init_mean, config.init_std),
         train,

@@ -14,8 +14,11 @@ from scenarios.leak_exact import Config, rows
 from scenarios.leak_exact_figures import figure
 from scenarios.leak_exact_study import Kind, Study, effect, study
 from scenarios.progress import SILENT
+from scenarios.readout_runs import build
 from scenarios.spike_noise import NOISES
 from tests.scenarios import idx_files
+
+TITLES = ("tau_I = 0.4", "tau_I = 1.6", "no leak")
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +39,9 @@ def made_up(losses, spikes=(3.0, 2.0, 1.0)):
     """Results in which networks of three time constants lose so much at all severities."""
     clean = np.array([0.9, 0.92])
     kinds = [
-        Kind(tau, [], clean, np.full(2, rate),
+        Kind(title, [], clean, np.full(2, rate),
              {name: np.repeat((clean - np.array(loss))[:, None], 8, axis=1) for name in NOISES})
-        for tau, loss, rate in zip((0.4, 1.6, math.inf), losses, spikes, strict=True)
+        for title, loss, rate in zip(TITLES, losses, spikes, strict=True)
     ]  # fmt: skip
     effects = {name: effect([kind.lost(name) for kind in kinds]) for name in NOISES}
     return Study(kinds, effects, 1.0, {})
@@ -83,13 +86,36 @@ def test_a_run_that_is_stopped_goes_on_with_what_is_missing(noise, tmp_path, mon
 
 def test_networks_differ_in_leak_and_meet_no_noise_in_training():
     config = Config()
-    for tau in config.taus:
+    for tau in config.constants:
         recipe = config.readout(tau)
         assert (recipe.recipe.jitter, recipe.recipe.dropout, recipe.recipe.shift) == (0.0, 0.0, 0)
         assert recipe.leaky == (tau < math.inf)
         assert not recipe.leaky or recipe.recipe.tau_i == tau
     assert (Config(full=True).n_seeds, Config(full=True).readout(0.8).hidden) == (5, 400)
     assert Config(full=True).readout(0.8).n_train is None
+
+
+@pytest.mark.parametrize(
+    ("vary", "first", "last", "title"),
+    [
+        ("both", (0.8, 0.4), (math.inf, math.inf), "tau_I = 0.8"),
+        ("membrane", (1.6, 0.4), (1.6, math.inf), "tau_V = 0.4"),
+        ("current", (0.8, 0.8), (math.inf, 0.8), "tau_I = 0.8"),
+    ],
+)
+def test_what_varies_is_current_membrane_or_both(noise, vary, first, last, title):
+    config = tiny(noise, vary=vary, taus=None)
+    assert config.title(config.constants[0]) == title
+    for tau, expected in ((config.constants[0], first), (config.constants[-1], last)):
+        model = build(config.readout(tau), config.variant(tau), config.images()).model
+        neurons = model.structure.neurons
+        for name in ("hidden", "out"):
+            assert (neurons[name].tau_syn, neurons[name].tau_mem) == expected
+
+
+def test_folders_of_constants_that_differ_in_late_digits_differ(noise):
+    config = tiny(noise, taus=(0.8, 0.8 + 1e-12))
+    assert len({config.variant(tau).folder for tau in config.constants}) == 2
 
 
 def test_an_effect_is_welchs_interval_and_kendalls_rank():
@@ -142,6 +168,7 @@ def test_the_picture_has_a_panel_for_each_noise_and_a_line_for_each_time_constan
         ({"taus": (0.8,)}, r"taus must be two or more, ascending and > 0, got \(0.8,\)"),
         ({"taus": (0.8, 0.4)}, "taus must be two or more, ascending"),
         ({"taus": (0.0, 0.4)}, "taus must be two or more, ascending and > 0"),
+        ({"vary": "leak"}, "vary must be one of both, membrane, current, got 'leak'"),
         ({"seeds": 1}, "seeds must be >= 2, or effects have no uncertainty, got 1"),
         ({"n_test": 0}, "n_test must be >= 1, got 0"),
         ({"n_train": 0}, "n_train must be >= 1, got 0"),
