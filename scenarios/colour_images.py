@@ -7,7 +7,6 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._validate import check_choice, require
-from scenarios.images import LabelledImages, fashion_mnist, mnist
+from eventsim._validate import check_choice
+from scenarios.images import fashion_mnist, mnist
+from scenarios.labelled_images import LabelledImages
 from scenarios.sources import Source, download, find_folder
 
-__all__ = ["CIFAR_10", "DATA_SETS", "ColourImages", "cifar10", "load_colour_images", "svhn"]
+__all__ = ["CIFAR_10", "DATA_SETS", "cifar10", "load_colour_images", "svhn"]
 
 SIDE, N_CLASSES = 32, 10
 CIFAR_10 = Source(
@@ -44,56 +44,7 @@ ARRAYS = {  # the same images as compressed arrays
 TABLES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}  # of SVHN
 
 
-@dataclass(frozen=True, eq=False)
-class ColourImages:
-    """Images and their classes.
-
-    Attributes
-    ----------
-    images : (n_samples, 32, 32, n_channels) ndarray of uint8
-        Red, green and blue; or one channel of grey.
-    labels : (n_samples,) ndarray of int64
-        Class of each image, from 0 to 9.
-
-    Examples
-    --------
-    >>> two = ColourImages(np.zeros((2, 32, 32, 3), np.uint8), np.array([9, 0]))
-    >>> len(two), two[1:].labels
-    (2, array([0]))
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        """Check that the two fit together."""
-        shape, dtype = self.images.shape, self.images.dtype
-        if dtype != np.uint8 or shape[1:3] != (SIDE, SIDE) or len(shape) != 4:
-            raise ValueError(
-                f"images must be (n_samples, {SIDE}, {SIDE}, n_channels) of uint8, "
-                f"got {shape} of {dtype}"
-            )
-        if self.labels.shape != shape[:1]:
-            raise ValueError(f"labels must have shape ({shape[0]},), got {self.labels.shape}")
-        good = (self.labels >= 0) & (self.labels < N_CLASSES)
-        require(good, self.labels, f"labels must lie in 0 to {N_CLASSES - 1}")
-
-    def first(self, n: int | None, name: str) -> ColourImages:
-        """Return the first n images (None: all); ValueError, with the option's name, if fewer."""
-        if n is not None and n > len(self):
-            raise ValueError(f"{name} must be <= {len(self)}, the number of images, got {n}")
-        return self[:n]
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    def __getitem__(self, rows: NDArray[np.int64] | slice) -> ColourImages:
-        """Return the chosen images."""
-        return ColourImages(self.images[rows], self.labels[rows])
-
-
-def cifar10(data_dir: str | Path | None = None) -> dict[str, ColourImages]:
+def cifar10(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     """Return CIFAR-10: photographs of animals and vehicles.
 
     Parameters
@@ -106,7 +57,7 @@ def cifar10(data_dir: str | Path | None = None) -> dict[str, ColourImages]:
 
     Returns
     -------
-    dict of str -> ColourImages
+    dict of str -> LabelledImages
         "train" (50 000 images, official order) and "test" (10 000); classes: 0 airplane,
         1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck.
 
@@ -128,7 +79,7 @@ def cifar10(data_dir: str | Path | None = None) -> dict[str, ColourImages]:
     return {part: read(folder, part) for part in ("train", "test")}
 
 
-def svhn(data_dir: str | Path | None = None) -> dict[str, ColourImages]:
+def svhn(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     """Return SVHN, cropped digits of house numbers, from files that the user has.
 
     Parameters
@@ -139,7 +90,7 @@ def svhn(data_dir: str | Path | None = None) -> dict[str, ColourImages]:
 
     Returns
     -------
-    dict of str -> ColourImages
+    dict of str -> LabelledImages
         "train" (73 257 images) and "test" (26 032); the class is the digit (the files write 10 for
         the digit 0).
 
@@ -165,12 +116,12 @@ def _framed(load: Callable[..., dict[str, LabelledImages]], data_dir: Any) -> An
     """Return grey images of 28 x 28 in a black frame of two pixels."""
     frame = ((0, 0), (2, 2), (2, 2), (0, 0))
     return {
-        part: ColourImages(np.pad(data.images[..., None], frame), data.labels)
+        part: LabelledImages(np.pad(data.images[..., None], frame), data.labels)
         for part, data in load(data_dir).items()
     }
 
 
-DATA_SETS: Mapping[str, Callable[..., dict[str, ColourImages]]] = {
+DATA_SETS: Mapping[str, Callable[..., dict[str, LabelledImages]]] = {
     "cifar10": cifar10,
     "svhn": svhn,
     "mnist": partial(_framed, mnist),
@@ -178,7 +129,7 @@ DATA_SETS: Mapping[str, Callable[..., dict[str, ColourImages]]] = {
 }
 
 
-def load_colour_images(name: str, data_dir: str | Path | None = None) -> dict[str, ColourImages]:
+def load_colour_images(name: str, data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     """Return a data set by its name: "cifar10", "svhn", "mnist" or "fashion_mnist".
 
     Grey images of 28 x 28 pixels get a black frame of two pixels.
@@ -192,7 +143,7 @@ def load_colour_images(name: str, data_dir: str | Path | None = None) -> dict[st
     return DATA_SETS[name](data_dir)
 
 
-def _arrays(folder: Path, part: str) -> ColourImages:
+def _arrays(folder: Path, part: str) -> LabelledImages:
     """Return a part of CIFAR-10 from compressed arrays."""
     shape = (BATCH_SIZE, SIDE, SIDE, 3)
     with ThreadPoolExecutor() as pool:  # lzma releases the interpreter lock
@@ -221,7 +172,7 @@ def _array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return array
 
 
-def _archive(folder: Path, part: str) -> ColourImages:
+def _archive(folder: Path, part: str) -> LabelledImages:
     """Return a part of CIFAR-10 from the official archive: records of a label and 3072 bytes."""
     path = folder / ARCHIVE
     try:
@@ -250,7 +201,7 @@ def _batch(path: Path, archive: tarfile.TarFile, name: str) -> NDArray[np.uint8]
     return content.reshape(BATCH_SIZE, size)
 
 
-def _table(path: Path) -> ColourImages:
+def _table(path: Path) -> LabelledImages:
     """Return a part of SVHN: X is (row, column, channel, sample), y the digit, 10 for 0."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
@@ -278,8 +229,10 @@ def _table(path: Path) -> ColourImages:
     return _checked(path, np.ascontiguousarray(images.transpose(3, 0, 1, 2)), digits % 10)
 
 
-def _checked(path: Path, images: NDArray[np.uint8], labels: NDArray[Any]) -> ColourImages:
+def _checked(path: Path, images: NDArray[np.uint8], labels: NDArray[Any]) -> LabelledImages:
     try:
-        return ColourImages(images, labels.astype(np.int64))
+        found = LabelledImages(images, labels.astype(np.int64))
+        found.check_classes(N_CLASSES)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    return found

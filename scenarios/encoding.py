@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 import eventsim as es
 from eventsim._compile import allocating_loop
 from eventsim.window_loop import sort_stably
+from scenarios.labelled_images import shifted
 
 __all__ = [
+    "check_noise",
     "earlier_for_larger",
     "jitter",
     "latency",
     "later_for_larger",
     "noisy_latency",
-    "shift",
     "with_bias",
 ]
 
@@ -201,44 +202,6 @@ def latency(
     )
 
 
-def shift(images: NDArray[np.uint8], most: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Move every image by a few pixels, at random; what enters is black.
-
-    Parameters
-    ----------
-    images : (n_samples, rows, columns) ndarray of uint8
-        0 is black.
-    most : int
-        Largest move along either axis, >= 0; all moves are as likely.
-    rng : numpy.random.Generator
-        Where the randomness comes from: two numbers per image.
-
-    Returns
-    -------
-    (n_samples, rows, columns) ndarray of uint8
-
-    Raises
-    ------
-    ValueError
-        If ``most`` is negative.
-
-    Examples
-    --------
-    >>> image = np.arange(1, 10, dtype=np.uint8).reshape(1, 3, 3)
-    >>> shift(image, 1, np.random.default_rng(0))[0]
-    array([[4, 5, 6],
-           [7, 8, 9],
-           [0, 0, 0]], dtype=uint8)
-    """
-    if not most >= 0:
-        raise ValueError(f"most must be >= 0, got {most!r}")
-    n, height, width = images.shape
-    padded = np.pad(images, ((0, 0), (most, most), (most, most)))
-    down, right = rng.integers(0, 2 * most, (2, n, 1), endpoint=True)
-    rows, columns = down + np.arange(height), right + np.arange(width)
-    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
 def jitter(
     batch: es.SpikeBatch, std: float, rng: np.random.Generator, *, t_max: float
 ) -> es.SpikeBatch:
@@ -281,6 +244,16 @@ def jitter(
     return es.SpikeBatch.from_sorted(*_sort_samples(times, batch.indices, batch.offsets))
 
 
+def check_noise(moves: int, noise: float, dropout: float) -> None:
+    """Check what training does at random: moved images, jitter of spikes, neurons left out."""
+    if not moves >= 0:
+        raise ValueError(f"moves must be >= 0, got {moves!r}")
+    if not 0.0 <= noise < np.inf:
+        raise ValueError(f"noise must be finite and >= 0, got {noise!r}")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}")
+
+
 def noisy_latency(
     images: NDArray[np.uint8],
     rng: np.random.Generator,
@@ -300,7 +273,7 @@ def noisy_latency(
     t_max : float
         As for `latency`.
     moves, noise : int, float
-        Largest `shift` in pixels, and standard deviation of the `jitter`; 0: none.
+        Largest move in pixels (`shifted`), and standard deviation of the `jitter`; 0: none.
 
     Returns
     -------
@@ -310,7 +283,7 @@ def noisy_latency(
     Raises
     ------
     ValueError
-        As `shift`, `latency` and `jitter`.
+        As `shifted`, `latency` and `jitter`.
 
     Examples
     --------
@@ -320,7 +293,7 @@ def noisy_latency(
     >>> noisy_latency(image, np.random.default_rng(0), t_max=1.0, noise=0.1).sample(0)
     Spikes(3 spikes)
     """
-    batch = latency(shift(images, moves, rng) if moves else images, t_max=t_max)
+    batch = latency(shifted(images, moves, rng) if moves else images, t_max=t_max)
     return jitter(batch, noise, rng, t_max=t_max) if noise else batch
 
 

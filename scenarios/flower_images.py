@@ -19,16 +19,16 @@ from __future__ import annotations
 import lzma
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.labelled_images import LabelledImages
 from scenarios.sources import DATA_VARIABLE, find_folder
 
-__all__ = ["CLASSES", "FILES", "FOLDER", "FlowerImages", "flower_images", "split"]
+__all__ = ["CLASSES", "FILES", "FOLDER", "as_columns", "flower_images", "split"]
 
 FOLDER = "oxford-flowers-10"
 FILES = ("images.npy.xz", "labels.npz")
@@ -47,60 +47,7 @@ CLASSES = {  # number among the 102, from 1; the ten with the most images, the l
 FEWEST = 2  # images of a class: one to train, one to test
 
 
-@dataclass(frozen=True, eq=False)
-class FlowerImages:
-    """Colour images and their classes.
-
-    Attributes
-    ----------
-    images : (n_samples, rows, columns, 3) ndarray of uint8
-        Red, green and blue; 0 dark, 255 bright.
-    labels : (n_samples,) ndarray of int64
-        Class of each image: position in `CLASSES`.
-
-    Examples
-    --------
-    >>> two = FlowerImages(np.zeros((2, 5, 4, 3), np.uint8), np.array([7, 3]))
-    >>> len(two), two.sequence(slice(0, 1)).shape
-    (2, (4, 1, 3, 5))
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        """Check that the two fit together."""
-        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
-            raise ValueError(
-                "images must be (n_samples, rows, columns, 3) of uint8, "
-                f"got {self.images.shape} of {self.images.dtype}"
-            )
-        if self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"labels must have shape ({len(self.images)},), got {self.labels.shape}"
-            )
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    def __getitem__(self, rows: NDArray[Any] | slice) -> FlowerImages:
-        """Return the chosen images."""
-        return FlowerImages(self.images[rows], self.labels[rows])
-
-    def sequence(self, rows: NDArray[Any] | slice = slice(None)) -> NDArray[np.float32]:
-        """Return the chosen images as sequences of columns, the left one first.
-
-        Returns
-        -------
-        (columns, n_samples, 3, rows) ndarray of float32
-            From 0 (dark) to 1 (bright).
-        """
-        columns_first = self.images[rows].transpose(2, 0, 3, 1)
-        return np.divide(columns_first, 255.0, dtype=np.float32, order="C")
-
-
-def flower_images(data_dir: str | Path | None = None) -> FlowerImages:
+def flower_images(data_dir: str | Path | None = None) -> LabelledImages:
     """Return the images of the ten largest classes of the Oxford 102 flowers.
 
     Parameters
@@ -111,7 +58,7 @@ def flower_images(data_dir: str | Path | None = None) -> FlowerImages:
 
     Returns
     -------
-    FlowerImages
+    LabelledImages
         In the order of the file.
 
     Raises
@@ -137,15 +84,39 @@ def flower_images(data_dir: str | Path | None = None) -> FlowerImages:
             f"{folder / FILES[1]} must hold a label for each of the {len(images)} images in "
             f"{folder / FILES[0]}, got {len(labels)}"
         )
-    return FlowerImages(images, labels)
+    return LabelledImages(images, labels)
 
 
-def split(data: FlowerImages, test_share: float = 0.2, seed: int = 0) -> dict[str, FlowerImages]:
+def as_columns(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return images as sequences of columns, the left one first.
+
+    Parameters
+    ----------
+    images : (n_samples, rows, columns, 3) ndarray of uint8
+        Red, green and blue.
+
+    Returns
+    -------
+    (columns, n_samples, 3, rows) ndarray of float32
+        From 0 (dark) to 1 (bright).
+
+    Examples
+    --------
+    >>> as_columns(np.zeros((2, 5, 4, 3), np.uint8)).shape
+    (4, 2, 3, 5)
+    """
+    columns_first = images.transpose(2, 0, 3, 1)
+    return np.divide(columns_first, 255.0, dtype=np.float32, order="C")
+
+
+def split(
+    data: LabelledImages, test_share: float = 0.2, seed: int = 0
+) -> dict[str, LabelledImages]:
     """Divide images into those to train with and those to test with, class by class.
 
     Parameters
     ----------
-    data : FlowerImages
+    data : LabelledImages
         At least two of each class.
     test_share : float
         Part of each class, drawn at random, that is for tests: rounded to whole images, of each
@@ -155,7 +126,7 @@ def split(data: FlowerImages, test_share: float = 0.2, seed: int = 0) -> dict[st
 
     Returns
     -------
-    dict of str -> FlowerImages
+    dict of str -> LabelledImages
         "train" and "test", each in the order of ``data``.
 
     Raises
@@ -165,7 +136,7 @@ def split(data: FlowerImages, test_share: float = 0.2, seed: int = 0) -> dict[st
 
     Examples
     --------
-    >>> data = FlowerImages(np.zeros((10, 1, 1, 3), np.uint8), np.repeat([0, 1], 5))
+    >>> data = LabelledImages(np.zeros((10, 1, 1, 3), np.uint8), np.repeat([0, 1], 5))
     >>> parts = split(data)
     >>> parts["train"].labels, parts["test"].labels
     (array([0, 0, 0, 0, 1, 1, 1, 1]), array([0, 1]))

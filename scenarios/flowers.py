@@ -43,9 +43,10 @@ from typing import TYPE_CHECKING, Any
 
 from scenarios.checkpoint import write_whole
 from scenarios.extras import require
-from scenarios.flower_images import CLASSES, FlowerImages, flower_images, split
+from scenarios.flower_images import CLASSES, flower_images, split
 from scenarios.flowers_config import Config
 from scenarios.flowers_report import Kind, kind_title, notes, rows
+from scenarios.labelled_images import LabelledImages
 from scenarios.progress import Progress
 from scenarios.report import Report
 from scenarios.training import Metrics, Settings, fit_seeds
@@ -64,7 +65,7 @@ NAMES = tuple(CLASSES.values())
 
 
 def build(
-    config: Config, parts: dict[str, FlowerImages], network: str, seed: int, *, control: bool
+    config: Config, parts: dict[str, LabelledImages], network: str, seed: int, *, control: bool
 ) -> FlowerTask:
     """Return a network with its images.
 
@@ -72,7 +73,7 @@ def build(
     ----------
     config : Config
         Options.
-    parts : dict of str -> FlowerImages
+    parts : dict of str -> LabelledImages
         "train" and "test".
     network : str
         "1" or "2".
@@ -145,7 +146,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
 
 def _train(
     config: Config,
-    parts: dict[str, FlowerImages],
+    parts: dict[str, LabelledImages],
     network: str,
     control: bool,
     folder: Path,
@@ -172,7 +173,7 @@ def _train(
     return Kind(network, control, states)
 
 
-def _page(test: FlowerImages) -> str:
+def _page(test: LabelledImages) -> str:
     """Return the page with interactive figures; a row of the first test image is one input."""
     from scenarios.flowers_page import interactive_page
 
@@ -183,7 +184,7 @@ def _page(test: FlowerImages) -> str:
 
 def _report(
     config: Config,
-    parts: dict[str, FlowerImages],
+    parts: dict[str, LabelledImages],
     kinds: Sequence[Kind],
     seconds: float,
     folder: Path,
@@ -213,7 +214,7 @@ def _report(
 
 
 def _figures(
-    config: Config, parts: dict[str, FlowerImages], kinds: Sequence[Kind]
+    config: Config, parts: dict[str, LabelledImages], kinds: Sequence[Kind]
 ) -> dict[str, Any]:
     from scenarios.flowers_figures import (
         Curves,

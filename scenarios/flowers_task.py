@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from eventsim._validate import as_count
-from scenarios.flower_images import FlowerImages
+from scenarios.flower_images import as_columns
 from scenarios.flowers_network import FlowerNetwork, Response, presented
 from scenarios.flowers_report import best
+from scenarios.labelled_images import LabelledImages, mirrored, shifted
 from scenarios.training import Metrics, in_chunks
 
-__all__ = ["FlowerTask", "moved", "no_better"]
+__all__ = ["FlowerTask", "no_better"]
 
 PORTION = 400  # images that are evaluated at a time
 
@@ -33,7 +34,7 @@ class FlowerTask:
     ----------
     model : FlowerNetwork
         The network.
-    train, test : FlowerImages
+    train, test : LabelledImages
         The images.
     shift : int
         Rows and columns by which training images are moved at random, at most; what is moved out
@@ -43,8 +44,8 @@ class FlowerTask:
     """
 
     model: FlowerNetwork
-    train: FlowerImages
-    test: FlowerImages
+    train: LabelledImages
+    test: LabelledImages
     shift: int = 0
     flip: bool = False
 
@@ -59,7 +60,9 @@ class FlowerTask:
         """Return loss and accuracies of some training images."""
         batch = self.train[rows]
         if self.shift or self.flip:
-            batch = FlowerImages(moved(batch.images, rng, self.shift, self.flip), batch.labels)
+            images = shifted(batch.images, self.shift, rng, border="edge")
+            images = mirrored(images, rng) if self.flip else images
+            batch = LabelledImages(images, batch.labels)
         response = self.model.respond(self.columns(batch))
         labels = self._labels(batch)
         loss = _cross_entropy(response.logits, labels)
@@ -80,35 +83,22 @@ class FlowerTask:
                 sums[name] = sums.get(name, 0.0) + value * len(batch)
         return {f"test_{name}": total / len(self.test) for name, total in sums.items()}
 
-    def responses(self) -> Iterator[tuple[FlowerImages, Response]]:
+    def responses(self) -> Iterator[tuple[LabelledImages, Response]]:
         """Yield the test images, portion by portion, with what the network does with them."""
         for portion in in_chunks(len(self.test), PORTION):
             batch = self.test[portion]
             yield batch, self.model.respond(self.columns(batch))
 
-    def columns(self, batch: FlowerImages) -> torch.Tensor:
+    def columns(self, batch: LabelledImages) -> torch.Tensor:
         """Return images as the network takes them: (columns, n, 3, rows), on its device."""
-        return torch.from_numpy(batch.sequence()).to(self._device)
+        return torch.from_numpy(as_columns(batch.images)).to(self._device)
 
-    def _labels(self, batch: FlowerImages) -> torch.Tensor:
+    def _labels(self, batch: LabelledImages) -> torch.Tensor:
         return torch.from_numpy(batch.labels).to(self._device)
 
     @property
     def _device(self) -> torch.device:
         return self.model.lif.w_input.device
-
-
-def moved(
-    images: NDArray[np.uint8], rng: np.random.Generator, shift: int, flip: bool
-) -> NDArray[np.uint8]:
-    """Return images (n, rows, columns, 3), each mirrored or not and moved, at random."""
-    n, n_rows, n_columns, _ = images.shape
-    down, right = rng.integers(-shift, shift + 1, (2, n, 1))
-    rows = np.clip(np.arange(n_rows) + down, 0, n_rows - 1)
-    columns = np.clip(np.arange(n_columns) + right, 0, n_columns - 1)
-    mirrored = rng.random((n, 1)) < (0.5 if flip else 0.0)
-    columns = np.where(mirrored, columns[:, ::-1], columns)
-    return images[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def no_better(patience: int) -> Callable[[Sequence[Metrics]], bool]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._validate import require
 from scenarios.idx import read_idx
+from scenarios.labelled_images import LabelledImages
 from scenarios.sources import Source, download, find_folder
 
-__all__ = ["FASHION_MNIST", "MNIST", "LabelledImages", "fashion_mnist", "mnist"]
+__all__ = ["FASHION_MNIST", "MNIST", "fashion_mnist", "mnist"]
 
 N_CLASSES = 10
 SIZE = (28, 28)  # rows, columns
@@ -61,71 +60,6 @@ LABELS_SHA256 = {
     "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7": "Fashion-MNIST",
     "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9": "Fashion-MNIST",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledImages:
-    """Grey images and their classes.
-
-    Attributes
-    ----------
-    images : (n_samples, rows, columns) ndarray of uint8
-        0 black, 255 white.
-    labels : (n_samples,) ndarray of int64
-        Class of each image, from 0.
-
-    Examples
-    --------
-    >>> two = LabelledImages(np.zeros((2, 28, 28), np.uint8), np.array([7, 3]))
-    >>> len(two), two[1:].labels
-    (2, array([3]))
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        """Check that the two fit together."""
-        if self.images.dtype != np.uint8 or self.images.ndim != 3:
-            raise ValueError(
-                "images must be (n_samples, rows, columns) of uint8, "
-                f"got {self.images.shape} of {self.images.dtype}"
-            )
-        if self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"labels must have shape ({len(self.images)},), got {self.labels.shape}"
-            )
-
-    def check(self, n_pixels: int, n_classes: int) -> None:
-        """Raise a ValueError unless the images have so many pixels, of these classes."""
-        if self.images[0].size != n_pixels:
-            raise ValueError(f"images must have {n_pixels} pixels, got {self.images.shape[1:]}")
-        known = (self.labels >= 0) & (self.labels < n_classes)
-        require(known, self.labels, f"labels must lie in 0 to {n_classes - 1}")
-
-    def first(self, n: int | None) -> LabelledImages:
-        """Return the first n images (None: all); ValueError if there are fewer."""
-        if n is not None and n > len(self):
-            raise ValueError(f"n_train must be <= {len(self)}, the number of images, got {n}")
-        return self[:n]
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    def __getitem__(self, rows: NDArray[np.int64] | slice) -> LabelledImages:
-        """Return the chosen images."""
-        return LabelledImages(self.images[rows], self.labels[rows])
-
-
-def check_noise(moves: int, noise: float, dropout: float) -> None:
-    """Check what training does at random: moved images, jitter of spikes, neurons left out."""
-    if not moves >= 0:
-        raise ValueError(f"moves must be >= 0, got {moves!r}")
-    if not 0.0 <= noise < np.inf:
-        raise ValueError(f"noise must be finite and >= 0, got {noise!r}")
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}")
 
 
 def mnist(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from scenarios.checkpoint import TrainingState
-from scenarios.colour_images import ColourImages
+from scenarios.labelled_images import LabelledImages
 from scenarios.leak_claims import robustness
 from scenarios.leak_config import Config
 from scenarios.leak_measures import Measures, accuracy, measure
@@ -22,7 +22,7 @@ from scenarios.training import fit_seeds, replicate
 
 __all__ = ["NOISY", "Studied", "check", "study", "title", "warm_up"]
 
-Parts = dict[str, ColourImages]
+Parts = dict[str, LabelledImages]
 NOISY = Noise("gaussian", 1, 5)  # of Figs 4 and 5
 CONDITIONS = tuple((kind, scenario) for scenario in SCENARIOS for kind in KINDS)
 
@@ -109,7 +109,7 @@ def study(config: Config, parts: Parts, folder: Path, progress: Progress) -> lis
 
 
 def _folder(folder: Path, tau_m: float) -> Path:
-    return folder / f"tau_m-{tau_m:g}"
+    return folder / f"tau_m-{float(tau_m)}"  # all digits: no other constant has it
 
 
 def _measured(

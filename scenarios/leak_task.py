@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from scenarios.colour_images import ColourImages
+from scenarios.labelled_images import LabelledImages, mirrored, shifted
 from scenarios.leak_config import Config
 from scenarios.leak_network import PRECISIONS, SpikingNetwork, best_precision, read_layers
 from scenarios.leak_noise import Noise, input_spikes, normalised
 from scenarios.torch_learner import TorchLearner, device
 from scenarios.training import Metrics, in_chunks
 
-__all__ = ["LeakTask", "build", "learner", "moved"]
+__all__ = ["LeakTask", "build", "learner"]
 
 N_CLASSES = 10
 PORTION = 25  # images that are tested at a time: more of them do not fit into caches
@@ -35,7 +35,7 @@ class LeakTask:
     ----------
     model : SpikingNetwork
         What is trained.
-    train, test : ColourImages
+    train, test : LabelledImages
         What is learnt, and what is held out.
     steps : int
         Time steps of a run.
@@ -48,8 +48,8 @@ class LeakTask:
     """
 
     model: SpikingNetwork
-    train: ColourImages
-    test: ColourImages
+    train: LabelledImages
+    test: LabelledImages
     steps: int
     dtype: torch.dtype = torch.float32
     shift: int = 0
@@ -70,7 +70,8 @@ class LeakTask:
     ) -> tuple[torch.Tensor, Metrics]:
         """Return half of the sum of squared errors (Eq. 5), mean over some training images."""
         some = self.train[rows]
-        images = moved(some.images, self.shift, self.mirrored, rng)
+        images = mirrored(some.images, rng) if self.mirrored else some.images
+        images = shifted(images, self.shift, rng) if self.shift else images
         answers = self.answers(self.model(self.spikes(images, rng)))
         errors = self.squared_errors(answers, some.labels)
         right = (answers.argmax(1).cpu().numpy() == some.labels).mean()
@@ -118,7 +119,7 @@ class LeakTask:
         return (answers - wanted).square().sum(1)
 
 
-def build(config: Config, tau_m: float, parts: dict[str, ColourImages], seed: int) -> LeakTask:
+def build(config: Config, tau_m: float, parts: dict[str, LabelledImages], seed: int) -> LeakTask:
     """Return a network with its initial weights, and its images.
 
     Raises
@@ -158,31 +159,3 @@ def learner(config: Config, task: LeakTask) -> TorchLearner:
     milestones = [round(part * total) for part in MILESTONES]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, FACTOR)
     return TorchLearner(task, optimiser, schedule)
-
-
-def moved(
-    images: NDArray[np.uint8], shift: int, mirrored: bool, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Return images, each moved at random by up to ``shift`` pixels either way, half in a mirror.
-
-    What comes in at the edges is black (Lee et al. 2020).
-
-    Examples
-    --------
-    >>> image = np.arange(1, 5, dtype=np.uint8).reshape(1, 2, 2, 1)
-    >>> moved(image, 1, False, np.random.default_rng(3))[0, ..., 0]
-    array([[0, 3],
-           [0, 0]], dtype=uint8)
-    """
-    images = np.array(images)
-    if mirrored:
-        turned = rng.random(len(images)) < 0.5
-        images[turned] = images[turned, :, ::-1]
-    if not shift:
-        return images
-    _, height, width, _ = images.shape
-    framed = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)))
-    tops, lefts = rng.integers(0, 2 * shift + 1, (2, len(images)))
-    for k, (top, left) in enumerate(zip(tops, lefts, strict=True)):
-        images[k] = framed[k, top : top + height, left : left + width]
-    return images

@@ -29,8 +29,8 @@ from scenarios.classifier import (
     accuracy,
 )
 from scenarios.dropout import Kept, step_of_some
-from scenarios.encoding import latency, noisy_latency
-from scenarios.images import LabelledImages, check_noise
+from scenarios.encoding import check_noise, latency, noisy_latency
+from scenarios.labelled_images import LabelledImages
 from scenarios.stopwatch import Stopwatch
 from scenarios.training import Metrics, Params, Step, in_chunks
 

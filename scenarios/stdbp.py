@@ -41,7 +41,8 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.checkpoint import TrainingState
-from scenarios.images import LabelledImages, mnist
+from scenarios.images import mnist
+from scenarios.labelled_images import LabelledImages
 from scenarios.progress import Progress
 from scenarios.rel_psp import Activity, FirstSpikeImages
 from scenarios.report import Report, Row, percent

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scenarios.flower_images import CLASSES, FILES, FOLDER, FlowerImages
+from scenarios.flower_images import CLASSES, FILES, FOLDER
+from scenarios.labelled_images import LabelledImages
 
 PUBLISHED = Path(os.environ.get("EVENTSIM_DATA") or "nowhere") / FOLDER
 WITHOUT = f"EVENTSIM_DATA does not name a folder with {FOLDER}/{FILES[0]}"
@@ -20,7 +21,7 @@ def blossoms(n_each=3, rows=6, columns=5, seed=0):
     for image, label in zip(images, labels, strict=True):
         row = int(label) * rows // len(CLASSES)
         image[row : row + 2, :, int(label) % 3] |= 128
-    return FlowerImages(images, labels)
+    return LabelledImages(images, labels)
 
 
 def write(folder, data=None, **arrays):

@@ -11,7 +11,7 @@ import pytest
 from scipy.io import savemat
 
 from scenarios import colour_images
-from scenarios.colour_images import ARCHIVE, DATA_SETS, ColourImages, load_colour_images
+from scenarios.colour_images import ARCHIVE, DATA_SETS, load_colour_images
 from scenarios.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
 
@@ -240,25 +240,3 @@ def test_a_folder_without_the_data_is_refused(tmp_path, name):
 def test_an_unknown_data_set_is_refused():
     with pytest.raises(ValueError, match=f"data must be one of {', '.join(DATA_SETS)}, got 'emn"):
         load_colour_images("emnist")
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "expected"),
-    [
-        (np.zeros((2, 28, 28, 1), np.uint8), np.zeros(2, int), "n_samples, 32, 32, n_channels"),
-        (np.zeros((2, 32, 32), np.uint8), np.zeros(2, int), r"got \(2, 32, 32\) of uint8"),
-        (np.zeros((2, 32, 32, 3)), np.zeros(2, int), "of float64"),
-        (np.zeros((2, 32, 32, 3), np.uint8), np.zeros(3, int), r"shape \(2,\), got \(3,\)"),
-        (np.zeros((2, 32, 32, 3), np.uint8), np.array([0, -1]), "lie in 0 to 9, got -1"),
-    ],
-)
-def test_images_and_labels_must_fit_together(images, labels, expected):
-    with pytest.raises(ValueError, match=expected):
-        ColourImages(images, labels)
-
-
-def test_more_images_than_there_are_are_refused():
-    some = ColourImages(np.zeros((2, 32, 32, 3), np.uint8), np.zeros(2, int))
-    assert len(some.first(None, "n_test")) == len(some.first(2, "n_test")) == 2
-    with pytest.raises(ValueError, match="n_test must be <= 2, the number of images, got 3"):
-        some.first(3, "n_test")

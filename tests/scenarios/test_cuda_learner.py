@@ -10,7 +10,7 @@ import pytest
 
 from gradients import Adam
 from scenarios.cuda_learner import DeviceLearner
-from scenarios.images import LabelledImages
+from scenarios.labelled_images import LabelledImages
 from scenarios.readout import ImageTask, ReadoutLoss, ReadoutNetwork
 from scenarios.readout_config import Config
 from scenarios.readout_runs import learner

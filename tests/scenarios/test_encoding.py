@@ -12,7 +12,6 @@ from scenarios.encoding import (
     jitter,
     latency,
     later_for_larger,
-    shift,
     with_bias,
 )
 
@@ -150,35 +149,12 @@ RNG = np.random.default_rng(0)
         (lambda: jitter(BATCH, -0.1, RNG, t_max=2.0), "std must be finite and >= 0, got -0.1"),
         (lambda: jitter(BATCH, np.nan, RNG, t_max=2.0), "std must be finite and >= 0, got nan"),
         (lambda: jitter(BATCH, 0.1, RNG, t_max=-1.0), "t_max must be finite and > 0, got -1.0"),
-        (lambda: shift(np.zeros((1, 2, 2), np.uint8), -1, RNG), "most must be >= 0, got -1"),
         (lambda: jitter(BATCH, 0.1, RNG, t_max=1.0), "not be later than t_max = 1.0, got 1.5"),
     ],
 )
 def test_images_and_noise_that_cannot_be_encoded_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-@given(st.integers(0, 3), st.integers(1, 4), st.integers(1, 4), st.integers(0, 100))
-def test_a_shifted_image_is_the_image_elsewhere(most, height, width, seed):
-    """Each is one of all moves of its image, with black where nothing came from."""
-    rng = np.random.default_rng(seed)
-    images = rng.integers(1, 256, (5, height, width), dtype=np.uint8)
-    steps = range(-most, most + 1)
-    for image, moved in zip(images, shift(images, most, rng), strict=True):
-        wide = np.zeros((height + 2 * most, width + 2 * most), np.uint8)
-        wide[most : most + height, most : most + width] = image
-        places = [np.roll(wide, (down, right), (0, 1)) for down in steps for right in steps]
-        inside = (slice(most, most + height), slice(most, most + width))
-        assert any(np.array_equal(moved, place[inside]) for place in places)
-
-
-def test_all_shifts_are_as_likely():
-    images = np.zeros((9000, 3, 3), np.uint8)
-    images[:, 1, 1] = 255
-    counts = (shift(images, 1, np.random.default_rng(0)) == 255).sum(axis=0)
-    assert counts.sum() == 9000
-    assert abs(counts - 1000).max() < 5 * np.sqrt(1000)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
-from scenarios.flower_images import FlowerImages  # noqa: E402
+from scenarios.flower_images import as_columns  # noqa: E402
 from scenarios.flowers_network import channel_network, unit_network  # noqa: E402
 from scenarios.flowers_report import best  # noqa: E402
-from scenarios.flowers_task import PORTION, FlowerTask, moved, no_better  # noqa: E402
+from scenarios.flowers_task import PORTION, FlowerTask, no_better  # noqa: E402
 from tests.scenarios.flower_files import blossoms  # noqa: E402
 
 
@@ -67,42 +67,6 @@ def test_a_network_that_knows_nothing_has_the_loss_of_guessing():
     assert metrics["test_accuracy"] == pytest.approx(0.1, rel=1e-6)
 
 
-def naive_move(image, down, right, mirrored):
-    rows, columns = image.shape[:2]
-    if mirrored:
-        right = -right  # mirrored afterwards
-    found = np.empty_like(image)
-    for r in range(rows):
-        for c in range(columns):
-            source = min(max(c + (-right if mirrored else right), 0), columns - 1)
-            target = columns - 1 - c if mirrored else c
-            found[r, target] = image[min(max(r + down, 0), rows - 1), source]
-    return found
-
-
-@given(st.integers(0, 3), st.booleans(), st.integers(0, 2**32))
-def test_each_moved_image_is_one_of_those_that_it_may_be(shift, flip, seed):
-    images = np.random.default_rng(seed).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
-    found = moved(images, np.random.default_rng(seed), shift, flip)
-    span = range(-shift, shift + 1)
-    for image, one in zip(images, found, strict=True):
-        allowed = [
-            naive_move(image, down, right, mirrored)
-            for down in span
-            for right in span
-            for mirrored in ((False, True) if flip else (False,))
-        ]
-        assert any(np.array_equal(one, other) for other in allowed)
-
-
-def test_images_are_moved_in_all_ways_alike():
-    images = np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1).repeat(3, axis=3)
-    found = moved(np.repeat(images, 4000, axis=0), np.random.default_rng(0), 1, flip=True)
-    counts = np.unique(found.reshape(4000, -1), axis=0, return_counts=True)[1]
-    assert counts.size == 18
-    assert counts.min() > 4000 / 18 - 4 * math.sqrt(4000 / 18)
-
-
 def test_only_training_images_are_moved():
     still, mobile = task(), task(shift=2, flip=True)
     with torch.no_grad():
@@ -154,5 +118,4 @@ def test_a_patience_of_no_epoch_is_refused():
 def test_a_sequence_on_the_device_is_that_of_the_images():
     one = task()
     columns = one.columns(one.train)
-    np.testing.assert_array_equal(columns.numpy(), one.train.sequence())
-    assert isinstance(one.train, FlowerImages)
+    np.testing.assert_array_equal(columns.numpy(), as_columns(one.train.images))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scenarios import images
-from scenarios.images import LabelledImages, fashion_mnist, mnist
+from scenarios.images import fashion_mnist, mnist
 from scenarios.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
 
@@ -141,16 +141,3 @@ def test_a_folder_without_the_data_set_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "mistyped"))
     with pytest.raises(ValueError, match=r"EVENTSIM_DATA must name a folder, got '.*mistyped'"):
         mnist()
-
-
-@pytest.mark.parametrize(
-    ("pixels", "labels", "message"),
-    [
-        (np.zeros((3, 784), np.uint8), np.zeros(3, int), r"got \(3, 784\) of uint8"),
-        (np.zeros((3, 28, 28)), np.zeros(3, int), r"got \(3, 28, 28\) of float64"),
-        (np.zeros((3, 28, 28), np.uint8), np.zeros(4, int), r"shape \(3,\), got \(4,\)"),
-    ],
-)
-def test_images_and_labels_must_fit_together(pixels, labels, message):
-    with pytest.raises(ValueError, match=message):
-        LabelledImages(pixels, labels)

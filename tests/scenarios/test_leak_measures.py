@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
-from scenarios.colour_images import ColourImages  # noqa: E402
+from scenarios.labelled_images import LabelledImages  # noqa: E402
 from scenarios.leak_measures import (  # noqa: E402
     accuracy,
     critical_frequency,
@@ -24,7 +24,7 @@ NETWORK = "2P-3C3-2P-4C3-6FC-10"
 
 def some_images(n, seed=0):
     rng = np.random.default_rng(seed)
-    return ColourImages(
+    return LabelledImages(
         rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, n)
     )
 
@@ -117,7 +117,7 @@ def test_the_same_spikes_are_drawn_each_time():
 def test_a_target_signal_is_that_of_the_label(monkeypatch):
     """An output that gets a wave of its own frequency shows it in the images of its class."""
     task = some_task(n=10, steps=20, network="4P-3FC-10")
-    task = LeakTask(task.model, task.train, ColourImages(task.test.images, np.arange(10)), 20)
+    task = LeakTask(task.model, task.train, LabelledImages(task.test.images, np.arange(10)), 20)
     steps = torch.arange(20.0)[:, None, None]
     waves = torch.cos(2 * math.pi * torch.arange(1.0, 11.0) / 20 * steps).expand(20, 10, 10)
     drive = task.model._drive

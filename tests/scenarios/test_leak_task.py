@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
-from scenarios.colour_images import ColourImages  # noqa: E402
+from scenarios.labelled_images import LabelledImages  # noqa: E402
 from scenarios.leak_config import Config  # noqa: E402
-from scenarios.leak_task import build, learner, moved  # noqa: E402
+from scenarios.leak_task import build, learner  # noqa: E402
 from scenarios.training import fit  # noqa: E402
 from tests.scenarios.resuming import KilledError  # noqa: E402
 
@@ -27,7 +27,7 @@ def parts(n_train=24, n_test=10):
         for image, label in zip(images, labels, strict=True):
             row, column = divmod(int(label) % 9, 3)
             image[10 * row : 10 * row + 10, 10 * column : 10 * column + 10, label // 9] = 255
-        found[part] = ColourImages(images, labels)
+        found[part] = LabelledImages(images, labels)
     return found
 
 
@@ -92,34 +92,6 @@ def test_a_killed_run_resumes_with_the_same_bits(tmp_path, steps):
     assert pieces.rng == whole.rng
     for one, two in zip(pieces.history, whole.history, strict=True):
         assert {**one, "seconds": 0} == {**two, "seconds": 0}
-
-
-def test_images_that_are_moved_keep_what_stays_inside():
-    rng = np.random.default_rng(0)
-    images = rng.integers(1, 256, (40, 32, 32, 3), dtype=np.uint8)
-    shifted = moved(images, 2, False, np.random.default_rng(1))
-    offsets = set()
-    for image, found in zip(images, shifted, strict=True):
-        framed = np.pad(image, ((2, 2), (2, 2), (0, 0)))
-        matches = [
-            (top - 2, left - 2)
-            for top in range(5)
-            for left in range(5)
-            if np.array_equal(found, framed[top : top + 32, left : left + 32])
-        ]
-        assert len(matches) == 1
-        offsets.add(matches[0])
-    assert len(offsets) > 10
-
-
-def test_half_of_the_images_are_seen_in_a_mirror():
-    images = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
-    seen = moved(images, 0, True, np.random.default_rng(1))
-    kept = (seen == images).all((1, 2, 3))
-    turned = (seen == images[:, :, ::-1]).all((1, 2, 3))
-    assert np.all(kept ^ turned)
-    assert 15 < kept.sum() < 45
-    np.testing.assert_array_equal(moved(images, 0, False, np.random.default_rng(1)), images)
 
 
 def test_digits_are_not_mirrored():

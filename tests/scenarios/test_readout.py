@@ -7,7 +7,7 @@ import pytest
 
 from scenarios import readout
 from scenarios.encoding import latency
-from scenarios.images import LabelledImages
+from scenarios.labelled_images import LabelledImages
 from scenarios.readout import ImageTask, ReadoutLoss, ReadoutNetwork, accuracy
 
 LOSS = ReadoutLoss(smoothing=0.1, norm_penalty=0.01, dead_penalty=0.5, dead_fraction=0.5)

@@ -7,7 +7,7 @@ import eventsim as es
 from scenarios import rel_psp
 from scenarios.classifier import FirstSpikeLoss
 from scenarios.encoding import latency
-from scenarios.images import LabelledImages
+from scenarios.labelled_images import LabelledImages
 from scenarios.rel_psp import Activity, FirstSpikeImages, ReLPSPNetwork, read_layers
 
 INF = np.inf

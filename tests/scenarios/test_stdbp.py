@@ -11,7 +11,7 @@ from gradients import cosine
 from scenarios import images, stdbp, stdbp_figures
 from scenarios.checkpoint import load_arrays
 from scenarios.cli import main
-from scenarios.images import LabelledImages
+from scenarios.labelled_images import LabelledImages
 from scenarios.progress import SILENT
 from scenarios.stdbp import build
 from scenarios.stdbp_config import CSNN, ROWS, Config, Recipe
