@@ -216,9 +216,9 @@ def single_precision(n: int) -> dict[str, float]:
 
 def g2(batch_size: int, precision: str, options: argparse.Namespace, **config: Any) -> list[float]:
     """Return the median seconds of an epoch but the first, and the last test accuracy."""
-    from scenarios.cuda_learner import DeviceLearner
+    from scenarios.learning.cuda_learner import DeviceLearner
     from scenarios.mnist import DATA, Config
-    from scenarios.readout_runs import build, variants
+    from scenarios.studies.readout.runs import build, variants
     from scenarios.training import fit
 
     config = Config(

@@ -25,7 +25,7 @@ N_TRAIN = 60_000
 def child(published: bool, epochs: int, data_dir: str | None) -> None:
     """Train in this process; print a JSON line."""
     from scenarios.mnist import DATA, Config
-    from scenarios.readout_runs import build, variants
+    from scenarios.studies.readout.runs import build, variants
     from scenarios.training import fit
 
     config = Config(published=published, epochs=epochs, seeds=1, data_dir=data_dir)

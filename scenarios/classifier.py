@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import eventsim as es
 import gradients
 from eventsim._types import Key
-from scenarios.stopwatch import Stopwatch
+from scenarios.console.stopwatch import Stopwatch
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 __all__ = [

@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-from scenarios.extras import MissingExtraError, require
+from scenarios.console.extras import MissingExtraError, require
+from scenarios.datasets.sources import DownloadError
 from scenarios.registry import SCENARIOS, Scenario, find
-from scenarios.sources import DownloadError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -82,7 +82,7 @@ def _list(arguments: list[str]) -> int:
 
 def _info(arguments: list[str]) -> int:
     if not arguments:
-        from scenarios.system import report  # late: it compiles the engines
+        from scenarios.console.system import report  # late: it compiles the engines
 
         print("\n".join(report()))
         return 0
@@ -102,7 +102,7 @@ def _run(arguments: list[str]) -> int:
     scenario = find(arguments[0])
     _require_extras()
     config, folder = _parse(scenario, arguments[1:])
-    from scenarios.runs import new_folder
+    from scenarios.console.runs import new_folder
 
     return _execute(scenario, config, new_folder(scenario, config, folder))
 
@@ -110,7 +110,7 @@ def _run(arguments: list[str]) -> int:
 def _resume(arguments: list[str]) -> int:
     folder = Path(_one(arguments, "eventsim resume FOLDER"))
     _require_extras()
-    from scenarios.runs import read_folder
+    from scenarios.console.runs import read_folder
 
     return _execute(*read_folder(folder), folder)
 
@@ -139,7 +139,7 @@ def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
     from rich.console import Console
 
     from scenarios import report
-    from scenarios.progress import ConsoleProgress
+    from scenarios.console.progress import ConsoleProgress
 
     console = Console()
     console.print(

@@ -17,8 +17,8 @@ gradient of a minibatch and the surrogate ones, against the number of steps and 
 steepness of the surrogate.  The weights onto the output neurons show what the clock alone does, as
 no spike is differentiated by them; those onto the hidden neurons what the surrogate does.  The
 first angle vanishes with the step, the second does not: a surrogate gradient is another direction,
-not an approximation of the exact one (`scenarios/clock_gradients.py` says why).  And weights that
-were trained exactly make another network on a coarse clock: the table has its loss.
+not an approximation of the exact one (`scenarios/studies/clock/gradients.py` says why).  And
+weights that were trained exactly make another network on a coarse clock: the table has its loss.
 
 Published is nothing that could stand beside these numbers, so that column of the table is empty.
 Needs the extra "torch".  MNIST is downloaded unless there is a copy.
@@ -36,13 +36,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradients import Adam
-from scenarios.extras import require
-from scenarios.progress import Progress
+from scenarios.console.extras import require
+from scenarios.console.progress import Progress
 from scenarios.report import Report, Row
 from scenarios.training import Params, Settings, fit, replicate
 
 if TYPE_CHECKING:
-    from scenarios.readout_task import ReadoutTask
+    from scenarios.studies.compare.readout_task import ReadoutTask
 
 __all__ = ["Config", "run"]
 
@@ -163,7 +163,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
 
 
 def _tasks(config: Config) -> dict[str, ReadoutTask]:
-    from scenarios.readout_task import mnist_task, yin_yang_task
+    from scenarios.studies.compare.readout_task import mnist_task, yin_yang_task
 
     size = {} if config.hidden is None else {"hidden": config.hidden}
     n_train = {name: config.training(name).n_train for name in TRAININGS}
@@ -175,7 +175,7 @@ def _tasks(config: Config) -> dict[str, ReadoutTask]:
 
 def _spikes(config: Config, folder: Path, progress: Progress) -> list[dict[str, Any]]:
     """Return the records of all random networks."""
-    from scenarios.clock_spikes import measure
+    from scenarios.studies.clock.spikes import measure
 
     runs = replicate(
         config.seeds,
@@ -214,7 +214,7 @@ def _angles(
     progress: Progress,
 ) -> list[dict[str, Any]]:
     """Return what was measured with each minibatch."""
-    from scenarios.clock_gradients import Angles, measure
+    from scenarios.studies.clock.gradients import Angles, measure
 
     what = Angles(task, weights, config.steps, config.slope_steps, config.batch_size)
     return replicate(
@@ -230,8 +230,8 @@ def _file_name(title: str) -> str:
 
 
 def _report(config: Config, spikes: Records, angles: Mapping[tuple[str, str], Records]) -> Report:
-    from scenarios.clock_figures import clock
-    from scenarios.clocked_task import DERIVATIVES
+    from scenarios.studies.clock.figures import clock
+    from scenarios.studies.compare.clocked_task import DERIVATIVES
 
     scales = {name: derivative.scale for name, derivative in DERIVATIVES.items()}
     orders = _orders(spikes)
@@ -254,7 +254,7 @@ def _report(config: Config, spikes: Records, angles: Mapping[tuple[str, str], Re
 
 
 def _rows_of_spikes(spikes: Records, orders: Mapping[str, list[float]]) -> Iterator[Row]:
-    from scenarios.clock_figures import mean_and_spread, select
+    from scenarios.studies.clock.figures import mean_and_spread, select
 
     for layer, some in orders.items():
         what = f"order of a spike time's error, layer {layer[-1]}"
@@ -274,7 +274,7 @@ def _rows_of_spikes(spikes: Records, orders: Mapping[str, list[float]]) -> Itera
 def _rows_of_angles(
     config: Config, angles: Mapping[tuple[str, str], Records], scales: Mapping[str, float]
 ) -> Iterator[Row]:
-    from scenarios.clock_figures import LABELS, select
+    from scenarios.studies.clock.figures import LABELS, select
 
     for name in dict.fromkeys(name for name, _ in angles):
         stages = [runs for (its, _), runs in angles.items() if its == name]
@@ -290,8 +290,8 @@ def _rows_of_angles(
 
 def _orders(spikes: Records) -> dict[str, list[float]]:
     """Return the order of convergence of each layer of each network, with the hard reset."""
-    from scenarios.clock_figures import select
-    from scenarios.clock_spikes import LAYERS, order
+    from scenarios.studies.clock.figures import select
+    from scenarios.studies.clock.spikes import LAYERS, order
 
     orders: dict[str, list[float]] = {layer: [] for layer in LAYERS}
     for layer in LAYERS:
@@ -311,7 +311,7 @@ def _orders(spikes: Records) -> dict[str, list[float]]:
 
 def _losses(config: Config, stages: Sequence[Records]) -> str:
     """Return the mean loss of the minibatches, exact and on clocks, before and after training."""
-    from scenarios.clock_figures import mean_and_spread, select
+    from scenarios.studies.clock.figures import mean_and_spread, select
 
     def means(runs: Records) -> Iterator[float]:
         yield mean_and_spread(run["loss"] for run in runs)[0]
@@ -329,7 +329,7 @@ def _both(stages: Sequence[Records]) -> str:
 
 def _with_spread(values: Sequence[float | None], digits: int) -> str:
     """Return "mean ± standard deviation" of the known values (of one value: without deviation)."""
-    from scenarios.clock_figures import mean_and_spread
+    from scenarios.studies.clock.figures import mean_and_spread
 
     mean, spread = mean_and_spread(values)
     if math.isnan(mean):

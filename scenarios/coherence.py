@@ -14,12 +14,12 @@ Here the theory is held against simulations, two ways:
   shot noise    excitatory and inhibitory Poisson spikes, run exactly by the event engine (no time
                 step); as the jump by each spike gets smaller, its diffusion limit is the theory
 The coherence is estimated over independent segments; 95 % confidence bands are exact for Gaussian
-signals (`scenarios.coherence_estimate`).
+signals (`scenarios.studies.coherence.estimate`).
 
 Published: Eq. 4 for C, the rate r_0, and Fig. 2, which shows the non-leaky neuron pass all
 frequencies and leaky ones cut off the high ones.  What comes out, and what it means for the paper:
 - Eq. 4 is right, its prefactor included, as are Eqs 7 and 8; r_0 is right with V_th for the
-  misprinted V_rest.  `scenarios.coherence_theory` lists what to mind.
+  misprinted V_rest.  `scenarios.studies.coherence.theory` lists what to mind.
 - Fig. 2 is drawn over omega in units of 1/tau_m, a different axis for every leak.  There, the less
   leak, the flatter the curve, and the non-leaky neuron seems to pass all frequencies.  In real time
   its coherence falls as well, as 2 r_0 / omega at high frequencies, the same law as with leak, and
@@ -47,8 +47,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._validate import as_count
-from scenarios.coherence_simulation import Scheme, Segments
-from scenarios.coherence_study import (
+from scenarios.console.progress import Progress
+from scenarios.report import Report, Row
+from scenarios.studies.coherence.simulation import Scheme, Segments
+from scenarios.studies.coherence.study import (
     SCHEMES,
     Comparison,
     Convergence,
@@ -58,9 +60,7 @@ from scenarios.coherence_study import (
     limit,
     study,
 )
-from scenarios.coherence_theory import Neuron
-from scenarios.progress import Progress
-from scenarios.report import Report, Row
+from scenarios.studies.coherence.theory import Neuron
 
 __all__ = ["Config", "rows", "run", "study"]
 
@@ -152,7 +152,7 @@ class Config:
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Return the table and the picture of the study."""
-    from scenarios.coherence_figures import figure
+    from scenarios.studies.coherence.figures import figure
 
     results = study(config, folder, progress)
     return Report(

@@ -36,14 +36,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios import yin_yang
-from scenarios.checkpoint import TrainingState
-from scenarios.extras import require
-from scenarios.progress import Progress
+from scenarios.console.extras import require
+from scenarios.console.progress import Progress
+from scenarios.learning.checkpoint import TrainingState
 from scenarios.report import Report, Row, percent
 from scenarios.training import Settings, last, seconds_per_epoch, warm_up
 
 if TYPE_CHECKING:
-    from scenarios.contest import Contest
+    from scenarios.studies.compare.contest import Contest
 
 __all__ = ["Config", "run"]
 
@@ -157,7 +157,7 @@ class Config:
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train all networks, or go on with them; return the table and the picture."""
     require("torch", ("torch",), "the scenario compare")
-    from scenarios.contest import train
+    from scenarios.studies.compare.contest import train
 
     contests = [_contest(config, problem) for problem in config.problems]
     with progress.compiling():
@@ -168,7 +168,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
 
 
 def _contest(config: Config, problem: Problem) -> Contest:
-    from scenarios import contest, readout_task
+    from scenarios.studies.compare import contest, readout_task
 
     length = config.length(problem)
     if problem == "yin_yang_spikes":
@@ -194,7 +194,7 @@ def _settings(problem: Problem, length: Length, seed: int) -> Settings:
 
 
 def _report(config: Config, trained: Sequence[tuple[Contest, Trained]]) -> Report:
-    from scenarios.compare_figures import curves
+    from scenarios.studies.compare.figures import curves
 
     numbers = {
         contest.title: {name: _numbers(contest, states) for name, states in methods.items()}
@@ -220,7 +220,7 @@ def _report(config: Config, trained: Sequence[tuple[Contest, Trained]]) -> Repor
 
 
 def _numbers(contest: Contest, states: Sequence[TrainingState]) -> dict[str, Any]:
-    from scenarios.contest import run_exactly
+    from scenarios.studies.compare.contest import run_exactly
 
     metrics = ("test_accuracy", "test_loss", "test_spikes")
     return {
@@ -241,6 +241,6 @@ def _summary(one: Mapping[str, Any]) -> str:
 
 
 def _published(title: str, method: str) -> str:
-    from scenarios.contest import EXACT
+    from scenarios.studies.compare.contest import EXACT
 
     return PUBLISHED.get(title, "–") if method.startswith(EXACT) else "–"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.sources import find_folder
+from scenarios.datasets.sources import find_folder
 
 __all__ = [
     "YIN_YANG_SHA256",

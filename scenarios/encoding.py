@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import eventsim as es
 from eventsim._compile import allocating_loop
 from eventsim.window_loop import sort_stably
-from scenarios.labelled_images import shifted
+from scenarios.datasets.labelled_images import shifted
 
 __all__ = [
     "check_noise",

@@ -41,19 +41,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.checkpoint import write_whole
-from scenarios.extras import require
-from scenarios.flower_images import CLASSES, flower_images, split
-from scenarios.flowers_config import Config
-from scenarios.flowers_report import Kind, kind_title, notes, rows
-from scenarios.labelled_images import LabelledImages
-from scenarios.progress import Progress
+from scenarios.console.extras import require
+from scenarios.console.progress import Progress
+from scenarios.datasets.flower_images import CLASSES, flower_images, split
+from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.learning.checkpoint import write_whole
 from scenarios.report import Report
+from scenarios.studies.flowers.config import Config
+from scenarios.studies.flowers.report import Kind, kind_title, notes, rows
 from scenarios.training import Metrics, Settings, fit_seeds
 
 if TYPE_CHECKING:
-    from scenarios.flowers_task import FlowerTask
-    from scenarios.torch_learner import TorchLearner
+    from scenarios.learning.torch_learner import TorchLearner
+    from scenarios.studies.flowers.task import FlowerTask
 
 __all__ = ["Config", "build", "learner", "run"]
 
@@ -85,9 +85,9 @@ def build(
     import torch
 
     from gradients.surrogate import SpikeDerivative
-    from scenarios.flowers_network import channel_network, unit_network
-    from scenarios.flowers_task import FlowerTask
-    from scenarios.torch_learner import device
+    from scenarios.learning.torch_learner import device
+    from scenarios.studies.flowers.network import channel_network, unit_network
+    from scenarios.studies.flowers.task import FlowerTask
 
     recipe = config.recipe(network)
     scale = STEEPNESS if config.derivative == "fast_sigmoid" else 1.0
@@ -113,7 +113,7 @@ def learner(config: Config, task: FlowerTask, network: str) -> TorchLearner:
     """Return a task with its optimiser, whose rates fall to 0 as a cosine."""
     import torch
 
-    from scenarios.torch_learner import TorchLearner
+    from scenarios.learning.torch_learner import TorchLearner
 
     recipe = config.recipe(network)
     steps = config.n_epochs * math.ceil(task.n_train / recipe.batch_size)
@@ -129,7 +129,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train all networks, or go on with them; return the table and the pictures."""
     require("torch", ("torch",), "the scenario flowers")
     require("plot", ("plotly",), "the page with interactive figures")
-    from scenarios.torch_learner import device
+    from scenarios.learning.torch_learner import device
 
     device(config.device)
     parts = split(flower_images(config.data_dir), config.test_share, config.split_seed)
@@ -152,7 +152,7 @@ def _train(
     folder: Path,
     progress: Progress,
 ) -> Kind:
-    from scenarios.flowers_task import no_better
+    from scenarios.studies.flowers.task import no_better
 
     title = kind_title(network, control)
     states = fit_seeds(
@@ -175,7 +175,7 @@ def _train(
 
 def _page(test: LabelledImages) -> str:
     """Return the page with interactive figures; a row of the first test image is one input."""
-    from scenarios.flowers_page import interactive_page
+    from scenarios.studies.flowers.page import interactive_page
 
     image, label = test.images[0], int(test.labels[0])
     row = image[len(image) // 2, :, 0] / 255.0
@@ -216,14 +216,14 @@ def _report(
 def _figures(
     config: Config, parts: dict[str, LabelledImages], kinds: Sequence[Kind]
 ) -> dict[str, Any]:
-    from scenarios.flowers_figures import (
+    from scenarios.studies.flowers.figures import (
         Curves,
         learning_curves,
         presentations,
         spike_patterns,
     )
-    from scenarios.flowers_shown import loaded, present, well_and_middling
-    from scenarios.lif_figures import gradient_picture, rate_against_input
+    from scenarios.studies.flowers.lif_figures import gradient_picture, rate_against_input
+    from scenarios.studies.flowers.shown import loaded, present, well_and_middling
 
     def histories(network: str, control: bool) -> list[list[Metrics]]:
         return [state.history for kind in kinds for state in kind.states

@@ -37,11 +37,11 @@ import numpy as np
 import eventsim as es
 from eventsim._validate import check_choice
 from gradients import Adam, cosine
-from scenarios.checkpoint import TrainingState
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
+from scenarios.console.progress import SILENT, Progress
 from scenarios.data import iris, stratified_split
 from scenarios.encoding import earlier_for_larger, with_bias
-from scenarios.progress import SILENT, Progress
+from scenarios.learning.checkpoint import TrainingState
 from scenarios.report import Report, Row, percent
 from scenarios.training import Params, Settings, fit, replicate, warm_up
 

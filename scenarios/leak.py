@@ -26,11 +26,11 @@ The critical frequency of the output does not fall with leak: it rises, from 0.4
 Where the publication leaves something open, this is what is done.  Input: a pixel x in [-1, 1]
 gives a spike of its sign with probability |x|, at each step.  Noise: Gaussian or impulse, anew at
 each step, on the pixels (scenario 1) or on the spikes (scenario 2); its eight severities are in
-`scenarios/leak_noise.py`.  Output signal (Fig. 5): the weighted sum of spikes that reaches the
-target output at each step, without its mean; white noise has a critical frequency of 0.35 cycles
-per step, near the published value without leak.  The potential of the output, a running sum, is at
-a tenth of that whatever the leak.  The leak correction of Eq. 5 is not added: the way back goes
-through the decay of the potential itself.
+`scenarios/studies/leak/noise.py`.  Output signal (Fig. 5): the weighted sum of spikes that reaches
+the target output at each step, without its mean; white noise has a critical frequency of 0.35
+cycles per step, near the published value without leak.  The potential of the output, a running
+sum, is at a tenth of that whatever the leak.  The leak correction of Eq. 5 is not added: the way
+back goes through the decay of the potential itself.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scenarios.colour_images import load_colour_images
-from scenarios.extras import require
-from scenarios.leak_claims import Claim, ordered_by_leak
-from scenarios.leak_config import Config
-from scenarios.progress import Progress
+from scenarios.console.extras import require
+from scenarios.console.progress import Progress
+from scenarios.datasets.colour_images import load_colour_images
 from scenarios.report import Report, Row, percent
+from scenarios.studies.leak.claims import Claim, ordered_by_leak
+from scenarios.studies.leak.config import Config
 from scenarios.training import last, seconds_per_epoch
 
 if TYPE_CHECKING:
-    from scenarios.leak_runs import Studied
+    from scenarios.studies.leak.runs import Studied
 
 __all__ = ["Config", "run"]
 
@@ -81,7 +81,7 @@ LAST_EPOCHS = 20 / 150  # of the training, over which SSE is averaged in Table 1
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train and measure all networks, or go on with them; return the table and the pictures."""
     require("torch", ("torch",), "the scenario leak")
-    from scenarios import leak_runs  # late: it needs the extra
+    from scenarios.studies.leak import runs as leak_runs  # late: it needs the extra
 
     parts = load_colour_images(config.data, config.data_dir)
     leak_runs.check(config, parts)
@@ -159,7 +159,7 @@ def _late(history: Sequence[dict[str, float]], name: str) -> float:
 
 
 def _rows(config: Config, name: str, studied: Sequence[Studied]) -> list[Row]:
-    from scenarios.leak_runs import title
+    from scenarios.studies.leak.runs import title
 
     known = PUBLISHED.get(config.data, {}).get(name, {})
     return [
@@ -179,7 +179,7 @@ def _text(name: str, values: Sequence[float]) -> str:
 
 def _claims(studied: Sequence[Studied]) -> list[Claim]:
     """Test the claims of the publication, if there are leaks to compare."""
-    from scenarios.leak_runs import CONDITIONS
+    from scenarios.studies.leak.runs import CONDITIONS
 
     if len(studied) < 2:
         return []
@@ -257,7 +257,7 @@ def _as_json(claim: Claim) -> dict[str, Any]:
 
 
 def _figures(config: Config, studied: Sequence[Studied]) -> dict[str, Any]:
-    from scenarios import leak_figures as draw
+    from scenarios.studies.leak import figures as draw
 
     ordered = sorted(studied, key=lambda one: one.tau_m)
     return {

@@ -52,16 +52,16 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from eventsim._validate import check_choice
-from scenarios.images import mnist
-from scenarios.labelled_images import LabelledImages
-from scenarios.leak_exact_study import Kind, Study, study
-from scenarios.progress import Progress
-from scenarios.readout_config import Config as ReadoutConfig
-from scenarios.readout_config import Spiking
-from scenarios.readout_runs import Variant
+from scenarios.console.progress import Progress
+from scenarios.console.stopwatch import session_note
+from scenarios.datasets.images import mnist
+from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.report import Report, Row, percent
-from scenarios.spike_noise import NOISES
-from scenarios.stopwatch import session_note
+from scenarios.studies.leak_exact.noise import NOISES
+from scenarios.studies.leak_exact.study import Kind, Study, study
+from scenarios.studies.readout.config import Config as ReadoutConfig
+from scenarios.studies.readout.config import Spiking
+from scenarios.studies.readout.runs import Variant
 
 __all__ = ["Config", "rows", "run", "study"]
 
@@ -203,8 +203,8 @@ class Config:
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Return the table and the pictures of the study."""
-    from scenarios.leak_exact_figures import figure
-    from scenarios.readout_figures import Curve, learning_curves
+    from scenarios.studies.leak_exact.figures import figure
+    from scenarios.studies.readout.figures import Curve, learning_curves
 
     results = study(config, folder, progress)
     curves = [Curve(kind.title, [s.history for s in kind.states]) for kind in results.kinds]

@@ -57,11 +57,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenarios import images
-from scenarios.progress import Progress
-from scenarios.readout_config import Config
-from scenarios.readout_runs import DataSet, Published, train_and_report
+from scenarios.console.progress import Progress
+from scenarios.datasets import images
 from scenarios.report import Report
+from scenarios.studies.readout.config import Config
+from scenarios.studies.readout.runs import DataSet, Published, train_and_report
 
 __all__ = ["DATA", "Config", "run"]
 

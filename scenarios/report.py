@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.checkpoint import save_arrays, write_whole
+from scenarios.learning.checkpoint import save_arrays, write_whole
 from scenarios.training import Params
 
 if TYPE_CHECKING:

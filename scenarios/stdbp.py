@@ -40,14 +40,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scenarios.checkpoint import TrainingState
-from scenarios.images import mnist
-from scenarios.labelled_images import LabelledImages
-from scenarios.progress import Progress
-from scenarios.rel_psp import Activity, FirstSpikeImages
+from scenarios.console.progress import Progress
+from scenarios.console.stopwatch import session_note, spent
+from scenarios.datasets.images import mnist
+from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.learning.checkpoint import TrainingState
 from scenarios.report import Report, Row, percent
-from scenarios.stdbp_config import CSNN, Config
-from scenarios.stopwatch import session_note, spent
+from scenarios.studies.stdbp.config import CSNN, Config
+from scenarios.studies.stdbp.network import Activity, FirstSpikeImages
 from scenarios.training import fit_seeds, last, seconds_per_epoch, warm_up
 
 __all__ = ["Config", "build", "run"]
@@ -193,8 +193,8 @@ def _activity(one: Trained) -> list[Row]:
 
 
 def _figures(trained: Sequence[Trained]) -> dict[str, Any]:
-    from scenarios.readout_figures import Curve, learning_curves
-    from scenarios.stdbp_figures import exploding_gradients, spike_time_histograms
+    from scenarios.studies.readout.figures import Curve, learning_curves
+    from scenarios.studies.stdbp.figures import exploding_gradients, spike_time_histograms
 
     curves = [Curve(one.network, [state.history for state in one.states]) for one in trained]
     return {

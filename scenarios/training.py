@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from eventsim._validate import as_count
 from gradients import Adam
-from scenarios.checkpoint import TrainingState, load_latest, save, write_whole
-from scenarios.progress import SILENT, Progress, Tell
+from scenarios.console.progress import SILENT, Progress, Tell
+from scenarios.learning.checkpoint import TrainingState, load_latest, save, write_whole
 
 __all__ = [
     "Learner",
@@ -82,7 +82,7 @@ class Learner(ABC):
     """Something that keeps its own parameters and changes them, minibatch by minibatch.
 
     What the loop sees of a training: a `Task` with an optimiser is one, a PyTorch module with one
-    of PyTorch's another (`scenarios.torch_learner`).
+    of PyTorch's another (`scenarios.learning.torch_learner`).
     """
 
     @property

@@ -36,8 +36,8 @@ import numpy as np
 import eventsim as es
 from gradients import Adam
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
+from scenarios.console.progress import SILENT, Progress
 from scenarios.copies import Copies, chosen, stacked
-from scenarios.progress import SILENT, Progress
 from scenarios.report import Report, Row
 from scenarios.training import Params, Settings, fit
 

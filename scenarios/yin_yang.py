@@ -49,14 +49,14 @@ from numpy.typing import NDArray
 import eventsim as es
 from eventsim._validate import check_choice
 from gradients import Adam, cosine
-from scenarios.checkpoint import TrainingState
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
+from scenarios.console.extras import require
+from scenarios.console.progress import Progress
+from scenarios.console.stopwatch import session_note
 from scenarios.data import yin_yang
 from scenarios.encoding import later_for_larger, with_bias
-from scenarios.extras import require
-from scenarios.progress import Progress
+from scenarios.learning.checkpoint import TrainingState
 from scenarios.report import Report, Row, percent
-from scenarios.stopwatch import session_note
 from scenarios.training import Settings, fit_seeds, warm_up
 
 T_EARLY, T_LATE, T_BIAS = 0.15, 2.0, 0.9
@@ -351,8 +351,8 @@ def _beside_surrogates(
     config: Config, task: Classification, exact: TrainingState, folder: Path, progress: Progress
 ) -> Any:
     """Train the same network with surrogate gradients; draw both."""
-    from scenarios.compare_figures import curves
-    from scenarios.contest import by_spikes, train
+    from scenarios.studies.compare.contest import by_spikes, train
+    from scenarios.studies.compare.figures import curves
 
     same = replace(settings(config, task, config.seed), epochs=config.n_compare_epochs)
     contest = by_spikes(task, lambda _: same)

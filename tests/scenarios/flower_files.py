@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scenarios.flower_images import CLASSES, FILES, FOLDER
-from scenarios.labelled_images import LabelledImages
+from scenarios.datasets.flower_images import CLASSES, FILES, FOLDER
+from scenarios.datasets.labelled_images import LabelledImages
 
 PUBLISHED = Path(os.environ.get("EVENTSIM_DATA") or "nowhere") / FOLDER
 WITHOUT = f"EVENTSIM_DATA does not name a folder with {FOLDER}/{FILES[0]}"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scenarios import cli, extras
+from scenarios import cli
 from scenarios.cli import main
+from scenarios.console import extras
+from scenarios.console.runs import new_folder, read_folder
 from scenarios.registry import SCENARIOS
-from scenarios.runs import new_folder, read_folder
 
 ROOT = Path(__file__).parents[2]
 

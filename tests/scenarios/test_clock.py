@@ -10,7 +10,7 @@ import pytest
 from scenarios import clock
 from scenarios.cli import main
 from scenarios.clock import Config
-from scenarios.progress import SILENT
+from scenarios.console.progress import SILENT
 from scenarios.registry import find
 from tests.scenarios import idx_files
 
@@ -52,7 +52,7 @@ def test_a_run_gives_a_table_a_picture_and_all_numbers(noise, few_steps, tmp_pat
 @pytest.mark.jit
 def test_what_was_measured_is_not_measured_again(noise, few_steps, tmp_path, monkeypatch):
     """A run that is killed in its last measurement goes on, and ends with the same numbers."""
-    from scenarios import clock_gradients
+    from scenarios.studies.clock import gradients as clock_gradients
 
     for name in ("whole", "pieces"):
         (tmp_path / name).mkdir()
@@ -129,7 +129,7 @@ def test_missing_images_are_an_error_before_any_work(tmp_path):
 
 
 def test_missing_cosines_are_left_out_of_means():
-    from scenarios.clock_figures import mean_and_spread
+    from scenarios.studies.clock.figures import mean_and_spread
 
     assert mean_and_spread([1.0, None]) == (1.0, 0.0)
     assert np.isnan(mean_and_spread([None])).all()

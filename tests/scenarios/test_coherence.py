@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios import coherence, coherence_study
-from scenarios.checkpoint import load_arrays
+from scenarios import coherence
 from scenarios.cli import main
 from scenarios.coherence import Config
-from scenarios.coherence_estimate import Estimate
-from scenarios.coherence_figures import figure
-from scenarios.coherence_study import Comparison, compare, limit, study
-from scenarios.coherence_theory import Neuron, Spectra, firing_rate, spectra
-from scenarios.progress import SILENT
+from scenarios.console.progress import SILENT
+from scenarios.learning.checkpoint import load_arrays
+from scenarios.studies.coherence import study as coherence_study
+from scenarios.studies.coherence.estimate import Estimate
+from scenarios.studies.coherence.figures import figure
+from scenarios.studies.coherence.study import Comparison, compare, limit, study
+from scenarios.studies.coherence.theory import Neuron, Spectra, firing_rate, spectra
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from scenarios import compare, contest, extras, yin_yang
+from scenarios import compare, yin_yang
 from scenarios.cli import main
 from scenarios.compare import FULL, SHORT, Config
-from scenarios.contest import EXACT, by_spikes
-from scenarios.progress import SILENT
+from scenarios.console import extras
+from scenarios.console.progress import SILENT
 from scenarios.registry import find
+from scenarios.studies.compare import contest
+from scenarios.studies.compare.contest import EXACT, by_spikes
 from scenarios.training import Settings, fit
 from tests.scenarios import idx_files
 

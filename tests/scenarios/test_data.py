@@ -8,7 +8,7 @@ import pytest
 
 from scenarios import data
 from scenarios.data import LabelledData, iris, stratified_split, yin_yang, yin_yang_class
-from scenarios.sources import DATA_VARIABLE
+from scenarios.datasets.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
 
 PUBLISHED_FILES = idx_files.PUBLISHED / "yin-yang"

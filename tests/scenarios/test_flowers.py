@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 pytest.importorskip("plotly", reason="the extra plot is not installed")
 
 from scenarios import flowers  # noqa: E402
-from scenarios.checkpoint import load_arrays  # noqa: E402
 from scenarios.cli import main  # noqa: E402
-from scenarios.flower_images import flower_images, split  # noqa: E402
-from scenarios.flowers_config import Config, Recipe  # noqa: E402
-from scenarios.progress import SILENT  # noqa: E402
+from scenarios.console.progress import SILENT  # noqa: E402
+from scenarios.datasets.flower_images import flower_images, split  # noqa: E402
+from scenarios.learning.checkpoint import load_arrays  # noqa: E402
+from scenarios.studies.flowers.config import Config, Recipe  # noqa: E402
 from scenarios.training import Settings, fit  # noqa: E402
 from tests.scenarios import flower_files  # noqa: E402
 from tests.scenarios.resuming import KilledError  # noqa: E402

@@ -11,15 +11,15 @@ import pytest
 
 from scenarios import leak
 from scenarios.cli import main
-from scenarios.extras import MissingExtraError
-from scenarios.leak_config import PAPER, PAPER_SVHN, RECIPES, Config, Recipe
-from scenarios.progress import SILENT
+from scenarios.console.extras import MissingExtraError
+from scenarios.console.progress import SILENT
+from scenarios.studies.leak.config import PAPER, PAPER_SVHN, RECIPES, Config, Recipe
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
-from scenarios import leak_runs  # noqa: E402
+from scenarios.studies.leak import runs as leak_runs  # noqa: E402
 from tests.scenarios.resuming import KilledError  # noqa: E402
-from tests.scenarios.test_leak_task import parts  # noqa: E402
+from tests.scenarios.studies.leak.test_task import parts  # noqa: E402
 
 FIGURES = {"accuracy", "input_spectra", "target_spectra", "layers", "training"}
 TINY = Config(network="4P-4C3-2P-8FC-10", steps=6, epochs=2, seeds=2, batch_size=12, n_train=24,

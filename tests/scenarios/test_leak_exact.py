@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scenarios import leak_exact, leak_exact_study
-from scenarios.checkpoint import load_arrays
+from scenarios import leak_exact
 from scenarios.cli import main
+from scenarios.console.progress import SILENT
 from scenarios.leak_exact import Config, rows
-from scenarios.leak_exact_figures import figure
-from scenarios.leak_exact_study import Kind, Study, effect, study
-from scenarios.progress import SILENT
-from scenarios.readout_runs import build
-from scenarios.spike_noise import NOISES
+from scenarios.learning.checkpoint import load_arrays
+from scenarios.studies.leak_exact import study as leak_exact_study
+from scenarios.studies.leak_exact.figures import figure
+from scenarios.studies.leak_exact.noise import NOISES
+from scenarios.studies.leak_exact.study import Kind, Study, effect, study
+from scenarios.studies.readout.runs import build
 from tests.scenarios import idx_files
 
 TITLES = ("tau_I = 0.4", "tau_I = 1.6", "no leak")

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from gradients import cosine
-from scenarios import fashion_mnist, images, mnist, readout_runs
-from scenarios.checkpoint import load_arrays
+from scenarios import fashion_mnist, mnist
 from scenarios.cli import main
-from scenarios.progress import SILENT
-from scenarios.readout import ReadoutLoss
-from scenarios.readout_config import Config, Recipe
-from scenarios.readout_runs import Variant, build, variants
+from scenarios.console.progress import SILENT
+from scenarios.datasets import images
+from scenarios.learning.checkpoint import load_arrays
+from scenarios.studies.readout import runs as readout_runs
+from scenarios.studies.readout.config import Config, Recipe
+from scenarios.studies.readout.network import ReadoutLoss
+from scenarios.studies.readout.runs import Variant, build, variants
 from scenarios.training import fit
 from tests.scenarios import idx_files
 from tests.scenarios.resuming import assert_a_killed_run_resumes

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from scenarios import figures, iris, xor, yin_yang
-from scenarios.checkpoint import load_arrays
 from scenarios.cli import main
-from scenarios.progress import SILENT
+from scenarios.console.progress import SILENT
+from scenarios.learning.checkpoint import load_arrays
 from scenarios.registry import SCENARIOS
 from scenarios.training import fit
 

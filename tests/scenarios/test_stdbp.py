@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from gradients import cosine
-from scenarios import images, stdbp, stdbp_figures
-from scenarios.checkpoint import load_arrays
+from scenarios import stdbp
 from scenarios.cli import main
-from scenarios.labelled_images import LabelledImages
-from scenarios.progress import SILENT
+from scenarios.console.progress import SILENT
+from scenarios.datasets import images
+from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.learning.checkpoint import load_arrays
 from scenarios.stdbp import build
-from scenarios.stdbp_config import CSNN, ROWS, Config, Recipe
+from scenarios.studies.stdbp import figures as stdbp_figures
+from scenarios.studies.stdbp.config import CSNN, ROWS, Config, Recipe
 from scenarios.training import fit
 from tests.scenarios import idx_files
 from tests.scenarios.resuming import assert_a_killed_run_resumes

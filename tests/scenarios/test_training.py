@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gradients import SGD, Adam, cosine
-from scenarios.checkpoint import load_arrays, load_latest
+from scenarios.learning.checkpoint import load_arrays, load_latest
 from scenarios.training import Settings, Step, fit, in_chunks, replicate
 
 ROOT = Path(__file__).parents[2]
@@ -242,7 +242,7 @@ RUN = """
 import sys
 from pathlib import Path
 from scenarios import yin_yang
-from scenarios.checkpoint import save_arrays
+from scenarios.learning.checkpoint import save_arrays
 from scenarios.classifier import Classification
 from scenarios.encoding import jitter
 from scenarios.training import fit

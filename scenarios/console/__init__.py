@@ -1,0 +1,1 @@
+"""What the command shows and keeps: progress, timings, run folders, `eventsim info`."""

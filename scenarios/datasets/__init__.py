@@ -1,0 +1,1 @@
+"""Data sets of images: readers that check every byte, and downloads with checksums."""

@@ -1,0 +1,171 @@
+"""Data sets of small grey images, kept as bytes: they are encoded a minibatch at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenarios.datasets.idx import read_idx
+from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.datasets.sources import Source, download, find_folder
+
+__all__ = ["FASHION_MNIST", "MNIST", "fashion_mnist", "mnist"]
+
+N_CLASSES = 10
+SIZE = (28, 28)  # rows, columns
+PARTS = {"train": "train", "test": "t10k"}  # and how their files' names begin
+MNIST = Source(
+    title="MNIST",
+    folder="mnist",
+    sha256={
+        "train-images-idx3-ubyte.gz":
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "train-labels-idx1-ubyte.gz":
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "t10k-images-idx3-ubyte.gz":
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "t10k-labels-idx1-ubyte.gz":
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    },
+    mirrors=(
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+)  # fmt: skip
+FASHION_MNIST = Source(
+    title="Fashion-MNIST",
+    folder="fashion-mnist",
+    sha256={
+        "train-images-idx3-ubyte.gz":
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "train-labels-idx1-ubyte.gz":
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "t10k-images-idx3-ubyte.gz":
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "t10k-labels-idx1-ubyte.gz":
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    },
+    mirrors=(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    ),
+)  # fmt: skip
+# Both data sets have files of the same names and sizes: what tells them apart is the content.
+LABELS_SHA256 = {
+    "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13": "MNIST",
+    "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5": "MNIST",
+    "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7": "Fashion-MNIST",
+    "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9": "Fashion-MNIST",
+}
+
+
+def mnist(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
+    """Return the MNIST data set: handwritten digits.
+
+    Parameters
+    ----------
+    data_dir : path, optional
+        Folder that holds the four IDX files (``train-images-idx3-ubyte``, ..., plain or .gz),
+        itself or in a subfolder ``mnist``.  Default: the environment variable EVENTSIM_DATA in the
+        same way; else the files are downloaded, once, and checked.
+
+    Returns
+    -------
+    dict of str -> LabelledImages
+        "train" (60 000 images) and "test" (10 000), each 28 x 28; white digits on black; the class
+        is the digit.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing in the named folder or is not what it should be, with its path.
+    DownloadError
+        If the files have to be downloaded, and cannot.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition",
+    Proceedings of the IEEE 86, 1998.
+    """
+    return _load(MNIST, data_dir)
+
+
+def fashion_mnist(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
+    """Return the Fashion-MNIST data set: pieces of clothing, in the form of MNIST.
+
+    Parameters
+    ----------
+    data_dir : path, optional
+        As for `mnist`; the subfolder is called ``fashion-mnist``.
+
+    Returns
+    -------
+    dict of str -> LabelledImages
+        "train" (60 000 images) and "test" (10 000), each 28 x 28; classes: 0 T-shirt, 1 trouser,
+        2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag, 9 ankle boot.
+
+    Raises
+    ------
+    ValueError, DownloadError
+        As `mnist`.
+
+    References
+    ----------
+    Xiao, Rasul, Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine learning
+    algorithms", arXiv:1708.07747, 2017.
+    """
+    return _load(FASHION_MNIST, data_dir)
+
+
+def _load(source: Source, data_dir: str | Path | None) -> dict[str, LabelledImages]:
+    names = [name for packed in source.sha256 for name in (packed, packed.removesuffix(".gz"))]
+    folder = find_folder(source.folder, names, data_dir) or download(source)
+    return {part: _read_part(source, folder, start) for part, start in PARTS.items()}
+
+
+def _read_part(source: Source, folder: Path, start: str) -> LabelledImages:
+    images_path = _existing(source, folder, f"{start}-images-idx3-ubyte.gz")
+    labels_path = _existing(source, folder, f"{start}-labels-idx1-ubyte.gz")
+    images, labels = _read_images(images_path), _read_labels(source, labels_path)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{labels_path} must hold a label for each of the {len(images)} images in "
+            f"{images_path}, got {len(labels)}"
+        )
+    return LabelledImages(images, labels)
+
+
+def _existing(source: Source, folder: Path, packed: str) -> Path:
+    """Return the path of a file, which may be compressed or plain."""
+    paths = (folder / packed, folder / packed.removesuffix(".gz"))
+    for path in paths:
+        if path.exists():
+            return path
+    raise ValueError(
+        f"no file {paths[1]} (or .gz): the folder of {source.title} must hold "
+        f"{', '.join(source.sha256)}, plain or compressed"
+    )
+
+
+def _read_images(path: Path) -> NDArray[np.uint8]:
+    images = read_idx(path, 3)
+    if images.shape[1:] != SIZE or len(images) == 0:
+        raise ValueError(f"{path} must hold images of {SIZE} pixels, got shape {images.shape}")
+    return images
+
+
+def _read_labels(source: Source, path: Path) -> NDArray[np.int64]:
+    labels = read_idx(path, 1)
+    bad = np.flatnonzero(labels >= N_CLASSES)
+    if bad.size:
+        raise ValueError(
+            f"{path} must hold labels from 0 to {N_CLASSES - 1}, got {labels[bad[0]]} "
+            f"at position {bad[0]}"
+        )
+    title = LABELS_SHA256.get(hashlib.sha256(labels.tobytes()).hexdigest(), source.title)
+    if title != source.title:
+        raise ValueError(f"{path} must hold labels of {source.title}, got those of {title}")
+    return labels.astype(np.int64)

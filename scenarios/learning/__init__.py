@@ -1,0 +1,1 @@
+"""What the training loop works with: checkpoints, PyTorch modules, CUDA devices, dropout."""

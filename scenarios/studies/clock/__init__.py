@@ -1,0 +1,1 @@
+"""Clocked against exact spikes and gradients: the scenario clock."""

@@ -1,0 +1,1 @@
+"""Theory, simulation and estimate of the coherence: the scenario coherence."""

@@ -1,0 +1,1 @@
+"""Exact against surrogate gradients in training: the scenarios compare and yin_yang."""

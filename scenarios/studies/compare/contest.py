@@ -1,0 +1,149 @@
+"""Exact against surrogate gradients on one problem: a task for each method, and their trainings.
+
+All methods have the same network, initial weights, minibatches and optimiser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradients.surrogate import SpikeDerivative
+from scenarios.classifier import Classification
+from scenarios.console.progress import Progress
+from scenarios.learning.checkpoint import TrainingState
+from scenarios.studies.compare.clocked_task import DERIVATIVES, ClockedTask, LossName
+from scenarios.training import Settings, Task, fit_seeds
+
+if TYPE_CHECKING:
+    from scenarios.studies.compare.readout_task import ReadoutTask
+
+__all__ = [
+    "EXACT",
+    "NAMES",
+    "Contest",
+    "by_potentials",
+    "by_spikes",
+    "run_exactly",
+    "seconds",
+    "train",
+]
+
+EXACT = "exact gradient"
+NAMES = {  # of the derivatives
+    "constant": "constant (straight-through)",
+    "fired": "where there is a spike",
+    "fast_sigmoid": "fast sigmoid",
+    "arctan": "arctan",
+}
+TIME_STEP, DURATION = 0.1, 2.5  # of the clock for spikes, in units of the synaptic time constant
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """One problem.
+
+    Attributes
+    ----------
+    title : str
+        What is learned, by which loss.
+    folder : str
+        For its checkpoints.
+    tasks : dict of str -> Task
+        By the name of the method.
+    settings : callable
+        From a seed to how one network is trained.
+    same_loss : bool
+        Whether all methods lower the same loss, and decide by the same rule.
+    """
+
+    title: str
+    folder: str
+    tasks: Mapping[str, Task]
+    settings: Callable[[int], Settings]
+    same_loss: bool = True
+
+
+def by_spikes(exact: Classification, settings: Callable[[int], Settings]) -> Contest:
+    """Return the contest of Lee et al., Fig. 5: first output spikes against their counts and rates.
+
+    On the clock the output neurons fire any number of times, as the others.
+    """
+    model = exact.model
+    outputs = replace(model.neuron_of(model.layers[-1]), refractory=model.neuron.refractory)
+    network = model.structure.replace(neurons={"out": outputs})
+    clocked = {
+        f"{name}, {loss} loss": ClockedTask(
+            exact, network, DURATION, round(DURATION / TIME_STEP), derivative, loss
+        )
+        for name, derivative in _derivatives(("fast_sigmoid", "constant"))
+        for loss in _LOSSES
+    }
+    return Contest(
+        "Yin-Yang by spikes", "yin-yang-spikes",
+        {f"{EXACT}, first spikes": exact, **clocked}, settings, same_loss=False,
+    )  # fmt: skip
+
+
+_LOSSES: tuple[LossName, ...] = ("count", "rate")
+
+
+def by_potentials(
+    title: str, exact: ReadoutTask, n_steps: int, settings: Callable[[int], Settings]
+) -> Contest:
+    """Return a contest in which the loss is the same too: the cross-entropy of potentials."""
+    network = exact.model.network(exact.initial(np.random.default_rng(0)))
+    clocked = {
+        name: ClockedTask(exact, network, exact.model.t_out, n_steps, derivative)
+        for name, derivative in _derivatives(DERIVATIVES)
+    }
+    folder = f"{title.lower()}-potentials"
+    return Contest(f"{title} by potentials", folder, {EXACT: exact, **clocked}, settings)
+
+
+def _derivatives(kinds: Iterable[str]) -> list[tuple[str, SpikeDerivative]]:
+    return [(NAMES[kind], DERIVATIVES[kind]) for kind in kinds]
+
+
+def train(
+    contest: Contest, seeds: Sequence[int], folder: Path, progress: Progress
+) -> dict[str, list[TrainingState]]:
+    """Train every method with every seed, or go on with it; return the states by method."""
+    return {
+        name: fit_seeds(
+            lambda _, task=task: task,  # type: ignore[misc]
+            contest.settings,
+            seeds,
+            folder=folder / contest.folder / _file_name(name),
+            progress=progress,
+            title=f"{contest.title}, {name}",
+        )
+        for name, task in contest.tasks.items()
+    }
+
+
+def run_exactly(contest: Contest, states: Sequence[TrainingState]) -> list[float]:
+    """Return the test accuracies of trained weights in the exact engine, whatever trained them."""
+    exact = next(iter(contest.tasks.values()))
+    return [exact.evaluate(state.params)["test_accuracy"] for state in states]
+
+
+def _file_name(method: str) -> str:
+    return re.sub("[^a-z]+", "-", method).strip("-")
+
+
+def seconds(history: Sequence[Mapping[str, float]]) -> list[float]:
+    """Return the time that was spent on training by the end of each epoch.
+
+    Examples
+    --------
+    >>> seconds([{"seconds": 0.0}, {"seconds": 2.0}, {"seconds": 3.0}])
+    [0.0, 2.0, 5.0]
+    """
+    return list(accumulate(record["seconds"] for record in history))

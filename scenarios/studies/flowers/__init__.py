@@ -1,0 +1,1 @@
+"""LIF units in deep networks: the scenario flowers."""

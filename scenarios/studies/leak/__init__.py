@@ -1,0 +1,1 @@
+"""Deep clocked networks with and without leak: the scenario leak."""

@@ -1,0 +1,1 @@
+"""Leak and noise with exact gradients: the scenario leak_exact."""

@@ -1,0 +1,1 @@
+"""Classifiers read out by potentials: the scenarios mnist and fashion_mnist."""

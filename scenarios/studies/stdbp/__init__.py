@@ -1,0 +1,1 @@
+"""Deep networks of ReL-PSP neurons: the scenario stdbp."""

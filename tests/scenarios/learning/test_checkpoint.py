@@ -1,0 +1,155 @@
+"""Checkpoints are whole or refused."""
+
+import numpy as np
+import pytest
+
+from scenarios.learning import checkpoint
+from scenarios.learning.checkpoint import TrainingState, load_arrays, load_latest, save, save_arrays
+
+
+def state(epoch):
+    rng = np.random.default_rng(epoch)
+    return TrainingState(
+        params={"in->out": rng.normal(size=(3, 2))},
+        optimiser={"step": 7 * epoch, "mean": {"in->out": rng.normal(size=(3, 2))}},
+        rng=rng.bit_generator.state,
+        epoch=epoch,
+        history=[{"epoch": k, "loss": 0.1 * k} for k in range(epoch)],
+    )
+
+
+def assert_same(one, two):
+    np.testing.assert_array_equal(one.params["in->out"], two.params["in->out"])
+    np.testing.assert_array_equal(
+        one.optimiser["mean"]["in->out"], two.optimiser["mean"]["in->out"]
+    )
+    assert one.optimiser["step"] == two.optimiser["step"]
+    assert (one.rng, one.epoch, one.history) == (two.rng, two.epoch, two.history)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
+    save(tmp_path, state(3))
+    assert_same(load_latest(tmp_path), state(3))
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path):
+    for epoch in range(1, 5):
+        save(tmp_path, state(epoch))
+    assert files(tmp_path) == ["checkpoint-000003.npz", "checkpoint-000004.npz"]
+
+
+def test_an_empty_folder_has_no_checkpoint(tmp_path):
+    assert load_latest(tmp_path) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, -1])
+def test_a_checkpoint_cut_short_is_refused_by_name_and_the_one_before_is_used(tmp_path, size):
+    for epoch in (1, 2):
+        save(tmp_path, state(epoch))
+    newest = tmp_path / "checkpoint-000002.npz"
+    newest.write_bytes(newest.read_bytes()[:size])
+    with pytest.warns(RuntimeWarning, match="refused: .*checkpoint-000002.npz"):
+        assert_same(load_latest(tmp_path), state(1))
+
+
+def large_state(epoch):
+    """As many numbers as a 784-400-10 network has."""
+    rng = np.random.default_rng(epoch)
+    shapes = {"in->hidden": (784, 400), "hidden->out": (400, 10)}
+    params, mean, square = (
+        {name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(3)
+    )
+    optimiser = {"step": epoch, "mean": mean, "square": square}
+    return TrainingState(params, optimiser, rng.bit_generator.state, epoch, [{"epoch": 0}])
+
+
+@pytest.mark.parametrize("damage", ["cut in the middle", "cut at the end", "altered"])
+def test_a_damaged_large_checkpoint_is_refused_and_the_one_before_is_used(tmp_path, damage):
+    for epoch in (1, 2):
+        save(tmp_path, large_state(epoch))
+    newest = tmp_path / "checkpoint-000002.npz"
+    whole = newest.read_bytes()
+    half = len(whole) // 2
+    newest.write_bytes(
+        {
+            "cut in the middle": whole[:half],
+            "cut at the end": whole[:-1],
+            "altered": whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :],
+        }[damage]
+    )
+    with pytest.warns(RuntimeWarning, match="refused: .*checkpoint-000002.npz"):
+        loaded = load_latest(tmp_path)
+    expected = large_state(1)
+    assert loaded.epoch == 1
+    for name in expected.params:
+        np.testing.assert_array_equal(loaded.params[name], expected.params[name])
+        np.testing.assert_array_equal(
+            loaded.optimiser["square"][name], expected.optimiser["square"][name]
+        )
+
+
+def test_no_altered_byte_goes_unnoticed(tmp_path):
+    """Either the file is refused, or the byte did not matter."""
+    arrays = {"W": np.arange(6.0).reshape(2, 3), "k": np.array(3)}
+    path = tmp_path / "arrays.npz"
+    save_arrays(path, arrays)
+    whole = path.read_bytes()
+    refused = 0
+    for k in range(0, len(whole), 7):
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ 0x10]) + whole[k + 1 :])
+        try:
+            loaded = load_arrays(path)
+        except ValueError:
+            refused += 1
+        else:
+            assert set(loaded) == set(arrays)
+            assert all(np.array_equal(loaded[name], arrays[name]) for name in arrays)
+    assert refused > len(whole) // 7 // 2
+
+
+def test_if_all_checkpoints_are_damaged_the_error_names_them(tmp_path):
+    for epoch in (1, 2):
+        save(tmp_path, state(epoch))
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"not an archive")
+    with (
+        pytest.warns(RuntimeWarning, match="refused"),
+        pytest.raises(ValueError, match=r"000002\.npz, .*000001\.npz"),
+    ):
+        load_latest(tmp_path)
+
+
+def test_an_archive_of_something_else_is_not_a_checkpoint(tmp_path):
+    save_arrays(tmp_path / "checkpoint-000001.npz", {"W": np.eye(2)})
+    with (
+        pytest.warns(RuntimeWarning, match="is not a checkpoint"),
+        pytest.raises(ValueError, match="no checkpoint can be used"),
+    ):
+        load_latest(tmp_path)
+
+
+def test_pickled_arrays_are_not_read(tmp_path):
+    np.savez(tmp_path / "bad.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match=r"bad\.npz is not a whole npz archive"):
+        load_arrays(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_death_while_writing_leaves_the_old_file(tmp_path, monkeypatch, moment):
+    path = tmp_path / "arrays.npz"
+    save_arrays(path, {"W": np.eye(2)})
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    if moment == "fsync":
+        monkeypatch.setattr(checkpoint.os, "fsync", die)
+    else:
+        monkeypatch.setattr(checkpoint.Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        save_arrays(path, {"W": np.zeros((2, 2))})
+    np.testing.assert_array_equal(load_arrays(path)["W"], np.eye(2))
