@@ -20,7 +20,7 @@ from numba import cuda, typeof
 from numba.cuda import dispatcher
 
 from eventsim.cuda import arrivals, device, neurons, plan, samples, scan
-from gradients.cuda import losses, optimizers, sweep, training
+from gradients.cuda import loss_kernels, optimizers, part, program, sweep
 
 Arguments = dict[ModuleType, dict[str, tuple[Any, ...]]]
 
@@ -80,7 +80,7 @@ def arguments(dtype: type) -> Arguments:
             "add_lanes": (RR, listed, 1, K, R),
             "add_events": (R, 0, 1, K, R, R),
         },
-        losses: {
+        loss_kernels: {
             "find_range": (K, K),
             "potential_loss": (RR, K, 0.1, 0.1, RR, F),
             "first_spike_loss": (RR, K, 0.1, 1.0, 0.1, 1.0, 0.1, RR, F),
@@ -93,12 +93,8 @@ def arguments(dtype: type) -> Arguments:
             "move_by_adam": (R, R, R, R, F, F, K),
             "move_by_momentum": (R, R, R, F, F, K),
         },
-        training: {
-            "choose_labels": (K, K, K),
-            "take_part": (RR, K, K, 1.0, R),
-            "give_part": (R, K, K, 1.0, RR),
-            "summarise_step": (F, K, K, 1, F),
-        },
+        part: {"take_part": (RR, K, K, 1.0, R), "give_part": (R, K, K, 1.0, RR)},
+        program: {"choose_labels": (K, K, K), "summarise_step": (F, K, K, 1, F)},
     }  # fmt: skip
 
 

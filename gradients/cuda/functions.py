@@ -29,7 +29,7 @@ from eventsim.network import Network
 from eventsim.result import ActivityError
 from eventsim.spikes import Spikes
 from gradients.cuda.layers import DeviceSweep, new_copies
-from gradients.cuda.losses import pass_to_first
+from gradients.cuda.loss_kernels import pass_to_first
 from gradients.layer_sweep import Wanted
 
 __all__ = ["simulate", "weight_gradient"]

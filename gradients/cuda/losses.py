@@ -1,20 +1,12 @@
-"""Losses and their derivatives on the device.
-
-Each is one block, or a thread per neuron: sums are made in a fixed order, so a loss is the same
-bits in every run.  The formulas are those of `gradients.cross_entropy` and
-`gradients.spike_count_penalty`, which NumPy computes, array by array, and a device number by
-number.
-"""
+"""Losses and their derivatives on the device: those of the processors, term by term."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numba import cuda
 
 from eventsim._validate import as_indices, as_number, require
 from eventsim.cuda.device import (
@@ -32,6 +24,14 @@ from eventsim.cuda.device import (
 )
 from eventsim.cuda.neurons import find_first_spikes
 from gradients.cuda.layers import DeviceSweep
+from gradients.cuda.loss_kernels import (
+    add_scaled,
+    find_range,
+    first_spike_loss,
+    lift_dead,
+    pass_to_first,
+    potential_loss,
+)
 
 __all__ = [
     "DeadNeurons",
@@ -44,148 +44,6 @@ __all__ = [
 ]
 
 N_TOTALS = 3  # the loss, the fraction of right answers, that of samples whose label is silent
-
-
-# --- kernels --------------------------------------------------------------------------------------
-
-
-@cuda.jit(cache=True)
-def find_range(values, ends):
-    """Widen ``ends``, the least and the greatest number so far: a thread per value."""
-    for k in range(cuda.grid(1), values.size, cuda.gridsize(1)):
-        cuda.atomic.min(ends, 0, values[k])
-        cuda.atomic.max(ends, 1, values[k])
-
-
-@cuda.jit(device=True)
-def _sum_of_block(value, sums):
-    """Return the sum of a value over the threads of a block, in order, to its first thread."""
-    sums[cuda.threadIdx.x] = value
-    cuda.syncthreads()
-    total = 0.0
-    if cuda.threadIdx.x == 0:
-        for t in range(cuda.blockDim.x):
-            total += sums[t]
-    cuda.syncthreads()
-    return total
-
-
-@cuda.jit(cache=True)
-def potential_loss(potentials, labels, smoothing, norm_penalty, derivative, totals):
-    """Write the cross-entropy of potentials: one block, a thread per sample."""
-    sums = cuda.shared.array(MOST_THREADS, np.float64)
-    n, n_classes = potentials.shape
-    loss, right = 0.0, 0.0
-    for k in range(cuda.threadIdx.x, n, cuda.blockDim.x):
-        top, total = -math.inf, 0.0
-        for o in range(n_classes):
-            top = max(top, float(potentials[k, o]))
-        for o in range(n_classes):
-            total += math.exp(float(potentials[k, o]) - top)
-        normaliser, norm, is_right = top + math.log(total), 0.0, 1.0
-        label = labels[k]
-        for o in range(n_classes):
-            v = float(potentials[k, o])
-            target = smoothing / n_classes
-            if o == label:
-                target += 1.0 - smoothing
-            elif v >= float(potentials[k, label]):
-                is_right = 0.0
-            loss -= target * (v - normaliser)
-            norm += v * v
-            slope = math.exp(v - normaliser) - target + 2.0 * norm_penalty / n_classes * v
-            derivative[k, o] = slope / n
-        loss += norm_penalty / n_classes * norm
-        right += is_right
-    loss, right = _sum_of_block(loss, sums), _sum_of_block(right, sums)
-    if cuda.threadIdx.x == 0:
-        totals[0], totals[1], totals[2] = loss / n, right / n, 0.0
-
-
-@cuda.jit(cache=True)
-def first_spike_loss(times, labels, tau0, tau1, gamma, t_silent, smoothing, derivative, totals):
-    """Write the cross-entropy of first spike times: one block, a thread per sample."""
-    sums = cuda.shared.array(MOST_THREADS, np.float64)
-    n, n_classes = times.shape
-    loss, right, silent = 0.0, 0.0, 0.0
-    for k in range(cuda.threadIdx.x, n, cuda.blockDim.x):
-        earliest, total = math.inf, 0.0
-        for o in range(n_classes):
-            earliest = min(earliest, _or_silent(times[k, o], t_silent))
-        for o in range(n_classes):
-            total += math.exp((earliest - _or_silent(times[k, o], t_silent)) / tau0)
-        normaliser, label = math.log(total) - earliest / tau0, labels[k]
-        is_right = 1.0 if float(times[k, label]) < math.inf else 0.0
-        silent += 1.0 - is_right
-        for o in range(n_classes):
-            time = _or_silent(times[k, o], t_silent)
-            target = smoothing / n_classes
-            if o == label:
-                target += 1.0 - smoothing
-            elif times[k, o] <= times[k, label]:
-                is_right = 0.0
-            log_probability = -time / tau0 - normaliser
-            loss -= target * log_probability
-            slope = (target - math.exp(log_probability)) / tau0
-            if o == label and gamma > 0.0:
-                loss += gamma * math.expm1(time / tau1)
-                slope += gamma / tau1 * math.exp(time / tau1)
-            derivative[k, o] = slope / n if float(times[k, o]) < math.inf else 0.0
-        right += is_right
-    loss, right = _sum_of_block(loss, sums), _sum_of_block(right, sums)
-    silent = _sum_of_block(silent, sums)
-    if cuda.threadIdx.x == 0:
-        totals[0], totals[1], totals[2] = loss / n, right / n, silent / n
-
-
-@cuda.jit(device=True)
-def _or_silent(time, t_silent):
-    return float(time) if float(time) < math.inf else t_silent
-
-
-@cuda.jit(cache=True)
-def pass_to_first(last, previous, rank, derivative, by_time):
-    """Write the derivative by each neuron's first spike to the spike: a thread per neuron."""
-    for c in range(cuda.grid(1), last.size, cuda.gridsize(1)):
-        first, slot = -1, last[c]
-        while slot >= 0:
-            first, slot = slot, previous[slot]
-        if first >= 0:
-            by_time[rank[first]] = derivative[c]
-
-
-@cuda.jit(cache=True)
-def lift_dead(last, potential, threshold, strength, fraction, derivative, missing):
-    """Write the penalty on neurons that hardly fire, and its derivative: a thread per neuron.
-
-    ``missing`` (n,): how far the potentials of each stay below its threshold, over all samples.
-    """
-    n_samples, n = potential.shape
-    for j in range(cuda.grid(1), n, cuda.gridsize(1)):
-        active, total, slope = 0, 0.0, 0.0
-        for k in range(n_samples):
-            if last[k * n + j] >= 0:
-                active += 1
-        is_dead = active / n_samples < fraction
-        if is_dead:
-            slope = -strength / (n_samples * n)
-            for k in range(n_samples):
-                total += threshold[j] - float(potential[k, j])
-        for k in range(n_samples):
-            derivative[k, j] = slope
-        missing[j] = total
-
-
-@cuda.jit(cache=True)
-def add_scaled(values, scale, total):
-    """Add the sum of the values, times ``scale``, to the first total: one block."""
-    sums = cuda.shared.array(MOST_THREADS, np.float64)
-    value = 0.0
-    for i in range(cuda.threadIdx.x, values.size, cuda.blockDim.x):
-        value += values[i]
-    value = _sum_of_block(value, sums)
-    if cuda.threadIdx.x == 0:
-        total[0] += scale * value
 
 
 # --- terms of a loss ------------------------------------------------------------------------------

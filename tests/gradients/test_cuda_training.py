@@ -15,7 +15,7 @@ import gradients
 from eventsim.cuda import device, plan, samples
 from eventsim.cuda.result import make_room
 from gradients import cuda
-from gradients.cuda import functions, optimizers, training
+from gradients.cuda import functions, optimizers, program
 
 SIZES = (6, 5, 3)
 ADAM = gradients.Adam(lr=gradients.cosine(0.05, 20), weight_decay=0.1)
@@ -233,7 +233,7 @@ def test_a_minibatch_that_does_not_fit_names_one_that_would(
         raise DeviceError
 
     make_room()  # of other tests' results
-    monkeypatch.setattr(training, "DeviceRun", fail)
+    monkeypatch.setattr(program, "DeviceRun", fail)
     monkeypatch.setattr(device, "free_memory", lambda: 8000.0)
     with pytest.raises(MemoryError, match=r"of 6 samples takes about .* a batch of \d samples"):
         trainer(network()).step(np.arange(6))

@@ -1,0 +1,135 @@
+"""The launches of a training step on minibatches of one size, with their buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import cuda
+from numpy.typing import NDArray
+
+from eventsim._types import IntArray, Key
+from eventsim.cuda.device import MOST_THREADS, empty, grid_for, of_blocks, zeros
+from eventsim.cuda.graph import Recording
+from eventsim.cuda.plan import device_layers, write_weights
+from eventsim.cuda.run import DeviceRun
+from eventsim.cuda.samples import Minibatch
+from gradients.cuda.layers import DeviceSweep, new_copies
+from gradients.cuda.losses import N_TOTALS
+from gradients.layer_sweep import Wanted
+
+if TYPE_CHECKING:
+    from gradients.cuda.training import Trainer
+
+__all__ = ["Program"]
+
+BY_WEIGHTS = Wanted(neurons=False, arrivals=False)
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+@cuda.jit(cache=True)
+def choose_labels(given, rows, labels):
+    """Choose the labels of the samples ``rows``: a thread each."""
+    for k in range(cuda.grid(1), labels.size, cuda.gridsize(1)):
+        labels[k] = given[rows[k]]
+
+
+@cuda.jit(cache=True)
+def summarise_step(totals, obstacle, counts, n_layers, report):
+    """Write the totals, the obstacle, and the spikes of each layer: one block."""
+    sums = cuda.shared.array(MOST_THREADS, np.int64)
+    n = counts.size // n_layers
+    for layer in range(n_layers):
+        value = 0
+        for k in range(cuda.threadIdx.x, n, cuda.blockDim.x):
+            value += counts[layer * n + k]
+        sums[cuda.threadIdx.x] = value
+        cuda.syncthreads()
+        if cuda.threadIdx.x == 0:
+            total = 0
+            for t in range(cuda.blockDim.x):
+                total += sums[t]
+            report[totals.size + 1 + layer] = total
+        cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        for i in range(totals.size):
+            report[i] = totals[i]
+        report[totals.size] = obstacle[0]
+
+
+# --- the host -------------------------------------------------------------------------------------
+
+
+class Program:
+    """The launches of a step on minibatches of one size, with their buffers."""
+
+    def __init__(self, trainer: Trainer, n: int) -> None:
+        self.trainer, network = trainer, trainer.part
+        self.minibatches = {
+            name: Minibatch(given, n, network.inputs[name], trainer.jitter, trainer.t_stop)
+            for name, given in trainer.spikes.items()
+        }
+        inputs = {name: minibatch.cause for name, minibatch in self.minibatches.items()}
+        self.run_ = DeviceRun(network, inputs, n, trainer.t_stop, trainer.dtype)
+        self.copies = new_copies(network, n, BY_WEIGHTS, trainer.dtype)
+        self.sweep = DeviceSweep(self.run_, self.copies, BY_WEIGHTS)
+        self.terms = [term.bind(self.sweep) for term in trainer.terms]
+        layers = device_layers(network)
+        self.tables = [zeros(layer.plan.table_size, trainer.dtype) for layer in layers]
+        self.rows, self.labels = empty(n + 1, np.int64), empty(n, np.int64)
+        self.totals = empty(N_TOTALS)
+        self.report = empty(N_TOTALS + 1 + len(layers))
+        self.recording: Recording | None = None
+        self.was_run = False
+
+    def run(self, rows: IntArray, seed: int) -> NDArray[np.float64]:
+        """Do a step; return the report."""
+        self.rows.copy_to_device(np.append(rows, seed))
+        if self.trainer.graph and self.was_run:
+            self.recording = self.recording or Recording(self.launch)
+            self.recording.replay()
+        else:
+            self.launch()
+            self.was_run = True
+        report: NDArray[np.float64] = self.report.copy_to_host()
+        return report
+
+    def launch(self) -> None:
+        """Launch all kernels of a step."""
+        trainer, part, counters = self.trainer, self.trainer.weights_of_part, self.run_.counters
+        params, grads = trainer.optimizer.params, trainer.optimizer.grads
+        for minibatch in self.minibatches.values():
+            minibatch.choose(self.rows)
+        choose_labels[grid_for(self.labels.size)](trainer.labels, self.rows, self.labels)
+        if part is not None:
+            part.take()
+            params, grads = part.params, part.grads
+        self._write_tables(params)
+        self.run_.advance(self.tables, trainer.max_spikes)
+        self.sweep.clear()
+        for term in self.terms:
+            term.launch(self.labels, self.totals)
+        self.sweep.over_all()
+        for copy in self.copies:
+            for s in copy.layer.plan.synapses:
+                copy.add_up(s.key, _flat(grads[s.key]))
+        if part is not None:
+            part.give()
+        trainer.optimizer.move(counters.missing)
+        summarise_step[of_blocks(1, MOST_THREADS)](
+            self.totals, counters.missing, counters.all_spikes, len(self.tables), self.report
+        )
+
+    def _write_tables(self, params: Mapping[Key, Any]) -> None:
+        for copy, table in zip(self.copies, self.tables, strict=True):
+            for s in copy.layer.plan.synapses:
+                values = _flat(params[s.key])
+                places = copy.layer.places(s, values.size)
+                write_weights[grid_for(values.size)](values, places, table)
+
+
+def _flat(values: Any) -> Any:
+    return values.reshape(values.size)
