@@ -209,8 +209,8 @@ def _report(config: Config, trained: Sequence[tuple[Contest, Trained]]) -> Repor
         ],
         notes=[
             "test accuracy after the last epoch, ± one standard deviation over "
-            f"{len(config.all_seeds)} seeds; spikes of a hidden neuron in a test sample; training "
-            "time of an epoch",
+            f"{len(config.all_seeds)} seeds; spikes of the hidden layer in a test sample (of each "
+            "neuron); training time of an epoch",
             "the accuracy of a clocked network is that on its clock; in brackets, where the loss "
             "is the same for all: that of the same weights in the exact engine",
         ],
@@ -225,6 +225,7 @@ def _numbers(contest: Contest, states: Sequence[TrainingState]) -> dict[str, Any
     metrics = ("test_accuracy", "test_loss", "test_spikes")
     return {
         **{metric: last(states, metric) for metric in metrics},
+        "n_hidden": contest.n_hidden,
         "accuracy_in_exact_engine": run_exactly(contest, states) if contest.same_loss else None,
         "seconds_per_epoch": seconds_per_epoch(states),
     }
@@ -232,10 +233,11 @@ def _numbers(contest: Contest, states: Sequence[TrainingState]) -> dict[str, Any
 
 def _summary(one: Mapping[str, Any]) -> str:
     exactly = one["accuracy_in_exact_engine"]
+    each = sum(one["test_spikes"]) / len(one["test_spikes"])
     return (
         percent(one["test_accuracy"])
         + (f" ({percent(exactly)})" if exactly else "")
-        + f", {sum(one['test_spikes']) / len(one['test_spikes']):.2f} spikes"
+        + f", {each * one['n_hidden']:.0f} spikes ({each:.2f})"
         + f", {one['seconds_per_epoch']:.2f} s"
     )
 

@@ -40,7 +40,7 @@ def test_a_tiny_run_gives_a_report(tmp_path):
     assert rows["no leak: critical frequency of the target output"][0] == "0.345"
     assert all(what and published and ours for what, (published, ours) in rows.items())
     assert set(report.figures) == FIGURES
-    assert sum(" with leak" in what for what in rows) == 12 == len(report.numbers["claims"])
+    assert sum(" with leak" in what for what in rows) == 13 == len(report.numbers["claims"])
     networks = report.numbers["networks"]
     assert set(networks) == {"30", "100", "inf"}
     assert len(networks["30"]["accuracies"]) == len(networks["30"]["spikes"]) == 2

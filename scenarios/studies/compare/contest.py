@@ -59,6 +59,8 @@ class Contest:
         By the name of the method.
     settings : callable
         From a seed to how one network is trained.
+    n_hidden : int
+        Number of hidden neurons.
     same_loss : bool
         Whether all methods lower the same loss, and decide by the same rule.
     """
@@ -67,6 +69,7 @@ class Contest:
     folder: str
     tasks: Mapping[str, Task]
     settings: Callable[[int], Settings]
+    n_hidden: int
     same_loss: bool = True
 
 
@@ -87,7 +90,8 @@ def by_spikes(exact: Classification, settings: Callable[[int], Settings]) -> Con
     }
     return Contest(
         "Yin-Yang by spikes", "yin-yang-spikes",
-        {f"{EXACT}, first spikes": exact, **clocked}, settings, same_loss=False,
+        {f"{EXACT}, first spikes": exact, **clocked}, settings, sum(model.sizes[1:-1]),
+        same_loss=False,
     )  # fmt: skip
 
 
@@ -104,7 +108,8 @@ def by_potentials(
         for name, derivative in _derivatives(DERIVATIVES)
     }
     folder = f"{title.lower()}-potentials"
-    return Contest(f"{title} by potentials", folder, {EXACT: exact, **clocked}, settings)
+    n_hidden = exact.model.sizes[1]
+    return Contest(f"{title} by potentials", folder, {EXACT: exact, **clocked}, settings, n_hidden)
 
 
 def _derivatives(kinds: Iterable[str]) -> list[tuple[str, SpikeDerivative]]:
