@@ -140,7 +140,9 @@ def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
 
     from scenarios import report
     from scenarios.console.progress import ConsoleProgress
+    from scenarios.learning.memory import keep_freed_memory
 
+    keep_freed_memory()
     console = Console()
     console.print(
         f"{scenario.name}: {scenario.summary}; run folder {folder}", highlight=False, soft_wrap=True
