@@ -49,8 +49,7 @@ CACHE_LINE = 16  # numbers that processors fetch together, at most
 # About how many nanoseconds it takes to look at a spike, to copy it, to compute the flow until the
 # next one, and to let it arrive at one neuron.
 COUNTING, COPYING, FLOW, SYNAPSE = 2.0, 4.0, 20.0, 0.5
-# Every part reads all weights anew: it is to have so many times the work of parts elsewhere.
-READING = 4.0
+READING = 4.0  # every part reads all weights anew: see `for_each_part`
 
 
 class LayeredState(NamedTuple):
@@ -118,7 +117,7 @@ def run_layers(
             records[low] = _run_samples(network, tables, trains, t_stop, cap, own, low)
 
     work = SYNAPSE * n_neurons * (given.times.size + n_neurons * n_samples)
-    for_each_part(run, n_samples, threads, work / READING)
+    for_each_part(run, n_samples, threads, work, READING)
     offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
     return _joined([records[first] for first in sorted(records)]), offsets, state
 

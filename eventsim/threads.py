@@ -6,9 +6,11 @@ every output: the number of threads never changes a result.
 
 import math
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from itertools import pairwise
 
 from eventsim._validate import as_count
 
@@ -32,22 +34,44 @@ def for_each_part(
     n_samples: int,
     threads: int | None,
     work: float = math.inf,
+    costly: float = 1.0,
 ) -> None:
     """Call ``function(first, last)`` on consecutive ranges that cover ``range(n_samples)``.
 
-    ``work`` is about how many nanoseconds all of it takes: little work is not cut up.
+    ``work`` is about how many nanoseconds all of it takes: little work is not cut up.  More parts
+    than threads even out how fast these are; they have to be so many times as large where each is
+    ``costly``.  The calling thread takes parts too, all of them if the others wake up too late.
     """
     threads = min(thread_count(threads), n_samples)
-    n_parts = int(min(4 * threads, n_samples, work / LEAST_WORK))
+    pieces = work / LEAST_WORK
+    n_parts = int(min(4 * threads, n_samples, max(min(threads, pieces), pieces / costly)))
     if threads == 1 or n_parts <= 1:
         function(0, n_samples)
         return
     if n_parts > threads:
         n_parts -= n_parts % threads
     edges = [n_samples * part // n_parts for part in range(n_parts + 1)]
-    list(_pool(threads).map(function, edges[:-1], edges[1:]))
+    parts = deque(pairwise(edges))
+
+    def take_parts() -> None:
+        while parts:
+            try:
+                first, last = parts.popleft()
+            except IndexError:  # another thread was faster
+                return
+            function(first, last)
+
+    helpers = [_pool(threads - 1).submit(take_parts) for _ in range(min(threads, n_parts) - 1)]
+    try:
+        take_parts()
+    finally:
+        parts.clear()
+        busy = [helper for helper in helpers if not helper.cancel()]
+        wait(busy)
+    for helper in busy:
+        helper.result()
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="eventsim")
+def _pool(helpers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(helpers, thread_name_prefix="eventsim")

@@ -31,6 +31,7 @@ __all__ = ["LayerGradients", "Portion", "sweep_layers"]
 
 # Pieces of work in which a layer's sums over the samples are made, each in order.
 PIECES = 8
+ADJOINT = 1.0  # nanoseconds that an arrival at one neuron takes, about
 # Layers that are stiffer are swept from arrival to arrival.  It is no matter of how many arrivals
 # there are, so that a sample has the same bits in any batch.
 MOST_FRAMES = 256
@@ -212,7 +213,8 @@ def _sweep_layer(
                     tiles, layer.reach, b, table, incoming, scratch, layer.is_biased, *rest, *ends
                 )
 
-    for_each_part(sweep, layer.n_blocks * n_strands, threads)
+    work = ADJOINT * layer.n * incoming.time.size
+    for_each_part(sweep, layer.n_blocks * n_strands, threads, work)
     if passes_on:
         _pass_on(gradients, layer, causes, incoming, sums.arrival, portion, threads)
 

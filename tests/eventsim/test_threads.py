@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +31,14 @@ def test_parts_follow_each_other_and_cover_the_range(n: int, threads: int, piece
     assert len(parts) <= threads or len(parts) % min(threads, n) == 0
 
 
+def test_parts_that_are_costly_are_no_more_than_threads_or_large() -> None:
+    cut = partial(for_each_part, n_samples=100, threads=2, costly=4.0)
+    for pieces, n in ((1.9, 1), (2.0, 2), (15.0, 2), (16.0, 4), (40.0, 8)):
+        parts: list[tuple[int, int]] = []
+        cut(lambda *part, found=parts: found.append(part), work=pieces * LEAST_WORK)
+        assert len(parts) == n
+
+
 def test_one_thread_or_little_work_stays_with_the_caller() -> None:
     callers: list[int] = []
     for threads, work in ((1, 1e12), (4, 1.9 * LEAST_WORK)):
@@ -39,3 +50,28 @@ def test_much_work_is_spread_over_threads() -> None:
     barrier = threading.Barrier(3, timeout=30.0)
     for_each_part(lambda *_: barrier.wait(), 3, threads=3)
     assert not barrier.broken
+
+
+@pytest.mark.parametrize("kind", [ValueError, IndexError])
+@pytest.mark.parametrize("bad", range(4))
+def test_an_error_is_raised_when_nothing_runs_any_more(kind: type[Exception], bad: int) -> None:
+    running: list[int] = []
+
+    def part(first: int, _: int) -> None:
+        running.append(first)
+        try:
+            if first == bad:
+                raise kind(f"part {first}")
+            time.sleep(0.01)
+        finally:
+            running.remove(first)
+
+    with pytest.raises(kind, match=f"part {bad}"):
+        for_each_part(part, 4, threads=2)
+    assert not running
+
+
+def test_a_part_may_be_cut_again() -> None:
+    found: list[int] = []
+    for_each_part(lambda a, _: for_each_part(lambda b, _: found.append(2 * a + b), 2, 2), 2, 2)
+    assert sorted(found) == [0, 1, 2, 3]
