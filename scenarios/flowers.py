@@ -21,8 +21,8 @@ Published test accuracy, with 500 x 400 pixels: more than 40 % (network 1), abou
 more than 10 points less for its control.  With other images of the same flowers numbers differ: the
 publication does not say how it divided them.
 
-At 64 x 64 pixels, five networks of each kind and 45 epochs (`--seeds 5`): network 1 reaches 41.9 ±
-0.3 %, network 2 47.5 ± 0.5 %, and their controls the same (42.2 ± 0.1 %, 47.5 ± 0.6 %): units that
+At 64 x 64 pixels, five networks of each kind and 45 epochs (`--seeds 5`): network 1 reaches 42.0 ±
+0.5 %, network 2 47.4 ± 0.6 %, and their controls the same (42.1 ± 0.4 %, 47.4 ± 0.4 %): units that
 are driven well from the start need no training here.  Spikes get fewer by half in network 2, as
 published.  `docs/flowers_search.md` has what was tried, and where training the units does help.
 
