@@ -8,7 +8,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 
@@ -59,10 +59,16 @@ def for_each_part(
                 first, last = parts.popleft()
             except IndexError:  # another thread was faster
                 return
-            function(first, last)
+            try:
+                function(first, last)
+            except BaseException:
+                parts.clear()  # nobody begins another one
+                raise
 
-    helpers = [_pool(threads - 1).submit(take_parts) for _ in range(min(threads, n_parts) - 1)]
+    helpers: list[Future[None]] = []
     try:
+        while len(helpers) < min(threads, n_parts) - 1:
+            helpers.append(_pool(threads - 1).submit(take_parts))
         take_parts()
     finally:
         parts.clear()

@@ -267,7 +267,7 @@ def _numbers(results: Study) -> dict[str, Any]:
                 "coherence_at_low_frequencies": response.height,
                 "half_height_frequency": response.half,
                 "white_noise": _of_comparison(response.white),
-                "shot_noise": {f"{j:g}": _of_comparison(s) for j, s in response.shots.items()},
+                "shot_noise": {str(j): _of_comparison(s) for j, s in response.shots.items()},
             }
             for response in results.responses
         },

@@ -108,7 +108,7 @@ def _report(config: Config, studied: Sequence[Studied], seconds: float) -> Repor
         ],
         notes=_notes(config, seconds),
         numbers={
-            "networks": {f"{one.tau_m:g}": _numbers(one) for one in studied},
+            "networks": {str(one.tau_m): _numbers(one) for one in studied},
             "claims": [_as_json(claim) for claim in claims],
             "seconds": {"session": seconds},
         },
@@ -252,7 +252,7 @@ def _numbers(one: Studied) -> dict[str, Any]:
 
 def _as_json(claim: Claim) -> dict[str, Any]:
     margin = None if claim.margin == INF else claim.margin
-    means = {f"{tau:g}": mean for tau, mean in claim.means.items()}
+    means = {str(tau): mean for tau, mean in claim.means.items()}
     return {"what": claim.what, "rises": claim.rises, "means": means, "effect": claim.effect,
             "margin": margin, "verdict": claim.verdict}  # fmt: skip
 

@@ -29,12 +29,9 @@ from gradients.cuda.losses import N_TOTALS, Term, check_terms, read_labels
 from gradients.cuda.optimizers import NO_NUMBER, NO_ROOM, DeviceOptimizer
 from gradients.cuda.part import Part
 from gradients.cuda.program import Program
-from gradients.layer_sweep import Wanted
 from gradients.optimizers import LARGEST, SGD, Adam
 
 __all__ = ["Trainer"]
-
-BY_WEIGHTS = Wanted(neurons=False, arrivals=False)
 
 
 class Trainer:
@@ -163,7 +160,9 @@ class Trainer:
 
     def _read_labels(self, labels: Any) -> None:
         """Keep the labels on the device."""
-        n_classes = self.network.populations[self.terms[0].population]
+        population = self.terms[0].population
+        self.network.neurons_of(population)  # or an error that names those there are
+        n_classes = self.network.populations[population]
         self.labels = read_labels(labels, self.n_samples, n_classes)
 
     @property
@@ -226,7 +225,7 @@ class Trainer:
         with quietly():
             while True:
                 program = self._program(rows.size)
-                report = program.run(rows, seed)
+                report = self._report(program, rows, seed)
                 if report[N_TOTALS] != NO_ROOM:
                     break
                 self._enlarge(program, rows)
@@ -236,6 +235,16 @@ class Trainer:
             raise ValueError(f"gradient must be finite and at most {LARGEST}, got another")
         self.optimizer.steps += 1
         return self._named(report, rows.size)
+
+    def _report(self, program: Program, rows: IntArray, seed: int) -> NDArray[np.float64]:
+        """Run a step; a device that has no room for a kernel, or for a recording, ends it."""
+        try:
+            return program.run(rows, seed)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            n = rows.size
+            raise out_of_memory("a step of training", n * self._bytes_per_sample(), n) from error
 
     def _named(self, report: NDArray[np.float64], n: int) -> dict[str, float]:
         names = [layer.plan.population for layer in device_layers(self.part)]

@@ -1,1 +1,1 @@
-"""The parts of the larger scenarios: NAME.py beside this folder runs what NAME/ here is made of."""
+"""The parts of the larger scenarios, most of them under the name of the scenario."""

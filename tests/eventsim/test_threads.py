@@ -71,6 +71,19 @@ def test_an_error_is_raised_when_nothing_runs_any_more(kind: type[Exception], ba
     assert not running
 
 
+def test_nothing_begins_after_an_error() -> None:
+    begun: list[int] = []
+
+    def part(first: int, _: int) -> None:
+        begun.append(first)
+        time.sleep(0.02)
+        raise ValueError(f"part {first}")
+
+    with pytest.raises(ValueError, match="part"):
+        for_each_part(part, 8, threads=2)
+    assert len(begun) <= 2
+
+
 def test_a_part_may_be_cut_again() -> None:
     found: list[int] = []
     for_each_part(lambda a, _: for_each_part(lambda b, _: found.append(2 * a + b), 2, 2), 2, 2)

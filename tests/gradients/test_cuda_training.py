@@ -13,9 +13,10 @@ from numba import cuda as numba_cuda
 import eventsim as es
 import gradients
 from eventsim.cuda import device, plan, samples
+from eventsim.cuda import run as device_run
 from eventsim.cuda.result import make_room
 from gradients import cuda
-from gradients.cuda import functions, optimizers, program
+from gradients.cuda import functions, losses, optimizers, program
 
 SIZES = (6, 5, 3)
 ADAM = gradients.Adam(lr=gradients.cosine(0.05, 20), weight_decay=0.1)
@@ -350,6 +351,38 @@ def test_an_array_that_names_no_stream_is_waited_for(
     monkeypatch.setattr(device, "wait", lambda: waited.append(None))
     device.as_device(Foreign(np.zeros(3), stream=stream), np.float64, "values")
     assert len(waited) == waits
+
+
+@pytest.mark.slow
+def test_what_is_handed_out_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, (spikes, _) = network(), data()
+    run = cuda.simulate(net, {"in": cuda.DeviceSpikes.of(spikes)}, 1.0)
+    waited: list[str] = []
+    for module in (device_run, functions, losses):
+        monkeypatch.setattr(module, "wait", lambda name=module.__name__: waited.append(name))
+    run.spike_counts("hidden")
+    run.first_spikes("hidden")
+    cuda.weight_gradient(run, potentials={"out": np.zeros((6, 3))})
+    cuda.membrane_cross_entropy(np.zeros((6, 3)), np.zeros(6, int))
+    cuda.first_spike_cross_entropy(np.ones((6, 3)), np.zeros(6, int), tau0=1.0, t_silent=2.0)
+    assert waited == 2 * ["eventsim.cuda.run"] + ["gradients.cuda.functions"] + 2 * [
+        "gradients.cuda.losses"
+    ]
+
+
+def test_a_step_that_finds_no_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: cuModuleLoadDataEx")
+
+    monkeypatch.setattr(program.Program, "run", fail)
+    monkeypatch.setattr(device, "free_memory", lambda: 8000.0)
+    with pytest.raises(MemoryError, match="a step of training of 2 samples takes about"):
+        trainer(network()).step([0, 1])
+
+
+def test_a_loss_of_a_population_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="nobody"):
+        trainer(network(), [cuda.Potentials("nobody")])
 
 
 @pytest.mark.parametrize(

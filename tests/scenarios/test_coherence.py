@@ -65,6 +65,11 @@ def test_a_run_that_is_stopped_goes_on_with_what_is_missing(tiny, tmp_path, monk
     for a, b in zip(whole.responses, pieces.responses, strict=True):
         np.testing.assert_array_equal(a.white.found.coherence, b.white.found.coherence)
         assert a.white.found.rate == b.white.found.rate
+    for scheme, found in whole.convergence.deviations.items():
+        plain = [np.load(tmp_path / "whole" / f"{scheme}-{n}.npz")["coherence"] for n in (1, 2, 4)]
+        theory = whole.responses[0].white.theory.coherence
+        expected = [np.sqrt(np.mean((one - theory) ** 2)) for one in plain]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
     for scheme, rates in whole.convergence.rates.items():
         np.testing.assert_array_equal(rates, pieces.convergence.rates[scheme])
 

@@ -42,8 +42,8 @@ def test_a_tiny_run_gives_a_report(tmp_path):
     assert set(report.figures) == FIGURES
     assert sum(" with leak" in what for what in rows) == 13 == len(report.numbers["claims"])
     networks = report.numbers["networks"]
-    assert set(networks) == {"30", "100", "inf"}
-    assert len(networks["30"]["accuracies"]) == len(networks["30"]["spikes"]) == 2
+    assert set(networks) == {"30.0", "100.0", "inf"}
+    assert len(networks["30.0"]["accuracies"]) == len(networks["30.0"]["spikes"]) == 2
     assert [len(c) for c in networks["inf"]["accuracies"][0].values()] == [4] * 4
     assert json.loads(json.dumps(report.numbers))
     again = leak.run(TINY, tmp_path, SILENT)  # from its files

@@ -67,8 +67,9 @@ def test_a_network_that_knows_nothing_has_the_loss_of_guessing():
     assert metrics["test_accuracy"] == pytest.approx(0.1, rel=1e-6)
 
 
-def test_only_training_images_are_moved():
-    still, mobile = task(), task(shift=2, flip=True)
+@pytest.mark.parametrize(("shift", "flip"), [(2, False), (0, True), (2, True)])
+def test_only_training_images_are_moved(shift, flip):
+    still, mobile = task(), task(shift=shift, flip=flip)
     with torch.no_grad():
         assert still.evaluate() == mobile.evaluate()
     rows = np.arange(20)

@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
+from scenarios.datasets import labelled_images as images  # noqa: E402
 from scenarios.datasets.labelled_images import LabelledImages  # noqa: E402
 from scenarios.studies.leak.config import Config  # noqa: E402
-from scenarios.studies.leak.task import build, learner  # noqa: E402
+from scenarios.studies.leak.task import LeakTask, build, learner  # noqa: E402
 from scenarios.training import fit  # noqa: E402
 from tests.scenarios.resuming import KilledError  # noqa: E402
 
@@ -92,6 +93,27 @@ def test_a_killed_run_resumes_with_the_same_bits(tmp_path, steps):
     assert pieces.rng == whole.rng
     for one, two in zip(pieces.history, whole.history, strict=True):
         assert {**one, "seconds": 0} == {**two, "seconds": 0}
+
+
+@pytest.mark.parametrize(("shift", "mirrored"), [(0, False), (3, False), (0, True), (3, True)])
+def test_only_training_images_are_moved_and_mirrored(monkeypatch, shift, mirrored):
+    config = replace(TINY, shift=shift, data="cifar10" if mirrored else "svhn")
+    task = build(config, 30.0, parts(), 0)
+    seen, real = [], LeakTask.spikes
+
+    def spikes(self, some, *arguments):
+        seen.append(some)
+        return real(self, some, *arguments)
+
+    monkeypatch.setattr(LeakTask, "spikes", spikes)
+    task.loss(np.arange(24), np.random.default_rng(0))
+    expected, rng = task.train.images, np.random.default_rng(0)
+    expected = images.mirrored(expected, rng) if mirrored else expected
+    expected = images.shifted(expected, shift, rng) if shift else expected
+    np.testing.assert_array_equal(seen[0], expected)
+    with torch.no_grad():
+        task.evaluate()
+    np.testing.assert_array_equal(np.concatenate(seen[1:]), task.test.images)
 
 
 def test_digits_are_not_mirrored():
