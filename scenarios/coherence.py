@@ -214,7 +214,7 @@ def _of_all(results: Study) -> list[Row]:
               f"{_steps(convergence)}, and limit", "1",
               _course(convergence, scheme)) for scheme in SCHEMES),
         *(Row(f"{first.title}: C minus theory, root mean square, {scheme} Euler-Maruyama, time "
-              f"step from {_steps(convergence)}", f"{convergence.chance:.4f} (chance)",
+              f"step from {_steps(convergence)}", f"{first.white.chance:.4f} (chance)",
               " ".join(f"{d:.4f}" for d in convergence.deviations[scheme]))
           for scheme in SCHEMES),
         *_diffusion_limits(results),
@@ -277,7 +277,7 @@ def _numbers(results: Study) -> dict[str, Any]:
             "rates": {scheme: rates.tolist() for scheme, rates in convergence.rates.items()},
             "errors": {scheme: errors.tolist() for scheme, errors in convergence.errors.items()},
             "deviations": {s: found.tolist() for s, found in convergence.deviations.items()},
-            "chance": convergence.chance,
+            "chance": results.responses[0].white.chance,
         },
     }
 

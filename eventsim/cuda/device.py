@@ -19,6 +19,7 @@ __all__ = [
     "device_obstacle",
     "devices",
     "empty",
+    "flat",
     "free_memory",
     "grid_for",
     "grid_of_rows",
@@ -98,11 +99,16 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.int64) -> Any:
     return values
 
 
+def flat(values: Any) -> Any:
+    """Return a device array as one of a single dimension; nothing is copied."""
+    return values.reshape(values.size)
+
+
 def clear(*arrays: Any) -> None:
     """Set all values of device arrays of one type to zero."""
-    flat = tuple(values.reshape(values.size) for values in arrays if values.size)
-    if flat:
-        set_zero[grid_for(max(values.size for values in flat))](flat)
+    some = tuple(flat(values) for values in arrays if values.size)
+    if some:
+        set_zero[grid_for(max(values.size for values in some))](some)
 
 
 def free_memory() -> float:

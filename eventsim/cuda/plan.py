@@ -12,7 +12,7 @@ import numpy as np
 from numba import cuda
 
 from eventsim._types import IntArray, Key
-from eventsim.cuda.device import as_device, grid_for, to_device, zeros
+from eventsim.cuda.device import as_device, flat, grid_for, to_device, zeros
 from eventsim.layer_plan import Blocks, Layer, Synapses
 from eventsim.network import Network
 
@@ -213,9 +213,7 @@ def weight_tables(
         table = zeros(layer.plan.table_size, dtype)
         for s in layer.plan.synapses:
             values = read_values(network, s.key, weights, dtype)
-            write_weights[grid_for(values.size)](
-                values.reshape(values.size), layer.places(s, values.size), table
-            )
+            write_weights[grid_for(values.size)](flat(values), layer.places(s, values.size), table)
         found.append(table)
     return found
 

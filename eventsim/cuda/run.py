@@ -18,6 +18,7 @@ from eventsim.cuda.arrivals import Cause, Listing, Train
 from eventsim.cuda.device import (
     clear,
     empty,
+    flat,
     grid_for,
     grid_of_rows,
     of_blocks,
@@ -222,7 +223,7 @@ class DeviceRun:
         """Return the number of spikes (n_samples, n) of each neuron, on the device."""
         one = self.layer(population)
         counts = empty((self.n_samples, one.layer.plan.n), np.int64)
-        count_spikes[grid_for(counts.size)](one.spikes, counts.reshape(counts.size))
+        count_spikes[grid_for(counts.size)](one.spikes, flat(counts))
         wait()
         return counts
 
@@ -231,7 +232,7 @@ class DeviceRun:
         """Return the first spike times (n_samples, n), on the device; ``inf`` = silent."""
         one = self.layer(population)
         first = empty((self.n_samples, one.layer.plan.n), self.dtype)
-        find_first_spikes[grid_for(first.size)](one.spikes, first.reshape(first.size))
+        find_first_spikes[grid_for(first.size)](one.spikes, flat(first))
         wait()
         return first
 

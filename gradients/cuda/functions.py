@@ -13,6 +13,7 @@ from eventsim._validate import as_count, as_number
 from eventsim.cuda.device import (
     as_device,
     device_obstacle,
+    flat,
     grid_for,
     is_on_device,
     quietly,
@@ -28,9 +29,8 @@ from eventsim.layered import CapReachedError
 from eventsim.network import Network
 from eventsim.result import ActivityError
 from eventsim.spikes import Spikes
-from gradients.cuda.layers import DeviceSweep, new_copies
+from gradients.cuda.layers import BY_WEIGHTS, DeviceSweep, new_copies
 from gradients.cuda.loss_kernels import pass_to_first
-from gradients.layer_sweep import Wanted
 
 __all__ = ["simulate", "weight_gradient"]
 
@@ -153,9 +153,8 @@ def weight_gradient(
         Unknown populations, other shapes or types.
     """
     network, dtype = run.network, run.dtype
-    wanted = Wanted(neurons=False, arrivals=False)
     with quietly():
-        sweep = DeviceSweep(run, new_copies(network, run.n_samples, wanted, dtype), wanted)
+        sweep = DeviceSweep(run, new_copies(network, run.n_samples, BY_WEIGHTS, dtype), BY_WEIGHTS)
         for name, values in (potentials or {}).items():
             number, one = sweep.layer(name)
             shape = (run.n_samples, one.layer.plan.n)
@@ -165,7 +164,7 @@ def weight_gradient(
             shape = (run.n_samples, one.layer.plan.n)
             slope = as_device(values, dtype, f"first_spikes[{name!r}]", shape)
             pass_to_first[grid_for(slope.size)](
-                one.spikes.last, one.spikes.previous, one.rank, slope.reshape(slope.size),
+                one.spikes.last, one.spikes.previous, one.rank, flat(slope),
                 sweep.by_time[number],
             )  # fmt: skip
         sweep.over_all()

@@ -48,12 +48,13 @@ from gradients.cuda.sweep import (
 from gradients.layer_sweep import Wanted, running_sum
 from gradients.layered import LayerGradients
 
-__all__ = ["Copies", "DeviceSweep", "sweep_layers"]
+__all__ = ["BY_WEIGHTS", "Copies", "DeviceSweep", "new_copies", "sweep_layers"]
 
 STRANDS = 128  # copies of a layer's gradient, at most
 COPIES = 2**30  # bytes that they take together, at most
 SHARE_OF_COPIES = 0.05  # part of the memory of the device that those of all layers may take
 GROUPS = 32  # of tiles that share a weight table
+BY_WEIGHTS = Wanted(neurons=False, arrivals=False)
 UNLIMITED = 2**62  # spikes of a sample, of a run that has been made before
 
 

@@ -9,7 +9,7 @@ from numba import cuda
 
 from eventsim._types import IntArray
 from eventsim._validate import as_indices, require
-from eventsim.cuda.device import clear, empty, grid_for, to_device
+from eventsim.cuda.device import clear, empty, flat, grid_for, to_device
 from eventsim.network import Network
 from gradients.cuda.optimizers import DeviceOptimizer
 
@@ -82,7 +82,7 @@ class Part:
         for key, p in self.projections.items():
             take_part[grid_for(self.params[key].size)](
                 self.optimizer.params[key], self.numbers[p.pre], self.numbers[p.post],
-                self.scales[key], self.params[key].reshape(self.params[key].size),
+                self.scales[key], flat(self.params[key]),
             )  # fmt: skip
 
     def give(self) -> None:
@@ -90,6 +90,6 @@ class Part:
         clear(*self.optimizer.grads.values())
         for key, p in self.projections.items():
             give_part[grid_for(self.grads[key].size)](
-                self.grads[key].reshape(self.grads[key].size), self.numbers[p.pre],
-                self.numbers[p.post], self.scales[key], self.optimizer.grads[key],
+                flat(self.grads[key]), self.numbers[p.pre], self.numbers[p.post], self.scales[key],
+                self.optimizer.grads[key],
             )  # fmt: skip

@@ -10,21 +10,18 @@ from numba import cuda
 from numpy.typing import NDArray
 
 from eventsim._types import IntArray, Key
-from eventsim.cuda.device import MOST_THREADS, empty, grid_for, of_blocks, zeros
+from eventsim.cuda.device import MOST_THREADS, empty, flat, grid_for, of_blocks, zeros
 from eventsim.cuda.graph import Recording
 from eventsim.cuda.plan import device_layers, write_weights
 from eventsim.cuda.run import DeviceRun
 from eventsim.cuda.samples import Minibatch
-from gradients.cuda.layers import DeviceSweep, new_copies
+from gradients.cuda.layers import BY_WEIGHTS, DeviceSweep, new_copies
 from gradients.cuda.losses import N_TOTALS
-from gradients.layer_sweep import Wanted
 
 if TYPE_CHECKING:
     from gradients.cuda.training import Trainer
 
 __all__ = ["Program"]
-
-BY_WEIGHTS = Wanted(neurons=False, arrivals=False)
 
 
 # --- kernels --------------------------------------------------------------------------------------
@@ -115,7 +112,7 @@ class Program:
         self.sweep.over_all()
         for copy in self.copies:
             for s in copy.layer.plan.synapses:
-                copy.add_up(s.key, _flat(grads[s.key]))
+                copy.add_up(s.key, flat(grads[s.key]))
         if part is not None:
             part.give()
         trainer.optimizer.move(counters.missing)
@@ -126,10 +123,6 @@ class Program:
     def _write_tables(self, params: Mapping[Key, Any]) -> None:
         for copy, table in zip(self.copies, self.tables, strict=True):
             for s in copy.layer.plan.synapses:
-                values = _flat(params[s.key])
+                values = flat(params[s.key])
                 places = copy.layer.places(s, values.size)
                 write_weights[grid_for(values.size)](values, places, table)
-
-
-def _flat(values: Any) -> Any:
-    return values.reshape(values.size)

@@ -243,8 +243,7 @@ class Trainer:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            n = rows.size
-            raise out_of_memory("a step of training", n * self._bytes_per_sample(), n) from error
+            raise self._too_large(rows.size) from error
 
     def _named(self, report: NDArray[np.float64], n: int) -> dict[str, float]:
         names = [layer.plan.population for layer in device_layers(self.part)]
@@ -266,14 +265,15 @@ class Trainer:
             if self._programs or make_room():
                 self._forget_programs()
                 return self._program(n)
-            raise out_of_memory("a step of training", n * self._bytes_per_sample(), n)
+            raise self._too_large(n)
         return self._programs[n]
 
-    def _bytes_per_sample(self) -> float:
+    def _too_large(self, n: int) -> MemoryError:
         layers = device_layers(self.part)
         inputs = max(given.room for given in self.spikes.values())
         widest = max(layer.plan.n for layer in layers)
-        return bytes_per_sample(self.part, inputs, layers, 8 * widest)
+        n_bytes = n * bytes_per_sample(self.part, inputs, layers, 8 * widest)
+        return out_of_memory("a step of training", n_bytes, n)
 
     def _enlarge(self, program: Program, rows: IntArray) -> None:
         """Make larger buffers; raise an ActivityError if a sample has too many spikes."""

@@ -18,7 +18,7 @@ from scenarios.learning.checkpoint import load_arrays  # noqa: E402
 from scenarios.studies.flowers.config import Config, Recipe  # noqa: E402
 from scenarios.training import Settings, fit  # noqa: E402
 from tests.scenarios import flower_files  # noqa: E402
-from tests.scenarios.resuming import KilledError  # noqa: E402
+from tests.scenarios.resuming import assert_a_killed_run_resumes  # noqa: E402
 
 PICTURES = {
     "training",
@@ -158,24 +158,7 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(folder, parts,
             config, flowers.build(config, parts, "2", 1, control=False), "2"
         )  # fmt: skip
 
-    whole = fit(fresh(), settings, folder=tmp_path / "whole")
-    killed, done = fresh(), []
-    learn = killed.learn
-
-    def dying(rows, rng):
-        if len(done) == steps:
-            raise KilledError
-        done.append(1)
-        return learn(rows, rng)
-
-    killed.learn = dying
-    with pytest.raises(KilledError):
-        fit(killed, settings, folder=tmp_path / "pieces")
-    pieces = fit(fresh(), settings, folder=tmp_path / "pieces")
-    for name, array in whole.params.items():
-        np.testing.assert_array_equal(pieces.params[name], array)
-    for one, two in zip(pieces.history, whole.history, strict=True):
-        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+    assert_a_killed_run_resumes(fresh, settings, tmp_path, steps, method="learn")
 
 
 def test_training_stops_when_the_test_accuracy_stays_as_it_is(folder, tmp_path):

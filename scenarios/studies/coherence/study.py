@@ -108,8 +108,6 @@ class Convergence:
         r_0.
     deviations : dict of str -> (n,) ndarray
         Root mean square of coherence minus theory, over the frequencies, by scheme.
-    chance : float
-        `Comparison.chance`.
     """
 
     dt: Floats
@@ -117,7 +115,6 @@ class Convergence:
     errors: dict[Scheme, Floats]
     expected: float
     deviations: dict[Scheme, Floats]
-    chance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +190,7 @@ def study(config: Config, folder: Path, progress: Progress) -> Study:
             tell(k + 1, {})
     milliseconds = _milliseconds(neurons[0], found[_name(0, "white")].frequencies)
     responses = [_response(config, k, neuron, found) for k, neuron in enumerate(neurons)]
-    convergence = _convergence(config, neurons[0], found, responses[0])
+    convergence = _convergence(config, found, responses[0])
     return Study(responses, convergence, time.perf_counter() - started, milliseconds)
 
 
@@ -304,11 +301,9 @@ def _response(config: Config, k: int, neuron: Neuron, found: dict[str, Estimate]
     )
 
 
-def _convergence(
-    config: Config, neuron: Neuron, found: dict[str, Estimate], first: Response
-) -> Convergence:
+def _convergence(config: Config, found: dict[str, Estimate], first: Response) -> Convergence:
     compared = {
-        scheme: [compare(neuron, found[f"{scheme}-{steps}"]) for steps in STEPS]
+        scheme: [compare(first.neuron, found[f"{scheme}-{steps}"]) for steps in STEPS]
         for scheme in SCHEMES
     }
 
@@ -321,7 +316,6 @@ def _convergence(
         each(lambda one: one.found.rate_error),
         first.rate,
         each(lambda one: one.root_mean_square),
-        first.white.chance,
     )
 
 

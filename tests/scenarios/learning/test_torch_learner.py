@@ -6,7 +6,7 @@ import torch
 
 from scenarios.learning.torch_learner import TorchLearner, device
 from scenarios.training import Settings, fit
-from tests.scenarios.resuming import KilledError
+from tests.scenarios.resuming import assert_a_killed_run_resumes
 
 SETTINGS = Settings(epochs=6, batch_size=8, seed=1)
 
@@ -51,27 +51,10 @@ def test_a_module_learns_in_the_loop():
 
 @pytest.mark.parametrize("steps", [3, 9])
 def test_a_killed_run_resumes_with_the_same_bits(tmp_path, steps):
-    whole = fit(learner(), SETTINGS, folder=tmp_path / "whole")
-    killed, done = Line(), []
-    loss = killed.loss
-
-    def dying(rows, rng):
-        if len(done) == steps:
-            raise KilledError
-        done.append(1)
-        return loss(rows, rng)
-
-    killed.loss = dying
-    with pytest.raises(KilledError):
-        fit(learner(killed), SETTINGS, folder=tmp_path / "pieces")
-    pieces = (
-        fit(learner(Line(seed=7)), SETTINGS, folder=tmp_path / "pieces")
-        if steps > 3
-        else fit(learner(), SETTINGS, folder=tmp_path / "pieces")
-    )
-    for name, array in whole.params.items():
-        np.testing.assert_array_equal(pieces.params[name], array)
-    assert [r["loss"] for r in pieces.history[1:]] == [r["loss"] for r in whole.history[1:]]
+    assert_a_killed_run_resumes(
+        learner, SETTINGS, tmp_path, steps, method="learn",
+        resumed=lambda: learner(Line(seed=7 if steps > 3 else 0)),
+    )  # fmt: skip
 
 
 def test_the_state_is_a_copy():

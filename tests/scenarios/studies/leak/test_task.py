@@ -1,6 +1,7 @@
 """Training: loss to the letter of Eq. 5, moved images, and kills that are harmless."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scenarios.datasets.labelled_images import LabelledImages  # noqa: E402
 from scenarios.studies.leak.config import Config  # noqa: E402
 from scenarios.studies.leak.task import LeakTask, build, learner  # noqa: E402
 from scenarios.training import fit  # noqa: E402
-from tests.scenarios.resuming import KilledError  # noqa: E402
+from tests.scenarios.resuming import assert_a_killed_run_resumes  # noqa: E402
 
 TINY = Config(network="4P-4C3-2P-8FC-10", steps=6, epochs=3, batch_size=8, n_train=24, n_test=10,
               n_noisy=10, dropout=0.1, shift=2)  # fmt: skip
@@ -71,28 +72,13 @@ def test_squares_are_learnt(precision):
 
 @pytest.mark.parametrize("steps", [1, 4, 7])
 def test_a_killed_run_resumes_with_the_same_bits(tmp_path, steps):
+    def fresh(seed=3):
+        return learner(TINY, build(TINY, 30.0, parts(), seed))
+
+    # After an epoch the initial weights do not matter any more.
+    resumed = partial(fresh, 9) if steps > 3 else fresh
     settings = TINY.settings(3)
-    whole = fit(learner(TINY, build(TINY, 30.0, parts(), 3)), settings, folder=tmp_path / "whole")
-    killed, done = build(TINY, 30.0, parts(), 3), []
-    loss = killed.loss
-
-    def dying(rows, rng):
-        if len(done) == steps:
-            raise KilledError
-        done.append(1)
-        return loss(rows, rng)
-
-    killed.loss = dying
-    with pytest.raises(KilledError):
-        fit(learner(TINY, killed), settings, folder=tmp_path / "pieces")
-    other = build(TINY, 30.0, parts(), 9)  # its initial weights do not matter any more
-    fresh = other if steps > 3 else build(TINY, 30.0, parts(), 3)
-    pieces = fit(learner(TINY, fresh), settings, folder=tmp_path / "pieces")
-    for name, array in whole.params.items():
-        np.testing.assert_array_equal(pieces.params[name], array)
-    assert pieces.rng == whole.rng
-    for one, two in zip(pieces.history, whole.history, strict=True):
-        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+    assert_a_killed_run_resumes(fresh, settings, tmp_path, steps, method="learn", resumed=resumed)
 
 
 @pytest.mark.parametrize(("shift", "mirrored"), [(0, False), (3, False), (0, True), (3, True)])
