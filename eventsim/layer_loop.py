@@ -41,6 +41,8 @@ FOREVER = np.finfo(np.float64).max
 
 # The potential lies below its tangent wherever it rises towards the threshold (crossing.py, case 2
 # of the proof), so a neuron whose tangent stays below did not fire; this covers the rounding.
+# While the current is negative (and a bias lifts the potential) it can only fall and then rise: it
+# is highest at an end.
 MARGIN = 1.0 - 1e-12
 
 # Moves per item with which sorting by insertion is the fastest.
@@ -338,7 +340,8 @@ def _advance_tile(
             for j in range(width):
                 i = current[j] * decay + w[j]
                 v = potential[j] * membrane + i * h + bias[j] * b
-                hit |= (v >= theta[j]) | (i * synaptic + bias[j] < beta * v)
+                tangent = potential[j] * rest + (i + bias[j]) * lag
+                hit |= (v if i < 0.0 else tangent) >= theta[j]
                 following[j] = v
                 current[j] = i
         if hit or held > 0:
@@ -349,10 +352,8 @@ def _advance_tile(
                     marks[j] = potential[j] * rest + current[j] * lag >= theta[j]
             else:
                 for j in range(width):
-                    falls = (current[j] > beta * theta[j] - bias[j]) & (
-                        current[j] * synaptic + bias[j] < beta * following[j]
-                    )
-                    marks[j] = (following[j] >= theta[j]) | falls
+                    tangent = potential[j] * rest + (current[j] + bias[j]) * lag
+                    marks[j] = (following[j] if current[j] < 0.0 else tangent) >= theta[j]
             for eight in range((width + 7) // 8):
                 if advancing.words[eight] == 0 and held == 0:
                     continue

@@ -281,11 +281,15 @@ def _run_layered(
     """Return (result, spikes beyond the cap) of the layered engine.
 
     Layers are not run in the order of time: a sample beyond the cap is run once more by the
-    scheduler, alone, to say which spike was the first one too many.
+    scheduler, alone, to say which spike was the first one too many.  Where samples end early, all
+    are, as the spikes beyond the cap may lie beyond the end.
     """
     try:
         batch = run(network, given, t_stop, max_spikes)
     except CapReachedError as reached:
+        if until_fired is not None:
+            awaited = _awaited(network, until_fired)
+            return _run_scheduler(network, given, t_stop, awaited, max_spikes, threads, None)
         number = _first_beyond(network, given, t_stop, max_spikes, threads, reached.sample)
         one = given.sample(network, number)
         batch, excess = _run_scheduler(network, one, t_stop, (0, 0), max_spikes, 1, None)

@@ -21,6 +21,7 @@ Image = tuple[int, int, int]
 
 SMALL = (1, 2, 3, 6)
 WIDE = (3, 31, 32, 33, 70, 130)
+BIASES = (0.0, 0.0, 0.2, -0.3, 3.1)
 
 
 @dataclass(frozen=True)
@@ -199,14 +200,14 @@ def some(values: st.SearchStrategy[Any], at_most: int = 3) -> st.SearchStrategy[
     return st.one_of(one, st.lists(values, min_size=1, max_size=at_most).map(tuple))
 
 
-def cells(bias: bool = True) -> st.SearchStrategy[Cells]:
+def cells(biases: tuple[float, ...] = BIASES) -> st.SearchStrategy[Cells]:
     """Neurons alike or not; a bias may drive them above the threshold, infinity is a readout."""
     return st.builds(
         Cells,
         some(rates()),
         some(st.sampled_from([1.0, 0.7, 1.4, np.inf])),
         some(st.sampled_from([0.0, 0.0, 0.3, 1.1, np.inf])),
-        some(st.sampled_from([0.0, 0.0, 0.2, -0.3, 3.1])) if bias else st.just((0.0,)),
+        some(st.sampled_from(biases)),
     )
 
 
@@ -247,7 +248,7 @@ def recipes(
     draw: st.DrawFn,
     widths: tuple[int, ...] = SMALL,
     t_stops: tuple[float, ...] = (2.51234, 2.51234, 2.51234, 2.51234, 0.1, 0.0),
-    bias: bool = True,
+    biases: tuple[float, ...] = BIASES,
     images: tuple[Image, ...] = ((1, 1, 1), (3, 1, 1), (1, 3, 3), (2, 4, 4)),
 ) -> Recipe:
     """One to three populations, each led to by inputs and by any populations before it."""
@@ -261,7 +262,7 @@ def recipes(
             n_wires = draw(st.sampled_from([0, 0, 1])) if window.channels else 0
         population = Population(
             draw(st.sampled_from(widths)),
-            draw(cells(bias)),
+            draw(cells(biases)),
             tuple(draw(wires(len(groups))) for _ in range(n_wires)),
             window,
         )

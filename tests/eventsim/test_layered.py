@@ -296,10 +296,42 @@ def test_a_neuron_does_not_see_its_neighbours(n: int, bias: float) -> None:
         )
 
 
+# --- long intervals -------------------------------------------------------------------------------
+
+BIASES = np.array([0.0, -0.01, -0.1, -0.5, -0.9, -2.0, 0.001, 0.02, 0.5])
+
+
+@pytest.mark.parametrize("engine", LAYERS)
+@pytest.mark.parametrize("t_stop", [30.0, 100.0, 1000.0, 1e5])
+@pytest.mark.parametrize(("tau_mem", "tau_syn"), [(20.0, 5.0), (1.0, 1.0), (3.0, 8.0), (2.0, 4.0)])
+def test_no_spike_is_missed_however_long_nothing_arrives(
+    engine: str, t_stop: float, tau_mem: float, tau_syn: float
+) -> None:
+    """By then a potential is at rest to rounding, which tells nothing of the way to it."""
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("p", BIASES.size, es.LIF(tau_mem, tau_syn, bias=BIASES / tau_mem))
+    network.connect("in", "p", weights=np.full((1, BIASES.size), 9.0))
+    spikes = {"in": es.Spikes([0.0], [0])}
+    found = es.simulate(network, spikes, t_stop, engine=engine).spikes["p"]
+    expected = es.simulate(network, spikes, t_stop, engine="scheduler").spikes["p"]
+    assert set(expected.indices) == set(range(BIASES.size))
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.times, expected.times, rtol=1e-12)
+
+
+@given(recipes(t_stops=(40.0, 500.0), biases=(0.0, 0.0, 0.02, -0.3, -1.0)))
+@examples(0.5)
+def test_long_runs_with_a_bias_are_those_of_the_scheduler(recipe: Recipe) -> None:
+    model = recipe.model()
+    expected = decided(model)
+    assert_same_run(model.run(), expected, rtol=1e-12)
+
+
 # --- symmetries -----------------------------------------------------------------------------------
 
 
-@given(recipes(bias=False), st.sampled_from([0.25, 1.0, 3.5, 100.0]))
+@given(recipes(biases=(0.0,)), st.sampled_from([0.25, 1.0, 3.5, 100.0]))
 @examples(0.5)
 def test_time_shift(recipe: Recipe, shift: float) -> None:
     """Inputs that come later by s give spikes that come later by s (without bias: rest is rest)."""
@@ -433,6 +465,23 @@ def test_the_spike_cap_counts_all_layers_together() -> None:
     assert np.all(counts > p_alone)
     with pytest.raises(es.ActivityError, match=re.escape(f"max_spikes = {p_alone.max()}")):
         model.run(max_spikes=int(p_alone.max()))
+
+
+@pytest.mark.parametrize("engine", LAYERS)
+def test_spikes_beyond_an_early_end_are_not_beyond_the_cap(engine: str) -> None:
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("p", 2, es.LIF(np.inf, np.inf))
+    network.connect("in", "p", weights=[[5.0, 1.5]])
+    stimulus = [{"in": es.Spikes([0.0], [0])}] * 2
+    early = es.simulate(network, stimulus, 4.0, engine=engine, until_fired="p", max_spikes=4)
+    assert_same_run(
+        early, es.simulate(network, stimulus, 4.0, engine="scheduler", until_fired="p"), rtol=1e-12
+    )
+    np.testing.assert_allclose(early.ends, 1.0 / 1.5, rtol=1e-12)
+    assert list(early.spike_counts("p")[0]) == [3, 1]
+    with pytest.raises(es.ActivityError, match="sample 0 exceeded max_spikes = 3"):
+        es.simulate(network, stimulus, 4.0, engine=engine, until_fired="p", max_spikes=3)
 
 
 # --- early ends, counts ---------------------------------------------------------------------------
