@@ -102,9 +102,14 @@ def _run(arguments: list[str]) -> int:
     scenario = find(arguments[0])
     _require_extras()
     config, folder = _parse(scenario, arguments[1:])
-    from scenarios.console.runs import new_folder
+    from scenarios.console.runs import forget, new_folder
 
-    return _execute(scenario, config, new_folder(scenario, config, folder))
+    folder = new_folder(scenario, config, folder)
+    try:
+        return _execute(scenario, config, folder)
+    except Exception:
+        forget(folder)
+        raise
 
 
 def _resume(arguments: list[str]) -> int:

@@ -222,6 +222,8 @@ def fit(
     loaded = load_latest(folder) if folder else None
     course = _resumed(learner, loaded) if loaded else _started(learner, settings)
     saved = -1 if loaded is None else loaded.epoch
+    if folder and loaded:  # a kill may have come between the checkpoint and its metrics
+        _write_metrics(folder, course.history)
     with progress.task(settings.epochs, course.epoch) as report:
         while course.epoch < settings.epochs and not _stops(settings, course.history):
             course.history.append(_epoch(course, settings, report))
@@ -426,6 +428,12 @@ def _keep(folder: Path, state: TrainingState) -> int:
     """Save a state; return its epoch."""
     folder.mkdir(parents=True, exist_ok=True)
     save(folder, state)
-    lines = "".join(json.dumps(record) + "\n" for record in state.history)
-    write_whole(folder / "metrics.jsonl", lines.encode())
+    _write_metrics(folder, state.history)
     return state.epoch
+
+
+def _write_metrics(folder: Path, history: Sequence[Metrics]) -> None:
+    path = folder / "metrics.jsonl"
+    lines = "".join(json.dumps(record) + "\n" for record in history).encode()
+    if not path.exists() or path.read_bytes() != lines:
+        write_whole(path, lines)

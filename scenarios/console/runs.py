@@ -12,10 +12,10 @@ from typing import Any
 from scenarios.learning.checkpoint import write_whole
 from scenarios.registry import Scenario, find
 
-__all__ = ["new_folder", "read_folder"]
+__all__ = ["forget", "new_folder", "read_folder"]
 
 CONFIG = "config.json"
-PACKAGES = ("eventsim-snn", "numba", "numpy")
+PACKAGES = ("eventsim-snn", "numba", "numpy", "torch")
 
 
 def new_folder(scenario: Scenario, config: Any, folder: Path | None) -> Path:
@@ -38,6 +38,13 @@ def new_folder(scenario: Scenario, config: Any, folder: Path | None) -> Path:
     content = {"scenario": scenario.name, "config": asdict(config), "versions": _versions()}
     write_whole(folder / CONFIG, json.dumps(content, indent=2).encode() + b"\n")
     return folder
+
+
+def forget(folder: Path) -> None:
+    """Remove the folder of a run that ended before it left anything but its configuration."""
+    if [path.name for path in folder.iterdir()] == [CONFIG]:
+        (folder / CONFIG).unlink()
+        folder.rmdir()
 
 
 def read_folder(folder: Path) -> tuple[Scenario, Any]:

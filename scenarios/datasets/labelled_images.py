@@ -45,9 +45,13 @@ class LabelledImages:
             raise ValueError(
                 f"labels must have shape ({len(self.images)},), got {self.labels.shape}"
             )
+        if not np.issubdtype(self.labels.dtype, np.integer):
+            raise ValueError(f"labels must be integers, got an array of {self.labels.dtype}")
 
     def check(self, n_pixels: int, n_classes: int) -> None:
         """Raise a ValueError unless the images have so many pixels, and are of these classes."""
+        if len(self) == 0:
+            raise ValueError(f"images must be at least one, got shape {self.images.shape}")
         if self.images[0].size != n_pixels:
             raise ValueError(f"images must have {n_pixels} pixels, got {self.images.shape[1:]}")
         self.check_classes(n_classes)

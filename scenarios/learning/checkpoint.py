@@ -146,6 +146,8 @@ def _to_arrays(state: TrainingState) -> Arrays:
 def _from_arrays(arrays: Arrays, path: Path) -> TrainingState:
     try:
         rest = json.loads(arrays["rest"].tobytes())
+        if not (isinstance(rest["rng"], dict) and rest["history"]):
+            raise ValueError("it holds no state of the random numbers, or no metrics")
         return TrainingState(
             params=_part(arrays, "params/"),
             optimiser=_nested(_part(arrays, "optimiser/")),

@@ -10,7 +10,7 @@ import pytest
 from scenarios import cli
 from scenarios.cli import main
 from scenarios.console import extras
-from scenarios.console.runs import new_folder, read_folder
+from scenarios.console.runs import forget, new_folder, read_folder
 from scenarios.registry import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +125,14 @@ def test_bad_values_are_refused_before_a_folder_is_made(
 def test_values_that_only_the_run_can_judge_are_refused_too(capsys, tmp_path, arguments, word):
     arguments = ["run", *arguments, "--folder", str(tmp_path / "run")]
     assert word in " ".join(output(capsys, *arguments, code=2).split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_fails_later_keeps_what_it_has_done(tmp_path):
+    (tmp_path / "config.json").touch()
+    (tmp_path / "metrics.jsonl").touch()
+    forget(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(capsys, monkeypatch):

@@ -165,6 +165,14 @@ def test_the_metrics_file_has_one_json_record_a_line(tmp_path):
     assert [json.loads(line) for line in lines] == state.history
 
 
+def test_metrics_that_a_kill_left_behind_the_checkpoint_catch_up(tmp_path):
+    state = fit(Line(), settings(), folder=tmp_path)
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:-1]))
+    fit(Line(), settings(), folder=tmp_path)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == state.history
+
+
 def test_a_damaged_checkpoint_costs_one_epoch_and_no_bit(tmp_path):
     whole = fit(Line(), settings(), folder=tmp_path / "whole")
     fit(Line(), settings(epochs=3), folder=tmp_path / "other")

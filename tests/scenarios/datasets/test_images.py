@@ -1,6 +1,8 @@
 """MNIST and Fashion-MNIST: found, checked, and not mistaken for one another."""
 
 import gzip
+import hashlib
+import re
 
 import numpy as np
 import pytest
@@ -96,8 +98,24 @@ def test_the_other_data_set_is_not_taken_for_this_one(name):
     if not idx_files.PUBLISHED.is_dir():
         pytest.skip("EVENTSIM_DATA does not name the folder of the published files")
     (other,) = set(LOADERS) - {name}
-    with pytest.raises(ValueError, match=r"train-labels.* must hold labels of .*MNIST, got those"):
+    with pytest.raises(ValueError, match=r"train-images.* must hold .*MNIST train-images, got "):
         LOADERS[name](idx_files.PUBLISHED / other)
+
+
+@pytest.mark.parametrize("kind", ["images-idx3", "labels-idx1"])
+def test_training_files_are_not_taken_for_those_of_the_test(tmp_path, monkeypatch, kind):
+    idx_files.write(tmp_path)
+    train, test = (tmp_path / f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k"))
+    content = gzip.decompress(train.read_bytes())
+    digest = hashlib.sha256(content[16 if "images" in kind else 8 :]).hexdigest()
+    monkeypatch.setitem(images.CONTENTS, digest, ("MNIST", train.name[:12]))
+    mnist(tmp_path)
+    for part in ("images-idx3", "labels-idx1"):
+        whole = (tmp_path / f"train-{part}-ubyte.gz").read_bytes()
+        (tmp_path / f"t10k-{part}-ubyte.gz").write_bytes(whole)
+    message = f"{test} must hold MNIST {test.name[:11]}, got MNIST {train.name[:12]}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        mnist(tmp_path)
 
 
 def packed(array):

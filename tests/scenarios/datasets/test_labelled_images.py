@@ -18,6 +18,7 @@ from scenarios.datasets.labelled_images import LabelledImages, mirrored, shifted
         (np.zeros((2, 8, 8, 3, 1), np.uint8), np.zeros(2, int), r"got \(2, 8, 8, 3, 1\)"),
         (np.zeros((3, 28, 28), np.uint8), np.zeros(4, int), r"shape \(3,\), got \(4,\)"),
         (np.zeros((2, 8, 8, 3), np.uint8), np.zeros(3, int), r"shape \(2,\), got \(3,\)"),
+        (np.zeros((2, 8, 8), np.uint8), np.array([0.5, 1.0]), "labels must be integers.* float64"),
     ],
 )
 def test_images_and_labels_must_fit_together(images, labels, message):
@@ -32,6 +33,8 @@ def test_pixels_and_classes_are_checked():
         some.check(15, 3)
     with pytest.raises(ValueError, match="labels must lie in 0 to 1, got 2"):
         some.check(16, 2)
+    with pytest.raises(ValueError, match=r"at least one, got shape \(0, 4, 4\)"):
+        some[:0].check(16, 3)
 
 
 def test_more_images_than_there_are_are_refused():

@@ -1,5 +1,7 @@
 """Checkpoints are whole or refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,6 +129,16 @@ def test_an_archive_of_something_else_is_not_a_checkpoint(tmp_path):
     save_arrays(tmp_path / "checkpoint-000001.npz", {"W": np.eye(2)})
     with (
         pytest.warns(RuntimeWarning, match="is not a checkpoint"),
+        pytest.raises(ValueError, match="no checkpoint can be used"),
+    ):
+        load_latest(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [{"rng": 1}, {"history": []}])
+def test_a_checkpoint_without_the_random_numbers_or_metrics_is_refused_by_name(tmp_path, wrong):
+    save(tmp_path, replace(state(3), **wrong))
+    with (
+        pytest.warns(RuntimeWarning, match="checkpoint-000003.npz is not a checkpoint"),
         pytest.raises(ValueError, match="no checkpoint can be used"),
     ):
         load_latest(tmp_path)
