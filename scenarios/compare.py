@@ -31,6 +31,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from eventsim._validate import check_choice
@@ -162,7 +163,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     contests = [_contest(config, problem) for problem in config.problems]
     with progress.compiling():
         for contest in contests:
-            warm_up(next(iter(contest.tasks.values())))
+            warm_up(contest.exact)
     trained = [(each, train(each, config.all_seeds, folder, progress)) for each in contests]
     return _report(config, trained)
 
@@ -209,8 +210,11 @@ def _report(config: Config, trained: Sequence[tuple[Contest, Trained]]) -> Repor
         ],
         notes=[
             "test accuracy after the last epoch, ± one standard deviation over "
-            f"{len(config.all_seeds)} seeds; spikes of the hidden layer in a test sample (of each "
-            "neuron); training time of an epoch",
+            f"{len(config.all_seeds)} seeds; test loss (by spikes, each has its own); spikes of "
+            "the hidden layer in a test sample (of each neuron), to the end of a run on the "
+            "clock; training time of an epoch",
+            "a sample whose highest outputs are tied counts as wrong, as does one whose outputs "
+            "are silent or fire at once",
             "the accuracy of a clocked network is that on its clock; in brackets, where the loss "
             "is the same for all: that of the same weights in the exact engine",
         ],
@@ -222,9 +226,11 @@ def _report(config: Config, trained: Sequence[tuple[Contest, Trained]]) -> Repor
 def _numbers(contest: Contest, states: Sequence[TrainingState]) -> dict[str, Any]:
     from scenarios.studies.compare.contest import run_exactly
 
-    metrics = ("test_accuracy", "test_loss", "test_spikes")
+    metrics = {
+        "test_accuracy", "test_loss", "test_spikes", "test_tied", "test_spikes_until_decided"
+    } & states[0].history[-1].keys()  # fmt: skip
     return {
-        **{metric: last(states, metric) for metric in metrics},
+        **{metric: last(states, metric) for metric in sorted(metrics)},
         "n_hidden": contest.n_hidden,
         "accuracy_in_exact_engine": run_exactly(contest, states) if contest.same_loss else None,
         "seconds_per_epoch": seconds_per_epoch(states),
@@ -233,13 +239,22 @@ def _numbers(contest: Contest, states: Sequence[TrainingState]) -> dict[str, Any
 
 def _summary(one: Mapping[str, Any]) -> str:
     exactly = one["accuracy_in_exact_engine"]
-    each = sum(one["test_spikes"]) / len(one["test_spikes"])
+    each = fmean(one["test_spikes"])
     return (
         percent(one["test_accuracy"])
         + (f" ({percent(exactly)})" if exactly else "")
+        + (f", {100.0 * fmean(one['test_tied']):.0f} % tied" if "test_tied" in one else "")
+        + f", loss {fmean(one['test_loss']):.2f}"
         + f", {each * one['n_hidden']:.0f} spikes ({each:.2f})"
+        + _until_decided(one)
         + f", {one['seconds_per_epoch']:.2f} s"
     )
+
+
+def _until_decided(one: Mapping[str, Any]) -> str:
+    if "test_spikes_until_decided" not in one:
+        return ""
+    return f", {fmean(one['test_spikes_until_decided']):.2f} until all outputs have fired"
 
 
 def _published(title: str, method: str) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 __all__ = [
     "CLASS_COLOURS",
     "class_planes",
+    "deviation",
     "first_spike_histograms",
     "new_figure",
     "step_histogram",
@@ -39,6 +40,19 @@ def new_figure(
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def deviation(values: Floats, axis: int = 0) -> Floats:
+    """Return the standard deviation of a sample along an axis; 0 of a single value.
+
+    Examples
+    --------
+    >>> deviation(np.array([[1.0, 2.0], [3.0, 2.0]])), deviation(np.array([[1.0, 2.0]]))
+    (array([1.41421356, 0.        ]), array([0., 0.]))
+    """
+    one = values.shape[axis] == 1
+    spread: Floats = np.std(values, axis=axis, ddof=0 if one else 1)
+    return spread
 
 
 def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: float) -> Figure:

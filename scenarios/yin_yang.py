@@ -328,6 +328,10 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     if config.compare == "surrogate":
         require("torch", ("torch",), "the comparison with surrogate gradients")
     task = build(config)
+    if config.compare == "surrogate":
+        from scenarios.studies.compare.contest import CountedToTheEnd  # late: it needs the extra
+
+        task = CountedToTheEnd.of(task)
     with progress.compiling():
         warm_up(task)
     task.model.stopwatch.reset()

@@ -75,7 +75,7 @@ class ClockedTask:
     loss : {"potential", "count", "rate"}
         Cross-entropy of the output potentials at the end; of the output spike counts; or of the
         output spikes of each step, mean over the steps.  The class is the output with the highest
-        potential, or the most spikes.
+        potential, or the most spikes; two such outputs are an error, as in the exact tasks.
     """
 
     data: SpikeData
@@ -150,11 +150,15 @@ class ClockedTask:
         run = self.model({"in": spikes}, self.duration)
         classes = torch.from_numpy(labels)
         loss, scores = self._loss(run, classes)
+        highest = scores == scores.amax(dim=1, keepdim=True)
+        tied = highest.sum(dim=1) > 1
+        right = highest[torch.arange(len(classes)), classes] & ~tied
         hidden = [train for name, train in run.spikes.items() if name != "out"]
         neurons = sum(train[0].numel() for train in hidden)
         return loss, {
             "loss": float(loss.detach()),
-            "accuracy": float((scores.argmax(dim=1) == classes).float().mean()),
+            "accuracy": float(right.float().mean()),
+            "tied": float(tied.float().mean()),
             "spikes": sum(float(train.detach().sum()) for train in hidden) / max(neurons, 1),
         }
 

@@ -134,8 +134,31 @@ def test_both_losses_of_spikes_are_written_out():
     by_rate = rate.step(params, ROWS, rng).metrics
     expected = np.mean([cross_entropy(of_step) for of_step in out])
     assert by_rate["loss"] == pytest.approx(expected, rel=1e-5)
-    right = np.mean(out.sum(axis=0).argmax(axis=1) == labels[ROWS])
+    counts = out.sum(axis=0)
+    most = counts == counts.max(axis=1, keepdims=True)
+    right = np.mean((most.sum(axis=1) == 1) & most[np.arange(30), labels[ROWS]])
     assert by_count["accuracy"] == by_rate["accuracy"] == pytest.approx(right)
+    assert by_count["tied"] == pytest.approx(np.mean(most.sum(axis=1) > 1))
+
+
+def test_a_tie_is_an_error_even_if_the_first_of_the_tied_is_the_label():
+    task = spiking()["fast sigmoid, count loss"]
+    silent = {name: np.zeros(w.shape) for name, w in task.initial(np.random.default_rng(0)).items()}
+    metrics = task.evaluate(silent)
+    assert np.any(task.data.test[1] == 0)
+    assert (metrics["test_accuracy"], metrics["test_tied"]) == (0.0, 1.0)
+
+
+def test_spikes_of_exact_runs_are_counted_to_the_end_of_those_on_the_clock():
+    exact = by_spikes(yin_yang.build(CONFIG), lambda _: SETTINGS).exact
+    params = exact.initial(np.random.default_rng(0))
+    metrics = exact.evaluate(params)
+    network, spikes = exact.model.network(params), exact.test[0]
+    whole = es.simulate(network, {"in": spikes}, 2.5, engine="scheduler").spike_counts("hidden")
+    assert metrics["test_spikes"] == pytest.approx(whole.mean())
+    plain = yin_yang.build(CONFIG).evaluate(params)
+    assert metrics["test_spikes_until_decided"] == plain["test_spikes"] < metrics["test_spikes"]
+    assert {**plain, "test_spikes": 0}.items() <= {**metrics, "test_spikes": 0}.items()
 
 
 @pytest.mark.peers("snntorch")
