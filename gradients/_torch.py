@@ -2,10 +2,11 @@
 
 try:
     import torch
+    from torch.autograd.function import once_differentiable
 except ModuleNotFoundError as error:
     raise ImportError(
         "clocked neurons need PyTorch, which is not installed; "
         "install the extra \"torch\": pip install 'eventsim-snn[torch]'"
     ) from error
 
-__all__ = ["torch"]
+__all__ = ["once_differentiable", "torch"]

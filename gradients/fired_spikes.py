@@ -8,7 +8,7 @@ a spike, else 0) the way back through `gradients.surrogate.clocked_lif` is, at e
 so the potentials need not be kept: a step of training holds one byte pair per neuron and step in
 bfloat16, which the next layer holds too.  On processors one compiled pass over memory does all
 steps, with the potential of each neuron in the first-level cache: over twenty times as fast as an
-operation of PyTorch after another.  Potentials are float32 whatever the type of the drive.
+operation of PyTorch after another.  Potentials are float32, of a float64 drive float64.
 
 Needs the extra "torch".
 """
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from eventsim._compile import loop, scalar
 from eventsim.threads import for_each_part
-from gradients._torch import torch
+from gradients._torch import once_differentiable, torch
 
 __all__ = ["fired_spikes"]
 
@@ -98,6 +98,7 @@ class _FiredSpikes(torch.autograd.Function):
         return spikes
 
     @staticmethod
+    @once_differentiable  # compiled loops leave no trace
     def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (spikes,) = ctx.saved_tensors
         by_spike = _laid_out_as(spikes, cotangents[0])

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from eventsim._validate import check_choice
-from gradients._torch import torch
+from gradients._torch import once_differentiable, torch
 from gradients.fired_spikes import fired_spikes
 
 __all__ = ["LIFNeuron", "LIFReadout", "LIFUnit", "Reset", "SpikeDerivative", "clocked_lif"]
@@ -115,7 +115,8 @@ def clocked_lif(
     Raises
     ------
     ValueError
-        If ``drive`` has no steps, a threshold is not > 0, or a refractory period is negative.
+        If ``drive`` has no steps or is not of a floating type, a decay is not finite, a threshold
+        is not > 0 or asks for its derivative, or a refractory period is negative.
 
     Examples
     --------
@@ -127,11 +128,17 @@ def clocked_lif(
     """
     if drive.ndim == 0 or len(drive) == 0:
         raise ValueError(f"drive must have at least one step, got shape {tuple(drive.shape)}")
+    if not drive.is_floating_point():
+        raise ValueError(f"drive must be of a floating type, got {drive.dtype}")
     check_choice(reset, get_args(Reset), "reset")
     decay, threshold, refractory = (
         torch.as_tensor(value, dtype=drive.dtype, device=drive.device)
         for value in (decay, threshold, refractory)
     )
+    if not decay.isfinite().all():
+        raise ValueError(f"decay must be finite, got {decay[~decay.isfinite()][0].item()!r}")
+    if threshold.requires_grad:
+        raise ValueError("threshold must be a constant, got a tensor that requires a gradient")
     if not (threshold > 0.0).all():
         raise ValueError(f"threshold must be > 0, got {threshold.min().item()!r}")
     if not (refractory >= 0.0).all():
@@ -205,6 +212,7 @@ class _ClockedLIF(torch.autograd.Function):
         return rule.spikes(potentials), potentials
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         by_spike, by_potential = cotangents
         potentials, decay, free = ctx.saved_tensors
@@ -293,7 +301,7 @@ class LIFNeuron(torch.nn.Module):
     tau_m : float
         Membrane time constant, in steps; inf: no leak.
     threshold : float
-        Of the membrane potential.
+        Of the membrane potential, > 0 and finite: neurons that never fire are a `LIFReadout`.
     reset : {"zero", "subtract"}
         Of the potential after a spike (the publication: zero).
     epsilon : float
@@ -327,6 +335,8 @@ class LIFNeuron(torch.nn.Module):
         derivative: SpikeDerivative | None = None,
     ) -> None:
         super().__init__()
+        if threshold == math.inf:
+            raise ValueError("threshold must be finite, got inf")
         if not 0.0 <= epsilon < math.inf:
             raise ValueError(f"epsilon must be finite and >= 0, got {epsilon!r}")
         self.decay, self.threshold, self.reset = _decay(tau_m), _checked(threshold), reset

@@ -26,7 +26,6 @@ Needs the extra "torch".  MNIST is downloaded unless there is a copy.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +37,7 @@ import numpy as np
 from gradients import Adam
 from scenarios.console.extras import require
 from scenarios.console.progress import Progress
-from scenarios.report import Report, Row
+from scenarios.report import Report, Row, with_deviation
 from scenarios.training import Params, Settings, fit, replicate
 
 if TYPE_CHECKING:
@@ -329,11 +328,5 @@ def _both(stages: Sequence[Records]) -> str:
 
 def _with_spread(values: Sequence[float | None], digits: int) -> str:
     """Return "mean ± standard deviation" of the known values (of one value: without deviation)."""
-    from scenarios.studies.clock.figures import mean_and_spread
-
-    mean, spread = mean_and_spread(values)
-    if math.isnan(mean):
-        return "–"
-    if len(values) == 1:
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} ± {spread:.{digits}f}"
+    known = [value for value in values if value is not None]
+    return with_deviation(known, f".{digits}f") if known else "–"

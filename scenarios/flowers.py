@@ -133,6 +133,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
 
     device(config.device)
     parts = split(flower_images(config.data_dir), config.test_share, config.split_seed)
+    write_whole(folder / PAGE, _page(parts["test"]).encode())  # first: it may refuse the images
     started = time.perf_counter()
     kinds = [
         _train(config, parts, network, control, folder, progress)
@@ -140,7 +141,6 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
         for control in ((False, True) if config.control else (False,))
     ]
     seconds = time.perf_counter() - started
-    write_whole(folder / PAGE, _page(parts["test"]).encode())
     return _report(config, parts, kinds, seconds, folder)
 
 

@@ -17,7 +17,7 @@ Then their input spikes are disturbed, in eight severities each:
 All networks meet the same noise, so differences between them are not those of the noise.  What is
 lost by noise is the mean over the eight severities of the accuracy without noise minus that with
 it, in percentage points.  The table says, for each kind of noise, how much less the leakiest
-networks lose than the non-leaky ones (with a 95 % interval, Welch's t over the seeds), and
+networks lose than the non-leaky ones (with a 95 % interval, paired by seed, Student), and
 Kendall's rank correlation between leak and loss over all networks (negative: leak protects).
 
 Published, for clocked networks with surrogate gradients and a rate code (Fig. 3, Table 1): on
@@ -61,7 +61,7 @@ from scenarios.console.progress import Progress
 from scenarios.console.stopwatch import session_note
 from scenarios.datasets.images import mnist
 from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.report import Report, Row, percent
+from scenarios.report import Report, Row, percent, with_deviation
 from scenarios.studies.leak_exact.noise import NOISES
 from scenarios.studies.leak_exact.study import Kind, Study, study
 from scenarios.studies.readout.config import Config as ReadoutConfig
@@ -246,9 +246,9 @@ def _of_kind(kind: Kind) -> list[Row]:
     return [
         Row(f"{kind.title}: test accuracy without noise", "–", percent(kind.clean.tolist())),
         Row(f"{kind.title}: spikes per hidden neuron", "–",
-            f"{kind.spikes.mean():.2f} ± {kind.spikes.std(ddof=1):.2f}"),
+            with_deviation(kind.spikes.tolist(), ".2f")),
         *(Row(f"{kind.title}: lost by {NOISES[name].title}", "–",
-              f"{values.mean():.1f} ± {values.std(ddof=1):.1f} pp")
+              with_deviation(values.tolist(), ".1f") + " pp")
           for name, values in lost.items()),
     ]  # fmt: skip
 

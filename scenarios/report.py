@@ -6,6 +6,8 @@ import base64
 import html
 import io
 import json
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
 
-__all__ = ["Report", "Row", "percent", "show", "write"]
+__all__ = ["Report", "Row", "percent", "show", "with_deviation", "write"]
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,19 @@ def percent(values: Sequence[float], digits: int = 1) -> str:
     >>> percent([0.95, 0.96, 0.94]), percent([1.0])
     ('95.0 ± 1.0 %', '100.0 %')
     """
-    n = len(values)
-    mean = sum(values) / n
-    if n == 1:
-        return f"{100 * mean:.{digits}f} %"
-    deviation = (sum((value - mean) ** 2 for value in values) / (n - 1)) ** 0.5
-    return f"{100 * mean:.{digits}f} ± {100 * deviation:.{digits}f} %"
+    return with_deviation([100.0 * value for value in values], f".{digits}f") + " %"
+
+
+def with_deviation(values: Sequence[float], form: str) -> str:
+    """Return "mean ± standard deviation" of a sample (of one value: without deviation).
+
+    Examples
+    --------
+    >>> with_deviation([1.0, 3.0], ".2f"), with_deviation([2e9], ".1e")
+    ('2.00 ± 1.41', '2.0e+09')
+    """
+    mean = f"{statistics.fmean(values):{form}}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):{form}}"
 
 
 def show(report: Report, console: Console) -> None:
@@ -101,7 +110,7 @@ def write(report: Report, folder: Path) -> list[Path]:
     """Write numbers, weights, pictures and an HTML page into a run folder; return the paths."""
     pictures = {name: _png(figure) for name, figure in report.figures.items()}
     contents = {
-        "results.json": json.dumps(_numbers(report), indent=2).encode() + b"\n",
+        "results.json": json.dumps(_strict(_numbers(report)), indent=2).encode() + b"\n",
         **{f"{name}.png": content for name, content in pictures.items()},
         "report.html": _page(report, pictures).encode(),
     }
@@ -114,6 +123,17 @@ def write(report: Report, folder: Path) -> list[Path]:
 def _numbers(report: Report) -> dict[str, Any]:
     table = {row.what: {"published": row.published, "this run": row.ours} for row in report.rows}
     return {"title": report.title, "table": table, "notes": list(report.notes), **report.numbers}
+
+
+def _strict(value: Any) -> Any:
+    """Return the value without what JSON lacks: NaN becomes null, an infinity its name."""
+    if isinstance(value, dict):
+        return {key: _strict(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def _png(figure: Figure) -> bytes:

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradients.fired_spikes import fired_spikes
 from gradients.surrogate import LIFNeuron, LIFReadout, LIFUnit, SpikeDerivative, clocked_lif
 
 RESETS = ["zero", "subtract"]
@@ -352,6 +353,15 @@ def test_snntorch_agrees_where_the_models_coincide(reset, beta, ours, theirs):
     torch.testing.assert_close(found[0], found[1])
 
 
+@pytest.mark.parametrize("function", [fired_spikes, lambda *given: clocked_lif(*given)[0]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_second_derivative_is_refused_not_wrong(function, dtype):
+    x = torch.tensor([0.5, 0.2, 0.3, 0.4], dtype=dtype, requires_grad=True)
+    (slope,) = torch.autograd.grad((function(3.0 * x, 0.9) * x).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
 # --- bad arguments
 
 BAD = [
@@ -368,10 +378,17 @@ BAD = [
     ),
     (lambda: clocked_lif(torch.ones(2), 0.5, refractory=-3.0), r"refractory.*-3\.0"),
     (lambda: clocked_lif(torch.ones(2), 0.5, reset="hard"), r"reset.*'hard'"),
+    (lambda: clocked_lif(torch.ones(2, dtype=torch.int64), 0.5), "floating type, got torch.int64"),
+    (lambda: clocked_lif(torch.ones(2), math.nan), "decay must be finite, got nan"),
+    (
+        lambda: clocked_lif(torch.ones(2), 0.5, threshold=torch.ones(1, requires_grad=True)),
+        "threshold must be a constant",
+    ),
     (lambda: LIFUnit(1.0, 0.1, threshold=0.0), r"threshold.*0\.0"),
     (lambda: LIFNeuron(0.0), r"tau_m.*0\.0"),
     (lambda: LIFNeuron(math.nan), r"tau_m.*nan"),
     (lambda: LIFNeuron(30.0, threshold=0.0), r"threshold.*0\.0"),
+    (lambda: LIFNeuron(30.0, threshold=math.inf), "threshold must be finite, got inf"),
     (lambda: LIFNeuron(30.0, epsilon=-0.1), r"epsilon.*-0\.1"),
     (lambda: LIFReadout(-1.0), r"tau_m.*-1\.0"),
 ]

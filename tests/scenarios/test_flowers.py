@@ -14,6 +14,7 @@ from scenarios import flowers  # noqa: E402
 from scenarios.cli import main  # noqa: E402
 from scenarios.console.progress import SILENT  # noqa: E402
 from scenarios.datasets.flower_images import flower_images, split  # noqa: E402
+from scenarios.datasets.labelled_images import LabelledImages  # noqa: E402
 from scenarios.learning.checkpoint import load_arrays  # noqa: E402
 from scenarios.studies.flowers.config import Config, Recipe  # noqa: E402
 from scenarios.training import Settings, fit  # noqa: E402
@@ -236,8 +237,17 @@ def test_a_missing_folder_or_device_is_an_error_before_any_work(folder, capsys, 
     ):
         assert main(["run", "flowers", *arguments, "--folder", str(run)]) == 2
         assert message in capsys.readouterr().err
-        (run / "config.json").unlink()
-        assert list(run.iterdir()) == []
+        assert not run.exists()
+
+
+def test_images_that_the_page_cannot_show_are_refused_before_any_training(tmp_path, monkeypatch):
+    def narrow(*_):
+        return LabelledImages(np.zeros((40, 6, 1, 3), np.uint8), np.arange(40) % 10)
+
+    monkeypatch.setattr(flowers, "flower_images", narrow)
+    monkeypatch.setattr(flowers, "_train", None)
+    with pytest.raises(ValueError, match="row must be"):
+        flowers.run(Config(), tmp_path, SILENT)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from scenarios import leak
 from scenarios.cli import main
 from scenarios.console.extras import MissingExtraError
 from scenarios.console.progress import SILENT
+from scenarios.studies.leak.claims import Claim, ordered_by_leak
 from scenarios.studies.leak.config import PAPER, PAPER_SVHN, RECIPES, Config, Recipe
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
@@ -48,6 +49,37 @@ def test_a_tiny_run_gives_a_report(tmp_path):
     assert json.loads(json.dumps(report.numbers))
     again = leak.run(TINY, tmp_path, SILENT)  # from its files
     assert repr(again.numbers["networks"]) == repr(networks)
+
+
+def test_nothing_is_called_published_that_was_not(monkeypatch):
+    claim = Claim("a quantity", True, {}, 0.01, 0.002, "holds")
+    for data, name, published in (
+        ("cifar10", "spikes", "holds"),
+        ("cifar10", "clean", "holds"),
+        ("cifar10", "potential", "–"),
+        ("svhn", "robustness, mean of the four", "holds"),
+        ("svhn", "noisy", "–"),
+        ("mnist", "spikes", "–"),
+    ):
+        assert leak._claim_row(replace(TINY, data=data), name, claim).published == published
+    assert leak._claim_row(TINY, "spikes", claim).ours == "holds (+1 ± 0.2 points)"
+    assert leak._claim_row(TINY, "enwsi", claim).ours == "holds (+0.01 ± 0.002)"
+
+
+def test_what_no_image_has_is_null_in_the_results_and_a_dash_in_the_table():
+    assert np.isnan(leak._mean_known([np.nan, np.nan]))
+    assert leak._mean_known([np.nan, 0.25, 0.75]) == 0.5
+    assert leak._text("clean", [0.3, np.nan]) == "–"
+    claim = ordered_by_leak("x", {5.0: [np.nan, 0.1], 9.0: [0.1, 0.2]}, rises=True)
+    assert leak._claim_row(TINY, "clean", claim).ours == "not decided (not all networks have one)"
+
+
+def test_a_run_goes_on_in_the_precision_that_it_began_with(monkeypatch, tmp_path):
+    monkeypatch.setattr(leak_runs, "best_precision", lambda _: "bfloat16")
+    assert leak_runs.settled(TINY, tmp_path).precision == "bfloat16"
+    monkeypatch.setattr(leak_runs, "best_precision", lambda _: "float32")
+    assert leak_runs.settled(TINY, tmp_path).precision == "bfloat16"
+    assert leak_runs.settled(replace(TINY, precision="float32"), tmp_path).precision == "float32"
 
 
 def test_one_leak_makes_no_claims(tmp_path):

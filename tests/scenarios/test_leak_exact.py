@@ -119,12 +119,12 @@ def test_folders_of_constants_that_differ_in_late_digits_differ(noise):
     assert len({config.variant(tau).folder for tau in config.constants}) == 2
 
 
-def test_an_effect_is_welchs_interval_and_kendalls_rank():
+def test_an_effect_is_students_paired_interval_and_kendalls_rank():
     rng = np.random.default_rng(0)
     losses = [rng.normal(0.1 + 0.02 * k, 0.01 + 0.02 * k, 5) for k in range(3)]
     found = effect(losses)
-    welch = stats.ttest_ind(losses[-1], losses[0], equal_var=False).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((welch.low, welch.high))
+    paired = stats.ttest_rel(losses[-1], losses[0]).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((paired.low, paired.high))
     assert found.low < found.saved < found.high
     rank = stats.kendalltau(np.repeat([3, 2, 1], 5), np.concatenate(losses))
     assert (found.rank, found.p_value) == pytest.approx((rank.statistic, rank.pvalue))

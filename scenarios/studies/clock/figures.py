@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from scenarios.figures import CLASS_COLOURS, NEUTRAL
+from scenarios.figures import CLASS_COLOURS, NEUTRAL, deviation
 
 __all__ = ["COLOURS", "LABELS", "clock", "mean_and_spread", "select"]
 
@@ -99,10 +99,10 @@ def mean_and_spread(values: Iterable[float | None]) -> tuple[float, float]:
     Examples
     --------
     >>> mean_and_spread([1.0, None, 3.0])
-    (2.0, 1.0)
+    (2.0, 1.4142135623730951)
     """
-    known = [value for value in values if value is not None]
-    return (float(np.mean(known)), float(np.std(known))) if known else (np.nan, np.nan)
+    known = np.array([value for value in values if value is not None])
+    return (float(known.mean()), float(deviation(known))) if known.size else (np.nan, np.nan)
 
 
 def _errors(ax: Axes, spikes: Sequence[Record]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scenarios.learning.checkpoint import TrainingState
-from scenarios.report import Row, percent
+from scenarios.report import Row, percent, with_deviation
 from scenarios.studies.flowers.config import Config
 from scenarios.training import Metrics, seconds_per_epoch
 
@@ -114,9 +114,9 @@ def _accuracies(network: str, kinds: Sequence[Kind]) -> list[Row]:
         ]  # fmt: skip
     if len(chosen) > 1:
         trained, control = (_of(kind.best, "test_accuracy") for kind in chosen)
-        ahead = percent([a - b for a, b in zip(trained, control, strict=True)])
+        ahead = [100.0 * (a - b) for a, b in zip(trained, control, strict=True)]
         rows.append(Row(f"network {network}: ahead of its control", ADVANTAGE[network],
-                        f"{ahead.removesuffix(' %')} points"))  # fmt: skip
+                        with_deviation(ahead, ".1f") + " points"))  # fmt: skip
     return rows
 
 

@@ -12,11 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
-__all__ = ["Claim", "ordered_by_leak", "robustness"]
+__all__ = ["Claim", "margin_of_mean", "ordered_by_leak", "robustness"]
 
 CONFIDENCE = 0.95
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def ordered_by_leak(what: str, values: Mapping[float, Sequence[float]], *, rises
     if len({len(values[tau]) for tau in taus}) > 1:
         raise ValueError("values must have as many seeds for each time constant")
     differences = np.subtract(values[taus[0]], values[taus[-1]])
-    effect, margin = float(differences.mean()), _margin(differences)
+    effect, margin = float(differences.mean()), margin_of_mean(differences)
     means = {tau: float(np.mean(values[tau])) for tau in taus}
     sign = 1.0 if rises else -1.0
     falling = np.diff([sign * means[tau] for tau in taus])  # from most leak to least
@@ -125,7 +128,14 @@ def robustness(accuracies: Sequence[float]) -> float:
     return float(np.mean(noisy) / clean) if clean > 0.0 else math.nan
 
 
-def _margin(differences: np.ndarray) -> float:
+def margin_of_mean(differences: Floats) -> float:
+    """Return half of the 95 % interval (Student) of the mean of differences, one for each seed.
+
+    Examples
+    --------
+    >>> round(margin_of_mean(np.array([1.0, 2.0, 3.0])), 3), margin_of_mean(np.array([1.0]))
+    (2.484, inf)
+    """
     n = len(differences)
     if n == 1:
         return math.inf

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scenarios.figures import CLASS_COLOURS, NEUTRAL, new_figure
+from scenarios.figures import CLASS_COLOURS, NEUTRAL, deviation, new_figure
 from scenarios.studies.leak.measures import AMPLITUDES, Measures
 from scenarios.studies.leak.runs import CONDITIONS, Studied, title
 
@@ -139,9 +139,9 @@ def layers(studied: Sequence[Studied]) -> Figure:
             names = list(found[0])
             values = scale * np.array([[by_layer[n] for n in names] for by_layer in found])
             offset = BAR * ((k + 0.5) / len(studied) - 0.5)
-            error = values.std(axis=0, ddof=1) if len(values) > 1 else None
             ax.bar(np.arange(len(names)) + offset, values.mean(axis=0), BAR / len(studied),
-                   yerr=error, color=colour, capsize=2, label=title(one.tau_m))  # fmt: skip
+                   yerr=deviation(values), color=colour, capsize=2,
+                   label=title(one.tau_m))  # fmt: skip
         ax.set_xticks(range(len(names)), names)
         ax.set(xlabel="layer", ylabel=label)
     axes[0].legend(frameon=False, fontsize=9)
@@ -159,9 +159,8 @@ def _coloured(studied: Sequence[Studied]) -> list[tuple[Studied, Any]]:
 
 
 def _with_bars(ax: Axes, x: Sequence[float], curves: Any, colour: Any, label: str) -> None:
-    error = curves.std(axis=0, ddof=1) if len(curves) > 1 else None
-    ax.errorbar(x, curves.mean(axis=0), error, fmt="o-", color=colour, label=label, markersize=4,
-                linewidth=1.3, capsize=3)  # fmt: skip
+    ax.errorbar(x, curves.mean(axis=0), deviation(curves), fmt="o-", color=colour, label=label,
+                markersize=4, linewidth=1.3, capsize=3)  # fmt: skip
 
 
 def _pooled(found: Sequence[Measures]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -11,16 +12,17 @@ import numpy as np
 
 from scenarios.console.progress import Progress
 from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.learning.checkpoint import TrainingState
-from scenarios.learning.torch_learner import TorchLearner, load_params
+from scenarios.learning.checkpoint import TrainingState, write_whole
+from scenarios.learning.torch_learner import TorchLearner, device, load_params
 from scenarios.studies.leak.claims import robustness
 from scenarios.studies.leak.config import Config
 from scenarios.studies.leak.measures import Measures, accuracy, measure
+from scenarios.studies.leak.network import best_precision
 from scenarios.studies.leak.noise import KINDS, SCENARIOS, Noise
 from scenarios.studies.leak.task import LeakTask, build, learner
 from scenarios.training import fit_seeds, replicate
 
-__all__ = ["NOISY", "Studied", "check", "study", "title", "warm_up"]
+__all__ = ["NOISY", "Studied", "check", "settled", "study", "title", "warm_up"]
 
 Parts = dict[str, LabelledImages]
 NOISY = Noise("gaussian", 1, 5)  # of Figs 4 and 5
@@ -75,6 +77,20 @@ def check(config: Config, parts: Parts) -> None:
     parts["test"].first(config.recipe.n_noisy, "n_noisy")
     for tau_m in config.tau_m:
         build(config, tau_m, parts, config.seed)
+
+
+def settled(config: Config, folder: Path) -> Config:
+    """Return the configuration with a precision: "auto" is chosen once and kept in the folder.
+
+    All networks of a run are computed alike, wherever it goes on.
+    """
+    if config.precision != "auto":
+        return config
+    path = folder / "precision.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(best_precision(device(config.device))).encode())
+    return replace(config, precision=json.loads(path.read_bytes()))
 
 
 def warm_up(config: Config, parts: Parts) -> None:

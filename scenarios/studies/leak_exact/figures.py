@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from scenarios.figures import NEUTRAL, new_figure
+from scenarios.figures import NEUTRAL, deviation, new_figure
 from scenarios.studies.leak_exact.noise import NOISES
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def figure(results: Study) -> Figure:
         for k, kind in enumerate(results.kinds):
             values = 100.0 * np.column_stack([kind.clean, kind.noisy[name]])
             colour = mpl.colormaps["viridis"](0.9 * k / (n - 1))
-            ax.errorbar(severities, values.mean(axis=0), values.std(axis=0, ddof=1),
+            ax.errorbar(severities, values.mean(axis=0), deviation(values),
                         color=colour, marker=MARKERS[k % len(MARKERS)], markersize=4,
                         linewidth=1.2, capsize=2, label=_label(kind.title))  # fmt: skip
         ax.axhline(10.0, color=NEUTRAL, linestyle=":", linewidth=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from scipy import stats
 from scenarios.console.progress import Progress
 from scenarios.console.stopwatch import spent
 from scenarios.learning.checkpoint import TrainingState
+from scenarios.studies.leak.claims import margin_of_mean
 from scenarios.studies.leak_exact.noise import NOISES
 from scenarios.studies.readout.network import ImageTask
 from scenarios.studies.readout.runs import build
@@ -135,7 +135,8 @@ def effect(losses: Sequence[Floats]) -> Effect:
     Parameters
     ----------
     losses : sequence of (n_seeds,) ndarray
-        Of the networks of each time constant, two seeds or more.
+        Of the networks of each time constant, of the same seeds, two or more: those of a seed
+        began with the same weights and saw the same images in the same order.
 
     Examples
     --------
@@ -144,23 +145,13 @@ def effect(losses: Sequence[Floats]) -> Effect:
     (0.2, True, -0.89)
     """
     means = [loss.mean() for loss in losses]
-    saved = float(means[-1] - means[0])
-    half = _half_width(losses[-1], losses[0])
+    differences = losses[-1] - losses[0]
+    saved, half = float(differences.mean()), margin_of_mean(differences)
     leak = np.repeat(-np.arange(len(losses)), [len(loss) for loss in losses])
     rank = stats.kendalltau(leak, np.concatenate(losses))
     ordered = bool(np.all(np.diff(means) > 0.0))
     return Effect(saved, saved - half, saved + half, float(rank.statistic), float(rank.pvalue),
                   ordered)  # fmt: skip
-
-
-def _half_width(a: Floats, b: Floats) -> float:
-    """Return half of the 95 % confidence interval of the difference of two means (Welch)."""
-    errors = [float(x.var(ddof=1)) / len(x) for x in (a, b)]
-    total = sum(errors)
-    if total == 0.0:
-        return 0.0
-    freedom = total**2 / sum(e**2 / (len(x) - 1) for e, x in zip(errors, (a, b), strict=True))
-    return float(stats.t.ppf(0.975, freedom) * math.sqrt(total))
 
 
 def _kind(config: Config, tau: float, task: ImageTask, folder: Path, progress: Progress) -> Kind:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 import eventsim as es
-from scenarios.figures import CLASS_COLOURS, NEUTRAL, new_figure
+from scenarios.figures import CLASS_COLOURS, NEUTRAL, deviation, new_figure
 
 __all__ = [
     "Curve",
@@ -296,9 +296,8 @@ def _shares(counts: NDArray[Any]) -> Floats:
 def _with_bars(
     ax: Axes, taus: Sequence[float], values: Floats, colour: Any, label: str | None
 ) -> None:
-    error = values.std(axis=1, ddof=1) if values.shape[1] > 1 else None
-    ax.errorbar(taus, values.mean(axis=1), error, fmt="o-", color=colour, label=label,
-                linewidth=1.2, markersize=4, capsize=3)  # fmt: skip
+    ax.errorbar(taus, values.mean(axis=1), deviation(values, axis=1), fmt="o-", color=colour,
+                label=label, linewidth=1.2, markersize=4, capsize=3)  # fmt: skip
 
 
 def _line(

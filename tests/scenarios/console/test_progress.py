@@ -1,6 +1,8 @@
 """What the user sees while waiting, and at the end."""
 
 import io
+import json
+import math
 
 import numpy as np
 import pytest
@@ -87,6 +89,12 @@ def test_the_files_of_a_report_hold_its_numbers(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "a &lt; b &amp; c" in page
     assert '"x": [' in (tmp_path / "results.json").read_text()
+
+
+def test_the_results_are_json_for_strict_readers_too(tmp_path):
+    report.write(small_report(numbers={"x": [math.nan, {"y": -math.inf}], "z": 0.5}), tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    assert (found["x"], found["z"]) == ([None, {"y": "-inf"}], 0.5)
 
 
 @pytest.mark.parametrize(
