@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,8 +83,7 @@ class Contest:
 class CountedToTheEnd(Classification):
     """A classification whose spikes are counted for as long as those on the clock.
 
-    Its runs end when all outputs have fired, which is early; ``test_spikes_until_decided`` has the
-    spikes until then.
+    ``test_spikes_until_decided`` has those until all outputs have fired, when a run could end.
     """
 
     @classmethod
@@ -94,14 +93,16 @@ class CountedToTheEnd(Classification):
 
     def evaluate(self, params: Params) -> Metrics:
         """Return `Classification.evaluate`, with the spikes of whole runs."""
-        metrics = super().evaluate(params)
-        whole = replace(self.model, t_stop=DURATION, until_decided=False)
-        counted = Classification(whole, self.normals, self.train, self.test).evaluate(params)
         return {
-            **metrics,
-            "test_spikes": counted["test_spikes"],
-            "test_spikes_until_decided": metrics["test_spikes"],
+            **super().evaluate(params),
+            "test_spikes": self._spikes(params, t_stop=DURATION),
+            "test_spikes_until_decided": self._spikes(params, until_decided=True),
         }
+
+    def _spikes(self, params: Params, **changes: Any) -> float:
+        model = replace(self.model, **changes)
+        task = Classification(model, self.normals, self.train, self.test)
+        return task.evaluate(params)["test_spikes"]
 
 
 def by_spikes(exact: Classification, settings: Callable[[int], Settings]) -> Contest:
