@@ -38,7 +38,7 @@ from gradients import Adam
 from scenarios.console.extras import require
 from scenarios.console.progress import Progress
 from scenarios.report import Report, Row, with_deviation
-from scenarios.training import Params, Settings, fit, replicate
+from scenarios.training import Params, Settings, check_seed, fit, replicate
 
 if TYPE_CHECKING:
     from scenarios.studies.compare.readout_task import ReadoutTask
@@ -121,8 +121,7 @@ class Config:
             raise ValueError(f"n_train must lie in [2, 5000], got {self.n_train!r}")
         if self.finest not in STEPS:
             raise ValueError(f"finest must be one of {STEPS}, got {self.finest!r}")
-        if not self.seed >= 0:
-            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+        check_seed(self.seed)
 
     def training(self, name: str) -> Training:
         """Return how the network of a data set is trained."""

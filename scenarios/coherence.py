@@ -61,6 +61,7 @@ from scenarios.studies.coherence.study import (
     study,
 )
 from scenarios.studies.coherence.theory import Neuron
+from scenarios.training import check_seed
 
 __all__ = ["Config", "rows", "run", "study"]
 
@@ -120,8 +121,7 @@ class Config:
                     f"{name} must be >= {FEWEST}, for errors to be known, "
                     f"got {getattr(self, name)!r}"
                 )
-        if not self.seed >= 0:
-            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+        check_seed(self.seed)
         self.neurons()
 
     def neurons(self) -> list[Neuron]:

@@ -41,7 +41,7 @@ from scenarios.console.extras import require
 from scenarios.console.progress import Progress
 from scenarios.learning.checkpoint import TrainingState
 from scenarios.report import Report, Row, percent
-from scenarios.training import Settings, last, seconds_per_epoch, warm_up
+from scenarios.training import Settings, check_seed, last, seconds_per_epoch, warm_up
 
 if TYPE_CHECKING:
     from scenarios.studies.compare.contest import Contest
@@ -129,8 +129,7 @@ class Config:
             value = getattr(self, name)
             if value is not None and not value >= 1:
                 raise ValueError(f"{name} must be >= 1, got {value!r}")
-        if not self.seed >= 0:
-            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+        check_seed(self.seed)
         if self.n_train is not None and self.n_train > 5000 and self.problem != "mnist":
             raise ValueError(f"n_train must be <= 5000 for Yin-Yang, got {self.n_train!r}")
 

@@ -43,7 +43,7 @@ from scenarios.data import iris, stratified_split
 from scenarios.encoding import earlier_for_larger, with_bias
 from scenarios.learning.checkpoint import TrainingState
 from scenarios.report import Report, Row, percent
-from scenarios.training import Params, Settings, fit, replicate, warm_up
+from scenarios.training import Params, Settings, check_seed, fit, replicate, warm_up
 
 TABLE_2: dict[str, Any] = {
     "t_max": 16.0,
@@ -119,6 +119,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        check_seed(self.seed)
         for name in ("n_splits", "epochs", "batch_size"):
             if not getattr(self, name) >= 1:
                 label = name.removeprefix("n_")

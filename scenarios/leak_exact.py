@@ -67,6 +67,7 @@ from scenarios.studies.leak_exact.study import Kind, Study, study
 from scenarios.studies.readout.config import Config as ReadoutConfig
 from scenarios.studies.readout.config import Spiking
 from scenarios.studies.readout.runs import Variant
+from scenarios.training import check_seed
 
 __all__ = ["Config", "rows", "run", "study"]
 
@@ -133,8 +134,7 @@ class Config:
             raise ValueError(
                 f"seeds must be >= 2, or effects have no uncertainty, got {self.n_seeds!r}"
             )
-        if not self.seed >= 0:
-            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+        check_seed(self.seed)
         if self.n_test is not None and not self.n_test >= 1:
             raise ValueError(f"n_test must be >= 1, got {self.n_test!r}")
         for tau in taus:
@@ -197,8 +197,7 @@ class Config:
         parts = mnist(self.data_dir)
         n_test = self.n_test if self.n_test is not None else (None if self.full else 2000)
         available = len(parts["test"])
-        if not self.seed >= 0:
-            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+        check_seed(self.seed)
         if self.n_test is not None and self.n_test > available:
             raise ValueError(
                 f"n_test must be <= {available}, the number of images, got {self.n_test}"

@@ -29,6 +29,7 @@ __all__ = [
     "Step",
     "Task",
     "append_line",
+    "check_seed",
     "fit",
     "fit_seeds",
     "in_chunks",
@@ -184,6 +185,7 @@ class Settings:
         """Check the numbers."""
         for name in ("epochs", "batch_size", "evaluate_every", "save_every"):
             as_count(getattr(self, name), name)
+        check_seed(self.seed)
 
 
 def fit(
@@ -253,6 +255,20 @@ def fit_seeds(
             progress=progress.named(f"{title}, seed {seed}"))
         for seed in seeds
     ]  # fmt: skip
+
+
+def check_seed(seed: int) -> None:
+    """Raise a ValueError unless random numbers can start from this.
+
+    Examples
+    --------
+    >>> check_seed(-1)
+    Traceback (most recent call last):
+        ...
+    ValueError: seed must be >= 0, got -1
+    """
+    if not seed >= 0:
+        raise ValueError(f"seed must be >= 0, got {seed!r}")
 
 
 def warm_up(task: Task) -> None:

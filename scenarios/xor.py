@@ -39,7 +39,7 @@ from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
 from scenarios.console.progress import SILENT, Progress
 from scenarios.copies import Copies, chosen, stacked
 from scenarios.report import Report, Row
-from scenarios.training import Params, Settings, fit
+from scenarios.training import Params, Settings, check_seed, fit
 
 EARLY, LATE = 0.0, 2.0
 PATTERNS = np.array([[EARLY, EARLY], [EARLY, LATE], [LATE, EARLY], [LATE, LATE]])
@@ -93,6 +93,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        check_seed(self.seed)
         for name in ("n_runs", "max_steps"):
             if not getattr(self, name) >= 1:
                 label = name.removeprefix("n_")

@@ -59,7 +59,7 @@ from scenarios.data import yin_yang
 from scenarios.encoding import later_for_larger, with_bias
 from scenarios.learning.checkpoint import TrainingState
 from scenarios.report import Report, Row, percent
-from scenarios.training import Settings, fit_seeds, warm_up
+from scenarios.training import Settings, check_seed, fit_seeds, warm_up
 
 T_EARLY, T_LATE, T_BIAS = 0.15, 2.0, 0.9
 CLASSES = ["yin", "yang", "dot"]
@@ -242,6 +242,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check the numbers, and that the options go together."""
+        check_seed(self.seed)
         check_choice(self.recipe, RECIPES, "recipe")
         check_choice(self.compare, ("nothing", "surrogate"), "compare")
         chosen = self.chosen

@@ -27,6 +27,12 @@ PICTURES = {
 ALWAYS = {"config.json", "results.json", "report.html", "weights.npz"}
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_no_scenario_starts_from_a_seed_below_zero(name):
+    with pytest.raises(ValueError, match="seed must be >= 0, got -1"):
+        SCENARIOS[name].module().Config(seed=-1)
+
+
 @pytest.mark.slow
 @pytest.mark.jit
 @pytest.mark.parametrize("name", SMALL)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from eventsim._validate import as_count, check_choice
 from scenarios.datasets.colour_images import DATA_SETS
-from scenarios.training import Settings
+from scenarios.training import Settings, check_seed
 
 __all__ = ["Config", "Data", "Recipe", "Size"]
 
@@ -193,8 +193,7 @@ class Config:
             raise ValueError(f"shift must lie in 0 to 31, got {recipe.shift!r}")
 
     def _check_lists(self) -> None:
-        if not self.seed >= 0:
-            raise ValueError(f"seed must be >= 0, got {self.seed!r}")
+        check_seed(self.seed)
         if not self.tau_m or len({f"{tau:g}" for tau in self.tau_m}) < len(self.tau_m):
             raise ValueError(
                 f"tau_m must be one or more numbers that differ in six digits, got {self.tau_m!r}"

@@ -9,7 +9,7 @@ from typing import Literal
 from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios.studies.readout.network import ReadoutLoss
-from scenarios.training import Settings
+from scenarios.training import Settings, check_seed
 
 __all__ = ["BEST", "PUBLISHED", "Config", "Recipe", "Spiking"]
 
@@ -172,6 +172,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check the numbers, and that the options go together."""
+        check_seed(self.seed)
         for name in ("n_epochs", "n_seeds", "hidden", "batch_size"):
             if not getattr(self, name) >= 1:
                 label = name.removeprefix("n_")

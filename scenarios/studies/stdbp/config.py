@@ -10,7 +10,7 @@ from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios.classifier import FirstSpikeLoss
 from scenarios.studies.stdbp.network import ReLPSPNetwork, read_layers
-from scenarios.training import Settings
+from scenarios.training import Settings, check_seed
 
 __all__ = ["CSNN", "ROWS", "Config", "Recipe"]
 
@@ -166,6 +166,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check the networks, the numbers, and that the options go together."""
+        check_seed(self.seed)
         if self.rows and self.network != "784-400-10":
             raise ValueError(f"network must not be given with rows, got {self.network!r}")
         for name in ("epochs", "seeds", "n_train", "batch_size"):
