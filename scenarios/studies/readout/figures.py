@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -33,8 +34,12 @@ TIME = "time (units of the length of a run)"
 GRID = 1001  # points of a trajectory, besides the spikes
 MANY = 20  # hidden neurons in one panel, as in the paper
 TALLEST = 12  # spikes: larger counts share the last bar
-WIDE_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 80)  # errors in percent
-TICKS = (*np.arange(0.1, 3.0, 0.1).round(1), *range(3, 10), 10, 15, 20, 25, 30, 40, 50, 60, 80)
+TICKS: tuple[tuple[float, ...], ...] = (  # errors in percent, the closest first
+    (*np.arange(0.1, 3.0, 0.1).round(1), *range(3, 10), 10, 15, 20, 25, 30, 40, 50, 60, 80),
+    (*np.arange(0.1, 1.0, 0.1).round(1), 1, 1.2, 1.4, 1.6, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 40, 80),
+    (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 80),
+)
+TICK_HEIGHT = 0.04  # of the axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,8 +330,11 @@ def _as_accuracy(ax: Axes, name: str) -> None:
     """
     ax.set(ylabel=f"{name} (%)", yscale="log")
     low, high = ax.get_ylim()
-    wide = [error for error in WIDE_TICKS if low <= error <= high]
-    ticks = wide if len(wide) > 3 else [error for error in TICKS if low <= error <= high]
+    apart = (high / low) ** TICK_HEIGHT
+    for errors in TICKS:
+        ticks = [error for error in errors if low <= error <= high]
+        if all(b >= a * apart for a, b in pairwise(ticks)):
+            break
     ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set_yticklabels([f"{100.0 - error:g}" for error in ticks])

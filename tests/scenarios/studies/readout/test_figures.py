@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from scenarios.encoding import latency
+from scenarios.figures import new_figure
 from scenarios.studies.readout import figures
 from scenarios.studies.readout.figures import Curve, SweepLine, exact_times
 from scenarios.studies.readout.network import ReadoutNetwork
@@ -96,6 +97,16 @@ def test_better_is_up_and_ticks_are_accuracies():
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert "95" in labels
     np.testing.assert_allclose([100 - float(label) for label in labels], ax.get_yticks())
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.2, 5.0), (1.2, 1.6), (0.3, 90.0), (2.0, 30.0)])
+def test_no_two_ticks_of_an_accuracy_overlap(low, high):
+    _, (ax,) = new_figure(8, 4)
+    ax.set_ylim(low, high)
+    figures._as_accuracy(ax, "accuracy")
+    ticks = np.log(ax.get_yticks() / low) / np.log(high / low)
+    assert len(ticks) > 3
+    assert np.all(np.diff(ticks) > 0.039)
 
 
 def test_every_count_is_in_a_histogram():
