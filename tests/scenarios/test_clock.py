@@ -99,7 +99,7 @@ def test_numbers_of_steps_and_seeds_follow_the_options():
 
 def test_a_single_value_has_no_deviation():
     assert clock._with_spread([0.5], 2) == "0.50"
-    assert clock._with_spread([0.5, 0.7], 2) == "0.60 ± 0.10"
+    assert clock._with_spread([0.5, 0.7], 2) == "0.60 ± 0.14"
     assert clock._with_spread([None, None], 2) == "–"
 
 
