@@ -30,11 +30,12 @@ noise:
   (1.2 points).
 - Deletion: networks with some leak (tau_I = 1.6) lose least; without leak most is lost.
 - Insertion: if anything, leak does harm: at tau_I = 0.8, 17 points are lost, without leak 12, with
-  an interval of the difference that just includes 0.
+  an interval of the difference that includes 0.
 So whether leak protects depends on what the noise does; "the leakier, the more robust" holds for
-one kind of three.  Either time constant alone helps against jitter: that of the membrane saves 0.9
-points (95 %: 0.2 to 1.6), that of the current 1.0 (0.5 to 1.6).  A shorter current alone also puts
-losses by deletion in order (16 to 18 points), a leakier membrane does not (17.6 at both ends).
+one kind of three.  Either time constant alone puts the losses by jitter in order: that of the
+current saves 1.0 points (95 %: 0.6 to 1.5), that of the membrane 0.9, which three networks do not
+decide (-0.5 to 2.3).  A shorter current alone also puts losses by deletion in order (16 to 18
+points), a leakier membrane does not (17.6 at both ends).
 
   eventsim run leak_exact                  784-100-10, 20 000 training images, three networks each
   eventsim run leak_exact --full           784-400-10, all images, five networks each
