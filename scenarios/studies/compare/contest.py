@@ -95,7 +95,7 @@ class CountedToTheEnd(Classification):
         """Return `Classification.evaluate`, with the spikes of whole runs."""
         return {
             **super().evaluate(params),
-            "test_spikes": self._spikes(params, t_stop=DURATION),
+            "test_spikes": self._spikes(params, t_stop=DURATION, until_decided=False),
             "test_spikes_until_decided": self._spikes(params, until_decided=True),
         }
 
