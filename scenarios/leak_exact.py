@@ -197,13 +197,8 @@ class Config:
         """
         parts = mnist(self.data_dir)
         n_test = self.n_test if self.n_test is not None else (None if self.full else 2000)
-        available = len(parts["test"])
-        check_seed(self.seed)
-        if self.n_test is not None and self.n_test > available:
-            raise ValueError(
-                f"n_test must be <= {available}, the number of images, got {self.n_test}"
-            )
-        return {"train": parts["train"], "test": parts["test"][:n_test]}
+        test = parts["test"].first(self.n_test, "n_test")
+        return {"train": parts["train"], "test": test[:n_test]}
 
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:

@@ -39,6 +39,8 @@ __all__ = [
     "warm_up",
 ]
 
+METRICS = "metrics.jsonl"
+
 Params = dict[str, NDArray[np.float64]]
 Metrics = dict[str, float]
 
@@ -224,8 +226,8 @@ def fit(
     loaded = load_latest(folder) if folder else None
     course = _resumed(learner, loaded) if loaded else _started(learner, settings)
     saved = -1 if loaded is None else loaded.epoch
-    if folder and loaded:  # a kill may have come between the checkpoint and its metrics
-        _write_metrics(folder, course.history)
+    if folder and loaded:
+        _catch_up(folder, course.history)
     with progress.task(settings.epochs, course.epoch) as report:
         while course.epoch < settings.epochs and not _stops(settings, course.history):
             course.history.append(_epoch(course, settings, report))
@@ -444,12 +446,16 @@ def _keep(folder: Path, state: TrainingState) -> int:
     """Save a state; return its epoch."""
     folder.mkdir(parents=True, exist_ok=True)
     save(folder, state)
-    _write_metrics(folder, state.history)
+    write_whole(folder / METRICS, _lines(state.history))
     return state.epoch
 
 
-def _write_metrics(folder: Path, history: Sequence[Metrics]) -> None:
-    path = folder / "metrics.jsonl"
-    lines = "".join(json.dumps(record) + "\n" for record in history).encode()
+def _catch_up(folder: Path, history: Sequence[Metrics]) -> None:
+    """Write the metrics that a kill between a checkpoint and its metrics left out."""
+    path, lines = folder / METRICS, _lines(history)
     if not path.exists() or path.read_bytes() != lines:
         write_whole(path, lines)
+
+
+def _lines(history: Sequence[Metrics]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in history).encode()

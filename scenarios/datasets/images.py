@@ -180,6 +180,6 @@ def _read_labels(path: Path) -> NDArray[np.uint8]:
 
 def _check_content(content: NDArray[np.uint8], name: tuple[str, str], path: Path) -> None:
     """Refuse another of the published files; those that nobody published may be anything."""
-    found = CONTENTS.get(hashlib.sha256(content.tobytes()).hexdigest(), name)
+    found = CONTENTS.get(hashlib.sha256(content.data).hexdigest(), name)
     if found != name:
         raise ValueError(f"{path} must hold {' '.join(name)}, got {' '.join(found)}")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import eventsim as es
 from eventsim._validate import as_count, check_choice
 from scenarios.console.extras import require
+from scenarios.studies.readout.network import accuracy
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 require("torch", ("torch",), "training with surrogate gradients")
@@ -150,15 +151,14 @@ class ClockedTask:
         run = self.model({"in": spikes}, self.duration)
         classes = torch.from_numpy(labels)
         loss, scores = self._loss(run, classes)
-        highest = scores == scores.amax(dim=1, keepdim=True)
-        tied = highest.sum(dim=1) > 1
-        right = highest[torch.arange(len(classes)), classes] & ~tied
+        outputs = scores.detach().numpy()
+        highest = outputs == outputs.max(axis=1, keepdims=True)
         hidden = [train for name, train in run.spikes.items() if name != "out"]
         neurons = sum(train[0].numel() for train in hidden)
         return loss, {
             "loss": float(loss.detach()),
-            "accuracy": float(right.float().mean()),
-            "tied": float(tied.float().mean()),
+            "accuracy": accuracy(outputs, labels),
+            "tied": float(np.mean(highest.sum(axis=1) > 1)),
             "spikes": sum(float(train.detach().sum()) for train in hidden) / max(neurons, 1),
         }
 

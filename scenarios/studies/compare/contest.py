@@ -93,16 +93,17 @@ class CountedToTheEnd(Classification):
 
     def evaluate(self, params: Params) -> Metrics:
         """Return `Classification.evaluate`, with the spikes of whole runs."""
+        decided = self._ending(params, until_decided=True)
+        whole = self._ending(params, until_decided=False, t_stop=DURATION)
         return {
-            **super().evaluate(params),
-            "test_spikes": self._spikes(params, t_stop=DURATION, until_decided=False),
-            "test_spikes_until_decided": self._spikes(params, until_decided=True),
+            **decided,
+            "test_spikes": whole["test_spikes"],
+            "test_spikes_until_decided": decided["test_spikes"],
         }
 
-    def _spikes(self, params: Params, **changes: Any) -> float:
+    def _ending(self, params: Params, **changes: Any) -> Metrics:
         model = replace(self.model, **changes)
-        task = Classification(model, self.normals, self.train, self.test)
-        return task.evaluate(params)["test_spikes"]
+        return Classification(model, self.normals, self.train, self.test).evaluate(params)
 
 
 def by_spikes(exact: Classification, settings: Callable[[int], Settings]) -> Contest:

@@ -23,7 +23,7 @@ from scenarios.encoding import check_noise, latency, noisy_latency
 from scenarios.learning.dropout import step_of_some
 from scenarios.training import Metrics, Params, Step, in_chunks
 
-__all__ = ["CONNECTIONS", "ImageTask", "ReadoutLoss", "ReadoutNetwork"]
+__all__ = ["CONNECTIONS", "ImageTask", "ReadoutLoss", "ReadoutNetwork", "accuracy"]
 
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
