@@ -212,12 +212,14 @@ def dynamics(result: es.Result, classes: Sequence[str], title: str) -> Figure:
     axes[0, 1].plot(times, potentials[:, :many], linewidth=0.8)
     axes[0, 1].set(ylabel="potential", title=f"the first {many} hidden neurons")
     for k, colour in zip(shown, CLASS_COLOURS, strict=False):
-        name = f"hidden neuron {k}, {_spikes(int(result.spike_counts('hidden')[k]))}"
+        name = f"neuron {k}: {_spikes(int(result.spike_counts('hidden')[k]))}"
         axes[1, 0].plot(times, potentials[:, k], color=colour, linewidth=1.2)
         axes[1, 1].plot(times, currents[:, k], ":", color=colour, linewidth=1.4, label=name)
     axes[1, 0].set(ylabel="potential", title="of some hidden neurons")
     axes[1, 1].set(ylabel="current", title="of the same hidden neurons")
-    axes[1, 1].legend(fontsize=8, loc="upper left", framealpha=0.8)
+    low, high = axes[1, 1].get_ylim()
+    axes[1, 1].set_ylim(low, high + 0.15 * (high - low))  # room for the legend
+    axes[1, 1].legend(fontsize=8, loc="upper center", ncols=len(shown), frameon=False)
     for ax in (axes[0, 1], axes[1, 0]):
         ax.axhline(1.0, color="0.6", linestyle="--", linewidth=1)
     _outputs(axes[2], result, classes)

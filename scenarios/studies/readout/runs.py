@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import eventsim as es
 from scenarios.console.progress import Progress
@@ -316,10 +317,24 @@ def _dynamics(data: DataSet, kind: Trained) -> Any:
 
     task, params = kind.task, kind.states[0].params
     result = task.model.simulate(params, task.test_spikes[np.array([0])])[0]
-    answer = int(result.potential("out").argmax())
+    answer = _answer(result.potential("out"), data.classes)
     title = (
-        f"{kind.variant.title}: a test image of class {data.classes[task.test.labels[0]]}, "
-        f"taken for {data.classes[answer]}"
+        f"{kind.variant.title}: a test image of class {data.classes[task.test.labels[0]]}, {answer}"
     )
     assert isinstance(result, es.Result)
     return dynamics(result, data.classes, title)
+
+
+def _answer(potentials: NDArray[np.float64], classes: Sequence[str]) -> str:
+    """Say what a network takes a sample for.
+
+    Examples
+    --------
+    >>> _answer(np.array([0.5, 0.2, 0.1]), "abc")
+    'taken for a'
+    >>> _answer(np.array([0.0, 0.0, -0.1]), "abc")
+    'a tie of 2 classes'
+    """
+    highest = np.flatnonzero(potentials == potentials.max())
+    tie = f"a tie of {highest.size} classes"
+    return tie if highest.size > 1 else f"taken for {classes[highest[0]]}"
