@@ -196,9 +196,9 @@ class Config:
             If there are fewer than the options ask for.
         """
         parts = mnist(self.data_dir)
-        n_test = self.n_test if self.n_test is not None else (None if self.full else 2000)
-        test = parts["test"].first(self.n_test, "n_test")
-        return {"train": parts["train"], "test": test[:n_test]}
+        given = self.full or self.n_test is not None
+        test = parts["test"].first(self.n_test, "n_test") if given else parts["test"][:2000]
+        return {"train": parts["train"], "test": test}
 
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:

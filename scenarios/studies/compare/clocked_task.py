@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import eventsim as es
 from eventsim._validate import as_count, check_choice
 from scenarios.console.extras import require
-from scenarios.studies.readout.network import accuracy
+from scenarios.studies.readout.network import accuracy, highest
 from scenarios.training import Metrics, Params, Step, in_chunks
 
 require("torch", ("torch",), "training with surrogate gradients")
@@ -152,13 +152,12 @@ class ClockedTask:
         classes = torch.from_numpy(labels)
         loss, scores = self._loss(run, classes)
         outputs = scores.detach().numpy()
-        highest = outputs == outputs.max(axis=1, keepdims=True)
         hidden = [train for name, train in run.spikes.items() if name != "out"]
         neurons = sum(train[0].numel() for train in hidden)
         return loss, {
             "loss": float(loss.detach()),
             "accuracy": accuracy(outputs, labels),
-            "tied": float(np.mean(highest.sum(axis=1) > 1)),
+            "tied": float(np.mean(highest(outputs).sum(axis=1) > 1)),
             "spikes": sum(float(train.detach().sum()) for train in hidden) / max(neurons, 1),
         }
 

@@ -23,7 +23,7 @@ from scenarios.encoding import check_noise, latency, noisy_latency
 from scenarios.learning.dropout import step_of_some
 from scenarios.training import Metrics, Params, Step, in_chunks
 
-__all__ = ["CONNECTIONS", "ImageTask", "ReadoutLoss", "ReadoutNetwork", "accuracy"]
+__all__ = ["CONNECTIONS", "ImageTask", "ReadoutLoss", "ReadoutNetwork", "accuracy", "highest"]
 
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
@@ -363,6 +363,17 @@ def accuracy(potentials: Floats, labels: Classes) -> float:
     >>> accuracy(np.array([[0.5, 0.1], [0.2, 0.2]]), np.array([0, 0]))  # a tie counts as wrong
     0.5
     """
-    highest = potentials == potentials.max(axis=1, keepdims=True)
-    right = highest[np.arange(len(labels)), labels] & (highest.sum(axis=1) == 1)
+    best = highest(potentials)
+    right = best[np.arange(len(labels)), labels] & (best.sum(axis=1) == 1)
     return float(np.mean(right))
+
+
+def highest(potentials: Floats) -> NDArray[np.bool_]:
+    """Return which neurons have the highest potential of their sample: several where they tie.
+
+    Examples
+    --------
+    >>> highest(np.array([[0.5, 0.1], [0.2, 0.2]])).tolist()
+    [[True, False], [True, True]]
+    """
+    return potentials == potentials.max(axis=-1, keepdims=True)

@@ -20,7 +20,7 @@ from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.learning.checkpoint import TrainingState
 from scenarios.report import Report, Row, percent
 from scenarios.studies.readout.config import Config, Spiking
-from scenarios.studies.readout.network import ImageTask, ReadoutNetwork
+from scenarios.studies.readout.network import ImageTask, ReadoutNetwork, highest
 from scenarios.training import Learner, fit_seeds, last, seconds_per_epoch, warm_up
 
 __all__ = ["DataSet", "Published", "Variant", "build", "learner", "train_and_report", "variants"]
@@ -335,6 +335,6 @@ def _answer(potentials: NDArray[np.float64], classes: Sequence[str]) -> str:
     >>> _answer(np.array([0.0, 0.0, -0.1]), "abc")
     'a tie of 2 classes'
     """
-    highest = np.flatnonzero(potentials == potentials.max())
-    tie = f"a tie of {highest.size} classes"
-    return tie if highest.size > 1 else f"taken for {classes[highest[0]]}"
+    best = np.flatnonzero(highest(potentials))
+    tie = f"a tie of {best.size} classes"
+    return tie if best.size > 1 else f"taken for {classes[best[0]]}"
