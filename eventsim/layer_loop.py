@@ -56,6 +56,10 @@ CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 
 BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, STATUS, N_PROGRESS = 0, 1, 2, 3, 4, 5, 6, 7
 DONE, FULL, CAPPED = 0, 1, 2
 
+# Of eight marks in one word.
+NONE, ONE, ONES = np.uint64(0), np.uint64(1), np.uint64(0x0101010101010101)
+LAST_BYTE = np.uint64(56)
+
 
 class Incoming(NamedTuple):
     """Arrivals of a layer, ascending in (sample, time).
@@ -320,6 +324,8 @@ def _advance_tile(
         potential[j] = 0.0
         theta[j] = tiles.threshold[lane + j] * MARGIN
         biased = biased or bias[j] != 0.0
+    for word in range((width + 7) // 8):
+        advancing.words[word] = NONE
     decay = 1.0
     before, searches, held = progress[SPIKES], progress[SEARCHES], 0
     for a in range(start, stop):
@@ -346,23 +352,25 @@ def _advance_tile(
                 current[j] = i
         if hit or held > 0:
             until = time[a + 1] if a + 1 < stop else t_stop
-            marks = advancing.marks[:width]
+            marks, waits = advancing.marks[:width], held > 0
             if not biased:
                 for j in range(width):
-                    marks[j] = potential[j] * rest + current[j] * lag >= theta[j]
+                    tangent = potential[j] * rest + current[j] * lag
+                    marks[j] = (tangent >= theta[j]) | (waits & (theta[j] == math.inf))
             else:
                 for j in range(width):
                     tangent = potential[j] * rest + (current[j] + bias[j]) * lag
-                    marks[j] = (following[j] if current[j] < 0.0 else tangent) >= theta[j]
-            for eight in range((width + 7) // 8):
-                if advancing.words[eight] == 0 and held == 0:
-                    continue
-                for j in range(8 * eight, min(8 * eight + 8, width)):
-                    if marks[j] or held > 0:
-                        held = _look_closer(
-                            tiles, lane, j, alpha, beta, time[a], until, current[j], potential[j],
-                            cap, advancing, following, held,
-                        )  # fmt: skip
+                    highest = following[j] if current[j] < 0.0 else tangent
+                    marks[j] = (highest >= theta[j]) | (waits & (theta[j] == math.inf))
+            for word in range((width + 7) // 8):
+                marked = advancing.words[word]
+                while marked != NONE:
+                    j = 8 * word + _first_marked(marked)
+                    marked &= marked - ONE
+                    held = _look_closer(
+                        tiles, lane, j, alpha, beta, time[a], until, current[j], potential[j],
+                        cap, advancing, following, held,
+                    )  # fmt: skip
             if progress[STATUS] != DONE:
                 progress[SPIKES], progress[SEARCHES] = before, searches
                 return
@@ -375,6 +383,13 @@ def _advance_tile(
             state[base + i, 0] = current[j] * decay
             state[base + i, 1] = 0.0 if at_rest else potential[j]
             state[base + i, 2] = t_stop
+
+
+@inlined
+def _first_marked(word):
+    """Return which byte of a word, of zeros and ones, is the first one: the lowest bit's."""
+    below = (word - ONE) & ~word & ONES
+    return int((below * ONES) >> LAST_BYTE)
 
 
 @inlined
@@ -407,8 +422,6 @@ def _look_closer(
         progress[SEARCHES] += 1
         spike = spike_time(start, lag)
         if spike > until:
-            if start > now:
-                following[j] = flow(i, v, until - start, alpha, beta, bias)[1]
             break
         number = progress[SPIKES]
         if number == run.time.size or number - progress[BEFORE] == cap:
@@ -432,7 +445,10 @@ def _look_closer(
                 work[THRESHOLD, j] = math.inf
                 held += 1 if refractory < FOREVER else 0
                 following[j] = 0.0
-                break
+                return held
+        looks = i < 0.0 or (i + bias) * (until - start) >= threshold * MARGIN
+    if start > now:
+        following[j] = flow(i, v, until - start, alpha, beta, bias)[1]
     return held
 
 

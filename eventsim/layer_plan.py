@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from eventsim import _arrays
 from eventsim._types import FloatArray, Int32Array, IntArray, Key
 from eventsim.convolution import Convolution
 
@@ -243,7 +244,7 @@ class Layer:
 
     def table(self, network: Network) -> FloatArray:
         """Return the weight tables, flat."""
-        table = np.zeros(self.table_size)
+        table = _arrays.zeros(self.table_size)
         for synapses in self.synapses:
             synapses.weights.write(network.projections[synapses.key].values, table)
         return table

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eventsim import _arrays
 from eventsim import layer_loop as loops
 from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.layer_plan import Layer
@@ -202,13 +203,13 @@ def gather(
 def new_arrivals(offsets: IntArray, n: int) -> loops.Incoming:
     """Return room for ``n`` arrivals."""
     return loops.Incoming(
-        offsets, np.empty(n), np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        offsets, _arrays.empty(n), *(_arrays.empty(n, dtype=np.int64) for _ in range(2))
     )
 
 
 def new_factors(*shape: int) -> loops.Factors:
     """Return room for factors."""
-    return loops.Factors(*(np.empty(shape) for _ in loops.Factors._fields))
+    return loops.Factors(*(_arrays.empty(*shape) for _ in loops.Factors._fields))
 
 
 def all_factors(
@@ -267,7 +268,7 @@ def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
     """Return the start of a layer."""
     width = int(layer.tiles.width.max(initial=1))
     # In one block: what two threads write over and over must not share a line of the cache.
-    rows = np.zeros((loops.N_ROWS + 3, max(width, CACHE_LINE)))
+    rows = _arrays.zeros(loops.N_ROWS + 3, max(width, CACHE_LINE))
     words, progress = rows[loops.N_ROWS : loops.N_ROWS + 2].view(np.int64)
     progress[loops.TILE] = -1
     counts, searches, arrivals = np.zeros((3, layer.n_blocks, n_samples), dtype=np.int64)

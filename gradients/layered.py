@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from eventsim import _arrays
 from eventsim._types import FloatArray, Int32Array, IntArray, Key
 from eventsim.layer_loop import Incoming
 from eventsim.layer_plan import Layer
@@ -64,7 +65,7 @@ class LayerGradients:
         )
         n = layer.tiles.neuron.size
         return layer_sweep.LayerSums(
-            np.zeros((strands, layer.table_size)),
+            _arrays.zeros(strands, layer.table_size),
             np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
             np.zeros((strands, n, 4)),
             np.empty((0, 0)),
@@ -189,7 +190,7 @@ def _sweep_layer(
     )
     wanted = gradients.wanted._replace(arrivals=passes_on)
     n_arrivals = incoming.time.size if passes_on else 0
-    sums = sums._replace(arrival=np.zeros((layer.n_blocks, n_arrivals)))
+    sums = sums._replace(arrival=_arrays.zeros(layer.n_blocks, n_arrivals))
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
     n_strands = sums.weight.shape[0]
     frames = frame_sweep.frames_of(tiles, t_stop)
@@ -203,7 +204,7 @@ def _sweep_layer(
     def sweep(first: int, last: int) -> None:
         for piece in range(first, last):
             b, strand = divmod(piece, n_strands)
-            work = np.empty((loops.N_ROWS, int(tiles.width[b])))
+            work = _arrays.zeros(loops.N_ROWS, int(tiles.width[b]))
             ends = (strand, n_strands, portion.first, work)
             if layer.reach is None:
                 loops.sweep_all_to_all(tiles, b, table, incoming, factors, *rest, *ends)
@@ -230,8 +231,8 @@ def _fired(layer: Layer, portion: Portion, threads: int) -> layer_sweep.Fired:
     for_each_part(count, n_samples, threads, COUNTING * own.times.size)
     np.cumsum(start, out=start)
     n = int(start[-1])
-    spike, lane = np.empty((2, n), dtype=np.int64)
-    fired = layer_sweep.Fired(start, spike, lane, np.empty(n))
+    spike, lane = (_arrays.empty(n, dtype=np.int64) for _ in range(2))
+    fired = layer_sweep.Fired(start, spike, lane, _arrays.empty(n))
     filled = np.zeros(n_samples * n_tiles, dtype=np.int64)
     numbers = portion.numbers[layer.population]
     fill = partial(
@@ -251,7 +252,7 @@ def _pass_on(
     threads: int,
 ) -> None:
     """Add the derivatives by arrivals to those by the spikes that caused them, and by delays."""
-    by_spike = np.zeros(sum(train.times.size for train in causes))
+    by_spike = _arrays.zeros(sum(train.times.size for train in causes))
     collect = partial(layer_sweep.collect_arrivals, incoming, arrival, by_spike)
     for_each_part(collect, portion.n_samples, threads, COPYING * incoming.origin.size)
     start = 0

@@ -1,0 +1,57 @@
+"""Memory that is used again is never used twice at a time, and holds nothing of before."""
+
+import gc
+
+import numpy as np
+import pytest
+
+from eventsim import _arrays
+
+LARGE = _arrays.SMALLEST // 8  # numbers
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 8), (LARGE,), (5, LARGE), (_arrays.LARGEST,)])
+def test_rows_of_whole_lines_are_aligned(shape: tuple[int, ...]) -> None:
+    array = _arrays.empty(*shape)
+    assert (array.shape, array.dtype) == (shape, np.float64)
+    assert array.flags.c_contiguous and array.flags.writeable
+    assert array.ctypes.data % 64 == 0
+
+
+def test_other_types_and_no_entries() -> None:
+    assert _arrays.empty(7, dtype=np.int64).dtype == np.int64
+    assert _arrays.empty(0).shape == (0,)
+    assert _arrays.zeros(2, 0).shape == (2, 0)
+
+
+def test_memory_comes_back_with_the_last_array_that_looks_at_it() -> None:
+    first = _arrays.zeros(4, LARGE)
+    place = first.ctypes.data
+    row = first[1]
+    del first
+    gc.collect()
+    row[:] = 7.0
+    other = _arrays.zeros(4, LARGE)
+    assert other.ctypes.data != place
+    assert np.all(row == 7.0)
+    del row
+    gc.collect()
+    again = _arrays.zeros(4, LARGE)
+    assert again.ctypes.data == place
+    assert not again.any() and not other.any()
+
+
+def test_arrays_alive_at_once_share_nothing() -> None:
+    for _ in range(3):
+        arrays = [_arrays.empty(LARGE) for _ in range(2 * _arrays.MOST)]
+        for k, array in enumerate(arrays):
+            array.fill(k)
+        assert [float(array.min()) for array in arrays] == list(range(len(arrays)))
+        assert [float(array.max()) for array in arrays] == list(range(len(arrays)))
+
+
+def test_only_some_of_each_size_are_kept() -> None:
+    arrays = [_arrays.empty(LARGE) for _ in range(2 * _arrays.MOST)]
+    del arrays
+    gc.collect()
+    assert max(len(spare) for spare in _arrays._spare.values()) == _arrays.MOST
