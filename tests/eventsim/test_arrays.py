@@ -14,7 +14,8 @@ LARGE = _arrays.SMALLEST // 8  # numbers
 def test_rows_of_whole_lines_are_aligned(shape: tuple[int, ...]) -> None:
     array = _arrays.empty(*shape)
     assert (array.shape, array.dtype) == (shape, np.float64)
-    assert array.flags.c_contiguous and array.flags.writeable
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
     assert array.ctypes.data % 64 == 0
 
 
@@ -38,7 +39,8 @@ def test_memory_comes_back_with_the_last_array_that_looks_at_it() -> None:
     gc.collect()
     again = _arrays.zeros(4, LARGE)
     assert again.ctypes.data == place
-    assert not again.any() and not other.any()
+    assert not again.any()
+    assert not other.any()
 
 
 def test_arrays_alive_at_once_share_nothing() -> None:
