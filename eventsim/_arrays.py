@@ -18,29 +18,33 @@ from eventsim._types import FloatArray
 __all__ = ["empty", "zeros"]
 
 LINE = 64  # bytes
-# The allocator keeps smaller arrays by itself; one that is larger is rare, and much to keep.
-SMALLEST, LARGEST = 2**16, 2**24
-MOST = 8  # of each size, 256 MB in all
+LARGEST = 2**24  # bytes: a larger array is rare, and much to keep
+MOST = 8  # of each power of two, 256 MB in all
 
-_spare: dict[int, list[NDArray[np.uint8]]] = {
-    1 << k: [] for k in range(SMALLEST.bit_length() - 1, LARGEST.bit_length())
+_spare: dict[int, list[tuple[NDArray[np.uint8], int]]] = {
+    1 << k: [] for k in range(LARGEST.bit_length())
 }
 
 
 class _Room:
-    """Memory whose owner is told when no array looks at it any more."""
+    """Memory of one array, spare again when no other array looks at it any more."""
 
-    def __init__(self, spare: list[NDArray[np.uint8]], size: int) -> None:
-        self.spare = spare
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        size = 1 << (math.prod(shape) * dtype.itemsize + LINE - 1).bit_length()
+        self.spare = _spare.get(size, [])
         try:
-            self.memory = spare.pop()
+            self.memory, self.start = self.spare.pop()
         except IndexError:
             self.memory = np.empty(size, dtype=np.uint8)
-        self.__array_interface__ = self.memory.__array_interface__
+            address = self.memory.ctypes.data
+            self.start = address + -address % LINE
+        self.__array_interface__ = {
+            "version": 3, "shape": shape, "typestr": dtype.str, "data": (self.start, False)
+        }  # fmt: skip
 
     def __del__(self) -> None:
         if len(self.spare) < MOST:
-            self.spare.append(self.memory)
+            self.spare.append((self.memory, self.start))
 
 
 def empty(*shape: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
@@ -51,15 +55,7 @@ def empty(*shape: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     >>> empty(3, 8).ctypes.data % 64
     0
     """
-    dtype = np.dtype(dtype)
-    n = math.prod(shape) * dtype.itemsize
-    size = 1 << (n + LINE - 1).bit_length()
-    if size in _spare:
-        memory = np.asarray(_Room(_spare[size], size))
-    else:
-        memory = np.empty(n + LINE, dtype=np.uint8)
-    first = -memory.ctypes.data % LINE
-    return memory[first : first + n].view(dtype).reshape(shape)
+    return np.asarray(_Room(shape, np.dtype(dtype)))
 
 
 def zeros(*shape: int) -> FloatArray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ __all__ = [
     "run_layers",
 ]
 
-PORTION = 40_000  # input spikes and neurons of the samples that a thread takes at a time
+PORTION = 100_000  # input spikes and neurons of the samples that a thread takes at a time
 FEW_KINDS = 4  # of tiles, whose factors take as much memory as the rest
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
 CACHE_LINE = 16  # numbers that processors fetch together, at most
@@ -164,11 +165,10 @@ def portions(
     kinds = max(layer.n_kinds for layer in network.layers())
     sizes = offsets + network.layout().n_neurons * np.arange(offsets.size)
     size //= max(1, kinds // FEW_KINDS)
-    while first < last:
-        fits = int(np.searchsorted(sizes, sizes[first] + size, side="right")) - 1
-        end = min(max(fits, first + 1), last)
-        yield first, end
-        first = end
+    n = max(1, -(-int(sizes[last] - sizes[first]) // size))
+    edges = np.searchsorted(sizes, np.linspace(sizes[first], sizes[last], n + 1))
+    edges[0], edges[-1] = first, last
+    yield from pairwise(np.unique(edges).tolist())
 
 
 def gather(

@@ -201,11 +201,12 @@ def _chosen_engine(
         return engine
     if engine in ("auto", "layered", "cuda"):
         hindrance = layered_obstacle(network, engine)
-        if engine != "auto" and hindrance:
-            raise ValueError(hindrance)
-        pays = hindrance is None and until_fired is None and layers_pay(network)
-        if engine != "auto" or pays:
-            return "layered" if engine == "auto" else engine
+        if engine != "auto":
+            if hindrance:
+                raise ValueError(hindrance)
+            return engine
+        if hindrance is None and until_fired is None and layers_pay(network):
+            return "layered"
     compiled = network.compiled()
     obstacle = window_obstacle(compiled, t_stop, until_fired)
     if engine == "windows" and obstacle:

@@ -7,7 +7,7 @@ import pytest
 
 from eventsim import _arrays
 
-LARGE = _arrays.SMALLEST // 8  # numbers
+LARGE = 10_000  # numbers
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 8), (LARGE,), (5, LARGE), (_arrays.LARGEST,)])
