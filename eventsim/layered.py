@@ -51,7 +51,7 @@ CACHE_LINE = 16  # numbers that processors fetch together, at most
 # About how many nanoseconds it takes to look at a spike, to copy it, to compute the flow until the
 # next one, and to let it arrive at one neuron.
 COUNTING, COPYING, FLOW, SYNAPSE = 2.0, 4.0, 20.0, 0.5
-READING = 4.0  # every part reads all weights anew: see `for_each_part`
+READING = 8.0  # every part reads all weights anew: see `for_each_part`
 
 
 class LayeredState(NamedTuple):
