@@ -8,7 +8,7 @@ of each size are kept when the last array that looks at them is gone.
 """
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,30 +21,25 @@ LINE = 64  # bytes
 LARGEST = 2**24  # bytes: a larger array is rare, and much to keep
 MOST = 8  # of each power of two, 256 MB in all
 
-_spare: dict[int, list[tuple[NDArray[np.uint8], int]]] = {
-    1 << k: [] for k in range(LARGEST.bit_length())
-}
+Memory: TypeAlias = tuple[NDArray[np.uint8], int]  # and the address of its first whole line
+
+_spare: dict[int, list[Memory]] = {1 << k: [] for k in range(LARGEST.bit_length())}
 
 
 class _Room:
     """Memory of one array, spare again when no other array looks at it any more."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        size = 1 << (math.prod(shape) * dtype.itemsize + LINE - 1).bit_length()
-        self.spare = _spare.get(size, [])
-        try:
-            self.memory, self.start = self.spare.pop()
-        except IndexError:
-            self.memory = np.empty(size, dtype=np.uint8)
-            address = self.memory.ctypes.data
-            self.start = address + -address % LINE
+    def __init__(
+        self, spare: list[Memory], memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        self.spare, self.memory = spare, memory
         self.__array_interface__ = {
-            "version": 3, "shape": shape, "typestr": dtype.str, "data": (self.start, False)
+            "version": 3, "shape": shape, "typestr": dtype.str, "data": (memory[1], False)
         }  # fmt: skip
 
     def __del__(self) -> None:
         if len(self.spare) < MOST:
-            self.spare.append((self.memory, self.start))
+            self.spare.append(self.memory)
 
 
 def empty(*shape: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
@@ -55,7 +50,15 @@ def empty(*shape: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     >>> empty(3, 8).ctypes.data % 64
     0
     """
-    return np.asarray(_Room(shape, np.dtype(dtype)))
+    dtype = np.dtype(dtype)
+    size = 1 << (math.prod(shape) * dtype.itemsize + LINE - 1).bit_length()
+    spare = _spare.get(size, [])  # of its own, and gone with it, if the array is too large to keep
+    try:
+        memory = spare.pop()
+    except IndexError:
+        numbers = np.empty(size, dtype=np.uint8)
+        memory = numbers, numbers.ctypes.data + -numbers.ctypes.data % LINE
+    return np.asarray(_Room(spare, memory, shape, dtype))
 
 
 def zeros(*shape: int) -> FloatArray:

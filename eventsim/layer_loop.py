@@ -56,7 +56,7 @@ CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 
 BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, STATUS, N_PROGRESS = 0, 1, 2, 3, 4, 5, 6, 7
 DONE, FULL, CAPPED = 0, 1, 2
 
-# Of eight marks in one word.
+# Of eight marks in one word; its lowest byte is the first one.
 NONE, ONE, ONES = np.uint64(0), np.uint64(1), np.uint64(0x0101010101010101)
 LAST_BYTE = np.uint64(56)
 
@@ -352,6 +352,7 @@ def _advance_tile(
                 current[j] = i
         if hit or held > 0:
             until = time[a + 1] if a + 1 < stop else t_stop
+            # Neurons that are held may be released, though they cannot fire as yet.
             marks, waits = advancing.marks[:width], held > 0
             if not biased:
                 for j in range(width):
@@ -387,7 +388,7 @@ def _advance_tile(
 
 @inlined
 def _first_marked(word):
-    """Return which byte of a word, of zeros and ones, is the first one: the lowest bit's."""
+    """Return which byte of a word of zeros and ones is the first one."""
     below = (word - ONE) & ~word & ONES
     return int((below * ONES) >> LAST_BYTE)
 
@@ -446,6 +447,7 @@ def _look_closer(
                 held += 1 if refractory < FOREVER else 0
                 following[j] = 0.0
                 return held
+        # As in the tile's loop, from a potential of 0.
         looks = i < 0.0 or (i + bias) * (until - start) >= threshold * MARGIN
     if start > now:
         following[j] = flow(i, v, until - start, alpha, beta, bias)[1]

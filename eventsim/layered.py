@@ -4,8 +4,8 @@ Between two layers all spikes of a sample are merged in time.  Samples are indep
 and spread over threads, and each has its own part of every output, so neither the number of threads
 nor the batch changes a bit of the result.
 
-Each thread takes its samples in portions: the scratch arrays, linear in the arrivals of a portion,
-then stay in the cache, and the allocator keeps them from one portion to the next.
+Each thread takes its samples in portions: the scratch arrays are linear in the arrivals of a
+portion, and the next one finds them in the cache.
 """
 
 from __future__ import annotations

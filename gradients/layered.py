@@ -204,7 +204,7 @@ def _sweep_layer(
     def sweep(first: int, last: int) -> None:
         for piece in range(first, last):
             b, strand = divmod(piece, n_strands)
-            work = _arrays.zeros(loops.N_ROWS, int(tiles.width[b]))
+            work = _arrays.empty(loops.N_ROWS, int(tiles.width[b]))
             ends = (strand, n_strands, portion.first, work)
             if layer.reach is None:
                 loops.sweep_all_to_all(tiles, b, table, incoming, factors, *rest, *ends)
