@@ -21,8 +21,8 @@ ones (Fig. 4).
 
 The default is the recipe of this project: learning rate 0.005 falling to 0 as a cosine, weight
 decay, label smoothing, jittered input times, a quarter of the hidden neurons left out of each
-minibatch, tau_I = 1.6.  `--published` is the protocol of the paper: learning rate 0.001, a penalty
-on the norm of the outputs (0.0001), tau_I = 0.8, 100 epochs.
+minibatch, tau_I = 1.6, or 6.4 where neurons fire once.  `--published` is the protocol of the paper:
+learning rate 0.001, a penalty on the norm of the outputs (0.0001), tau_I = 0.8, 100 epochs.
 Both penalise dead neurons (0.01) and start from weights drawn from N(0.03, 0.3).  (The paper calls
 0.3 the variance; here it is the standard deviation.  `--init-std 0.55` takes it at its word.)
 

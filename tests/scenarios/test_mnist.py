@@ -84,8 +84,8 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(noise, tmp_pat
 def test_the_published_protocol_is_that_of_the_paper():
     config = Config(published=True)
     assert config.recipe == Recipe(
-        tau_i=0.8, learning_rate=1e-3, schedule="constant", weight_decay=0.0, smoothing=0.0,
-        shift=0, jitter=0.0, dropout=0.0, dead_penalty=0.01, dead_fraction=0.1,
+        tau_i=0.8, tau_i_single=0.8, learning_rate=1e-3, schedule="constant", weight_decay=0.0,
+        smoothing=0.0, shift=0, jitter=0.0, dropout=0.0, dead_penalty=0.01, dead_fraction=0.1,
         norm_penalty=1e-4,
     )  # fmt: skip
     assert (config.n_epochs, config.batch_size, config.hidden) == (100, 100, 400)
@@ -108,8 +108,8 @@ def test_what_is_chosen_goes_before_what_is_preset(published):
               "smoothing": 0.2, "shift": 2, "jitter": 0.01, "dropout": 0.5, "dead_penalty": 0.0,
               "dead_fraction": 0.4, "norm_penalty": 0.5}  # fmt: skip
     config = Config(published=published, **chosen)
-    assert config.recipe == Recipe(**chosen)
-    assert {field.name for field in fields(Recipe)} == set(chosen)
+    assert config.recipe == Recipe(**chosen, tau_i_single=0.7)
+    assert {field.name for field in fields(Recipe)} == {*chosen, "tau_i_single"}
     assert config.loss() == ReadoutLoss(0.2, 0.5, 0.0, 0.4)
 
 
@@ -119,6 +119,11 @@ def test_kinds_of_network_are_those_of_the_options():
     assert variants(Config(rows=True, published=True)) == [
         Variant("multi", 0.8), Variant("multi", inf), Variant("single", 0.8), Variant("single", inf)
     ]  # fmt: skip
+    assert variants(Config(rows=True)) == [
+        Variant("multi", 1.6), Variant("multi", inf), Variant("single", 6.4), Variant("single", inf)
+    ]  # fmt: skip
+    assert variants(Config(spikes="single")) == [Variant("single", 6.4)]
+    assert variants(Config(spikes="single", tau_i=3.2)) == [Variant("single", 3.2)]
     taus = [variant.tau_i for variant in variants(Config(sweep="tau"))]
     assert taus == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4] * 2
     folders = {variant.folder for variant in variants(Config(sweep="tau"))}

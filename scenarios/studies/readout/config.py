@@ -22,8 +22,8 @@ class Recipe:
 
     Attributes
     ----------
-    tau_i : float
-        Time constant of the synaptic current of leaky networks.
+    tau_i, tau_i_single : float
+        Time constant of the synaptic current of leaky networks, multi-spike and single-spike.
     learning_rate, schedule, weight_decay
         Of Adam.
     smoothing, norm_penalty, dead_penalty, dead_fraction
@@ -37,6 +37,7 @@ class Recipe:
     """
 
     tau_i: float
+    tau_i_single: float
     learning_rate: float
     schedule: Literal["constant", "cosine"]
     weight_decay: float
@@ -51,6 +52,7 @@ class Recipe:
 
 PUBLISHED = Recipe(
     tau_i=0.8,
+    tau_i_single=0.8,
     learning_rate=1e-3,
     schedule="constant",
     weight_decay=0.0,
@@ -64,6 +66,7 @@ PUBLISHED = Recipe(
 )
 BEST = Recipe(
     tau_i=1.6,
+    tau_i_single=6.4,
     learning_rate=5e-3,
     schedule="cosine",
     weight_decay=0.02,
@@ -96,7 +99,8 @@ class Config:
     leaky
         Whether current and potential decay; without, both time constants are infinite.
     tau_i
-        Time constant of the synaptic current, twice that of the membrane [1.6; 0.8].
+        Time constant of the synaptic current, twice that of the membrane [1.6, single-spike 6.4;
+        0.8].
     hidden
         Number of hidden neurons.
     epochs
@@ -219,9 +223,14 @@ class Config:
     @property
     def recipe(self) -> Recipe:
         """The preset, with what the user chose."""
-        chosen = {f.name: getattr(self, f.name) for f in fields(Recipe)}
+        chosen = {f.name: getattr(self, f.name, None) for f in fields(Recipe)}
+        chosen["tau_i_single"] = self.tau_i
         given = {name: value for name, value in chosen.items() if value is not None}
         return replace(PUBLISHED if self.published else BEST, **given)
+
+    def leaky_tau_i(self, spikes: Spiking) -> float:
+        """Return the time constant of the current of leaky networks."""
+        return self.recipe.tau_i if spikes == "multi" else self.recipe.tau_i_single
 
     @property
     def n_epochs(self) -> int:

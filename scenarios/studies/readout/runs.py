@@ -140,12 +140,15 @@ class Trained:
 
 def variants(config: Config) -> list[Variant]:
     """Return the kinds of network that the options ask for."""
-    tau = config.recipe.tau_i
     if config.sweep == "tau":
         return [Variant(spikes, tau) for spikes in BOTH for tau in TAUS]
     if config.rows:
-        return [Variant(spikes, tau_i) for spikes in BOTH for tau_i in (tau, math.inf)]
-    return [Variant(config.spikes, tau if config.leaky else math.inf)]
+        return [
+            Variant(spikes, tau)
+            for spikes in BOTH
+            for tau in (config.leaky_tau_i(spikes), math.inf)
+        ]
+    return [Variant(config.spikes, config.leaky_tau_i(config.spikes) if config.leaky else math.inf)]
 
 
 def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages]) -> ImageTask:
