@@ -7,8 +7,12 @@ would return page by page, each filled with zeros by the kernel: a fifth of a st
 of each size are kept when the last array that looks at them is gone.
 """
 
+from __future__ import annotations
+
 import math
-from typing import Any, TypeAlias
+import weakref
+from collections import deque
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,25 +25,29 @@ LINE = 64  # bytes
 LARGEST = 2**24  # bytes: a larger array is rare, and much to keep
 MOST = 8  # of each power of two, 256 MB in all
 
-Memory: TypeAlias = tuple[NDArray[np.uint8], int]  # and the address of its first whole line
-
-_spare: dict[int, list[Memory]] = {1 << k: [] for k in range(LARGEST.bit_length())}
-
 
 class _Room:
-    """Memory of one array, spare again when no other array looks at it any more."""
+    """What an array, and all that looks at it, holds on to."""
 
-    def __init__(
-        self, spare: list[Memory], memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> None:
-        self.spare, self.memory = spare, memory
-        self.__array_interface__ = {
-            "version": 3, "shape": shape, "typestr": dtype.str, "data": (memory[1], False)
-        }  # fmt: skip
+    __array_interface__: dict[str, Any]
+    memory: _Memory
 
-    def __del__(self) -> None:
-        if len(self.spare) < MOST:
-            self.spare.append(self.memory)
+
+class _Memory(weakref.ref[_Room]):
+    """The bytes of a room, and the address of the first whole line in them.
+
+    As soon as the room is gone, its reference is among the spare ones.  That is the callback, and
+    `deque.append` runs no Python: no signal is handled, and lost, while an array is freed.
+    """
+
+    __slots__ = ("bytes", "start")
+    bytes: NDArray[np.uint8]
+    start: int
+
+
+_spare: dict[int, deque[_Memory]] = {
+    1 << k: deque(maxlen=MOST) for k in range(LARGEST.bit_length())
+}
 
 
 def empty(*shape: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
@@ -51,18 +59,40 @@ def empty(*shape: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     0
     """
     dtype = np.dtype(dtype)
-    size = 1 << (math.prod(shape) * dtype.itemsize + LINE - 1).bit_length()
-    spare = _spare.get(size, [])  # of its own, and gone with it, if the array is too large to keep
+    n = math.prod(shape) * dtype.itemsize + LINE
+    if n >= LARGEST:
+        return _aligned(np.empty(n, dtype=np.uint8), shape, dtype)
+    size = 1 << n.bit_length()
+    spare, room = _spare[size], _Room()
+    room.memory = memory = _Memory(room, spare.append)
     try:
-        memory = spare.pop()
+        last = spare.pop()
+        memory.bytes, memory.start = last.bytes, last.start
     except IndexError:
-        numbers = np.empty(size, dtype=np.uint8)
-        memory = numbers, numbers.ctypes.data + -numbers.ctypes.data % LINE
-    return np.asarray(_Room(spare, memory, shape, dtype))
+        memory.bytes = np.empty(size, dtype=np.uint8)
+        memory.start = memory.bytes.ctypes.data + _first_line(memory.bytes)
+    room.__array_interface__ = {
+        "version": 3, "shape": shape, "typestr": dtype.str, "data": (memory.start, False)
+    }  # fmt: skip
+    return np.asarray(room)
 
 
 def zeros(*shape: int) -> FloatArray:
     """Return an array of zeros, as `empty`."""
+    dtype = np.dtype(np.float64)
+    n = math.prod(shape) * dtype.itemsize + LINE
+    if n >= LARGEST:  # pages that nobody writes to are never made
+        return _aligned(np.zeros(n, dtype=np.uint8), shape, dtype)
     array: FloatArray = empty(*shape)
     array.fill(0.0)
     return array
+
+
+def _aligned(
+    memory: NDArray[np.uint8], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    return np.ndarray(shape, dtype, memory, _first_line(memory))
+
+
+def _first_line(memory: NDArray[np.uint8]) -> int:
+    return -memory.ctypes.data % LINE

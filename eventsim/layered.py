@@ -165,7 +165,7 @@ def portions(
     kinds = max(layer.n_kinds for layer in network.layers())
     sizes = offsets + network.layout().n_neurons * np.arange(offsets.size)
     size = max(1, size // max(1, kinds // FEW_KINDS))
-    n = max(1, -(-int(sizes[last] - sizes[first]) // size))
+    n = min(max(1, -(-int(sizes[last] - sizes[first]) // size)), last - first)
     edges = np.searchsorted(sizes, np.linspace(sizes[first], sizes[last], n + 1))
     edges[0], edges[-1] = first, last
     yield from pairwise(np.unique(edges).tolist())

@@ -1,6 +1,9 @@
 """Memory that is used again is never used twice at a time, and holds nothing of before."""
 
 import gc
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -57,3 +60,45 @@ def test_only_some_of_each_size_are_kept() -> None:
     del arrays
     gc.collect()
     assert max(len(spare) for spare in _arrays._spare.values()) == _arrays.MOST
+
+
+def test_a_large_array_is_no_larger_than_asked_for_and_not_kept() -> None:
+    array = _arrays.zeros(_arrays.LARGEST // 8 + 1000)
+    assert array.ctypes.data % 64 == 0
+    assert not array.any()
+    assert array.base.nbytes <= array.nbytes + 64
+    kept = {size: len(spare) for size, spare in _arrays._spare.items()}
+    del array
+    gc.collect()
+    assert kept == {size: len(spare) for size, spare in _arrays._spare.items()}
+
+
+def test_no_python_runs_while_an_array_is_freed() -> None:
+    """Else a signal would be handled then, and an exception that its handler raises be lost."""
+    array, events = _arrays.empty(LARGE), []
+    spare = _arrays._spare[1 << (8 * LARGE).bit_length()]
+    spare.clear()
+    sys.setprofile(lambda *event: events.append(event[1]))
+    del array
+    sys.setprofile(None)
+    assert events == ["c_call"]  # of setprofile
+    assert len(spare) == 1
+
+
+def test_arrays_that_live_until_the_end_leave_in_silence() -> None:
+    script = "import numpy; from eventsim import _arrays; numpy.kept = _arrays.empty(1000)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_threads_share_nothing() -> None:
+    def fill(number: int) -> bool:
+        for _ in range(300):
+            array = _arrays.empty(LARGE)
+            array.fill(number)
+            if np.any(array != number):
+                return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(fill, range(8)))
