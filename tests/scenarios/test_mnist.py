@@ -187,7 +187,7 @@ def test_the_four_rows_stand_beside_the_published_ones(noise, tmp_path):
     for kind, accuracy in {
         "multi-spike, tau_I = 1.6": "98.43 ± 0.05 %",
         "multi-spike, non-leaky": "98.23 ± 0.07 %",
-        "single-spike, tau_I = 1.6": "97.99 ± 0.06 %",
+        "single-spike, tau_I = 6.4": "97.99 ± 0.06 %",
         "single-spike, non-leaky": "97.96 ± 0.08 %",
     }.items():
         assert published[f"{kind}: test accuracy"] == accuracy
