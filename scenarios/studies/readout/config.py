@@ -223,8 +223,8 @@ class Config:
     @property
     def recipe(self) -> Recipe:
         """The preset, with what the user chose."""
-        chosen = {f.name: getattr(self, f.name, None) for f in fields(Recipe)}
-        chosen["tau_i_single"] = self.tau_i
+        names = {f.name for f in fields(Recipe)} - {"tau_i_single"}
+        chosen = {name: getattr(self, name) for name in names} | {"tau_i_single": self.tau_i}
         given = {name: value for name, value in chosen.items() if value is not None}
         return replace(PUBLISHED if self.published else BEST, **given)
 
