@@ -7,9 +7,10 @@ copy does, and its gradient, are those of a run of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,10 @@ from scipy import sparse
 import eventsim as es
 import gradients
 from eventsim._types import Key, Matrix
-from scenarios.classifier import Classes, Classifier, Times, first_to_fire
-from scenarios.training import Params
+from scenarios.classifier import Classes, Classification, Classifier, Times, first_to_fire
+from scenarios.training import Learner, Metrics, Params
 
-__all__ = ["Copies", "CopiesStep", "chosen", "stacked"]
+__all__ = ["Copies", "CopiesStep", "SideBySide", "chosen", "stacked"]
 
 Matrices = NDArray[np.float64]
 
@@ -148,6 +149,90 @@ class Copies:
         }
         right = first_to_fire(flat) == classes
         return CopiesStep(slopes, right.reshape(-1, self.n).mean(axis=0))
+
+
+class SideBySide(Learner):
+    """Initialisations that learn at once, each until it is right about all samples.
+
+    Every pass is over the full batch and looks first: an initialisation that is right leaves, the
+    others take a step.
+
+    Parameters
+    ----------
+    task : Classification
+        Network, loss and samples of each.
+    optimiser : gradients.Adam
+        How the weights move.
+    seeds : sequence of int
+        One initialisation each.
+    """
+
+    def __init__(
+        self, task: Classification, optimiser: gradients.Adam, seeds: Sequence[int]
+    ) -> None:
+        self.task, self.optimiser, self.seeds = task, optimiser, seeds
+        self._copies = Copies(task.model, len(seeds))
+
+    @property
+    def n_train(self) -> int:
+        """Number of samples."""
+        return self.task.n_train
+
+    def start(self, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Draw the parameters of each from a generator of its own."""
+        own = [self.task.initial(np.random.default_rng(seed)) for seed in self.seeds]
+        self._params = stacked(own)
+        self._memory = self.optimiser.init(self._params)
+        self._left = np.arange(len(own))
+        self._steps = np.full(len(own), -1)
+
+    def learn(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Metrics:  # noqa: ARG002
+        """Let go of those that are right; take a step with the others.
+
+        Raises
+        ------
+        ValueError
+            If not all samples are chosen.
+        """
+        if len(rows) < self.n_train:
+            raise ValueError(
+                f"batch_size of copies must be >= {self.n_train}, the number of samples, "
+                f"got {len(rows)}"
+            )
+        if self._copies.n != self._left.size:
+            self._copies = replace(self._copies, n=self._left.size)
+        step = self._copies.step(self._params, *self.task.train)
+        wrong = step.accuracy < 1.0
+        self._let_go(wrong)
+        if self._left.size:
+            self._params, self._memory = self.optimiser.update(
+                self._params, chosen(step.gradients, wrong), self._memory
+            )
+        return {"converged": (len(self.seeds) - self._left.size) / len(self.seeds)}
+
+    def _let_go(self, wrong: NDArray[np.bool_]) -> None:
+        """Keep those that are wrong; note how many steps the others took."""
+        if wrong.all():
+            return
+        self._steps = self._steps.copy()
+        self._steps[self._left[~wrong]] = self._memory["step"]
+        self._left = self._left[wrong]
+        self._params = chosen(self._params, wrong)
+        for name in ("mean", "square"):
+            self._memory = self._memory | {name: chosen(self._memory[name], wrong)}
+
+    def evaluate(self) -> Metrics:
+        """Return nothing: every pass looks at all there is."""
+        return {}
+
+    def state(self) -> tuple[Params, Mapping[str, Any]]:
+        """Return the parameters of those that are left, and the steps of all (-1: none yet)."""
+        return self._params, {"adam": self._memory, "left": self._left, "steps": self._steps}
+
+    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+        """Take a state that `state` returned."""
+        self._params, self._memory = params, dict(optimiser["adam"])
+        self._left, self._steps = optimiser["left"], optimiser["steps"]
 
 
 def stacked(params: Sequence[Params]) -> Params:

@@ -37,7 +37,7 @@ import eventsim as es
 from gradients import Adam
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
 from scenarios.console.progress import SILENT, Progress
-from scenarios.copies import Copies, chosen, stacked
+from scenarios.copies import SideBySide
 from scenarios.report import Report, Row
 from scenarios.training import Params, Settings, check_seed, fit
 
@@ -118,23 +118,25 @@ def build(config: Config) -> Classification:
     return Classification(model, [(3.0, 1.0), (2.0, 0.1)], patterns, patterns)
 
 
-def run(config: Config, folder: Path, progress: Progress) -> Report:  # noqa: ARG001
+def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train every initialisation until it converges; return the table and the pictures."""
     printed = replace(config, **TABLE_1)
     config = printed if config.published else config
     with progress.compiling():
         steps_to_converge(replace(config, runs=1, max_steps=1))
-    steps = steps_to_converge(config, progress.named("XOR", "initialisation"))
+    steps = steps_to_converge(config, folder / "side-by-side", progress.named("XOR", "step"))
     as_printed = steps
     if config != printed:
-        title = progress.named("XOR, constants of Table 1", "initialisation")
-        as_printed = steps_to_converge(printed, title)
+        title = progress.named("XOR, constants of Table 1", "step")
+        as_printed = steps_to_converge(printed, folder / "table-1", title)
     task = build(config)
-    weights = fit(task, settings(config, config.seed)).params
+    weights = fit(task, settings(config, config.seed), folder=folder).params
     return _report(config, task, steps, as_printed, weights)
 
 
-def steps_to_converge(config: Config, progress: Progress = SILENT) -> list[int | None]:
+def steps_to_converge(
+    config: Config, folder: Path | None = None, progress: Progress = SILENT
+) -> list[int | None]:
     """Train all initialisations side by side.
 
     Returns
@@ -142,30 +144,17 @@ def steps_to_converge(config: Config, progress: Progress = SILENT) -> list[int |
     list of int or None
         Steps after which each is right about all four patterns; None: more than ``max_steps``.
     """
-    task, optimiser = build(config), settings(config, config.seed).optimiser
-    batch, labels = task.train
+    shared = settings(config, config.seed)
+    until_converged = replace(
+        shared,
+        epochs=config.max_steps + 1,  # the last one looks at what the step before it has done
+        save_every=25,
+        stop=lambda history: history[-1]["converged"] == 1.0,
+    )
     seeds = range(config.seed, config.seed + config.n_runs)
-    params = stacked([task.initial(np.random.default_rng(seed)) for seed in seeds])
-    state = optimiser.init(params)
-    copies = Copies(task.model, config.n_runs)
-    left = np.arange(config.n_runs)
-    steps: list[int | None] = [None] * config.n_runs
-    with progress.task(config.n_runs) as report:
-        for k in range(config.max_steps + 1):
-            step = copies.step(params, batch, labels)
-            unsolved = step.accuracy < 1.0
-            for copy in left[~unsolved]:
-                steps[copy] = k
-            left = left[unsolved]
-            report(config.n_runs - left.size, {})
-            if not left.size:
-                break
-            params, state = optimiser.update(params, step.gradients, state)
-            if not unsolved.all():
-                copies = replace(copies, n=left.size)
-                params = chosen(params, unsolved)
-                state |= {name: chosen(state[name], unsolved) for name in ("mean", "square")}
-    return steps
+    learner = SideBySide(build(config), shared.optimiser, seeds)
+    state = fit(learner, until_converged, folder=folder, progress=progress)
+    return [int(k) if k >= 0 else None for k in state.optimiser["steps"]]
 
 
 def settings(config: Config, seed: int) -> Settings:
@@ -176,6 +165,7 @@ def settings(config: Config, seed: int) -> Settings:
         optimiser=Adam(lr=config.learning_rate, betas=(0.9, config.beta2)),
         seed=seed,
         evaluate_every=SHOWN_STEPS,
+        save_every=SHOWN_STEPS,
     )
 
 

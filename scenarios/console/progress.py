@@ -134,10 +134,14 @@ def describe(metrics: Mapping[str, Any]) -> str:
     --------
     >>> describe({"loss": 0.123456, "test_accuracy": 0.957, "seconds": 2.0})
     '· loss 0.123 · test accuracy 95.7 %'
+    >>> describe({"converged": 0.5})
+    '· converged 50.0 %'
     """
     words = []
     if "loss" in metrics:
         words.append(f"· loss {metrics['loss']:.3f}")
     if "test_accuracy" in metrics:
         words.append(f"· test accuracy {100 * metrics['test_accuracy']:.1f} %")
+    if "converged" in metrics:
+        words.append(f"· converged {100 * metrics['converged']:.1f} %")
     return " ".join(words)

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import eventsim as es
+from scenarios import xor
 from scenarios.classifier import Classifier, FirstSpikeLoss
-from scenarios.copies import Copies, chosen, stacked
+from scenarios.copies import Copies, SideBySide, chosen, stacked
+from scenarios.training import Settings, fit
+from tests.scenarios.resuming import assert_a_killed_run_resumes
 
 NEURON = es.LIF(tau_mem=1.0, tau_syn=0.8)
 BATCH = es.SpikeBatch.from_latencies([[0.0, 0.5, 0.3], [0.9, 0.1, 0.2], [0.4, 0.4, 0.7]])
@@ -49,3 +52,36 @@ def test_a_copy_can_leave():
 def test_copies_that_cannot_be_are_refused(bump, n, message):
     with pytest.raises(ValueError, match=message):
         Copies(Classifier((3, 4, 2), NEURON, 4.0, LOSS, bump), n)
+
+
+def learner():
+    """Five initialisations that learn XOR."""
+    config = xor.Config()
+    return SideBySide(xor.build(config), xor.settings(config, 0).optimiser, range(5))
+
+
+def all_converged(history):
+    return history[-1]["converged"] == 1.0
+
+
+@pytest.mark.jit
+def test_initialisations_leave_one_after_the_other(tmp_path):
+    state = fit(learner(), Settings(60, 9, stop=all_converged), folder=tmp_path)
+    converged = [record["converged"] for record in state.history[1:]]
+    steps = state.optimiser["steps"]
+    assert len(set(steps)) > 1
+    assert state.epoch == steps.max() + 1 < 60
+    assert converged == [np.mean(steps <= k) for k in range(state.epoch)]
+    assert fit(learner(), Settings(60, 9, stop=all_converged), folder=tmp_path).epoch == state.epoch
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("passes", [1, 4])
+def test_initialisations_that_are_killed_and_resumed_learn_as_those_that_were_not(tmp_path, passes):
+    settings = Settings(60, 9, stop=all_converged)
+    assert_a_killed_run_resumes(learner, settings, tmp_path, passes, method="learn")
+
+
+def test_initialisations_want_the_full_batch():
+    with pytest.raises(ValueError, match=r"batch_size of copies must be >= 4, .* got 2"):
+        fit(learner(), Settings(1, 2))
