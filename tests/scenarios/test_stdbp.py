@@ -133,7 +133,11 @@ def test_the_full_run_is_longer_and_has_three_networks():
     assert (default.n_seeds, full.n_seeds) == (1, 3)
     for network in ROWS:
         assert full.n_epochs(network) > default.n_epochs(network)
-    assert default.settings(CSNN, 60_000, seed=0).optimiser.clip_norm is None
+
+
+def test_gradients_are_clipped_with_convolutions_alone():
+    clips = [Config().settings(name, 60_000, seed=0).optimiser.clip_norm for name in ROWS]
+    assert clips == [None, None, 5.0]
 
 
 def test_rows_are_the_three_networks_of_the_table():

@@ -85,7 +85,16 @@ DENSE = Recipe(
     init_total=4.0,
     init_spread=0.3,
 )
-CONVOLUTIONAL = replace(DENSE, epochs=3, full_epochs=14, shift=2, t_stop=4.0, init_spread=1.0)
+CONVOLUTIONAL = replace(
+    DENSE,
+    epochs=3,
+    full_epochs=16,
+    batch_size=50,
+    clip_norm=5.0,
+    shift=2,
+    t_stop=4.0,
+    init_spread=1.0,
+)
 CHOICES = tuple(f.name for f in fields(Recipe) if f.name not in ("epochs", "full_epochs"))
 
 
@@ -102,19 +111,20 @@ class Config:
     full
         Many epochs, three networks of each kind.
     epochs
-        Passes over the training images [16, 20 with --full; with convolutions 3 and 14].
+        Passes over the training images [16, 20 with --full; with convolutions 3 and 16].
     seeds
         Number of networks of each kind [1; 3 with --full].
     seed
         The first seed; the others follow.
     batch_size
-        Images in a minibatch [100].
+        Images in a minibatch [100; with convolutions 50].
     learning_rate
         Of Adam; falls to 0 as a cosine [0.002].
     weight_decay
         Part of each weight that a step takes away, times the learning rate [0.05].
     clip_norm
-        Longest gradient; longer ones are scaled down to it [inf: none is].
+        Longest gradient; longer ones are scaled down to it [inf: none is; with
+        convolutions 5].
     smoothing
         Part of the target probability that is spread over all classes [0.1].
     shift
