@@ -183,8 +183,12 @@ class SideBySide(Learner):
         own = [self.task.initial(np.random.default_rng(seed)) for seed in self.seeds]
         self._params = stacked(own)
         self._memory = self.optimiser.init(self._params)
-        self._left = np.arange(len(own))
         self._steps = np.full(len(own), -1)
+
+    @property
+    def _left(self) -> NDArray[np.int64]:
+        """Those that are not right yet."""
+        return np.flatnonzero(self._steps < 0)
 
     def learn(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Metrics:  # noqa: ARG002
         """Let go of those that are right; take a step with the others.
@@ -199,16 +203,17 @@ class SideBySide(Learner):
                 f"batch_size of copies must be >= {self.n_train}, the number of samples, "
                 f"got {len(rows)}"
             )
-        if self._copies.n != self._left.size:
-            self._copies = replace(self._copies, n=self._left.size)
+        left = self._left.size
+        if self._copies.n != left:
+            self._copies = replace(self._copies, n=left)
         step = self._copies.step(self._params, *self.task.train)
         wrong = step.accuracy < 1.0
         self._let_go(wrong)
-        if self._left.size:
+        if wrong.any():
             self._params, self._memory = self.optimiser.update(
                 self._params, chosen(step.gradients, wrong), self._memory
             )
-        return {"converged": (len(self.seeds) - self._left.size) / len(self.seeds)}
+        return {"converged": float(np.mean(self._steps >= 0))}
 
     def _let_go(self, wrong: NDArray[np.bool_]) -> None:
         """Keep those that are wrong; note how many steps the others took."""
@@ -216,7 +221,6 @@ class SideBySide(Learner):
             return
         self._steps = self._steps.copy()
         self._steps[self._left[~wrong]] = self._memory["step"]
-        self._left = self._left[wrong]
         self._params = chosen(self._params, wrong)
         for name in ("mean", "square"):
             self._memory = self._memory | {name: chosen(self._memory[name], wrong)}
@@ -227,12 +231,12 @@ class SideBySide(Learner):
 
     def state(self) -> tuple[Params, Mapping[str, Any]]:
         """Return the parameters of those that are left, and the steps of all (-1: none yet)."""
-        return self._params, {"adam": self._memory, "left": self._left, "steps": self._steps}
+        return self._params, {"adam": self._memory, "steps": self._steps}
 
     def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
         self._params, self._memory = params, dict(optimiser["adam"])
-        self._left, self._steps = optimiser["left"], optimiser["steps"]
+        self._steps = optimiser["steps"]
 
 
 def stacked(params: Sequence[Params]) -> Params:
