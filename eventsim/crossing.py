@@ -2,33 +2,48 @@ r"""The first threshold crossing after an event: never missed, exact to rounding
 
 Proof that no crossing is lost
 ------------------------------
-Let :math:`s = \dot V`.  Between events :math:`\dot s = -\beta s - \alpha I`, so
-:math:`s = P e^{-\alpha t} + Q e^{-\beta t}` (or :math:`(P + Qt)e^{-\alpha t}`) has at most one
-zero, and so has :math:`\ddot V`.  Hence V has at most one extremum :math:`t^*` and one inflection
-after an event, and exactly these cases remain for :math:`V_0 < \theta`, where
-:math:`I_\theta = \beta\theta - c` is the current that holds V at threshold (at a crossing
-:math:`s = I - I_\theta > 0`):
+Let :math:`x = \theta - V > 0` at the start and :math:`I_\theta = \beta\theta - c`, the current that
+holds V at threshold.  Then :math:`\frac{d}{dt}(e^{\beta t} x) = -e^{\beta t}(I - I_\theta)`, so V
+can surpass the threshold only while :math:`I > I_\theta`.  Since :math:`I = I_0 e^{-\alpha t}` is
+monotone, this is one interval, and these cases are all there are:
 
-1. :math:`I_\theta \ge 0` and :math:`I_0 \le I_\theta`: I only decays towards 0, so it never
-   exceeds :math:`I_\theta` again: no crossing.  With :math:`I_\theta \ge 0` and
-   :math:`s_0 \le 0`, V falls, and can only return to :math:`c/\beta \le \theta`: no crossing.
-   With :math:`\alpha = 0` the current is constant: a crossing exists iff :math:`I_0 > I_\theta`.
-2. V rises to a maximum (:math:`s_0 > 0`, :math:`I_0 > 0`, :math:`1 + \delta r > 0` with
-   :math:`\delta = \beta - \alpha`, :math:`r = s_0/(\alpha I_0)`):
-   :math:`t^* = \log(1 + \delta r)/\delta`.  A crossing exists iff :math:`V(t^*) > \theta`.
-   V is concave on :math:`[0, t^*]`, so Newton's iteration from the left of the crossing rises
-   monotonically to it.
-3. V rises for ever: a crossing exists iff its limit exceeds :math:`\theta`.
-4. :math:`I_\theta < 0`, V dips first (:math:`s_0 \le 0`) or bends upward first
-   (:math:`\ddot V(0) > 0`); then it rises to :math:`c/\beta > \theta`: a crossing exists.  From
-   the inflection :math:`t^{**} = t^* + \log(\beta/\alpha)/\delta` Newton is monotone: to the right
-   if :math:`V(t^{**}) < \theta` (concave there), else to the left (convex there).
+1. *A constant drive* (:math:`\alpha = 0` or :math:`I_0 = 0`).  V is an exponential: a crossing
+   exists iff :math:`I_0 > I_\theta`, and its time has a closed form.
+2. *Excitation* (:math:`\alpha > 0, I_0 > 0`).  :math:`e^{\beta t}\dot V` falls, since its derivative
+   is :math:`-\alpha I e^{\beta t}`.  So V never rises if :math:`\dot V(0) \le 0`; else it rises to
+   one maximum at :math:`t^* = \log(1 + \delta r)/\delta`, with :math:`\delta = \beta - \alpha`,
+   :math:`r = \dot V(0)/(\alpha I_0)`, or for ever if :math:`1 + \delta r \le 0`.  A crossing exists
+   iff V at the maximum, or in the limit, surpasses the threshold.  On the way V is concave
+   (:math:`\ddot V = -\alpha I - \beta\dot V < 0`), so Newton's iteration from the left of the
+   crossing rises to it.
+3. *Inhibition* (:math:`\alpha > 0, I_0 < 0`).  I rises towards 0: without :math:`I_\theta < 0` there
+   is no crossing, and with it V ends above the threshold, so there is one.  It lies after the time
+   at which I surpasses :math:`I_\theta`, and before the one at which a drive of
+   :math:`-I_\theta/2`, which I surpasses from some time on, would have carried V to the threshold.
 
-Newton's iteration ends when it stops moving in its direction: no bracket, no iteration limit.
+In 2 and 3 the crossing is the only zero of x in a bracket on which :math:`e^{\beta t} x` falls.
+
+Rounding
+--------
+1 + delta r cancels where one rate is far above the other; it is
+:math:`\beta/\alpha - (\delta/\alpha)(\beta V_0 - c)/I_0` too, and the form is taken that
+keeps its digits.  Whether V surpasses the threshold is decided where it is highest, against 2^-42
+of the largest term of V there (of :math:`\theta`, :math:`V_0 e^{-\beta t}`, :math:`I_0 h`,
+:math:`c b`).  What comes closer, from either side, is a *touch*: rounding alone would decide, so it
+is no spike in any engine, and it is counted (where V comes to the threshold in the limit, when it
+has come there).  (V at its threshold is no spike either: it does not
+surpass it, and the slope, by which every gradient divides, is 0.)
+
+Every search ends
+-----------------
+Newton's steps stay in a bracket, one end of which moves to each point tried.  A step that leaves
+the bracket, and every second one after the twelfth, is replaced by a bisection, of the exponents
+where the ends lie far apart.  There are less than 2^64 numbers in the bracket and a bisection
+leaves at most about half of them, so at most some 150 steps are made.
+
 Where one rate is twice the other (Yamamoto et al., Eq. 19) V is a quadratic in
-:math:`y = 1 - e^{-\rho t}`, :math:`\rho = \min(\alpha, \beta)`, and needs no iteration.
-A touch, :math:`V(t^*) = \theta`, is no spike: V does not surpass the threshold, and the slope,
-by which every gradient divides, is 0.
+:math:`y = 1 - e^{-\rho t}`, :math:`\rho = \min(\alpha, \beta)`; the root is taken from it where
+:math:`y \le 1/2` (further on y loses the digits of the lag).
 """
 
 import math
@@ -39,9 +54,11 @@ from numpy.typing import ArrayLike
 from eventsim._compile import loop, scalar
 from eventsim._types import FloatArray
 from eventsim._validate import require
-from eventsim.flow import flow
+from eventsim.flow import bias_kernel, flow, propagator
 
 __all__ = [
+    "ROUNDING",
+    "TOUCHES",
     "crossing_within",
     "earliest_crossing",
     "first_crossing",
@@ -52,16 +69,28 @@ __all__ = [
 
 NEVER = (math.inf, 0.0)
 
+# As the slope of a crossing: the potential only touches the threshold.
+TOUCHES = -1.0
+
+# Of the largest term of V: what rounding may decide.
+ROUNDING = 2.0**-42
+
+ULP = 2.0**-52
+SPLIT = 2.0**27 + 1.0  # halves the digits of a number
+
+# Newton's steps before every second one is a bisection.
+FREE_STEPS = 12
+
+LARGEST, SMALLEST = float(np.finfo(np.float64).max), 5e-324
 
 # Half of an ulp is between 1/2 and 1 of it: three halves of that round to one ulp.
 _NEXT = 1.5 * 2.0**-53
-_SMALLEST = 5e-324
 
 
 @scalar
 def just_after(time):
     """Return the next larger number than ``time`` >= 0."""
-    return time + max(_NEXT * time, _SMALLEST)
+    return time + max(_NEXT * time, SMALLEST)
 
 
 @scalar
@@ -85,7 +114,7 @@ def earliest_crossing(current, potential, alpha, beta, threshold, bias):
     slope = current - beta * potential + bias
     if slope <= 0.0:
         return math.inf if holding >= 0.0 else 0.0
-    if potential >= threshold or alpha * current + beta * slope < 0.0:
+    if potential >= threshold or (current < 0.0 and _bends_up(current, slope, alpha, beta)):
         return 0.0
     if _peak_stays_below(current, slope, alpha, beta, holding):
         return math.inf
@@ -93,12 +122,18 @@ def earliest_crossing(current, potential, alpha, beta, threshold, bias):
 
 
 @scalar
+def _bends_up(current, slope, alpha, beta):
+    """Tell whether an inhibited potential that rises is convex: alpha I + beta dV/dt < 0."""
+    return alpha * (-current / slope) > beta
+
+
+@scalar
 def next_crossing(current, potential, alpha, beta, threshold, bias):
     """Return ``(lag, slope)`` of the next crossing of the threshold from below.
 
     ``lag`` is ``inf`` where the potential never surpasses the threshold; ``slope`` is dV/dt at the
-    crossing.  A potential that stands at the threshold already (rounding of an earlier flow) and
-    rises crosses at lag 0.
+    crossing, or `TOUCHES` if the potential only touches the threshold then.  A potential that
+    stands at the threshold already (rounding of an earlier flow) and rises crosses at lag 0.
     """
     return crossing_within(math.inf, current, potential, alpha, beta, threshold, bias)
 
@@ -112,19 +147,44 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
     bound = earliest_crossing(current, potential, alpha, beta, threshold, bias)
     if bound > limit or bound == math.inf:
         return NEVER
+    holding = beta * threshold - bias
     slope = current - beta * potential + bias
-    if potential >= threshold and slope > 0.0:
-        return 0.0, slope
-    twice = (beta == 2.0 * alpha or alpha == 2.0 * beta) and alpha != beta
-    if twice and slope > 0.0 and alpha * current + beta * slope >= 0.0:
-        return _quadratic_crossing(current, potential, alpha, beta, threshold, bias, slope)
-    lag = _crossing_lag(current, potential, alpha, beta, threshold, bias, slope)
+    if alpha == 0.0 or current == 0.0:
+        return _under_constant_drive(current, potential, beta, threshold, bias, slope)
+    if current < 0.0:
+        lag = _after_inhibition(current, potential, alpha, beta, threshold, bias, slope)
+    elif slope <= 0.0:
+        return NEVER
+    else:
+        twice = (beta == 2.0 * alpha or alpha == 2.0 * beta) and potential < threshold
+        lag = math.nan
+        if twice:
+            lag = _quadratic_crossing(current, potential, alpha, beta, threshold, bias, slope)
+        if math.isnan(lag):
+            lag = _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
     if lag == math.inf:
         return NEVER
-    slope = current * math.exp(-alpha * lag) - (beta * threshold - bias)
-    if slope <= 0.0:
-        return NEVER
-    return lag, slope
+    if lag < 0.0:
+        return -lag, TOUCHES
+    if lag == 0.0:
+        return 0.0, slope
+    synaptic, membrane, h = propagator(lag, alpha, beta)
+    return lag, _rise(current, synaptic, membrane, h, alpha, beta, slope, holding)
+
+
+@scalar
+def _rise(current, synaptic, membrane, h, alpha, beta, slope, held):
+    """Return dV/dt after a flow, given ``held``, the current that would hold V where it is.
+
+    It is ``I - held``, and ``slope exp(-beta t) - alpha I(0) h(t)`` as well: the one that keeps
+    more digits is taken.
+    """
+    there = current * synaptic
+    rise, size = there - held, max(abs(there), abs(held))
+    if abs(rise) > 1e-3 * size:
+        return rise
+    kept, pushed = slope * membrane, alpha * current * h
+    return rise if size <= max(abs(kept), abs(pushed)) else kept - pushed
 
 
 @scalar
@@ -152,31 +212,113 @@ def _peak_stays_below(current, slope, alpha, beta, holding):
 
 
 @scalar
-def _crossing_lag(current, potential, alpha, beta, threshold, bias, slope):
-    """Return the lag of the crossing in the cases 2-4 of the module's docstring."""
-    curvature = -alpha * current - beta * slope
-    if slope <= 0.0 or curvature > 0.0:
-        return _after_inflection(current, potential, alpha, beta, threshold, bias, slope)
-    first = (threshold - potential) / slope
-    if current > 0.0 and alpha > 0.0:
-        ratio = slope / (alpha * current)
-        stretch = (beta - alpha) * ratio
-        if stretch > -1.0:
-            peak = ratio * _log1p_ratio(stretch)
-            top_current, top = flow(current, potential, peak, alpha, beta, bias)
-            if top <= threshold:
-                return math.inf
-            parabola = peak - math.sqrt(2.0 * (top - threshold) / (alpha * top_current))
-            start = max(first, parabola)
-            return _newton(start, 1.0, current, potential, alpha, beta, threshold, bias)
-        if not _limit_surpasses(current, potential, alpha, beta, threshold, bias):
-            return math.inf
-    return _newton(first, 1.0, current, potential, alpha, beta, threshold, bias)
+def _under_constant_drive(current, potential, beta, threshold, bias, slope):
+    """Return ``(lag, slope)`` of the crossing in case 1 of the proof."""
+    drive = current - (beta * threshold - bias)
+    rounding = ROUNDING * max(abs(current), abs(beta * threshold), abs(bias))
+    gap = threshold - potential
+    if drive <= rounding:
+        return NEVER  # or V would come to the threshold in the end
+    if gap <= 0.0:
+        return 0.0, drive
+    # V' falls from `slope` to `drive`, by beta times the gap.
+    slope = drive + beta * gap
+    part = beta * gap / slope
+    if part < 0.5:
+        return gap / slope * _log1p_ratio(-part), drive
+    return math.log(slope / drive) / beta, drive
+
+
+@scalar
+def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope):
+    """Return the lag of the crossing in case 2, -lag of a touch, or ``inf``."""
+    peak = _peak(current, potential, alpha, beta, threshold, bias, slope)
+    if peak <= LARGEST:
+        top_current, excess, size = _above(peak, current, potential, alpha, beta, threshold, bias)
+    else:
+        top_current = 0.0
+        excess, size = _limit_above(current, potential, alpha, beta, threshold, bias)
+    if excess <= ROUNDING * size:
+        return -max(peak, SMALLEST) if excess >= -ROUNDING * size else math.inf
+    if potential >= threshold:
+        return 0.0
+    gap = threshold - potential
+    if beta == 0.0 and bias == 0.0:
+        return _without_leak(gap, alpha, current)
+    start = gap / slope
+    if peak <= LARGEST:
+        # Left of the crossing too, and the better start near the maximum.
+        end = peak
+        start = max(start, peak - math.sqrt(2.0 * excess / (alpha * top_current)))
+    else:
+        end = min(_latest(gap, beta, bias - beta * threshold), LARGEST)
+        if end == LARGEST:
+            if _above(end, current, potential, alpha, beta, threshold, bias)[1] < 0.0:
+                return math.inf  # later than any time that can be written down
+    return _zero(min(start, end), end, current, potential, alpha, beta, threshold, bias, slope)
+
+
+@scalar
+def _without_leak(gap, alpha, current):
+    """Return when ``current (1 - exp(-alpha t))/alpha`` fills a gap that it does fill."""
+    part = alpha * gap / current
+    if part < 0.5:
+        return gap / current * _log1p_ratio(-part)
+    return -math.log1p(-part) / alpha
+
+
+@scalar
+def _latest(gap, beta, drive):
+    """Return when a drive, I - I_theta, closes a gap to the threshold if it stays as it is."""
+    part = beta * max(0.0, gap) / drive
+    return math.log1p(part) / beta if part > 1e-200 else max(0.0, gap) / drive
+
+
+@scalar
+def _peak(current, potential, alpha, beta, threshold, bias, slope):
+    """Return when an excited potential that rises is highest; ``inf`` if it rises for ever."""
+    delta = beta - alpha
+    ratio = slope / current / alpha
+    stretch = delta * ratio
+    if stretch > 1e300:
+        # The current hardly decays: numbers of this size may overflow.
+        larger = math.log(delta) + math.log(slope) - math.log(alpha) - math.log(current)
+        return larger / delta
+    if stretch > -0.5:
+        return ratio * _log1p_ratio(stretch)
+    rest = beta / alpha - delta / alpha * ((beta * potential - bias) / current)
+    if abs(rest) < 1e-300:
+        # Nothing is left of the current then, and nothing has leaked: V stands still for long.
+        plateau = 700.0 / alpha
+        excess = _above(plateau, current, potential, alpha, beta, threshold, bias)[1]
+        return plateau if excess > 0.0 or bias <= beta * threshold else math.inf
+    return math.log(rest) / delta if rest > 0.0 else math.inf
+
+
+@scalar
+def _above(lag, current, potential, alpha, beta, threshold, bias):
+    """Return I, how far V lies above the threshold, and the largest term of V, at a lag."""
+    synaptic, membrane, h = propagator(lag, alpha, beta)
+    kept, pushed = potential * membrane, current * h
+    built = bias * bias_kernel(lag, beta) if bias != 0.0 else 0.0
+    size = max(abs(threshold), abs(kept), abs(pushed), abs(built))
+    return current * synaptic, kept + pushed + built - threshold, size
+
+
+@scalar
+def _limit_above(current, potential, alpha, beta, threshold, bias):
+    """Return how far the limit of a potential that rises for ever lies above the threshold."""
+    if beta > 0.0:
+        return (bias - beta * threshold) / beta, max(abs(threshold), abs(bias) / beta)
+    if bias > 0.0:
+        return math.inf, abs(threshold)
+    pushed = current / alpha
+    return potential + pushed - threshold, max(abs(threshold), abs(potential), pushed)
 
 
 @scalar
 def _quadratic_crossing(current, potential, alpha, beta, threshold, bias, slope):
-    """Return ``(lag, slope)`` on a rising, concave branch if one rate is twice the other.
+    """Return the lag in case 2 if one rate is twice the other; NaN where others have to decide.
 
     There ``rate V = rate V0 + slope y - q y^2`` with ``y = 1 - exp(-rate t)``; the smaller root is
     the crossing.
@@ -184,52 +326,76 @@ def _quadratic_crossing(current, potential, alpha, beta, threshold, bias, slope)
     rate = min(alpha, beta)
     q = current if alpha > beta else current + 0.5 * bias - rate * potential
     gap = rate * (threshold - potential)
-    discriminant = slope * slope - 4.0 * q * gap
-    if discriminant <= 0.0:
-        return NEVER
+    square, four = slope * slope, 4.0 * q * gap
+    discriminant = square - four
+    rounding = ROUNDING * (4.0 * rate * abs(q) * max(abs(threshold), abs(potential)) + square)
+    if discriminant < -rounding:
+        return math.inf
+    if discriminant <= rounding:
+        return math.nan
     y = 2.0 * gap / (slope + math.sqrt(discriminant))
-    if y >= 1.0:
-        return NEVER
-    decay = 1.0 - y if alpha < beta else (1.0 - y) * (1.0 - y)
-    slope = current * decay - (beta * threshold - bias)
-    if slope <= 0.0:
-        return NEVER
-    return -math.log1p(-y) / rate, slope
+    return -math.log1p(-y) / rate if y <= 0.5 else math.nan
 
 
 @scalar
-def _limit_surpasses(current, potential, alpha, beta, threshold, bias):
-    """Tell whether a potential that rises for ever (alpha > 0) ends above the threshold."""
-    if beta > 0.0:
-        return bias > beta * threshold
-    return bias > 0.0 or potential + current / alpha > threshold
+def _after_inhibition(current, potential, alpha, beta, threshold, bias, slope):
+    """Return the lag of the crossing in case 3, -lag of a touch, or ``inf``."""
+    holding = beta * threshold - bias
+    if holding >= -ROUNDING * max(abs(beta * threshold), abs(bias)):
+        return math.inf  # V comes to the threshold in the end
+    if potential >= threshold:
+        if slope > 0.0:
+            return 0.0
+        threshold = potential + ULP * abs(potential)  # it falls, and comes back
+        holding = beta * threshold - bias
+    ratio = current / holding
+    begun = min(math.log(2.0 * ratio) / alpha, LARGEST) if ratio > 0.5 else 0.0
+    gap = threshold - flow(current, potential, begun, alpha, beta, bias)[1]
+    end = min(begun + _latest(gap, beta, -0.5 * holding), LARGEST)
+    if end == LARGEST and gap > 0.0:
+        if _above(end, current, potential, alpha, beta, threshold, bias)[1] < 0.0:
+            return math.inf  # later than any time that can be written down
+    start = begun
+    if slope > 0.0 and not _bends_up(current, slope, alpha, beta):
+        start = min((threshold - potential) / slope, end)  # V is concave already
+    return _zero(start, end, current, potential, alpha, beta, threshold, bias, slope)
 
 
 @scalar
-def _after_inflection(current, potential, alpha, beta, threshold, bias, slope):
-    """Return the crossing on a branch that starts convex and rises above the threshold."""
-    if beta == 0.0:
-        # Convex for ever: the asymptote c t + V0 + I0/alpha lies below V, so right of the crossing.
-        start = (threshold - potential - current / alpha) / bias
-        return _newton(start, -1.0, current, potential, alpha, beta, threshold, bias)
-    ratio = slope / (alpha * current)
-    delta = beta - alpha
-    inflection = ratio * _log1p_ratio(delta * ratio) + _log1p_ratio(delta / alpha) / alpha
-    _, there = flow(current, potential, inflection, alpha, beta, bias)
-    direction = 1.0 if there < threshold else -1.0
-    return _newton(inflection, direction, current, potential, alpha, beta, threshold, bias)
+def _zero(lag, high, current, potential, alpha, beta, threshold, bias, slope):
+    """Return the lag before ``high`` at which V reaches the threshold, once and from below.
 
-
-@scalar
-def _newton(start, direction, current, potential, alpha, beta, threshold, bias):
-    """Follow Newton's iteration, monotone in ``direction``, until rounding stops it."""
-    lag = start
+    It starts from ``lag`` and ends as the docstring of this module proves.
+    """
+    low, steps = 0.0, 0
     while True:
-        i, v = flow(current, potential, lag, alpha, beta, bias)
-        new = lag + (threshold - v) / (i - beta * v + bias)
-        if not (new - lag) * direction > 0.0:
-            return lag
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        v = potential * membrane + current * h
+        if bias != 0.0:
+            v += bias * bias_kernel(lag, beta)
+        gap = threshold - v
+        if gap > 0.0:
+            low = lag
+        else:
+            high = lag
+        new = lag + gap / _rise(current, synaptic, membrane, h, alpha, beta, slope, beta * v - bias)
+        steps += 1
+        close = abs(gap) <= 4.0 * ULP * abs(threshold) and low <= new <= high
+        if close or abs(new - lag) <= ULP * lag:
+            return new
+        if not low < new < high or (steps > FREE_STEPS and steps % 2 == 0):
+            new = _middle(low, high)
+            if not low < new < high:
+                return lag
         lag = new
+
+
+@scalar
+def _middle(low, high):
+    """Return a number between two, that of the mean exponent where they lie far apart."""
+    if high > 4.0 * low:
+        return math.sqrt(max(low, SMALLEST)) * math.sqrt(high)
+    return low + 0.5 * (high - low)
 
 
 @scalar
@@ -238,11 +404,87 @@ def _log1p_ratio(x):
     return 1.0 if x == 0.0 else math.log1p(x) / x
 
 
+@scalar
+def _in_any_units(current, potential, alpha, beta, threshold, bias):
+    """Return the lag of the next crossing, computed in units in which nothing overflows.
+
+    They are powers of two, which change no digits.  NaN: no units hold these numbers.
+    """
+    if threshold == math.inf:
+        return math.inf
+    unit = _exponent(max(abs(threshold), abs(potential)))
+    pace = _exponent(max(alpha, beta))
+    if current >= 0.0 or alpha == 0.0:
+        # Where the drive is so strong that time constants hardly matter, it sets the pace.
+        strongest = _exponent(max(abs(current), abs(bias)) / math.ldexp(1.0, unit))
+        pace = strongest if abs(strongest) > abs(pace) else pace
+    scaled, built = math.ldexp(current, -unit - pace), math.ldexp(bias, -unit - pace)
+    if not (abs(scaled) < math.inf and abs(built) < math.inf):
+        return math.nan
+    potential, threshold = math.ldexp(potential, -unit), math.ldexp(threshold, -unit)
+    alpha, beta = math.ldexp(alpha, -pace), math.ldexp(beta, -pace)
+    lag, slope = next_crossing(scaled, potential, alpha, beta, threshold, built)
+    if slope == TOUCHES:
+        return math.inf
+    if 4.0 < max(alpha, beta) * lag < math.inf:
+        lag = _polished(lag, scaled, potential, alpha, beta, threshold, built)
+    return max(math.ldexp(lag, -pace), SMALLEST)
+
+
+@scalar
+def _polished(lag, current, potential, alpha, beta, threshold, bias):
+    """Return a late crossing after Newton's steps that see the digits which exponents lack."""
+    slope = current - beta * potential + bias
+    for _ in range(3):
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        _, above, _ = _above(lag, current, potential, alpha, beta, threshold, bias)
+        above += _left_out(lag, current, potential, alpha, beta, bias)
+        held = beta * threshold - bias
+        rise = _rise(current, synaptic, membrane, h, alpha, beta, slope, held)
+        step = above / rise
+        if abs(step) < 1e-6 * lag:
+            lag -= step
+    return lag
+
+
+@scalar
+def _left_out(lag, current, potential, alpha, beta, bias):
+    """Return what V lacks since the exponents ``rate lag`` were rounded: some 2^-53 of each."""
+    synaptic, membrane, h = propagator(lag, alpha, beta)
+    of_synaptic, of_membrane = -_product_error(alpha, lag), -_product_error(beta, lag)
+    if abs(beta - alpha) * lag < 0.5:  # where all is made from one exponential
+        of_membrane = of_synaptic if alpha <= beta else of_membrane
+        of_h = h * of_membrane
+    else:
+        of_h = (synaptic * of_synaptic - membrane * of_membrane) / (beta - alpha)
+    lacks = potential * membrane * of_membrane + current * of_h
+    return lacks - bias / beta * membrane * of_membrane if bias != 0.0 and beta > 0.0 else lacks
+
+
+@scalar
+def _product_error(rate, lag):
+    """Return ``rate lag`` less its rounded value (Dekker), where that is neither tiny nor huge."""
+    product = rate * lag
+    if not (1.0 < product < 750.0 and 1e-290 < lag < 1e290):
+        return 0.0
+    a, b = SPLIT * rate, SPLIT * lag
+    high, upper = a - (a - rate), b - (b - lag)
+    low, lower = rate - high, lag - upper
+    return ((high * upper - product) + high * lower + low * upper) + low * lower
+
+
+@scalar
+def _exponent(value):
+    """Return the exponent of a value so large or small that products with it may not fit, or 0."""
+    exponent = math.frexp(value)[1] if 0.0 < value < math.inf else 0
+    return exponent if abs(exponent) > 450 else 0
+
+
 @loop
 def _first_crossings(current, potential, alpha, beta, threshold, bias, t_max, out):
     for k in range(out.size):
-        lag, _ = next_crossing(current[k], potential[k], alpha[k], beta[k], threshold[k], bias[k])
-        out[k] = lag if lag <= t_max[k] else math.inf
+        lag = _in_any_units(current[k], potential[k], alpha[k], beta[k], threshold[k], bias[k])
+        out[k] = math.inf if lag > t_max[k] else lag
 
 
 def first_crossing(
@@ -307,4 +549,5 @@ def first_crossing(
     require(arrays[1] < arrays[4], arrays[1], "potential must lie below the threshold")
     out = np.empty(arrays[0].shape)
     _first_crossings(*[np.ascontiguousarray(array).ravel() for array in arrays], out.reshape(-1))
+    require(~np.isnan(out), arrays[0], "current must be below 1e308 rate * threshold")
     return out if out.ndim else out[()]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eventsim._compile import allocating_loop, inlined, loop
 from eventsim._types import FloatArray, IntArray
-from eventsim.crossing import crossing_within, spike_time
+from eventsim.crossing import TOUCHES, crossing_within, spike_time
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.scheduler import Run
 
@@ -51,10 +51,13 @@ FEW_MOVES = 16
 # Rows of a tile's state; LATEST is the number of its last spike among those recorded.
 CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
 
-# Entries of the progress (BEFORE: spikes before the current sample; SEARCHES: within it), and what
-# stopped it.
-BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, STATUS, N_PROGRESS = 0, 1, 2, 3, 4, 5, 6, 7
-DONE, FULL, CAPPED = 0, 1, 2
+# Entries of the progress (BEFORE: spikes before the current sample; SEARCHES and TOUCHED: within
+# it), and what stopped it.
+BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, TOUCHED, STATUS, N_PROGRESS = range(9)
+DONE, FULL, CAPPED, PAUSED = range(4)
+
+# Lanes times arrivals before a call is PAUSED, so that Ctrl-C is seen.
+MOST_LOOKS = 100_000_000
 
 # Of eight marks in one word; its lowest byte is the first one.
 NONE, ONE, ONES = np.uint64(0), np.uint64(1), np.uint64(0x0101010101010101)
@@ -91,9 +94,9 @@ class Advancing(NamedTuple):
     """A layer on its way through some samples, block by block, and what comes of it.
 
     ``marks`` says which neurons of a tile may have fired, one byte each; ``words`` are the same
-    bytes, eight at a time.  ``counts``, ``searches`` and ``arrivals`` (n_blocks, n_samples): spikes
-    of each sample, searches for a crossing, and arrivals at single tiles; ``run`` holds the spikes
-    in this order.
+    bytes, eight at a time.  ``counts``, ``searches``, ``touched`` and ``arrivals`` (n_blocks,
+    n_samples): spikes of each sample, searches for a crossing, touches of the threshold, and
+    arrivals at single tiles; ``run`` holds the spikes in this order.
     """
 
     work: FloatArray
@@ -102,6 +105,7 @@ class Advancing(NamedTuple):
     run: Run
     counts: IntArray
     searches: IntArray
+    touched: IntArray
     arrivals: IntArray
     progress: IntArray
 
@@ -200,7 +204,7 @@ def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing,
     ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.  Stops
     where the ``run`` is full, or where a sample has more than ``cap`` spikes.
     """
-    progress = advancing.progress
+    progress, looks = advancing.progress, 0
     while progress[BLOCK] < tiles.width.size:
         b = progress[BLOCK]
         q = tiles.first[b]
@@ -208,6 +212,10 @@ def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing,
         while progress[SAMPLE] < states.shape[0]:
             k = progress[SAMPLE]
             start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+            if looks > MOST_LOOKS:
+                progress[STATUS] = PAUSED
+                return
+            looks += (stop - start) * tiles.width[b]
             progress[BEFORE] = progress[SPIKES]
             _advance_tile(
                 tiles, q, tiles.width[b], weight, incoming.time, incoming.row, own, start, stop,
@@ -215,11 +223,20 @@ def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing,
             )  # fmt: skip
             if progress[STATUS] != DONE:
                 return
-            advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
-            advancing.searches[b, k] = progress[SEARCHES]
-            progress[SEARCHES] = 0
+            _count(advancing, b, k)
             progress[SAMPLE] = k + 1
         progress[BLOCK], progress[SAMPLE] = b + 1, 0
+
+
+@inlined
+def _count(advancing, b, k):
+    """Take down what block ``b`` did in sample ``k``."""
+    progress = advancing.progress
+    advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
+    advancing.searches[b, k] = progress[SEARCHES]
+    advancing.touched[b, k] = progress[TOUCHED]
+    progress[SEARCHES] = 0
+    progress[TOUCHED] = 0
 
 
 @loop
@@ -227,17 +244,21 @@ def advance_reached(
     tiles, reach, weight, incoming, scratch, biased, t_stop, cap, advancing, base, states
 ):
     """Advance all tiles of all blocks, each with its own arrivals, as `advance_all_to_all`."""
-    progress = advancing.progress
+    progress, looks = advancing.progress, 0
     arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
     while progress[BLOCK] < tiles.width.size:
         b = progress[BLOCK]
         low, high = tiles.first[b], tiles.first[b + 1]
         while progress[SAMPLE] < states.shape[0]:
             k = progress[SAMPLE]
+            if looks > MOST_LOOKS:
+                progress[STATUS] = PAUSED
+                return
             reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
             if progress[TILE] < low:
                 progress[TILE] = low
                 progress[BEFORE] = progress[SPIKES]
+            looks += starts[high - low] * tiles.width[b]
             while progress[TILE] < high:
                 q = progress[TILE]
                 start, stop = starts[q - low], starts[q - low + 1]
@@ -251,9 +272,7 @@ def advance_reached(
                 if progress[STATUS] != DONE:
                     return
                 progress[TILE] = q + 1
-            advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
-            advancing.searches[b, k] = progress[SEARCHES]
-            progress[SEARCHES] = 0
+            _count(advancing, b, k)
             advancing.arrivals[b, k] = starts[high - low] - (high - low if biased else 0)
             progress[SAMPLE], progress[TILE] = k + 1, -1
         progress[BLOCK], progress[SAMPLE] = b + 1, 0
@@ -328,6 +347,7 @@ def _advance_tile(
         advancing.words[word] = NONE
     decay = 1.0
     before, searches, held = progress[SPIKES], progress[SEARCHES], 0
+    touched = progress[TOUCHED]
     for a in range(start, stop):
         entry = tiles.table[q] + row[a] * width
         w = weight[entry : entry + width]
@@ -374,6 +394,7 @@ def _advance_tile(
                     )  # fmt: skip
             if progress[STATUS] != DONE:
                 progress[SPIKES], progress[SEARCHES] = before, searches
+                progress[TOUCHED] = touched
                 return
         decay = synaptic
         potential, following = following, potential
@@ -423,6 +444,9 @@ def _look_closer(
         progress[SEARCHES] += 1
         spike = spike_time(start, lag)
         if spike > until:
+            break
+        if slope == TOUCHES:
+            progress[TOUCHED] += 1
             break
         number = progress[SPIKES]
         if number == run.time.size or number - progress[BEFORE] == cap:

@@ -25,7 +25,7 @@ from eventsim.layer_plan import Layer
 from eventsim.network import Network
 from eventsim.scheduler import Run, new_record
 from eventsim.stimulus import Stimulus
-from eventsim.threads import for_each_part
+from eventsim.threads import for_each_part, stop_if_told
 
 __all__ = [
     "COPYING",
@@ -55,10 +55,10 @@ READING = 8.0  # every part reads all weights anew: see `for_each_part`
 
 
 class LayeredState(NamedTuple):
-    """Final states (n_samples, n_neurons, 3) of a run, and counters (n_samples, 4).
+    """Final states (n_samples, n_neurons, 3) of a run, and counters (n_samples, 5).
 
     The columns are those of the scheduler's: current, potential and reference time; spikes,
-    inputs, synaptic events and searches.
+    inputs, synaptic events, searches and touches.
     """
 
     neuron: FloatArray
@@ -105,7 +105,7 @@ def run_layers(
     """
     n_samples, n_neurons = given.n_samples, network.layout().n_neurons
     state = LayeredState(
-        np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, 4), dtype=np.int64)
+        np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, 5), dtype=np.int64)
     )
     happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
     state.count[:, 1] = np.diff(happened[given.offsets])
@@ -271,7 +271,7 @@ def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
     rows = _arrays.zeros(loops.N_ROWS + 3, max(width, CACHE_LINE))
     words, progress = rows[loops.N_ROWS : loops.N_ROWS + 2].view(np.int64)
     progress[loops.TILE] = -1
-    counts, searches, arrivals = np.zeros((3, layer.n_blocks, n_samples), dtype=np.int64)
+    counts, searches, touched, arrivals = np.zeros((4, layer.n_blocks, n_samples), dtype=np.int64)
     words = words[: -(-width // 8)].view(np.uint64)
     return loops.Advancing(
         rows[: loops.N_ROWS],
@@ -280,6 +280,7 @@ def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
         new_record(max(1, ROOM * n_samples * layer.n)),
         counts,
         searches,
+        touched,
         arrivals,
         progress[: loops.N_PROGRESS],
     )
@@ -297,7 +298,11 @@ def _to_the_end(
             return advancing
         if progress[loops.STATUS] == loops.CAPPED:
             raise CapReachedError(number + int(progress[loops.SAMPLE]))
+        paused = progress[loops.STATUS] == loops.PAUSED
         progress[loops.STATUS] = loops.DONE
+        if paused:
+            stop_if_told()
+            continue
         advancing = advancing._replace(run=_joined([advancing.run, advancing.run]))
 
 
@@ -314,6 +319,7 @@ def _count_arrivals(
             some = tiles.lane[tiles.first[b]] + np.arange(tiles.width[b])
             state.count[:, 2] += advancing.arrivals[b] * np.count_nonzero(tiles.neuron[some] >= 0)
     state.count[:, 3] += advancing.searches.sum(axis=0)
+    state.count[:, 4] += advancing.touched.sum(axis=0)
 
 
 def merged_layers(parts: Sequence[tuple[int, IntArray, Run]]) -> Run:

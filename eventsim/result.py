@@ -14,10 +14,11 @@ from eventsim._compile import loop
 from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim._validate import as_floats, require
 from eventsim.arrivals import list_arrivals, sample_states
+from eventsim.crossing import ROUNDING
 from eventsim.flow import flow
 from eventsim.layered import LayeredState
 from eventsim.network import Network
-from eventsim.scheduler import CURRENT, POTENTIAL, REFERENCE, Run, State
+from eventsim.scheduler import CURRENT, POTENTIAL, REFERENCE, TOUCHED, Run, State
 from eventsim.stimulus import Stimulus
 from eventsim.window_loop import WindowState
 from eventsim.wiring import Neurons
@@ -255,34 +256,46 @@ class BatchResult:
         count = self.state.count.sum(axis=0)
         return EventCounts(int(count[2]), int(count[1]), int(count[0]), int(count[3]))
 
+    @property
+    def near_touches(self) -> int:
+        """Crossings whose existence rounding alone would decide, as `Result.near_touches`."""
+        standing = _count_at_threshold(
+            self.network.layout().neurons, self.state.neuron, self.ends, ROUNDING
+        )
+        return int(self.state.count[:, TOUCHED].sum()) + standing
+
     def _states(self, population: str, at: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
         part = self.network.neurons_of(population)
-        if at is None:
-            at = self.t_stop
-        reference = self.state.neuron[:, part, REFERENCE]
-        held = np.any(reference > self.t_stop)
-        if np.ndim(at) == 0 and np.all(at == self.ends) and not held:
-            return self._final_states(part)
-        times = as_floats(at, "at")
+        times = as_floats(self.t_stop if at is None else at, "at")
         if times.ndim > 1:
             raise ValueError(f"at must be a time or (n_times,), got shape {times.shape}")
         require(np.isfinite(times) & (times >= 0.0), times, "at must be finite and >= 0")
         require(times <= self.t_stop, times, f"at must be <= t_stop = {self.t_stop}")
-        flat = np.atleast_1d(times).ravel()
-        order = np.argsort(flat, kind="stable")
-        shape = (len(self), flat.size, part.stop - part.start)
+        if times.ndim == 0:
+            return self._states_at(part, float(times))
+        order = np.argsort(times, kind="stable")
+        shape = (len(self), times.size, part.stop - part.start)
         currents, potentials = np.empty(shape), np.empty(shape)
         for k in range(len(self)):
-            self._sample_states(k, part, flat[order], currents[k], potentials[k])
+            self._sample_states(k, part, times[order], currents[k], potentials[k])
         undo = np.argsort(order, kind="stable")
-        states = currents[:, undo], potentials[:, undo]
-        return states if times.ndim else (states[0][:, 0], states[1][:, 0])
+        return currents[:, undo], potentials[:, undo]
 
-    def _final_states(self, part: slice) -> tuple[FloatArray, FloatArray]:
-        neurons = self.network.layout().neurons
+    def _states_at(self, part: slice, time: float) -> tuple[FloatArray, FloatArray]:
+        """Return the states at one time, (n_samples, n); what each neuron did decides how.
+
+        The state that a run ends with is that at its end, unless the neuron is refractory then.
+        """
         rows = self.state.neuron[:, part]
         currents, potentials = np.empty(rows.shape[:2]), np.empty(rows.shape[:2])
-        _flow_to(neurons, part.start, rows, self.t_stop, currents, potentials)
+        there = (rows[:, :, REFERENCE] <= time) & (self.ends == time)[:, None]
+        neurons = self.network.layout().neurons
+        _flow_to(neurons, part.start, rows, there, time, currents, potentials)
+        for k in np.flatnonzero(~np.all(there, axis=1)):
+            sampled = np.empty((2, 1, rows.shape[1]))
+            self._sample_states(k, part, np.array([time]), *sampled)
+            for found, states in zip(sampled[:, 0], (currents[k], potentials[k]), strict=True):
+                states[~there[k]] = found[~there[k]]
         return currents, potentials
 
     def _sample_states(
@@ -358,6 +371,16 @@ class Result:
     def events(self) -> EventCounts:
         """`EventCounts` of the run."""
         return self.batch.events
+
+    @property
+    def near_touches(self) -> int:
+        """Number of times that a potential only touched its threshold, to within rounding.
+
+        Whether it surpasses the threshold would then hang on the last digits (2^-42 of the largest
+        term of V, about 2e-13), so it counts as a touch, which is no spike, in every engine.
+        Potentials that stand at their threshold at the end of the run are counted too.
+        """
+        return self.batch.near_touches
 
     def first_spikes(self, population: str) -> FloatArray:
         """Return the time of each neuron's first spike, (n,); ``inf`` = silent."""
@@ -455,6 +478,7 @@ def _flow_to(
     neurons: Neurons,
     low: int,
     rows: FloatArray,
+    there: NDArray[np.bool_],
     time: float,
     currents: FloatArray,
     potentials: FloatArray,
@@ -462,12 +486,35 @@ def _flow_to(
     """Fill currents and potentials (n_samples, n) at ``time`` from the states of a run."""
     for k in range(rows.shape[0]):
         for i in range(rows.shape[1]):
+            if not there[k, i]:
+                continue
             kind = neurons.kind[low + i]
             alpha, beta = neurons.alpha[kind], neurons.beta[kind]
             lag = time - rows[k, i, REFERENCE]
             current, potential = rows[k, i, CURRENT], rows[k, i, POTENTIAL]
             current, potential = flow(current, potential, lag, alpha, beta, neurons.bias[low + i])
             currents[k, i], potentials[k, i] = current, potential
+
+
+@loop
+def _count_at_threshold(
+    neurons: Neurons, rows: FloatArray, ends: FloatArray, rounding: float
+) -> int:
+    """Return how many potentials stand at their thresholds at the ends of the samples."""
+    standing = 0
+    for k in range(rows.shape[0]):
+        for i in range(rows.shape[1]):
+            lag, threshold = ends[k] - rows[k, i, REFERENCE], neurons.threshold[i]
+            if lag < 0.0 or threshold == 0.0 or threshold == np.inf:
+                continue
+            kind = neurons.kind[i]
+            _, potential = flow(
+                rows[k, i, CURRENT], rows[k, i, POTENTIAL], lag, neurons.alpha[kind],
+                neurons.beta[kind], neurons.bias[i],
+            )  # fmt: skip
+            if abs(potential - threshold) <= rounding * threshold:
+                standing += 1
+    return standing
 
 
 def _map_arrays(function: Callable[[NDArray[Any]], NDArray[Any]], arrays: Any) -> Any:

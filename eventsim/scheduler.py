@@ -7,12 +7,16 @@ every arrival of the same time, since an arrival acts after it; spikes go by neu
 by the number of the spike, inputs first.
 
 A neuron's state is ``(I, V)`` as of a reference time.  Advancing it at every arrival would cost two
-exponentials per synapse; instead time is cut into epochs of one (shorter) time constant, the
+exponentials per synapse; instead time is cut into epochs of about one (shorter) time constant, the
 reference time is the start of the epoch in which the neuron was last touched, and an arrival in the
 epoch is carried back to its start by the flow with a negative lag.  All synapses of a delay group
-share that flow, so a synaptic event costs two multiply-adds and a comparison.  Factors stay below
-e, so nothing is lost.  After a spike the reference time is the end of the refractory period: the
-state ``(I, 0)`` may lie in the future, and arrivals until then are carried forward to it.
+share that flow, so a synaptic event costs two multiply-adds and a comparison.
+
+Epochs last a power of two, so each begins at an exact number, never after what happens in it.
+Factors stay below e^sqrt(2), and an epoch is so short that no single arrival moves V by many
+thresholds within it: carried back and forth, an arrival leaves V within some ulp of the threshold.
+After a spike the reference time is the end of the refractory period: the state ``(I, 0)`` may lie
+in the future, and arrivals until then are carried forward to it.
 """
 
 import math
@@ -22,24 +26,30 @@ import numpy as np
 
 from eventsim._compile import inlined, loop, scalar
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim.crossing import earliest_crossing, next_crossing, spike_time
+from eventsim.crossing import TOUCHES, earliest_crossing, next_crossing, spike_time
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
-from eventsim.wiring import Neurons
+from eventsim.wiring import Neurons, Wiring
 
 __all__ = [
     "CURRENT",
     "DONE",
     "FULL",
+    "LONGEST_EPOCH",
+    "N_COUNTS",
     "POTENTIAL",
+    "READY",
     "REFERENCE",
+    "TOUCHED",
     "Run",
     "State",
     "advance",
     "advance_batch",
+    "epoch_lengths",
     "epoch_start",
     "new_record",
     "new_run",
+    "power_of_two_below",
 ]
 
 # Columns of State.neuron: state as of the reference time, and the current below which an arrival
@@ -47,13 +57,18 @@ __all__ = [
 CURRENT, POTENTIAL, REFERENCE, BOUND = 0, 1, 2, 3
 
 # Entries of State.count.
-SPIKES, INPUTS, SYNAPTIC, SEARCHES, STARTED, AWAITED = 0, 1, 2, 3, 4, 5
+SPIKES, INPUTS, SYNAPTIC, SEARCHES, TOUCHED, STARTED, AWAITED, N_COUNTS = range(8)
 
 # Slope of a queued entry that is no spike yet, but a search that is due.
 SEARCH = 0.0
 
-# Status of a run.
+# Status of a run; a call that leaves it READY has worked for long enough to look for Ctrl-C.
 READY, DONE, FULL = 0, 1, 2
+MOST_EVENTS, MOST_SYNAPTIC = 1_000_000, 20_000_000
+
+# An epoch lasts so many (shorter) time constants at most, and an arrival moves V by so many
+# thresholds at most within it.
+LONGEST_EPOCH, FARTHEST_PUSH = math.sqrt(2.0), 16.0
 
 
 class State(NamedTuple):
@@ -99,7 +114,7 @@ def new_run(neurons: Neurons, n_samples: int, n_inputs: int, capacity: int) -> t
         predicted=_new_queue(n_samples, n),
         flying=_new_queue(n_samples, flights),
         group=np.empty((n_samples, flights), dtype=np.int32),
-        count=np.zeros((n_samples, 6), dtype=np.int64),
+        count=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
     )
     return state, new_record((n_samples, capacity))
 
@@ -142,6 +157,8 @@ def advance_batch(
             status[k], ends[k] = advance(
                 wiring, neurons, stimulus[1][part], stimulus[2][part], one, record, t_stop, awaited
             )
+            if status[k] == READY:
+                return
 
 
 @inlined
@@ -151,7 +168,7 @@ def _queue_of(queue, k):
 
 @loop
 def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
-    """Process all events of one sample up to and including ``t_stop``; return (status, end).
+    """Process the events of one sample up to and including ``t_stop``; return (status, end).
 
     A run ends earlier, at the spike with which the last of the neurons ``awaited[0]:awaited[1]``
     has fired for the first time.
@@ -168,7 +185,11 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     # Without input delays only spikes of neurons are ever in flight, and numbered from 0.
     base = n_inputs if state.group.size > run.time.size else 0
+    events, most_synaptic = 0, count[SYNAPTIC] + MOST_SYNAPTIC
     while True:
+        events += 1
+        if events > MOST_EVENTS or count[SYNAPTIC] > most_synaptic:
+            return READY, t_stop
         k = count[INPUTS]
         now = times[k] if k < n_inputs else math.inf
         arrival = first_time(state.flying)
@@ -176,7 +197,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
         if spike <= arrival and spike <= now:
             if spike > t_stop:
                 return DONE, t_stop
-            if state.slope[first_item(state.predicted)] == SEARCH:
+            if state.slope[first_item(state.predicted)] <= SEARCH:
                 _search(neurons, state, first_item(state.predicted), spike)
                 continue
             if count[SPIKES] == run.time.size:
@@ -227,10 +248,42 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
 
 
 @scalar
-def epoch_start(now, alpha, beta):
-    """Return the start of the epoch of ``now``: epochs last one (the shorter) time constant."""
-    pace = max(alpha, beta)
-    return math.floor(now * pace) / pace if pace > 0.0 else 0.0
+def epoch_start(now, length):
+    """Return the start of the epoch of ``now``: a multiple of ``length``, a power of two.
+
+    Exact, and never later than ``now``; where numbers lie farther apart than epochs it is ``now``.
+    """
+    number = now / length
+    return math.floor(number) * length if number < 2.0**52 else now
+
+
+def epoch_lengths(wiring: Wiring, neurons: Neurons) -> FloatArray:
+    """Return how long an epoch lasts, for each kind of neuron."""
+    push = np.zeros(neurons.alpha.size)
+    _strongest(wiring, neurons, push)
+    with np.errstate(divide="ignore"):
+        longest = np.minimum(
+            LONGEST_EPOCH / np.maximum(neurons.alpha, neurons.beta), FARTHEST_PUSH / push
+        )
+    return power_of_two_below(longest)
+
+
+def power_of_two_below(longest: FloatArray) -> FloatArray:
+    """Return powers of two that are at most ``longest``, and ordinary numbers."""
+    return np.ldexp(1.0, np.frexp(np.clip(longest, 1e-300, 1e300))[1] - 1)
+
+
+@loop
+def _strongest(wiring, neurons, push):
+    """Set the largest weight in units of its target's threshold, for each kind of target."""
+    for g in range(wiring.kind.size):
+        kind = wiring.kind[g]
+        most = push[kind]
+        for s in range(wiring.start[g], wiring.stop[g]):
+            threshold = neurons.threshold[wiring.target[s]]
+            if threshold > 0.0:
+                most = max(most, abs(wiring.weight[s]) / threshold)
+        push[kind] = most
 
 
 @inlined
@@ -238,7 +291,7 @@ def _deliver(wiring, neurons, state, run, g, now):
     """Let the arrivals of delay group ``g`` act at time ``now``."""
     kind = wiring.kind[g]
     alpha, beta = neurons.alpha[kind], neurons.beta[kind]
-    epoch = epoch_start(now, alpha, beta)
+    epoch = epoch_start(now, neurons.epoch[kind])
     synaptic, membrane, h = propagator(epoch - now, alpha, beta)
     forward_synaptic, forward_membrane = 1.0 / synaptic, 1.0 / membrane
     forward_h = -h * forward_synaptic * forward_membrane
@@ -305,7 +358,15 @@ def _expect(neurons, state, i, start, current, potential):
 
 @loop
 def _search(neurons, state, i, now):
-    """Replace the search of neuron ``i``, due ``now``, by its next spike, if there is one."""
+    """Replace the search of neuron ``i``, due ``now``, by its next spike or touch, if there is one.
+
+    A touch that has come is counted; V only falls after it.
+    """
+    if state.slope[i] == TOUCHES:
+        state.count[TOUCHED] += 1
+        state.neuron[i, BOUND] = neurons.bound[i]
+        remove(state.predicted, i)
+        return
     kind = neurons.kind[i]
     alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
     rows = state.neuron
@@ -326,11 +387,10 @@ def _search(neurons, state, i, now):
 def _fire(neurons, state, run, i, now):
     """Record the spike of neuron ``i``, reset the neuron, and predict its next spike."""
     remove(state.predicted, i)
-    row = state.neuron[i]
-    alpha = neurons.alpha[neurons.kind[i]]
+    row, kind = state.neuron[i], neurons.kind[i]
     release = now + neurons.refractory[i]
-    current = row[CURRENT] * math.exp(-alpha * (now - row[REFERENCE]))
-    current *= math.exp(-alpha * neurons.refractory[i])
+    current = state.slope[i] + (neurons.beta[kind] * neurons.threshold[i] - neurons.bias[i])
+    current *= math.exp(-neurons.alpha[kind] * neurons.refractory[i])
     row[CURRENT] = current
     row[POTENTIAL] = 0.0
     row[REFERENCE] = release

@@ -17,10 +17,19 @@ from eventsim.layered import CapReachedError, CudaState, LayeredState, run_layer
 from eventsim.network import Network
 from eventsim.queue import Queue
 from eventsim.result import ActivityError, BatchResult, Result
-from eventsim.scheduler import DONE, Run, State, advance_batch, new_record, new_run
+from eventsim.scheduler import (
+    DONE,
+    READY,
+    Run,
+    State,
+    advance_batch,
+    epoch_lengths,
+    new_record,
+    new_run,
+)
 from eventsim.spikes import SpikeBatch, Spikes
 from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stimulus
-from eventsim.threads import for_each_part, thread_count
+from eventsim.threads import for_each_part, stop_if_told, thread_count
 from eventsim.window_loop import WindowState
 from eventsim.windows import (
     new_window_state,
@@ -386,11 +395,19 @@ def _advance(
     """Run all samples to ``t_stop``, with larger buffers when they are full, up to the cap."""
     compiled = network.compiled()
     status, ends = np.zeros(given.n_samples, dtype=np.int8), np.empty(given.n_samples)
+    neurons = compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
     while True:
-        fixed = (compiled.wiring, compiled.neurons, given.arrays)
+        fixed = (compiled.wiring, neurons, given.arrays)
         advance = partial(advance_batch, *fixed, state, run, t_stop, awaited, status, ends)
+
+        def run_part(first: int, last: int, advance: partial[None] = advance) -> None:
+            advance(first, last)
+            while np.any(status[first:last] == READY):
+                stop_if_told()
+                advance(first, last)
+
         work = SPIKE_WORK * (run.time.size + given.times.size)
-        for_each_part(advance, given.n_samples, threads, work)
+        for_each_part(run_part, given.n_samples, threads, work)
         capacity = run.time.shape[1]
         if np.all(status == DONE) or capacity >= max_spikes:
             return state, run, status, ends

@@ -1,11 +1,13 @@
 """Samples side by side on CPU threads.
 
 Compiled loops release the interpreter lock, so plain threads suffice.  Each sample owns its rows of
-every output: the number of threads never changes a result.
+every output: the number of threads never changes a result.  Long loops come back to Python several
+times a second, since that is when Ctrl-C is seen, and ask `stop_if_told`.
 """
 
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -14,10 +16,23 @@ from itertools import pairwise
 
 from eventsim._validate import as_count
 
-__all__ = ["for_each_part", "thread_count"]
+__all__ = ["for_each_part", "stop_if_told", "thread_count"]
 
 # ns; a thread that waits for the interpreter lock wakes up some 50 us later, several times a piece
 LEAST_WORK = 1_000_000
+
+_helper = threading.local()
+
+
+class _StoppedError(Exception):
+    """The calling thread was interrupted, or another part failed."""
+
+
+def stop_if_told() -> None:
+    """End the part that this thread works on if nobody waits for it any more."""
+    told = getattr(_helper, "told", None)
+    if told is not None and told.is_set():
+        raise _StoppedError
 
 
 def thread_count(threads: int | None) -> int:
@@ -51,7 +66,16 @@ def for_each_part(
     if n_parts > threads:
         n_parts -= n_parts % threads
     edges = [n_samples * part // n_parts for part in range(n_parts + 1)]
-    parts = deque(pairwise(edges))
+    parts, told = deque(pairwise(edges)), threading.Event()
+
+    def help_out() -> None:
+        _helper.told = told
+        try:
+            take_parts()
+        except _StoppedError:
+            pass
+        finally:
+            _helper.told = None
 
     def take_parts() -> None:
         while parts:
@@ -68,8 +92,11 @@ def for_each_part(
     helpers: list[Future[None]] = []
     try:
         while len(helpers) < min(threads, n_parts) - 1:
-            helpers.append(_pool(threads - 1).submit(take_parts))
+            helpers.append(_pool(threads - 1).submit(help_out))
         take_parts()
+    except BaseException:
+        told.set()
+        raise
     finally:
         parts.clear()
         busy = [helper for helper in helpers if not helper.cancel()]

@@ -13,7 +13,9 @@ window was sent before it.  A window is worked off in phases:
 5. *Record*: the new spikes are put in the order of (time, neuron).
 
 Windows begin at multiples of a width with so few digits that every multiple is exact.  A run that
-stops within a window keeps the state at its start; to resume is to do that window again.
+stops within a window keeps the state at its start; to resume is to do that window again.  Where
+nothing arrives, the next window worked off is that of the next arrival, or of the first moment at
+which a neuron could fire: no state depends on where the run ends.
 
 Proof that no spike is lost
 ---------------------------
@@ -55,9 +57,9 @@ from numpy.typing import NDArray
 
 from eventsim._compile import inlined, loop, scalar
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim.crossing import earliest_crossing, next_crossing, spike_time
+from eventsim.crossing import TOUCHES, crossing_within, earliest_crossing, spike_time
 from eventsim.flow import flow
-from eventsim.scheduler import DONE, FULL
+from eventsim.scheduler import DONE, FULL, READY
 
 __all__ = ["Arrivals", "Deliveries", "Grid", "Senders", "WindowState", "Work", "advance_windows"]
 
@@ -72,14 +74,18 @@ CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
 # Entries of Work.progress; BEFORE: spikes of earlier windows, MARKED: their arrivals and searches.
 (
     WINDOW, PHASE, FIRST_INPUT, LAST_INPUT, FIRST_SPIKE, LAST_SPIKE, SPIKES, BEFORE, ARRIVED,
-    SEARCHES, FLAGGED, REPLAYED, BEGUN, GATHERED, MARKED_ARRIVED, MARKED_SEARCHES,
-) = range(16)  # fmt: skip
+    SEARCHES, TOUCHED, FLAGGED, REPLAYED, BEGUN, GATHERED, MARKED_ARRIVED, MARKED_SEARCHES,
+    MARKED_TOUCHED, N_PROGRESS,
+) = range(19)  # fmt: skip
 
 # Phases of a window.
 SCATTER, GATHER, REPLAY, RECORD = range(4)
 
 # Why the loop stopped, besides DONE and FULL (the cap is exceeded): an array must grow.
 SPIKES_FULL, ARRIVALS_FULL = 3, 4
+
+# Neurons looked at and arrivals before a call returns as READY to go on, so that Ctrl-C is seen.
+MOST_LOOKS = 50_000_000
 
 # As potential: the neuron is refractory at the end of the window.
 HELD = math.inf
@@ -123,8 +129,8 @@ class WindowState(NamedTuple):
     ``neuron`` (n_neurons, 4) is the state at the end of the run, as in the scheduler; ``level``
     (n_neurons, 2) current and potential at the start of the window that holds the end, ``release``
     (n_neurons,) the time up to which a potential is `HELD`, ``latest`` (n_neurons,) number of the
-    last spike before that window.  ``count`` (6,) as in the scheduler, ``mark`` (6,) the same at
-    the start of the window, and its number.
+    last spike before that window.  ``count`` as in the scheduler; ``mark``: spikes, arrivals,
+    searches and touches before that window, and its number.
     """
 
     neuron: FloatArray
@@ -183,8 +189,12 @@ def advance_windows(
 
     ``inputs`` and ``outputs`` are the `Senders`; the loop can be entered again where it stopped.
     """
-    progress = work.progress
+    progress, looks = work.progress, 0
+    enough = progress[ARRIVED] + MOST_LOOKS
     while True:
+        if progress[ARRIVED] + looks > enough:
+            return READY
+        looks += neurons.kind.size
         start = progress[WINDOW] * grid.width
         stop = start + grid.width
         final = stop > t_stop
@@ -192,8 +202,20 @@ def advance_windows(
         if progress[PHASE] == SCATTER:
             progress[MARKED_ARRIVED] = progress[ARRIVED]
             progress[MARKED_SEARCHES] = progress[SEARCHES]
+            progress[MARKED_TOUCHED] = progress[TOUCHED]
             _select(inputs, times, times.size, start, before, progress, FIRST_INPUT)
             _select(outputs, run.time, progress[SPIKES], start, before, progress, FIRST_SPIKE)
+            if (
+                progress[FIRST_INPUT] == progress[LAST_INPUT]
+                and progress[FIRST_SPIKE] == progress[LAST_SPIKE]
+            ):
+                event = _next_event(neurons, grid, inputs, outputs, times, run, state, work, start)
+                if event > t_stop:
+                    _rest(neurons, state, start)
+                    return DONE
+                if event >= stop:
+                    progress[WINDOW] = _jump(neurons, grid, state, start, event)
+                    continue
             _send_all(wiring, grid, inputs, outputs, times, sources, run, start, before, work)
             if final:
                 _dismiss_finally(neurons, grid, state, work, start)
@@ -225,6 +247,66 @@ def advance_windows(
         progress[BEFORE] = progress[SPIKES]
         progress[WINDOW] += 1
         progress[PHASE] = SCATTER
+
+
+# --- where nothing arrives ------------------------------------------------------------------------
+
+
+@loop
+def _next_event(neurons, grid, inputs, outputs, times, run, state, work, start):
+    """Return a time before which nothing arrives and no neuron fires; all that was sent is there.
+
+    The search ends with a neuron that may fire within the window.
+    """
+    progress, event = work.progress, math.inf
+    if progress[LAST_INPUT] < times.size:
+        event = times[progress[LAST_INPUT]] + inputs.shortest
+    if progress[LAST_SPIKE] < progress[SPIKES]:
+        event = min(event, run.time[progress[LAST_SPIKE]] + outputs.shortest)
+    for i in range(neurons.kind.size):
+        kind = neurons.kind[i]
+        current, potential, begun = state.level[i, 0], state.level[i, 1], start
+        if potential == HELD:
+            potential, begun = 0.0, state.release[i]
+        lag = earliest_crossing(
+            current, potential, neurons.alpha[kind], neurons.beta[kind], neurons.threshold[i],
+            neurons.bias[i],
+        )  # fmt: skip
+        event = min(event, begun + lag)
+        if event < start + grid.width:
+            return start
+    return event
+
+
+@loop
+def _jump(neurons, grid, state, start, event):
+    """Move all neurons to the start of the window of ``event``; return its number."""
+    number = math.floor(event / grid.width)
+    if number * grid.width > event:
+        number -= 1
+    new = number * grid.width
+    for i in range(neurons.kind.size):
+        kind = neurons.kind[i]
+        current, potential, begun = state.level[i, 0], state.level[i, 1], start
+        if potential == HELD:
+            potential, begun = 0.0, state.release[i]
+        if begun <= new:
+            state.level[i, 0], state.level[i, 1] = flow(
+                current, potential, new - begun, neurons.alpha[kind], neurons.beta[kind],
+                neurons.bias[i],
+            )  # fmt: skip
+    return number
+
+
+@loop
+def _rest(neurons, state, start):
+    """End a run until whose end nothing happens: the states are those at the start."""
+    for i in range(neurons.kind.size):
+        row, held = state.neuron[i], state.level[i, 1] == HELD
+        row[0] = state.level[i, 0]
+        row[1] = 0.0 if held else state.level[i, 1]
+        row[2] = state.release[i] if held else start
+        row[3] = neurons.bound[i]
 
 
 # --- scatter and gather ---------------------------------------------------------------------------
@@ -515,30 +597,32 @@ def _replay(neurons, state, run, work, start, final):
         kind = neurons.kind[i]
         alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
         threshold, refractory = neurons.threshold[i], neurons.refractory[i]
+        holding = beta * threshold - bias
         first = _sorted_arrivals(work, i)
         current, potential, now = state.level[i, 0], state.level[i, 1], start
         if potential == HELD:
             potential, now = 0.0, state.release[i]
-        number, spikes, searches = state.latest[i], progress[SPIKES], 0
+        number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
         for a in range(first, work.order.size + 1):
             e = work.order[a] if a < work.order.size else -1
             until = arrivals.time[e] if e >= 0 else horizon
             while now <= until:
-                lag = earliest_crossing(current, potential, alpha, beta, threshold, bias)
-                if now + lag > until:
-                    break
+                lag, slope = crossing_within(
+                    until - now, current, potential, alpha, beta, threshold, bias
+                )
                 searches += 1
-                lag, slope = next_crossing(current, potential, alpha, beta, threshold, bias)
                 # A spike lies strictly after the event that releases it, if only by rounding.
                 spike = spike_time(now, lag)
                 if spike > until:
+                    break
+                if slope == TOUCHES:
+                    touched += 1
                     break
                 if spikes == run.time.size:
                     progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
                     progress[SPIKES] = spikes
                     return False
-                current *= math.exp(-alpha * (spike - now))
-                current *= math.exp(-alpha * refractory)
+                current = (slope + holding) * math.exp(-alpha * refractory)
                 potential, now, number = 0.0, spike + refractory, spikes
                 run.time[spikes] = spike
                 run.neuron[spikes] = i
@@ -556,6 +640,7 @@ def _replay(neurons, state, run, work, start, final):
                     current += arrivals.weight[e]
         progress[SPIKES] = spikes
         progress[SEARCHES] += searches
+        progress[TOUCHED] += touched
         if final:
             row = state.neuron[i]
             row[0], row[1], row[2], row[3] = current, potential, now, neurons.bound[i]

@@ -13,9 +13,9 @@ import numpy as np
 from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.flow import bias_kernel, propagator
 from eventsim.result import BatchResult
-from eventsim.scheduler import DONE, FULL, REFERENCE, Run
+from eventsim.scheduler import DONE, FULL, N_COUNTS, READY, REFERENCE, Run
 from eventsim.stimulus import Stimulus
-from eventsim.threads import for_each_part
+from eventsim.threads import for_each_part, stop_if_told
 from eventsim.window_loop import (
     ARRIVED,
     BEFORE,
@@ -23,10 +23,13 @@ from eventsim.window_loop import (
     MARGIN,
     MARKED_ARRIVED,
     MARKED_SEARCHES,
+    MARKED_TOUCHED,
+    N_PROGRESS,
     REPLAYED,
     SEARCHES,
     SPIKES,
     SPIKES_FULL,
+    TOUCHED,
     WINDOW,
     Arrivals,
     Deliveries,
@@ -179,7 +182,7 @@ def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
         order=np.empty(n_arrivals, dtype=np.int32),
         spare=np.empty(n_arrivals, dtype=np.int32),
         cursor=np.zeros(2, dtype=np.int64),
-        progress=np.zeros(16, dtype=np.int64),
+        progress=np.zeros(N_PROGRESS, dtype=np.int64),
         horizon=np.zeros(1),
     )
 
@@ -203,8 +206,8 @@ def new_window_state(neurons: Neurons, n_samples: int) -> WindowState:
         level=np.zeros((n_samples, n, 2)),
         release=np.zeros((n_samples, n)),
         latest=np.full((n_samples, n), -1, dtype=np.int32),
-        count=np.zeros((n_samples, 6), dtype=np.int64),
-        mark=np.zeros((n_samples, 6), dtype=np.int64),
+        count=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
+        mark=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
     )
 
 
@@ -295,16 +298,22 @@ def _run_sample(
     _resize(run, capacity)
     progress[:] = 0
     progress[SPIKES] = progress[BEFORE] = kept
-    progress[ARRIVED], progress[SEARCHES], progress[WINDOW] = state.mark[2:5]
+    _, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED], progress[WINDOW] = state.mark[:5]
     while True:
         status = advance_windows(*task[:5], *spikes, state, run, work, task.t_stop, task.max_spikes)
         if status in (DONE, FULL):
             break
+        if status == READY:
+            stop_if_told()
+            continue
         work = _with_room(task, run, work, status)
-    counts = np.count_nonzero(spikes[0] <= task.t_stop), progress[ARRIVED], progress[SEARCHES]
-    state.count[:4] = progress[SPIKES], *counts
+    n_inputs = np.count_nonzero(spikes[0] <= task.t_stop)
+    state.count[:5] = (
+        progress[SPIKES], n_inputs, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED]
+    )  # fmt: skip
     state.mark[:5] = (
-        progress[BEFORE], 0, progress[MARKED_ARRIVED], progress[MARKED_SEARCHES], progress[WINDOW]
+        progress[BEFORE], progress[MARKED_ARRIVED], progress[MARKED_SEARCHES],
+        progress[MARKED_TOUCHED], progress[WINDOW],
     )  # fmt: skip
     beyond = None
     if status == FULL:

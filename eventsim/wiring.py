@@ -48,6 +48,8 @@ class Neurons(NamedTuple):
 
     ``bound`` is the current that a neuron must exceed ever to reach its threshold,
     ``beta threshold - bias``; ``-inf`` where even a negative current may precede a crossing.
+    ``epoch`` is for loops that keep states as of the start of an epoch: how long it lasts for each
+    kind (empty elsewhere).
     """
 
     alpha: FloatArray
@@ -57,6 +59,7 @@ class Neurons(NamedTuple):
     bias: FloatArray
     refractory: FloatArray
     bound: FloatArray
+    epoch: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,6 +240,7 @@ def _neuron_arrays(neurons: Mapping[str, tuple[int, LIF]]) -> Neurons:
         # A neuron that fires once is held for longer than any run; infinity times 0 is no number.
         refractory=np.minimum(joined["refractory"], np.finfo(np.float64).max),
         bound=bound,
+        epoch=np.empty(0),
     )
 
 

@@ -25,7 +25,10 @@ Rates: the multipliers :math:`\lambda_V(f^-)` and the spike times fixed, the los
 arrivals and multipliers, so :math:`d\ell/d\alpha = \sum_a w_a \partial_\alpha\lambda_I(a)`; the
 derivatives of the flow are carried along and start anew at every spike.  No state of the forward
 run is needed.  As in the scheduler, the adjoint state is kept as of the start of an epoch, so all
-synapses of a delay group share one flow, and an arrival costs a handful of multiply-adds.
+synapses of a delay group share one flow, and an arrival costs a handful of multiply-adds.  But what
+has grown since a jump of lambda_V, over a lag t, is of the order of t, t^2 (the derivatives by the
+rates) or t^3 (those of integrals), so carried over an epoch of length T and back it would lose T/t
+times as many digits each time: where t < T/32 the state moves to the arrival itself.
 """
 
 import math
@@ -44,19 +47,26 @@ from eventsim.flow import (
     propagator,
 )
 from eventsim.queue import Queue, first_item, first_time, put, remove
-from eventsim.scheduler import epoch_start
-from eventsim.wiring import Wiring
+from eventsim.scheduler import LONGEST_EPOCH, epoch_start, power_of_two_below
+from eventsim.wiring import Neurons, Wiring
 from gradients.adjoint_flow import flow_back_with_rates
 
-__all__ = ["Cotangents", "Sums", "Workspace", "new_sums", "new_workspace", "sweep_batch"]
+__all__ = [
+    "Cotangents",
+    "Sums",
+    "Workspace",
+    "new_sums",
+    "new_workspace",
+    "sweep_batch",
+    "with_epochs",
+]
 
-# Epochs per (shorter) time constant: the longer an epoch, the fewer states have to move to the
-# next one; the factors of the flow back to its start stay below exp(1 / EPOCHS).
-EPOCHS = 0.5
+# Arrivals closer to a jump of the adjoint potential than this part of an epoch are met one by one.
+NEAR = 1.0 / 32.0
 
 # Columns of Workspace.adjoint.
 LAMBDA_I, LAMBDA_V, REFERENCE, RELEASE = 0, 1, 2, 3
-I_ALPHA, I_BETA, V_BETA, DENSITY = 4, 5, 6, 7
+I_ALPHA, I_BETA, V_BETA, DENSITY, JUMPED, N_COLUMNS = 4, 5, 6, 7, 8, 9
 
 # Columns of Sums.neuron.
 ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
@@ -109,6 +119,13 @@ class Workspace(NamedTuple):
     group: Int32Array
 
 
+def with_epochs(neurons: Neurons) -> Neurons:
+    """Return the neurons with epochs for a sweep: of about a (shorter) time constant."""
+    with np.errstate(divide="ignore"):
+        longest = LONGEST_EPOCH / np.maximum(neurons.alpha, neurons.beta)
+    return neurons._replace(epoch=power_of_two_below(longest))
+
+
 def new_sums(wiring: Wiring, n_neurons: int, n_lanes: int, per_synapse_delays: bool) -> Sums:
     """Return gradients of 0."""
     n_synapses = wiring.weight.size
@@ -123,7 +140,7 @@ def new_sums(wiring: Wiring, n_neurons: int, n_lanes: int, per_synapse_delays: b
 def new_workspace(n_neurons: int, n_lanes: int, n_spikes: int, n_flights: int) -> Workspace:
     """Return scratch arrays for samples of at most ``n_spikes`` spikes and ``n_flights`` in all."""
     return Workspace(
-        np.empty((n_lanes, n_neurons, 8)),
+        np.empty((n_lanes, n_neurons, N_COLUMNS)),
         np.empty((n_lanes, n_neurons)),
         np.empty((n_lanes, n_neurons), dtype=np.int32),
         np.empty((n_lanes, n_spikes), dtype=np.int32),
@@ -258,6 +275,7 @@ def _begin(neurons, record, t_stop, work):
     work.density[:] = 0.0
     for i in range(neurons.kind.size):
         work.adjoint[i, REFERENCE] = t_stop
+        work.adjoint[i, JUMPED] = math.inf
         _await_release(neurons, record, work, i)
         if work.adjoint[i, RELEASE] > t_stop:
             work.adjoint[i, RELEASE] = -math.inf
@@ -282,6 +300,7 @@ def _apply_event(neurons, record, loss, sums, work, event):
         if now < work.adjoint[i, RELEASE]:
             _release(neurons, record, loss, sums, work, i)
         _settle(neurons, sums, work, i, now)
+        work.adjoint[i, JUMPED] = now
         k = work.latest[i]
         held = k >= 0 and now < record[0][k] + neurons.refractory[i]
         if loss.kind[event] == SET_DENSITY:
@@ -297,8 +316,8 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     """Take the arrivals of delay group ``g`` back; return the derivative by their common time."""
     kind = wiring.kind[g]
     alpha, beta = neurons.alpha[kind], neurons.beta[kind]
-    epoch = epoch_start(now, EPOCHS * alpha, EPOCHS * beta)
-    lag = epoch - now
+    epoch = epoch_start(now, neurons.epoch[kind])
+    lag, near = epoch - now, NEAR * neurons.epoch[kind]
     synaptic, membrane, h = propagator(lag, alpha, beta)
     h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     adjoint = work.adjoint
@@ -308,15 +327,21 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
         weight = wiring.weight[s]
         if now < adjoint[i, RELEASE]:
             _release(neurons, record, loss, sums, work, i)
-        if adjoint[i, REFERENCE] != epoch:
-            _settle(neurons, sums, work, i, epoch)
+        is_near = adjoint[i, JUMPED] - now < near
+        reference = now if is_near else epoch
+        if adjoint[i, REFERENCE] != reference:
+            _settle(neurons, sums, work, i, reference)
         by_current, by_potential = adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V]
-        lambda_i = by_current * synaptic + by_potential * h
-        lambda_v = by_potential * membrane
-        i_alpha = (adjoint[i, I_ALPHA] - lag * by_current) * synaptic + by_potential * h_alpha
-        i_beta = adjoint[i, I_BETA] * synaptic + adjoint[i, V_BETA] * h + by_potential * h_beta
+        if is_near:
+            lambda_i, lambda_v = by_current, by_potential
+            i_alpha, i_beta = adjoint[i, I_ALPHA], adjoint[i, I_BETA]
+        else:
+            lambda_i = by_current * synaptic + by_potential * h
+            lambda_v = by_potential * membrane
+            i_alpha = (adjoint[i, I_ALPHA] - lag * by_current) * synaptic + by_potential * h_alpha
+            i_beta = adjoint[i, I_BETA] * synaptic + adjoint[i, V_BETA] * h + by_potential * h_beta
         density = adjoint[i, DENSITY]
-        if density != 0.0:
+        if density != 0.0 and not is_near:
             lambda_i += density * difference3(lag, 0.0, alpha, beta)
             lambda_v += density * bias_kernel(lag, beta)
             i_alpha -= density * difference4(lag, 0.0, alpha, alpha, beta)
@@ -360,6 +385,7 @@ def _pass_spike(neurons, record, loss, sums, work, k):
     adjoint[i, LAMBDA_V] = lambda_v
     adjoint[i, V_BETA] = 0.0
     adjoint[i, DENSITY] = density
+    adjoint[i, JUMPED] = record[0][k]
     sums.neuron[i, THRESHOLD] -= lambda_v
     work.latest[i] = work.previous[k]
     _await_release(neurons, record, work, i)

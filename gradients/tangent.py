@@ -1,9 +1,9 @@
 """The tangent sweep: derivatives of all spike times in one direction, forward in time.
 
 The run is walked again with its known spikes.  Each neuron carries its state and the state's
-derivative in the given direction, both as of the same reference time as in the scheduler; a spike
-of slope s moves by ``df = (dtheta - dV)/s``, an arrival by that plus the change of its delay, and
-the potential restarts from the moved release with ``dV = -(I + c) df``.
+derivative in the given direction, as of its last event; a spike of slope s moves by
+``df = (dtheta - dV)/s``, an arrival by that plus the change of its delay, and the potential restarts
+from the moved release with ``dV = -(I + c) df``.
 """
 
 import math
@@ -20,7 +20,6 @@ from eventsim.flow import (
     propagator,
 )
 from eventsim.queue import Queue, first_item, first_time, put, remove
-from eventsim.scheduler import epoch_start
 
 __all__ = ["Direction", "new_flights", "tangent_sweep"]
 
@@ -107,32 +106,23 @@ def tangent_sweep(wiring, neurons, stimulus, record, t_stop, direction, flying, 
 @inlined
 def _deliver(wiring, neurons, direction, rows, g, now, shift):
     """Let delay group ``g`` arrive at ``now``; its spike's time moves by ``shift``."""
-    kind = wiring.kind[g]
-    alpha, beta = neurons.alpha[kind], neurons.beta[kind]
-    epoch = epoch_start(now, alpha, beta)
-    lag = epoch - now
-    synaptic, _, h = propagator(lag, alpha, beta)
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
-    h_slope = synaptic - beta * h
+    alpha = neurons.alpha[wiring.kind[g]]
     for s in range(wiring.start[g], wiring.stop[g]):
         i = wiring.target[s]
         weight, d_weight = wiring.weight[s], direction.weight[s]
         d_arrival = shift + direction.delay[s]
-        reference = rows[i, REFERENCE]
-        if reference > now:
-            decay = math.exp(-alpha * (reference - now))
-            stretch = alpha * d_arrival - (reference - now) * direction.alpha[i]
+        ahead = rows[i, REFERENCE] - now
+        if ahead <= 0.0:
+            _settle(neurons, direction, rows, i, now)
+            rows[i, CURRENT] += weight
+            rows[i, D_CURRENT] += d_weight + weight * alpha * d_arrival
+            rows[i, D_POTENTIAL] -= weight * d_arrival
+        else:
+            # The neuron is refractory, and its state is that at the release.
+            decay = math.exp(-alpha * ahead)
+            stretch = alpha * d_arrival - ahead * direction.alpha[i]
             rows[i, CURRENT] += weight * decay
             rows[i, D_CURRENT] += decay * (d_weight + weight * stretch)
-            continue
-        if reference != epoch:
-            _settle(neurons, direction, rows, i, epoch)
-        stretch = alpha * d_arrival - lag * direction.alpha[i]
-        bend = h_alpha * direction.alpha[i] + h_beta * direction.beta[i] - h_slope * d_arrival
-        rows[i, CURRENT] += weight * synaptic
-        rows[i, POTENTIAL] += weight * h
-        rows[i, D_CURRENT] += synaptic * (d_weight + weight * stretch)
-        rows[i, D_POTENTIAL] += d_weight * h + weight * bend
 
 
 @inlined

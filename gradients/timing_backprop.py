@@ -27,6 +27,7 @@ from gradients.adjoint import (
     new_sums,
     new_workspace,
     sweep_batch,
+    with_epochs,
 )
 from gradients.gradient import Gradient, gradient_of_network
 from gradients.jacobian import as_graph
@@ -262,7 +263,7 @@ def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
     work = new_workspace(compiled.n_neurons, n_lanes, int(n_spikes.max()), n_flights)
     sweep = partial(
-        sweep_batch, compiled.wiring, compiled.neurons, compiled.longest_delays,
+        sweep_batch, compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays,
         batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends, loss, sums, work,
         n_lanes,
     )  # fmt: skip

@@ -61,7 +61,7 @@ def arguments(dtype: type) -> Arguments:
         },
         neurons: {
             "advance": (
-                lanes, tables, R, listed, factors, 1, 1, time, 1.0, spikes, 1, 1, RR, RR, K
+                lanes, tables, R, listed, factors, 1, 1, time, 1.0, spikes, 1, 1, RR, RR, K, K
             ),
             "order_spikes": (spikes, 1, 1, R, I, K, K, K),
             "count_spikes": (spikes, K),

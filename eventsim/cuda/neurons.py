@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from eventsim.crossing import crossing_within, spike_time
+from eventsim.crossing import TOUCHES, crossing_within, spike_time
 from eventsim.cuda.sorting import sort_anywhere
 from eventsim.flow import flow, propagator
 
@@ -44,7 +44,7 @@ class Spikes(NamedTuple):
 
 @cuda.jit(cache=True)
 def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin, spikes, room, cap,
-            current, potential, searches):  # fmt: skip
+            current, potential, searches, touched):  # fmt: skip
     """Run one neuron of one sample through its arrivals: a thread each.
 
     ``current`` and ``potential`` (n_samples, n): the state at the end.
@@ -101,7 +101,9 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin
             wait, slope = crossing_within(until - begin, acting, v, alpha, beta, threshold, bias)
             looked += 1
             spike = spike_time(begin, wait)
-            if spike > until or latest > cap:
+            if slope == TOUCHES and spike <= until:
+                cuda.atomic.add(touched, k, 1)
+            if slope == TOUCHES or spike > until or latest > cap:
                 v = real(flow(acting, v, until - begin, alpha, beta, bias)[1])
                 break
             spike = _stored(spike, begin, real)

@@ -162,7 +162,7 @@ class CudaResult(BatchResult):
     @property
     def events(self) -> EventCounts:
         """`EventCounts` summed over the samples."""
-        spikes, inputs, synaptic, searches = self._count.sum(axis=0).tolist()
+        spikes, inputs, synaptic, searches, _ = self._count.sum(axis=0).tolist()
         return EventCounts(synaptic, inputs, spikes, searches)
 
     def leave(self) -> None:

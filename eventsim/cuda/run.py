@@ -59,23 +59,23 @@ class Counters:
         Spikes of each layer.
     all_spikes : (n_layers * n_samples,) device array
         The same, side by side.
-    synaptic, searches : (n_samples,) device arrays
-        Arrivals at synapses, searches for a crossing.
+    synaptic, searches, touched : (n_samples,) device arrays
+        Arrivals at synapses, searches for a crossing, touches of the threshold.
     lists : list of device arrays
         Arrivals that are listed, layer by layer.
     """
 
     def __init__(self, layers: Sequence[DeviceLayer], n_samples: int) -> None:
         """Take room."""
-        sizes = [1, 1, *[n_samples] * (len(layers) + 2)]
+        sizes = [1, 1, *[n_samples] * (len(layers) + 3)]
         sizes += [layer.n_lists * n_samples for layer in layers]
         self.all = empty(sum(sizes), np.int64)
         ends = np.cumsum(sizes)
         views = [self.all[end - size : end] for size, end in zip(sizes, ends, strict=True)]
         self.nothing, self.missing = views[:2]
         self.spikes = views[2 : 2 + len(layers)]
-        self.synaptic, self.searches = views[2 + len(layers) : 4 + len(layers)]
-        self.lists = views[4 + len(layers) :]
+        self.synaptic, self.searches, self.touched = views[2 + len(layers) : 5 + len(layers)]
+        self.lists = views[5 + len(layers) :]
         self.all_spikes = self.all[2 : 2 + n_samples * len(layers)]
 
     def spike_counts(self) -> IntArray:
@@ -137,7 +137,7 @@ class LayerRun:
         advance[grid_of_rows(n_samples, n_lanes)](
             layer.lanes, layer.tables, weight, listing.arrivals, listing.factors, layer.n_lists,
             layer.plan.n, listing.t_stop, MARGINS[self.dtype], self.spikes, self.room, cap,
-            self.current, self.potential, counters.searches,
+            self.current, self.potential, counters.searches, counters.touched,
         )  # fmt: skip
         if layer.can_fire:
             train = self.cause.train
@@ -258,13 +258,16 @@ class DeviceRun:
         return merged_layers(runs)
 
     def count(self) -> IntArray:
-        """Copy the counters (n_samples, 4) of `eventsim.layered.LayeredState` to the host.
+        """Copy the counters (n_samples, 5) of `eventsim.layered.LayeredState` to the host.
 
         Input spikes are left at 0.
         """
         total = self.counters.spike_counts().sum(axis=0)
         columns = [total, np.zeros_like(total)]
-        columns += [c.copy_to_host() for c in (self.counters.synaptic, self.counters.searches)]
+        counters = self.counters
+        columns += [
+            c.copy_to_host() for c in (counters.synaptic, counters.searches, counters.touched)
+        ]
         return np.stack(columns, axis=1)
 
     def state(self) -> FloatArray:
