@@ -31,7 +31,9 @@ class Convolution:
     image : (int, int)
         Height and width of the presynaptic image, of c_in channels.
     stride : int, optional
-        Step between the places of the kernel; it must lead exactly to the other edge.
+        Step between the places of the kernel.  There are as many places as fit, the first at the
+        upper left edge: rows and columns at the other edges that none of them reaches have no
+        synapses (as in PyTorch, which rounds the number of steps down).
     padding : int, optional
         Silent rows and columns around the image, less than the kernel's height and width.
 
@@ -45,13 +47,15 @@ class Convolution:
     Raises
     ------
     ValueError
-        If the geometry does not divide, or weights are not finite.
+        If the kernel does not fit into the image, or weights are not finite.
 
     Examples
     --------
     >>> conv = Convolution(np.ones((6, 1, 5, 5)), image=(28, 28))
     >>> conv.output, conv.shape
     ((6, 24, 24), (784, 3456))
+    >>> Convolution(np.ones((1, 1, 5, 5)), image=(34, 34), stride=2, padding=1).output
+    (1, 16, 16)
     """
 
     kernel: FloatArray
@@ -134,7 +138,7 @@ class Convolution:
 
 
 def pooling(
-    image: tuple[int, int, int], window: int, stride: int | None = None
+    image: tuple[int, int, int], window: int, stride: int | None = None, padding: int = 0
 ) -> sparse.csr_array:
     """Return the synapses from an image to its pooled image: weight 1 within each window.
 
@@ -145,30 +149,45 @@ def pooling(
     window : int
         Height and width of a window.
     stride : int, optional
-        Step between windows; default: ``window``.
+        Step between windows; default: ``window``.  Windows that do not fit are left out, as in
+        PyTorch.
+    padding : int, optional
+        Silent rows and columns around the image, less than ``window``.
 
     Returns
     -------
     scipy.sparse.csr_array
         (n_pre, n_post).  Onto neurons of `LIF.earliest` it passes on the earliest spike of each
-        window (Zhang et al.); onto others, times a weight, it is a sum pooling.
+        window (Zhang et al.).
 
     Raises
     ------
     ValueError
-        If the windows do not divide the image.
+        If no window fits into the image.
+
+    Notes
+    -----
+    Sum pooling is ``weight * pooling(...)`` onto ordinary neurons: the spikes of a window add up to
+    their current, ``weight`` each.  With ``weight = 1 / window**2`` it is average pooling, which
+    counts the silent border as part of a window.
 
     Examples
     --------
     >>> pooling((6, 24, 24), 2).shape
     (3456, 864)
+    >>> average = 0.25 * pooling((1, 5, 5), 2)      # 2 x 2 windows; the last row and column: none
+    >>> average.shape, average.sum(axis=0)
+    ((25, 4), array([1., 1., 1., 1.]))
     """
     if not isinstance(image, (tuple, list)) or len(image) != 3:
         raise ValueError(f"image must be (channels, height, width), got {image!r}")
     channels, *size = (as_count(n, "channels, height and width of image") for n in image)
     window = as_count(window, "window")
     one = Convolution(
-        np.ones((1, 1, window, window)), (size[0], size[1]), window if stride is None else stride
+        np.ones((1, 1, window, window)),
+        (size[0], size[1]),
+        window if stride is None else stride,
+        padding,
     )
     indptr, target, _ = one.synapses()
     plane = sparse.csr_array((np.ones(target.size), target, indptr), shape=one.shape)
@@ -191,11 +210,9 @@ def _as_padding(value: object, size: int) -> int:
 
 
 def _steps(size: int, extent: int, stride: int) -> int:
-    """Return how many places of ``extent`` fit into ``size``; ValueError if a rest remains."""
-    rest = size - extent
-    if rest < 0 or rest % stride:
+    """Return how many places of ``extent`` fit into ``size``; ValueError if there is none."""
+    if extent > size:
         raise ValueError(
-            f"a window of {extent} with stride {stride} must lead exactly from edge to edge, "
-            f"got an image (with padding) of {size}"
+            f"a window of {extent} must fit into the image, got an image (with padding) of {size}"
         )
-    return rest // stride + 1
+    return (size - extent) // stride + 1

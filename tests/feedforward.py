@@ -217,15 +217,14 @@ def wires(n_groups: int) -> st.SearchStrategy[Wires]:
 
 
 def windows(groups: list[Image], widths: tuple[int, ...]) -> st.SearchStrategy[Window]:
-    """Convolutions and pools that divide an image of more than one pixel."""
-    fitting = []
-    for pre, (_, height, width) in enumerate(groups):
-        for extent in range(1, min(height, width, 4) + 1 if height > 1 else 0):
-            for stride in range(1, extent + 1):
-                for padding in range(extent):
-                    rests = [size + 2 * padding - extent for size in (height, width)]
-                    if not any(rest % stride for rest in rests):
-                        fitting.append((pre, extent, stride, padding))
+    """Convolutions and pools on an image of more than one pixel, also with a rest at its edge."""
+    fitting = [
+        (pre, extent, stride, padding)
+        for pre, (_, height, width) in enumerate(groups)
+        for extent in range(1, min(height, width, 4) + 1 if height > 1 else 0)
+        for stride in range(1, extent + 1)
+        for padding in range(extent)
+    ]
 
     def window(fit: tuple[int, int, int, int], channels: int, delay: float) -> Window:
         pre, extent, stride, padding = fit

@@ -218,19 +218,13 @@ TABLE: list[Row] = [
     ("padding beyond the kernel", lambda: conv(padding=3), ValueError, r"padding.*\[0, 3\).*3"),
     ("padding fractional", lambda: conv(padding=0.5), ValueError, r"padding.*0\.5"),
     ("padding true", lambda: conv(padding=True), ValueError, r"padding.*True"),
-    (
-        "stride that does not divide",
-        lambda: conv(image=(5, 6), stride=2),
-        ValueError,
-        r"window of 3 with stride 2.*edge to edge.*6",
-    ),
-    (
-        "padding that does not divide",
-        lambda: conv((1, 1, 2, 2), (5, 5), stride=3, padding=1),
-        ValueError,
-        r"window of 2 with stride 3.*7",
-    ),
     ("kernel larger than the image", lambda: conv(image=(2, 5)), ValueError, r"window of 3.*2"),
+    (
+        "kernel larger than the padded image",
+        lambda: conv((1, 1, 2, 5), (3, 2), padding=1),
+        ValueError,
+        r"window of 5 must fit.*with padding.*4",
+    ),
     (
         "kernel of another shape",
         lambda: conv().with_kernel(np.ones((2, 1, 3, 2))),
@@ -263,6 +257,12 @@ TABLE: list[Row] = [
         r"\(2, 1, 3, 3\).*\(25, 18\)",
     ),
     (
+        "replace a convolution by one of another kernel",
+        lambda: convolved().replace(weights={("in", "out"): conv((2, 1, 3, 2))}),
+        ValueError,
+        r"\(2, 1, 3, 3\).*\(2, 1, 3, 2\)",
+    ),
+    (
         "replace a matrix by a convolution",
         lambda: net().replace(weights={("in", "out"): conv()}),
         ValueError,
@@ -282,10 +282,16 @@ TABLE: list[Row] = [
     ("pool without window", lambda: es.pooling((1, 4, 4), 0), ValueError, r"window.*0"),
     ("pool without step", lambda: es.pooling((1, 4, 4), 2, 0), ValueError, r"stride.*0"),
     (
-        "pool that does not divide",
-        lambda: es.pooling((1, 4, 5), 2),
+        "pool larger than the image",
+        lambda: es.pooling((1, 4, 2), 3),
         ValueError,
-        r"window of 2 with stride 2.*5",
+        r"window of 3 must fit.*2",
+    ),
+    (
+        "padding beyond the pool",
+        lambda: es.pooling((1, 4, 4), 2, padding=2),
+        ValueError,
+        r"padding.*\[0, 2\).*2",
     ),
     ("delay onto a pool", lambda: pool(0.25), ValueError, r"onto the pool 'pool'.*0\.25"),
     (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given
+import torch
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import eventsim as es
@@ -19,17 +21,12 @@ from tests.strategies import examples
 
 @st.composite
 def convolutions(draw: st.DrawFn, max_channels: int = 3) -> es.Convolution:
-    """Kernels and images of any proportions that divide."""
+    """Kernels and images of any proportions, with strides that leave a rest or skip places."""
     c_out, c_in = draw(st.integers(1, max_channels)), draw(st.integers(1, max_channels))
     extents = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    stride = draw(st.integers(1, 3))
+    stride = draw(st.integers(1, 4))
     padding = draw(st.integers(0, min(extents) - 1))
-    image = []
-    for extent in extents:
-        size = extent + stride * draw(st.integers(0, 3)) - 2 * padding
-        while size < 1:
-            size += stride
-        image.append(size)
+    image = [draw(st.integers(max(1, extent - 2 * padding), extent + 8)) for extent in extents]
     kernel = np.random.default_rng(draw(st.integers(0, 99))).normal(size=(c_out, c_in, *extents))
     return es.Convolution(kernel, tuple(image), stride, padding)
 
@@ -96,6 +93,10 @@ def test_patches_say_which_source_lies_where(conv: es.Convolution) -> None:
         ((2, 3, 3, 3), (7, 9), 2, 1, (2, 4, 5)),
         ((1, 1, 2, 4), (4, 4), 2, 0, (1, 2, 1)),
         ((1, 1, 4, 4), (1, 1), 1, 3, (1, 4, 4)),
+        ((1, 1, 5, 5), (34, 34), 2, 1, (1, 16, 16)),
+        ((3, 2, 2, 2), (5, 6), 3, 1, (3, 2, 3)),
+        ((1, 1, 1, 1), (5, 4), 3, 0, (1, 2, 2)),
+        ((1, 1, 3, 3), (4, 3), 9, 0, (1, 1, 1)),
     ],
 )
 def test_sizes_of_the_output(
@@ -104,6 +105,18 @@ def test_sizes_of_the_output(
     conv = es.Convolution(np.ones(kernel), image, stride, padding)
     assert conv.output == output
     assert conv.shape == (kernel[1] * image[0] * image[1], int(np.prod(output)))
+
+
+@given(convolutions())
+@examples(0.5)
+def test_the_matrix_is_that_of_pytorch(conv: es.Convolution) -> None:
+    image = np.random.default_rng(1).normal(size=(conv.kernel.shape[1], *conv.image))
+    expected = torch.nn.functional.conv2d(
+        torch.tensor(image)[None], torch.tensor(conv.kernel), None, conv.stride, conv.padding
+    )[0]
+    assert conv.output == expected.shape
+    found = image.ravel() @ by_loops(conv)[0]
+    np.testing.assert_allclose(found, expected.numpy().ravel(), rtol=1e-12, atol=1e-12)
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
@@ -126,8 +139,12 @@ def test_a_kernel_is_kept_as_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "window", "stride"), [((2, 4, 6), 2, None), ((1, 5, 3), 3, 2), ((3, 3, 3), 1, None)]
-)
+    ("image", "window", "stride"),
+    [
+        ((2, 4, 6), 2, None), ((1, 5, 3), 3, 2), ((3, 3, 3), 1, None),
+        ((2, 5, 7), 2, None), ((1, 6, 4), 3, 2), ((1, 8, 6), 2, 3),
+    ],
+)  # fmt: skip
 def test_a_pool_has_a_weight_of_1_within_each_window(
     image: tuple[int, int, int], window: int, stride: int | None
 ) -> None:
@@ -146,19 +163,42 @@ def test_a_pool_has_a_weight_of_1_within_each_window(
     assert found.nnz == np.count_nonzero(expected)
 
 
+@given(convolutions(max_channels=2))
+@examples(0.5)
+def test_sum_and_earliest_pools_are_those_of_pytorch(conv: es.Convolution) -> None:
+    """PyTorch pads by half a window at most."""
+    window, channels = conv.kernel.shape[2], conv.kernel.shape[1]
+    padding = min(conv.padding, window // 2)
+    assume(window <= conv.image[1] + 2 * padding and window <= conv.image[0] + 2 * padding)
+    image = np.random.default_rng(2).uniform(size=(channels, *conv.image))
+    matrix = es.pooling(image.shape, window, conv.stride, padding)
+    given_image, where = torch.tensor(image)[None], (window, conv.stride, padding)
+    sums = window**2 * torch.nn.functional.avg_pool2d(given_image, *where)[0]
+    np.testing.assert_allclose(image.ravel() @ matrix, sums.numpy().ravel(), rtol=1e-12)
+    earliest = -torch.nn.functional.max_pool2d(-given_image, *where)[0]
+    times = np.where(matrix.toarray() > 0.0, image.ravel()[:, None], np.inf)
+    np.testing.assert_array_equal(times.min(axis=0), earliest.numpy().ravel())
+
+
 # --- in a network ---------------------------------------------------------------------------------
 
 
-def pair(seed: int = 0, **lif: Any) -> tuple[es.Network, es.Network, dict[str, es.SpikeBatch]]:
-    """in -> conv -> conv -> out: once with convolutions, once with their dense matrices."""
+def pair(
+    seed: int = 0, stride: int = 1, **lif: Any
+) -> tuple[es.Network, es.Network, dict[str, es.SpikeBatch]]:
+    """in -> conv -> conv -> out: once with convolutions, once with their dense matrices.
+
+    Steps of the first one that are longer than 1 leave a rest.
+    """
     rng = np.random.default_rng(seed)
-    first = es.Convolution(rng.normal(2.5, 1.5, (2, 1, 3, 3)), (5, 6), stride=1, padding=1)
+    image = 5 * stride, 6 * stride
+    first = es.Convolution(rng.normal(2.5, 1.5, (2, 1, 3, 3)), image, stride=stride, padding=1)
     second = es.Convolution(rng.normal(1.0, 1.0, (3, 2, 2, 2)), (5, 6), stride=1)
     readout = rng.normal(0.0, 0.5, (second.shape[1], 2))
     networks = []
     for as_dense in (False, True):
         network = es.Network()
-        network.add_input("in", 30)
+        network.add_input("in", first.shape[0])
         network.add_population("a", 60, es.LIF(**lif))
         network.add_population("b", 60, es.LIF(**lif))
         network.add_population("out", 2, es.LIF(threshold=np.inf))
@@ -168,7 +208,7 @@ def pair(seed: int = 0, **lif: Any) -> tuple[es.Network, es.Network, dict[str, e
             )
         network.connect("b", "out", weights=readout)
         networks.append(network)
-    latencies = rng.uniform(0.0, 2.0, (3, 30))
+    latencies = rng.uniform(0.0, 2.0, (3, first.shape[0]))
     return networks[0], networks[1], {"in": es.SpikeBatch.from_latencies(latencies)}
 
 
@@ -181,10 +221,11 @@ NEURONS = [
 
 
 @pytest.mark.parametrize("lif", NEURONS, ids=["plain", "once", "bias", "each"])
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("engine", ["layered", "scheduler"])
-def test_a_convolution_is_its_dense_matrix(engine: str, lif: dict[str, Any]) -> None:
+def test_a_convolution_is_its_dense_matrix(engine: str, stride: int, lif: dict[str, Any]) -> None:
     """Spikes, potentials and all gradients, those by the matrix folded onto the kernel."""
-    short, full, stimulus = pair(**lif)
+    short, full, stimulus = pair(stride=stride, **lif)
     found, expected = (es.simulate(n, stimulus, 2.5, engine=engine) for n in (short, full))
     assert found.spike_counts("b").sum() > 20
     assert_same_run(found, expected, rtol=1e-12)
@@ -205,11 +246,13 @@ def test_a_convolution_is_its_dense_matrix(engine: str, lif: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("padding", [0, 1])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("stride", "rest"), [(1, 0), (2, 0), (2, 1), (4, 3)])
 @pytest.mark.parametrize("channels", [1, 31, 40])
-def test_any_geometry_and_number_of_channels(channels: int, stride: int, padding: int) -> None:
+def test_any_geometry_and_number_of_channels(
+    channels: int, stride: int, rest: int, padding: int
+) -> None:
     rng = np.random.default_rng(channels)
-    size = 3 + 2 * stride - 2 * padding
+    size = 3 + 2 * stride + rest - 2 * padding
     conv = es.Convolution(
         rng.normal(3.0, 2.0, (channels, 2, 3, 3)), (size, size), stride=stride, padding=padding
     )
@@ -286,7 +329,7 @@ def test_a_convolution_may_be_recurrent(engine: str) -> None:
 
 def test_all_methods_differentiate_by_the_kernel() -> None:
     """Sweep, transposed solve on the graph, forward propagation and directional derivative."""
-    short, _, stimulus = pair(seed=1)
+    short, _, stimulus = pair(seed=1, stride=2)
     result = es.simulate(short, stimulus, 2.5, engine="layered")[1]
     a = {name: np.cos(np.arange(len(result.spikes[name]))) for name in ("a", "b")}
     v = {"out": np.array([0.5, -1.0])}
@@ -314,7 +357,7 @@ def _record_order(result: es.Result) -> np.ndarray:
 
 @pytest.mark.parametrize("engine", ["layered", "scheduler"])
 def test_kernel_gradients_agree_with_central_differences(engine: str) -> None:
-    short, _, stimulus = pair(seed=2)
+    short, _, stimulus = pair(seed=2, stride=2)
     key = ("a", "b")
     kernel = short.projections[key].weights.kernel
     run = es.simulate(short, stimulus, 2.5, engine=engine)
@@ -368,6 +411,22 @@ def test_replace_takes_a_kernel_and_keeps_the_geometry() -> None:
             assert fresh.spike_counts("a").sum() > 0
             again = es.simulate(short.replace(weights={key: value}), stimulus, 2.5, engine=engine)
             np.testing.assert_array_equal(fresh.record.time, again.record.time)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ({"stride": 2}, r"\('in', 'a'\) must keep the stride 1 of the convolution, got 2"),
+        ({"padding": 0}, "must keep the padding 1 of the convolution, got 0"),
+        ({"image": (6, 5)}, r"must keep the image \(5, 6\) of the convolution, got \(6, 5\)"),
+    ],
+)
+def test_a_convolution_of_another_geometry_is_refused(other: dict[str, Any], expected: str) -> None:
+    """Also where it connects as many neurons: replaced values keep the structure."""
+    short, _, _ = pair()
+    old = short.projections["in", "a"].weights
+    with pytest.raises(ValueError, match=expected):
+        short.replace(weights={("in", "a"): dataclasses.replace(old, **other)})
 
 
 def test_a_network_counts_the_synapses_of_a_convolution() -> None:

@@ -157,11 +157,17 @@ def _read_layer(name: str, text: str, previous: Layer) -> Layer:
         return Layer(name, (number,), text, (previous.size, number))
     image = _as_image(previous)
     if pool:
-        es.pooling((1, *image[1:]), number)  # checks that the windows divide the image
-        shape = (image[0], image[1] // number, image[2] // number)
-        return Layer(name, shape, text, window=number)
+        return Layer(name, _pooled(image, number), text, window=number)
     kernel = np.zeros((int(channels), image[0], number, number))
     return Layer(name, es.Convolution(kernel, image=image[1:]).output, text, kernel.shape)
+
+
+def _pooled(image: tuple[int, int, int], window: int) -> tuple[int, int, int]:
+    """Return the image after a pool whose windows cover it, as all of the publication do."""
+    channels, height, width = image
+    if height % window or width % window:
+        raise ValueError(f"windows must divide the image, got {height} x {width} pixels")
+    return channels, height // window, width // window
 
 
 def _as_image(layer: Layer) -> tuple[int, int, int]:
