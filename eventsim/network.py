@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from eventsim._types import FloatArray, Key, Matrix, MatrixLike
@@ -216,9 +217,10 @@ class Network:
 
         Parameters
         ----------
-        weights : dict of key -> array, optional
+        weights : dict of key -> array or Convolution, optional
             New weights of the named projections; dense stays dense, sparse keeps its entries, a
-            convolution takes an array of its kernel's shape.
+            convolution takes an array of its kernel's shape, or a convolution that differs in its
+            kernel alone.
         delays : dict of key -> float or array, optional
             New delays of the named projections.
         neurons : dict of str -> LIF, optional
@@ -422,12 +424,25 @@ def _like(
 ) -> Matrix | Convolution:
     """Return new weights of the form of the ``old`` ones."""
     if isinstance(old, Convolution):
-        return old.with_kernel(value.kernel if isinstance(value, Convolution) else value)
+        return old.with_kernel(_kernel_of(value, old, key))
     if isinstance(value, Convolution):
         raise ValueError(f"weights of {key} must be a matrix like the old ones, got {value!r}")
     matrix = checked_matrix(value, old.shape, "weights")
     check_same_form(matrix, old, f"weights of {key}")
     return matrix
+
+
+def _kernel_of(value: MatrixLike | Convolution, old: Convolution, key: Key) -> ArrayLike:
+    """Return a kernel, or that of a convolution, whose geometry must be that of the ``old`` one."""
+    if not isinstance(value, Convolution):
+        return value
+    for name in ("image", "stride", "padding"):
+        given, kept = getattr(value, name), getattr(old, name)
+        if given != kept:
+            raise ValueError(
+                f"weights of {key} must keep the {name} {kept} of the convolution, got {given}"
+            )
+    return value.kernel
 
 
 def _checked_delays(delays: float | MatrixLike, weights: Matrix | Convolution) -> float | Matrix:
