@@ -95,7 +95,9 @@ class ClockedNetwork(torch.nn.Module):
     Attributes
     ----------
     weights : torch.nn.ParameterDict
-        A matrix (n_pre, n_post) for each projection, by its name, such as "in->hidden".
+        A matrix (n_pre, n_post) for each projection, by its name: "in->hidden", or "in->hidden->1"
+        for the key ``("in", "hidden", 1)``.  Within names of the network, "%" is written as %25 and
+        "->" as -%3E, and a projection named "1" is "in->hidden->%31": no two share a parameter.
 
     Raises
     ------
@@ -140,16 +142,17 @@ class ClockedNetwork(torch.nn.Module):
         if not 0.0 < self.time_step < np.inf:
             raise ValueError(f"time_step must be finite and > 0, got {time_step!r}")
         check_choice(reset, ("zero", "subtract"), "reset")
-        order = _checked_order(network)
+        self._order = _checked_order(network)
         self.network = network.snapshot()
         self.weights = torch.nn.ParameterDict()
         for key, projection in network.projections.items():
             weights = torch.tensor(projection.weights, dtype=dtype)
             self.weights[_name(key)] = torch.nn.Parameter(weights)
         make = partial(_Population, self.time_step, derivative=derivative, reset=reset, dtype=dtype)
-        self.populations = torch.nn.ModuleDict({
-            name: make(network.populations[name], network.neurons[name]) for name in order
-        })  # fmt: skip
+        # A list: in a ModuleDict, names such as "keys" are taken.
+        self.populations = torch.nn.ModuleList(
+            make(network.populations[name], network.neurons[name]) for name in self._order
+        )
 
     def forward(
         self, stimulus: Mapping[str, es.Spikes | es.SpikeBatch], t_stop: float
@@ -174,7 +177,7 @@ class ClockedNetwork(torch.nn.Module):
         given, _ = read_stimulus(self.network, stimulus)
         grid = (round(t_stop / self.time_step) + 1, given.n_samples)
         run = ClockedRun(self.time_step, {}, {})
-        for name, population in self.populations.items():
+        for name, population in zip(self._order, self.populations, strict=True):
             arrivals = torch.zeros(*grid, population.n).to(population.threshold)
             for key, projection in self.network.projections.items():
                 if projection.post == name:
@@ -308,5 +311,14 @@ def _order(network: es.Network) -> list[str]:
 
 
 def _name(key: Key) -> str:
-    """Return the name of a projection's parameter."""
-    return "->".join(map(str, key))
+    """Return the name of a projection's parameter; no two keys share one.
+
+    As in a URL, what could be misread is written by its code: a "%" within a name as %25, an arrow
+    as -%3E, and the first digit of a projection's name that looks like the number of an unnamed
+    one, "1" as %31.
+    """
+    parts = [str(part).replace("%", "%25").replace("->", "-%3E") for part in key]
+    last = key[-1]
+    if len(key) == 3 and isinstance(last, str) and last.isascii() and last.isdigit():
+        parts[2] = f"%{ord(last[0]):X}{last[1:]}"
+    return "->".join(parts)

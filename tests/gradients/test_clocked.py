@@ -281,6 +281,60 @@ def test_a_neuron_that_has_fired_for_good_has_no_gradient_from_later_steps():
     assert model.weights["in->out"].grad.item() == 0.0
 
 
+# --- names
+
+
+def wired(*wires: tuple[str, ...], populations: tuple[str, ...] = ("b",)) -> es.Network:
+    """A network of one neuron per group, and a weight of its own for each (pre, post, name)."""
+    network = es.Network()
+    network.add_input("a", 1)
+    for name in populations:
+        network.add_population(name, 1, es.LIF())
+    for k, (pre, post, *name) in enumerate(wires):
+        network.connect(pre, post, weights=[[1.0 + k]], name=name[0] if name else None)
+    return network
+
+
+def test_projections_of_similar_keys_have_parameters_of_their_own():
+    """The second unnamed projection has the number 1, which another one has for its name."""
+    network = wired(("a", "b"), ("a", "b"), ("a", "b", "1"), ("a", "b", "%31"), ("a", "b", "01"))
+    model = ClockedNetwork(network, 0.1, dtype=torch.float64)
+    assert list(model.state_dict()) == [
+        f"weights.{name}" for name in ("a->b", "a->b->1", "a->b->%31", "a->b->%2531", "a->b->%301")
+    ]
+    again = model.exact().projections
+    assert [(key, p.weights[0, 0]) for key, p in again.items()] == [
+        (("a", "b"), 1.0), (("a", "b", 1), 2.0), (("a", "b", "1"), 3.0), (("a", "b", "%31"), 4.0),
+        (("a", "b", "01"), 5.0),
+    ]  # fmt: skip
+    arrived = model({"a": es.SpikeBatch.from_latencies([[0.0]])}, 0.1).potentials["b"][-1, 0, 0]
+    alone = ClockedNetwork(wired(("a", "b")), 0.1, dtype=torch.float64)
+    one = alone({"a": es.SpikeBatch.from_latencies([[0.0]])}, 0.1).potentials["b"][-1, 0, 0]
+    torch.testing.assert_close(arrived, 15.0 * one)
+
+
+def test_names_that_hold_an_arrow_are_told_apart():
+    network = wired(
+        ("a", "b->c"), ("a->b", "c"), ("a", "b", "c"), ("a", "b-%3Ec"), ("a-", "b"), ("a", ">b"),
+        populations=("b->c", "c", "b", "b-%3Ec", "a->b", "a-", ">b"),
+    )  # fmt: skip
+    names = list(ClockedNetwork(network, 0.1).state_dict())
+    assert names == [
+        f"weights.{name}"
+        for name in ("a->b-%3Ec", "a-%3Eb->c", "a->b->c", "a->b-%253Ec", "a-->b", "a->>b")
+    ]
+
+
+@pytest.mark.parametrize("name", ["keys", "training", "", "->", "%", "weights"])
+def test_a_population_may_have_any_name_without_a_dot(name):
+    network = es.Network()
+    network.add_input("a", 1)
+    network.add_population(name, 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    network.connect("a", name, weights=[[4.0]])
+    run = ClockedNetwork(network, 0.1)({"a": es.SpikeBatch.from_latencies([[0.0]])}, 1.0)
+    assert run.first_spikes(name) == pytest.approx(0.4)
+
+
 # --- what it refuses
 
 
