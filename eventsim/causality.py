@@ -31,7 +31,7 @@ import numpy as np
 
 from eventsim._compile import loop
 from eventsim._types import FloatArray, IntArray
-from eventsim._validate import require
+from eventsim._validate import as_number, require
 from eventsim.arrivals import Arrivals, list_arrivals
 from eventsim.flow import (
     bias_kernel,
@@ -46,6 +46,8 @@ from eventsim.stimulus import Stimulus, read_stimulus
 from eventsim.wiring import Neurons
 
 __all__ = ["CausalityGraph", "Edges", "Rows", "Synapse"]
+
+ROUNDING = 1e-9  # of a sum, in parts of its largest term: it may have been made in another order
 
 
 class Edges(NamedTuple):
@@ -237,13 +239,16 @@ class CausalityGraph:
         ----------
         dag : networkx.DiGraph
             Every node has ``time`` and ``kind`` ("input" or "spike"), every spike ``slope``, every
-            edge ``dV_dg`` and, if gradients by weights are wanted, ``synapses``.
+            edge ``dV_dg`` and, if gradients by weights are wanted, ``synapses``: each a `Synapse`,
+            or a sequence of its values.  So a graph may have gone through JSON; labels of synapses
+            that have become lists are tuples again.
 
         Raises
         ------
         ValueError
-            A missing attribute, an edge that points backward in time or into an input, or a slope
-            that is not > 0.
+            A missing attribute, an edge that points backward in time or into an input, a slope that
+            is not > 0, or a ``dV_dg`` that is not (up to rounding) what the edge's synapses and its
+            reset, ``dV_dm``, add up to.
         """
         nodes = sorted(dag.nodes, key=lambda node: (_kind(dag, node) != "input", _time(dag, node)))
         number = {node: k for k, node in enumerate(nodes)}
@@ -253,8 +258,8 @@ class CausalityGraph:
         columns: list[list[float]] = [[] for _ in Edges._fields]
         for cause, effect, attributes in dag.edges(data=True):
             _check_edge(dag, cause, effect, attributes)
-            parts = list(attributes.get("synapses", ()))
-            rest = attributes["dV_dg"] - sum(part.dV_dg for part in parts)
+            parts = [_as_synapse((cause, effect), p) for p in attributes.get("synapses", ())]
+            rest = _without_synapse((cause, effect), attributes, parts)
             lag = dag.nodes[effect]["time"] - dag.nodes[cause]["time"]
             entries = [
                 (
@@ -266,8 +271,8 @@ class CausalityGraph:
                 )
                 for p in parts
             ]
-            if not parts or attributes.get("reset", False):
-                entries.append((-1, 0.0, lag, 0.0, attributes.get("dV_dm", rest)))
+            if rest is not None:
+                entries.append((-1, 0.0, lag, 0.0, rest))
             for entry in entries:
                 row = (number[effect] - n_inputs, number[cause], *entry)
                 for column, value in zip(columns, row, strict=True):
@@ -437,7 +442,59 @@ def _check_edge(
         raise ValueError(f"an edge must point forward in time, got {(cause, effect)!r}")
     if "dV_dg" not in attributes:
         raise ValueError(f"an edge must have the attribute dV_dg, got {(cause, effect)!r} without")
-    require(np.isfinite(attributes["dV_dg"]), attributes["dV_dg"], "dV_dg must be finite")
+    _finite(attributes["dV_dg"], "dV_dg", (cause, effect))
+
+
+def _finite(value: object, name: str, edge: tuple[Hashable, Hashable]) -> float:
+    name = f"{name} of the edge {edge!r}"
+    number = as_number(value, name)
+    require(np.isfinite(number), number, f"{name} must be finite")
+    return number
+
+
+def _as_synapse(edge: tuple[Hashable, Hashable], part: Sequence[Any]) -> Synapse:
+    """Return a synapse of an edge, whose values may stand in a plain sequence."""
+    if not isinstance(part, (tuple, list)) or len(part) != len(Synapse._fields):
+        raise ValueError(
+            f"synapses of the edge {edge!r} must have the values {Synapse._fields}, got {part!r}"
+        )
+    label, *values = part
+    numbers = map(_finite, values, Synapse._fields[1:], [edge] * len(values))
+    return Synapse(_as_label(label, edge), *numbers)
+
+
+def _as_label(label: object, edge: tuple[Hashable, Hashable]) -> Hashable:
+    """Return a label with its lists as tuples, which JSON makes lists of."""
+    if isinstance(label, (tuple, list)):
+        return tuple(_as_label(part, edge) for part in label)
+    if not isinstance(label, Hashable):
+        raise ValueError(
+            f"a synapse of the edge {edge!r} must have a hashable label, got {label!r}"
+        )
+    return label
+
+
+def _without_synapse(
+    edge: tuple[Hashable, Hashable], attributes: Mapping[str, Any], synapses: Sequence[Synapse]
+) -> float | None:
+    """Return what belongs to no synapse: the reset's part, or all of an edge without synapses.
+
+    None: there is no such part.
+    """
+    total = float(attributes["dV_dg"])
+    if not synapses:
+        return total
+    parts = [synapse.dV_dg for synapse in synapses]
+    is_reset = attributes.get("reset", False)
+    rest = total - sum(parts) if is_reset else 0.0
+    rest = _finite(attributes.get("dV_dm", rest), "dV_dm", edge)
+    found, size = sum(parts) + rest, max(map(abs, (total, rest, *parts)))
+    if not abs(found - total) <= ROUNDING * size:
+        raise ValueError(
+            f"dV_dg of the edge {edge!r} must be what its synapses and its reset add up to, "
+            f"{found!r}, got {total!r}"
+        )
+    return rest if is_reset or rest != 0.0 else None
 
 
 def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str) -> FloatArray:
