@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 
 import eventsim as es
+import gradients
 from tests import cases, naive
 from tests.naive import Case
 from tests.strategies import examples, networks
@@ -163,6 +166,30 @@ def test_a_round_trip_through_networkx_changes_nothing(case: Case) -> None:
         }
 
 
+def through_json(dag: nx.DiGraph) -> nx.DiGraph:
+    return nx.node_link_graph(json.loads(json.dumps(nx.node_link_data(dag))))
+
+
+@given(networks())
+@examples(0.3)
+def test_a_round_trip_through_json_changes_nothing(case: Case) -> None:
+    """JSON knows no tuples: of these lists are made, of synapses and of their labels."""
+    _, result = run_of(case)
+    graph = result.causality()
+    dag = graph.to_networkx()
+    one, two = (es.CausalityGraph.from_networkx(d) for d in (dag, through_json(dag)))
+    assert_same_graph(two, one)
+    assert two.synapses == one.synapses
+    slope = np.cos(np.arange(len(graph.times)))
+    found = gradients.timing_backprop(two, spike_times=slope)
+    assert found.weights == gradients.timing_backprop(one, spike_times=slope).weights
+    of_run = gradients.timing_backprop(graph, spike_times={cases.ALL: slope})
+    matrices = {key: cases.to_dense(matrix) for key, matrix in of_run.weights.items()}
+    scale = max((np.abs(matrix).max(initial=1.0) for matrix in matrices.values()), default=1.0)
+    for (key, pre, post), value in found.weights.items():
+        assert value == pytest.approx(matrices[key][pre, post], rel=1e-9, abs=1e-11 * scale)
+
+
 def chain() -> nx.DiGraph:
     """Input at 0 -> spike at 1 -> spike at 2, made by hand, with names for nodes."""
     dag = nx.DiGraph()
@@ -192,6 +219,34 @@ def test_a_graph_made_by_hand() -> None:
         (lambda d: d.nodes["a"].update(time=3.0), "forward.*'a', 'b'"),
         (lambda d: d.edges["a", "b"].pop("dV_dg"), "dV_dg.*'a', 'b'"),
         (lambda d: d.add_edge("a", "in", dV_dg=0.0), "'a', 'in'"),
+        (
+            lambda d: d.edges["a", "b"].update(dV_dg=-2.1),
+            r"dV_dg.*\('a', 'b'\) must be what.*add up to, -2\.0, got -2\.1",
+        ),
+        (
+            lambda d: d.edges["a", "b"].update(reset=True, dV_dm=-0.25, dV_dg=-2.5),
+            r"'a', 'b'.*-2\.25, got -2\.5",
+        ),
+        (
+            lambda d: d.edges["a", "b"].update(dV_dm=-0.25),
+            r"'a', 'b'.*-2\.25, got -2\.0",
+        ),
+        (lambda d: d.edges["a", "b"].update(dV_dg="steep"), r"dV_dg.*'a', 'b'.*'steep'"),
+        (lambda d: d.edges["a", "b"].update(dV_dg=None), r"dV_dg.*'a', 'b'.*None"),
+        (lambda d: d.edges["a", "b"].update(dV_dm=math.inf), r"dV_dm.*'a', 'b'.*inf"),
+        (lambda d: d.edges["a", "b"].update(synapses=["w"]), r"'a', 'b'.*dV_dw.*got 'w'"),
+        (
+            lambda d: d.edges["a", "b"].update(synapses=[["w", 3.0, 0.0, 0.25]]),
+            r"'a', 'b'.*dV_dw.*\['w', 3\.0, 0\.0, 0\.25\]",
+        ),
+        (
+            lambda d: d.edges["a", "b"].update(synapses=[["w", 3.0, 0.0, math.nan, -2.0]]),
+            r"dV_dw.*'a', 'b'.*nan",
+        ),
+        (
+            lambda d: d.edges["a", "b"].update(synapses=[[{"w": 1}, 3.0, 0.0, 0.25, -2.0]]),
+            r"'a', 'b'.*hashable.*\{'w': 1\}",
+        ),
     ],
 )
 def test_a_graph_made_wrong_by_hand_is_refused(spoil, message: str) -> None:
@@ -199,6 +254,47 @@ def test_a_graph_made_wrong_by_hand_is_refused(spoil, message: str) -> None:
     spoil(dag)
     with pytest.raises(ValueError, match=message):
         es.CausalityGraph.from_networkx(dag)
+
+
+def test_a_sum_may_be_rounded() -> None:
+    """Its terms may have been added in another order, and lost all digits but the largest one's."""
+    dag = chain()
+    parts = (0.1, 0.2, 0.3, -1e9, 1e9)
+    dag.edges["a", "b"]["synapses"] = [es.Synapse(k, 1.0, 0.0, 0.0, p) for k, p in enumerate(parts)]
+    for total in (sum(parts), sum(parts[::-1])):
+        dag.edges["a", "b"]["dV_dg"] = total
+        edges = es.CausalityGraph.from_networkx(dag).edges
+        assert edges.by_cause.tolist() == [-1.0, *parts]
+
+
+@pytest.mark.parametrize(
+    ("reset", "parts"),
+    [
+        ({}, [-2.0]),
+        ({"reset": False, "dV_dm": 0.0}, [-2.0]),
+        ({"reset": True, "dV_dm": -0.5, "dV_dg": -2.5}, [-2.0, -0.5]),
+        ({"reset": True, "dV_dg": -2.5}, [-2.0, -0.5]),
+        ({"dV_dm": -0.5, "dV_dg": -2.5}, [-2.0, -0.5]),
+        ({"reset": True, "dV_dm": 0.0}, [-2.0, 0.0]),
+    ],
+)
+def test_the_reset_is_a_part_of_its_edge(reset: dict[str, Any], parts: list[float]) -> None:
+    dag = chain()
+    dag.edges["a", "b"].update(reset)
+    graph = es.CausalityGraph.from_networkx(dag)
+    assert graph.edges.by_cause.tolist() == [-1.0, *parts]
+    assert graph.edges.synapse.tolist() == [0, *[1, -1][: len(parts)]]
+
+
+@pytest.mark.parametrize("reset", [{}, {"reset": True, "dV_dm": -0.5}, {"dV_dm": 0.0}])
+def test_an_edge_without_synapses_counts_in_full(reset: dict[str, Any]) -> None:
+    """Where gradients by weights are not wanted, synapses may be left out, also afterwards."""
+    dag = chain()
+    del dag.edges["a", "b"]["synapses"]
+    dag.edges["a", "b"].update(reset)
+    edges = es.CausalityGraph.from_networkx(dag).edges
+    assert edges.by_cause.tolist() == [-1.0, -2.0]
+    assert edges.synapse.tolist() == [0, -1]
 
 
 @pytest.mark.parametrize(
