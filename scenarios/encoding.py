@@ -75,7 +75,7 @@ def earlier_for_larger(features: Latencies, *, t_max: float) -> Latencies:
     Parameters
     ----------
     features : (n_samples, n_features) ndarray
-        Each column is scaled by its own smallest and largest value.
+        Each column is scaled by its own smallest and largest value, in float64.
     t_max : float
         The latest spike time, > 0.
 
@@ -87,7 +87,8 @@ def earlier_for_larger(features: Latencies, *, t_max: float) -> Latencies:
     Raises
     ------
     ValueError
-        If a feature is constant or not finite, or ``t_max`` is not positive.
+        If a feature is constant or not finite or spans more than float64 can hold, or ``t_max`` is
+        not positive.
 
     References
     ----------
@@ -101,15 +102,18 @@ def earlier_for_larger(features: Latencies, *, t_max: float) -> Latencies:
            [ 0.,  8.]])
     """
     _check_times(0.0, t_max)
+    features = np.asarray(features, dtype=np.float64)
     low, high = features.min(axis=0), features.max(axis=0)
-    usable = np.isfinite(low) & np.isfinite(high) & (high > low)
+    with np.errstate(over="ignore", invalid="ignore"):
+        span = high - low
+    usable = np.isfinite(span) & (span > 0.0)
     if not usable.all() or t_max == 0.0:
         k = int(np.argmin(usable))
         raise ValueError(
             "every feature must be finite and vary, and t_max be > 0: "
             f"feature {k} spans [{low[k]}, {high[k]}], t_max is {t_max!r}"
         )
-    return t_max * (1.0 - (features - low) / (high - low))
+    return t_max * (1.0 - (features - low) / span)
 
 
 def with_bias(latencies: Latencies, *t_bias: float) -> Latencies:

@@ -319,6 +319,12 @@ TABLE: list[Row] = [
     ("times a matrix", lambda: es.Spikes(np.ones((2, 2)), [0]), ValueError, r"\(2, 2\)"),
     ("unequal lengths", lambda: es.Spikes([1.0, 2.0], [0]), ValueError, r"\(2,\).*\(1,\)"),
     ("index negative", lambda: es.Spikes([1.0], [-3]), ValueError, r"indices.*-3"),
+    (
+        "index beyond int64",
+        lambda: es.Spikes([1.0], np.array([2**63], np.uint64)),
+        ValueError,
+        r"indices must be < 2\*\*63, got 9223372036854775808",
+    ),
     ("index fractional", lambda: es.Spikes([1.0], [0.5]), ValueError, r"indices.*0\.5"),
     ("sample too large", lambda: es.SpikeBatch([1.0], [0], [7], 2), ValueError, r"samples.*7"),
     ("sample negative", lambda: es.SpikeBatch([1.0], [0], [-1], 2), ValueError, r"samples.*-1"),

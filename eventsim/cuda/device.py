@@ -180,7 +180,7 @@ def as_device(
     """
     dtype = np.dtype(dtype)
     if not is_on_device(values):
-        host = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
+        host = _converted(values, dtype, name)
         _check_shape(host.shape, shape, name)
         return to_device(host)
     array = values if hasattr(values, "__cuda_ndarray__") else _borrowed(values, name)
@@ -192,6 +192,14 @@ def as_device(
             f"{name} on the device must be contiguous in C order, got strides {array.strides}"
         )
     return array
+
+
+def _converted(values: Any, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """Return an array of the host as one of another type; ValueError for fractions as integers."""
+    given = np.asarray(values)
+    if given.size and not np.can_cast(given.dtype, dtype, "same_kind"):
+        raise ValueError(f"{name} must be convertible to {dtype}, got {given.dtype}")
+    return np.ascontiguousarray(given, dtype=dtype).reshape(given.shape)
 
 
 def _check_shape(found: tuple[int, ...], shape: tuple[int | None, ...] | None, name: str) -> None:

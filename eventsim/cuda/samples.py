@@ -166,7 +166,10 @@ class DeviceSpikes:
     @classmethod
     def of(cls, batch: SpikeBatch, *, precision: str = "float64") -> DeviceSpikes:
         """Copy a `SpikeBatch` to the device."""
-        return cls(batch.times, batch.indices.astype(np.int32), batch.offsets, precision=precision)
+        indices = batch.indices
+        if indices.max(initial=0) <= np.iinfo(np.int32).max:  # else too large for any input
+            indices = indices.astype(np.int32)
+        return cls(batch.times, indices, batch.offsets, precision=precision)
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -438,6 +438,9 @@ def test_kernels_of_a_convolution_have_gradients_on_the_device() -> None:
         (([0.1], [-1], [0, 1]), "must ascend"),
         (([0.1], [0, 1], [0, 1]), r"indices must have shape \(1\), got \(2,\)"),
         (([0.1], [0], [0]), "offsets must hold"),
+        (([0.1], [0.5], [0, 1]), "indices must be convertible to int64, got float64"),
+        (([0.1], [0], [0.0, 1.0]), "offsets must be convertible to int64, got float64"),
+        (([0.1j], [0], [0, 1]), "times must be convertible to float64, got complex128"),
     ],
 )
 def test_spikes_on_the_device_are_checked(spikes: Any, text: str) -> None:
@@ -448,6 +451,13 @@ def test_spikes_on_the_device_are_checked(spikes: Any, text: str) -> None:
 def test_spikes_of_sources_that_are_not_there_are_refused() -> None:
     spikes = cuda.DeviceSpikes([0.1], [6], [0, 1])
     with pytest.raises(ValueError, match="indices must be < 6, the size of the input, got 6"):
+        cuda.simulate(network(), {"in": spikes}, 1.0)
+
+
+def test_a_source_beyond_32_bits_is_no_other_source() -> None:
+    """Its lowest 32 bits are those of source 0."""
+    spikes = cuda.DeviceSpikes.of(es.SpikeBatch([0.1], [2**32], [0], 1))
+    with pytest.raises(ValueError, match=f"indices must be < 6, .* got {2**32}"):
         cuda.simulate(network(), {"in": spikes}, 1.0)
 
 

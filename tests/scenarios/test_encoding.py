@@ -38,6 +38,19 @@ def test_the_extremes_of_a_feature_fire_at_the_ends_of_the_window():
     np.testing.assert_array_equal(times.argmin(axis=0), features.argmax(axis=0))
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.int64, np.float16, np.float32])
+def test_features_of_any_type_are_scaled_in_float64(kind):
+    """Where the span of int8 wraps around, the span of float16 is infinite, unsigned has no -."""
+    info = np.iinfo(kind) if np.issubdtype(kind, np.integer) else np.finfo(kind)
+    features = np.array([[info.min], [info.max], [0], [1], [100]], dtype=kind)
+    expected = earlier_for_larger(features.astype(np.float64), t_max=16.0)
+    times = earlier_for_larger(features, t_max=16.0)
+    assert times.dtype == np.float64
+    np.testing.assert_array_equal(times, expected)
+    assert times[0, 0] == 16.0
+    assert times[1, 0] == 0.0
+
+
 def test_the_bias_source_comes_last():
     assert with_bias(np.zeros((3, 4)), 0.9).shape == (3, 5)
     np.testing.assert_array_equal(with_bias(np.zeros((3, 4)), 0.9)[:, -1], 0.9)
@@ -170,6 +183,10 @@ def test_images_and_noise_that_cannot_be_encoded_are_refused(call, message):
         (lambda: earlier_for_larger(np.ones((3, 2)), t_max=1.0), r"feature 0 spans \[1.0, 1.0\]"),
         (lambda: earlier_for_larger(np.array([[0.0], [np.inf]]), t_max=1.0), "must be finite"),
         (lambda: earlier_for_larger(np.array([[0.0], [1.0]]), t_max=0.0), "t_max is 0.0"),
+        (
+            lambda: earlier_for_larger(np.array([[1.0, -1.5e308], [2.0, 1.5e308]]), t_max=1.0),
+            r"feature 1 spans \[-1.5e\+308, 1.5e\+308\]",
+        ),
         (lambda: with_bias(np.zeros((1, 1)), np.inf), "got 0.0 and inf"),
     ],
 )

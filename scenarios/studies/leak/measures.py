@@ -252,6 +252,7 @@ def critical_frequency(signals: Floats) -> Floats:
     >>> critical_frequency(np.stack([wave, np.ones(8)]))
     array([0.25,  nan])
     """
+    signals = np.asarray(signals, np.float64)
     power = power_spectrum(signals)
     total = power.sum(axis=-1)
     reached = np.cumsum(power, axis=-1) >= POWER_SHARE * total[:, None]

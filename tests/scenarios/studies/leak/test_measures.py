@@ -184,5 +184,14 @@ def test_white_noise_has_seventy_per_cent_of_the_nyquist_frequency():
     assert critical_frequency(np.cumsum(noise, axis=1)).mean() < 0.02
 
 
+def test_signals_of_small_integers_have_the_same_critical_frequency():
+    """In int8, the square of 12 is -112."""
+    signals = (12 + np.random.default_rng(3).integers(0, 2, (4, 64))).astype(np.int8)
+    signals[0] = 12
+    found, expected = (critical_frequency(s) for s in (signals, signals.astype(np.float64)))
+    np.testing.assert_array_equal(found, expected)
+    assert np.isnan(found[0])
+
+
 def test_a_constant_signal_has_no_critical_frequency():
     assert np.isnan(critical_frequency(np.array([[0.0] * 6, [0.1] * 6]))).all()
