@@ -61,6 +61,7 @@ def as_indices(values: ArrayLike, name: str) -> IntArray:
     if array.dtype.kind not in "ui":
         raise ValueError(f"{name} must be integers, got {values!r}")
     require(array >= 0, array, f"{name} must be >= 0")
+    require(array <= np.iinfo(np.int64).max, array, f"{name} must be < 2**63")
     return array.astype(np.int64)
 
 
