@@ -15,7 +15,11 @@ __all__ = [
     "as_number",
     "check_choice",
     "require",
+    "require_size",
 ]
+
+# What simulations may be made of: products of a few such numbers still fit into float64.
+LEAST, MOST = 1e-100, 1e100
 
 
 def require(good: ArrayLike, values: ArrayLike, message: str) -> None:
@@ -24,6 +28,17 @@ def require(good: ArrayLike, values: ArrayLike, message: str) -> None:
     if not good.all():
         offender = np.broadcast_to(np.asarray(values), good.shape)[~good].flat[0]
         raise ValueError(f"{message}, got {offender.item()!r}")
+
+
+def require_size(values: ArrayLike, name: str, least: float = 0.0) -> None:
+    """Raise a ValueError unless all values are at most `MOST`, and at least ``least``, in size.
+
+    NaN and infinities are not.
+    """
+    size = np.abs(values)
+    require(size <= MOST, values, f"{name} must be finite, and at most {MOST:g} in size")
+    if least:
+        require(size >= least, values, f"{name} must be at least {least:g} in size")
 
 
 def as_floats(values: ArrayLike, name: str) -> FloatArray:

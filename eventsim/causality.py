@@ -200,7 +200,8 @@ class CausalityGraph:
                 train = Spikes(train.times, train.indices)
             n = part.stop - part.start
             require(train.indices < n, train.indices, f"indices of spikes[{name!r}] must be < {n}")
-            each_times.append(train.times)
+            pooled = network.layout().neurons.threshold[part][train.indices] == 0.0
+            each_times.append(np.where(pooled, np.nextafter(train.times, np.inf), train.times))
             each_neurons.append(train.indices + part.start)
         times, neurons = np.concatenate(each_times), np.concatenate(each_neurons)
         order = np.lexsort((neurons, times))
@@ -381,7 +382,7 @@ class CausalityGraph:
         """Return a function from a synapse's number to its label ``(key, pre, post)``."""
         if self.network is None:
             return self.synapses.__getitem__
-        return self.network.compiled().synapse_label()
+        return self.network.compiled().synapse_label(self.network)
 
     def _delay(self, effect: int, cause: int, synapse: int, lag: float) -> float:
         if self.network is None:

@@ -238,8 +238,9 @@ def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
     else:
         top_current = 0.0
         excess, size = _limit_above(current, potential, alpha, beta, threshold, bias)
-    if excess <= ROUNDING * size:
-        return -max(peak, SMALLEST) if excess >= -ROUNDING * size else math.inf
+    rounding = ROUNDING * min(size, LARGEST)
+    if excess <= rounding:
+        return -max(peak, SMALLEST) if excess >= -rounding else math.inf
     if potential >= threshold:
         return 0.0
     gap = threshold - potential
@@ -308,8 +309,8 @@ def _above(lag, current, potential, alpha, beta, threshold, bias):
 @scalar
 def _limit_above(current, potential, alpha, beta, threshold, bias):
     """Return how far the limit of a potential that rises for ever lies above the threshold."""
-    if beta > 0.0:
-        return (bias - beta * threshold) / beta, max(abs(threshold), abs(bias) / beta)
+    if beta > 0.0:  # in units of beta: the limit itself may not fit
+        return bias - beta * threshold, max(abs(beta * threshold), abs(bias))
     if bias > 0.0:
         return math.inf, abs(threshold)
     pushed = current / alpha

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eventsim._compile import allocating_loop, inlined, loop
 from eventsim._types import FloatArray, IntArray
-from eventsim.crossing import TOUCHES, crossing_within, spike_time
+from eventsim.crossing import TOUCHES, crossing_within, just_after, spike_time
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.scheduler import Run
 
@@ -57,7 +57,7 @@ BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, TOUCHED, STATUS, N_PROGRESS = ran
 DONE, FULL, CAPPED, PAUSED = range(4)
 
 # Lanes times arrivals before a call is PAUSED, so that Ctrl-C is seen.
-MOST_LOOKS = 100_000_000
+MOST_LOOKS = 50_000_000
 
 # Of eight marks in one word; its lowest byte is the first one.
 NONE, ONE, ONES = np.uint64(0), np.uint64(1), np.uint64(0x0101010101010101)
@@ -389,8 +389,8 @@ def _advance_tile(
                     j = 8 * word + _first_marked(marked)
                     marked &= marked - ONE
                     held = _look_closer(
-                        tiles, lane, j, alpha, beta, time[a], until, current[j], potential[j],
-                        cap, advancing, following, held,
+                        tiles, lane, j, alpha, beta, time[a], until, a + 1 == stop, current[j],
+                        potential[j], cap, advancing, following, held,
                     )  # fmt: skip
             if progress[STATUS] != DONE:
                 progress[SPIKES], progress[SEARCHES] = before, searches
@@ -416,16 +416,19 @@ def _first_marked(word):
 
 @inlined
 def _look_closer(
-    tiles, lane, j, alpha, beta, now, until, current, potential, cap, advancing, following, held
+    tiles, lane, j, alpha, beta, now, until, is_last, current, potential, cap, advancing,
+    following, held,
 ):  # fmt: skip
     """Let neuron ``j`` of a tile fire until the next arrival; return how many are held for a time.
 
-    A held neuron has an infinite threshold for as long.
+    A pool fires just after what sets it off, if need be after the end.  A held neuron has an infinite threshold for as long.
     """
     work, run, progress = advancing.work, advancing.run, advancing.progress
     threshold, bias = tiles.threshold[lane + j], tiles.bias[lane + j]
     start, i, v = now, current, potential
     looks = True
+    if is_last and threshold == 0.0:
+        until = just_after(until)
     if work[THRESHOLD, j] == math.inf:
         release = work[RELEASE, j]
         looks = threshold < math.inf and release <= until

@@ -300,8 +300,8 @@ def _to_the_end(
             raise CapReachedError(number + int(progress[loops.SAMPLE]))
         paused = progress[loops.STATUS] == loops.PAUSED
         progress[loops.STATUS] = loops.DONE
+        stop_if_told()
         if paused:
-            stop_if_told()
             continue
         advancing = advancing._replace(run=_joined([advancing.run, advancing.run]))
 

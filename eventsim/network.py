@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
 from eventsim._types import FloatArray, Key, Matrix, MatrixLike
-from eventsim._validate import as_count, as_floats, require
+from eventsim._validate import as_count, as_floats, require, require_size
 from eventsim.convolution import Convolution
 from eventsim.layer_plan import Layer, plan
 from eventsim.neuron import LIF
@@ -172,8 +173,9 @@ class Network:
             Where the synapses come from and lead to (the same population: recurrent; a neuron may
             be connected to itself).
         weights : (n_pre, n_post) array_like, scipy.sparse matrix or Convolution
-            Current added by an arriving spike; any sign.  A CSR matrix of float64 is used as it is,
-            without a copy: do not change it afterwards.
+            Current added by an arriving spike; any sign.  Several entries of a sparse matrix at one
+            place are several synapses (a multapse), each with its own weight, delay and gradient.
+            A CSR matrix of float64 is used as it is, without a copy: do not change it afterwards.
         delays : float, or same shape (and sparsity) as ``weights``
             Time from spike to arrival, >= 0; one for all synapses of a convolution, and 0 onto an
             earliest-spike pool.
@@ -390,21 +392,39 @@ def _check_neuron(neuron: LIF, n: int) -> None:
 def checked_matrix(matrix: MatrixLike, shape: tuple[int, ...], name: str) -> Matrix:
     """Return a finite matrix as CSR or as a read-only dense copy."""
     if sparse.issparse(matrix):
-        matrix = sparse.csr_array(matrix)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
-        if matrix.dtype != np.float64:
-            matrix = matrix.astype(np.float64)
-        values = matrix.data
-    else:
-        matrix = np.array(as_floats(matrix, name))
-        matrix.flags.writeable = False
-        values = matrix
-    if matrix.shape != shape:
-        raise ValueError(f"{name} must have shape (n_pre, n_post) = {shape}, got {matrix.shape}")
-    require(np.isfinite(values), values, f"{name} must be finite")
-    return matrix
+        given = cast("sparse.csr_array", matrix)
+        _check_shape(given.shape, shape, name)
+        rows = _by_rows(given)
+        if rows.dtype != np.float64:
+            rows = rows.astype(np.float64)
+        require_size(rows.data, name)
+        return rows
+    dense = np.array(as_floats(matrix, name))
+    dense.flags.writeable = False
+    _check_shape(dense.shape, shape, name)
+    require_size(dense, name)
+    return dense
+
+
+def _check_shape(given: tuple[int, ...], shape: tuple[int, ...], name: str) -> None:
+    if given != shape:
+        raise ValueError(f"{name} must have shape (n_pre, n_post) = {shape}, got {given}")
+
+
+def _by_rows(matrix: sparse.sparray | sparse.spmatrix) -> sparse.csr_array:
+    """Return a sparse matrix as CSR, with several entries at one place if it has them.
+
+    They are synapses of their own (a multapse), in the order in which they are given.
+    """
+    if matrix.format == "csr" and matrix.has_sorted_indices:
+        return sparse.csr_array(matrix)
+    entries = matrix.tocoo()
+    order = np.lexsort((entries.col, entries.row))
+    counts = np.bincount(entries.row, minlength=entries.shape[0])
+    start = np.concatenate([[0], np.cumsum(counts)])
+    return sparse.csr_array(
+        (entries.data[order], entries.col[order], start), shape=entries.shape
+    )
 
 
 def _checked_weights(
@@ -416,6 +436,7 @@ def _checked_weights(
         raise ValueError(
             f"the convolution must connect (n_pre, n_post) = {shape} neurons, got {weights.shape}"
         )
+    require_size(weights.kernel, "weights")
     return weights
 
 
@@ -450,7 +471,7 @@ def _checked_delays(delays: float | MatrixLike, weights: Matrix | Convolution) -
     values: float | FloatArray
     if np.ndim(delays) == 0 and not sparse.issparse(delays):
         checked = values = float(as_floats(delays, "delays"))
-        require(np.isfinite(values), values, "delays must be finite")
+        require_size(values, "delays")
     elif isinstance(weights, Convolution):
         raise ValueError(f"delays of a convolution must be a single number, got {delays!r}")
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from eventsim._types import FloatArray
-from eventsim._validate import as_floats, require
+from eventsim._validate import LEAST, as_floats, require, require_size
 
 __all__ = ["LIF"]
 
@@ -37,7 +37,9 @@ class LIF:
     Raises
     ------
     ValueError
-        If a parameter is NaN or out of its range; the message quotes the value.
+        If a parameter is NaN or out of its range; the message quotes the value.  Time constants
+        and thresholds below 1e-100, and other numbers above 1e100, are out of range: float64 could
+        not hold what becomes of them.
 
     Notes
     -----
@@ -76,7 +78,15 @@ class LIF:
             require(
                 np.greater(getattr(self, name), 0.0), getattr(self, name), f"{name} must be > 0"
             )
-        require(np.isfinite(self.bias), self.bias, "bias must be finite")
+            require(
+                np.greater_equal(getattr(self, name), LEAST), getattr(self, name),
+                f"{name} must be at least {LEAST:g}",
+            )  # fmt: skip
+        require_size(self.bias, "bias")
+        finite = np.isfinite(self.threshold) & np.not_equal(self.threshold, 0.0)
+        require_size(np.where(finite, self.threshold, 1.0), "threshold", LEAST)
+        finite = np.isfinite(self.refractory)
+        require_size(np.where(finite, self.refractory, 0.0), "refractory")
         require(np.greater_equal(self.refractory, 0.0), self.refractory, "refractory must be >= 0")
         once = np.isposinf(self.refractory) & np.equal(self.threshold, 0.0)
         require(

@@ -162,7 +162,10 @@ class BatchResult:
 
     def ended_when_fired(self, population: str) -> BatchResult:
         """Return the result as if each sample had ended when all neurons of a population fired."""
-        ends = np.minimum(self.ends, self.first_spikes(population).max(axis=1))
+        place, at = self.first_positions(population), self.positions(population)
+        first = np.full(place.shape, np.inf)
+        first[place >= 0] = self.record.time[at[place[place >= 0]]]
+        ends = np.minimum(self.ends, first.max(axis=1))
         ends[~(ends < np.inf)] = self.t_stop
         kept = self.record.time <= ends[self.samples]
         counts = np.bincount(self.samples[kept], minlength=len(self))
@@ -192,11 +195,23 @@ class BatchResult:
         neuron = self.record.neuron
         return np.flatnonzero((neuron >= part.start) & (neuron < part.stop))
 
+    def _as_caused(self, population: str, times: FloatArray, neurons: ArrayLike) -> FloatArray:
+        """Return spike times in which a pool fires at the time of what sets it off.
+
+        Runs and sweeps keep the next larger number instead, so that an effect is later than its
+        cause.
+        """
+        threshold = self.network.layout().neurons.threshold
+        if np.all(threshold[self.network.neurons_of(population)] > 0.0):
+            return times
+        pooled = threshold[np.asarray(neurons)] == 0.0
+        return np.where(pooled, np.nextafter(times, -np.inf), times)
+
     def _spikes_of(self, population: str) -> RecordedSpikes:
         at = self.positions(population)
         start = self.network.neurons_of(population).start
         return RecordedSpikes(
-            self.record.time[at],
+            self._as_caused(population, self.record.time[at], self.record.neuron[at]),
             self.record.neuron[at].astype(np.int64) - start,
             self.record.slope[at],
             self.samples[at],
@@ -291,7 +306,7 @@ class BatchResult:
         there = (rows[:, :, REFERENCE] <= time) & (self.ends == time)[:, None]
         neurons = self.network.layout().neurons
         _flow_to(neurons, part.start, rows, there, time, currents, potentials)
-        for k in np.flatnonzero(~np.all(there, axis=1)):
+        for k in np.flatnonzero(~np.all(there, axis=1)).tolist():
             sampled = np.empty((2, 1, rows.shape[1]))
             self._sample_states(k, part, np.array([time]), *sampled)
             for found, states in zip(sampled[:, 0], (currents[k], potentials[k]), strict=True):

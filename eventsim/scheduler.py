@@ -26,7 +26,7 @@ import numpy as np
 
 from eventsim._compile import inlined, loop, scalar
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim.crossing import TOUCHES, earliest_crossing, next_crossing, spike_time
+from eventsim.crossing import TOUCHES, earliest_crossing, just_after, next_crossing, spike_time
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
 from eventsim.wiring import Neurons, Wiring
@@ -64,7 +64,7 @@ SEARCH = 0.0
 
 # Status of a run; a call that leaves it READY has worked for long enough to look for Ctrl-C.
 READY, DONE, FULL = 0, 1, 2
-MOST_EVENTS, MOST_SYNAPTIC = 1_000_000, 20_000_000
+MOST_EVENTS, MOST_SYNAPTIC = 300_000, 5_000_000
 
 # An epoch lasts so many (shorter) time constants at most, and an arrival moves V by so many
 # thresholds at most within it.
@@ -195,7 +195,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
         arrival = first_time(state.flying)
         spike = first_time(state.predicted)
         if spike <= arrival and spike <= now:
-            if spike > t_stop:
+            if spike > t_stop and not _is_pooled_at(neurons, state, spike, t_stop):
                 return DONE, t_stop
             if state.slope[first_item(state.predicted)] <= SEARCH:
                 _search(neurons, state, first_item(state.predicted), spike)
@@ -247,6 +247,12 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
                 put(state.flying, k, now + wiring.delay[g])
 
 
+@inlined
+def _is_pooled_at(neurons, state, spike, t_stop):
+    """Tell whether the next spike is a pool's that something at ``t_stop`` sets off."""
+    return spike == just_after(t_stop) and neurons.threshold[first_item(state.predicted)] == 0.0
+
+
 @scalar
 def epoch_start(now, length):
     """Return the start of the epoch of ``now``: a multiple of ``length``, a power of two.
@@ -280,9 +286,8 @@ def _strongest(wiring, neurons, push):
         kind = wiring.kind[g]
         most = push[kind]
         for s in range(wiring.start[g], wiring.stop[g]):
-            threshold = neurons.threshold[wiring.target[s]]
-            if threshold > 0.0:
-                most = max(most, abs(wiring.weight[s]) / threshold)
+            # A pool, whose threshold is 0, tolerates no rounding: its epochs are no epochs.
+            most = max(most, abs(wiring.weight[s]) / neurons.threshold[wiring.target[s]])
         push[kind] = most
 
 

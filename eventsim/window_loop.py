@@ -57,7 +57,13 @@ from numpy.typing import NDArray
 
 from eventsim._compile import inlined, loop, scalar
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim.crossing import TOUCHES, crossing_within, earliest_crossing, spike_time
+from eventsim.crossing import (
+    TOUCHES,
+    crossing_within,
+    earliest_crossing,
+    just_after,
+    spike_time,
+)
 from eventsim.flow import flow
 from eventsim.scheduler import DONE, FULL, READY
 
@@ -85,7 +91,7 @@ SCATTER, GATHER, REPLAY, RECORD = range(4)
 SPIKES_FULL, ARRIVALS_FULL = 3, 4
 
 # Neurons looked at and arrivals before a call returns as READY to go on, so that Ctrl-C is seen.
-MOST_LOOKS = 50_000_000
+MOST_LOOKS = 5_000_000
 
 # As potential: the neuron is refractory at the end of the window.
 HELD = math.inf
@@ -606,6 +612,8 @@ def _replay(neurons, state, run, work, start, final):
         for a in range(first, work.order.size + 1):
             e = work.order[a] if a < work.order.size else -1
             until = arrivals.time[e] if e >= 0 else horizon
+            if e < 0 and threshold == 0.0:
+                until = just_after(horizon)  # what comes at the end sets a pool off
             while now <= until:
                 lag, slope = crossing_within(
                     until - now, current, potential, alpha, beta, threshold, bias

@@ -51,7 +51,8 @@ __all__ = [
 
 LARGEST_LAG = 0.5  # times the faster rate: the series of the loop are exact to rounding up to it
 DIGITS = 20  # bits of the width: its multiples are exact
-MOST_WINDOWS = 2**32
+LAST_WINDOW = 2**32  # multiples of the width are exact up to it
+MOST_WINDOWS = 10**8  # of a run: some are empty and cost nothing, but nobody waits for more
 CHUNK = 1024
 
 
@@ -70,7 +71,9 @@ def window_width(compiled: Compiled) -> float:
     return math.ldexp(math.floor(digits * 2**DIGITS), exponent - DIGITS)
 
 
-def window_obstacle(compiled: Compiled, t_stop: float, until_fired: str | None) -> str | None:
+def window_obstacle(
+    compiled: Compiled, t_start: float, t_stop: float, until_fired: str | None
+) -> str | None:
     """Return why the window engine cannot do this run, as an error message; None if it can."""
     if until_fired is not None:
         return f"engine 'windows' cannot stop early: until_fired must be None, got {until_fired!r}"
@@ -84,8 +87,12 @@ def window_obstacle(compiled: Compiled, t_stop: float, until_fired: str | None) 
         return (
             "engine 'windows' needs a delay between neurons or a finite time constant, got neither"
         )
-    if t_stop / width > MOST_WINDOWS:
-        return f"engine 'windows' needs t_stop <= {MOST_WINDOWS} windows of {width}, got {t_stop!r}"
+    for begun, most in ((0.0, LAST_WINDOW), (t_start, MOST_WINDOWS)):
+        if (t_stop - begun) / width > most:
+            return (
+                f"engine 'windows' cannot do more than {most} windows of {width} (the shortest "
+                f"delay, or half of the shortest time constant), got t_stop {t_stop!r}"
+            )
     return None
 
 
@@ -303,10 +310,9 @@ def _run_sample(
         status = advance_windows(*task[:5], *spikes, state, run, work, task.t_stop, task.max_spikes)
         if status in (DONE, FULL):
             break
-        if status == READY:
-            stop_if_told()
-            continue
-        work = _with_room(task, run, work, status)
+        stop_if_told()
+        if status != READY:
+            work = _with_room(task, run, work, status)
     n_inputs = np.count_nonzero(spikes[0] <= task.t_stop)
     state.count[:5] = (
         progress[SPIKES], n_inputs, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED]

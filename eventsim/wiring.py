@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,19 +137,25 @@ class Compiled:
         order = self.orders[key]
         return key, within if order is None else int(order[within])
 
-    def synapse_label(self) -> Callable[[int], tuple[Key, int, int]]:
-        """Return a function from a synapse's position in the wiring to ``(key, pre, post)``."""
+    def synapse_label(self, network: Network) -> Callable[[int], tuple[Any, ...]]:
+        """Return a function from a synapse's position in the wiring to ``(key, pre, post)``.
+
+        The further synapses of a multapse are ``(key, pre, post, 1)`` and so on.
+        """
         wiring, layout = self.wiring, self.layout
+        copies = {key: _copies(p.weights) for key, p in network.projections.items()}
         by_start = np.argsort(wiring.start, kind="stable")
         first_source = layout.first_source
 
-        def label(position: int) -> tuple[Key, int, int]:
+        def label(position: int) -> tuple[Any, ...]:
             rank = np.searchsorted(wiring.start[by_start], position, side="right") - 1
             group = by_start[rank]
             source = int(np.searchsorted(wiring.first_group, group, side="right")) - 1
-            key, _ = self._locate(position)
+            key, place = self._locate(position)
             post = int(wiring.target[position]) - layout.neuron_start[key[1]]
-            return key, source - first_source[key[0]], post
+            name = key, source - first_source[key[0]], post
+            copy = copies[key]
+            return name if copy is None or copy[place] == 0 else (*name, int(copy[place]))
 
         return label
 
@@ -274,6 +280,22 @@ def _rows_of(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, IntAr
         every = np.tile(np.arange(n_post, dtype=np.int32), n_pre)
         return n_post * np.arange(n_pre + 1), every, None
     return weights.indptr.astype(np.int64), weights.indices.astype(np.int32, copy=False), None
+
+
+def _copies(weights: Matrix | Convolution) -> IntArray | None:
+    """Return how many synapses between the same two neurons stand before each; None: no multapse.
+
+    Entries at one place follow each other.
+    """
+    if isinstance(weights, (Convolution, np.ndarray)):
+        return None
+    row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    fresh = np.ones(row.size, dtype=bool)
+    fresh[1:] = (np.diff(row) != 0) | (np.diff(weights.indices) != 0)
+    if np.all(fresh):
+        return None
+    number = np.arange(row.size)
+    return number - np.maximum.accumulate(np.where(fresh, number, 0))
 
 
 def _joined_groups(rows: Sequence[_Rows]) -> tuple[_Rows, IntArray]:

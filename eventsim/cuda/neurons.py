@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from eventsim.crossing import TOUCHES, crossing_within, spike_time
+from eventsim.crossing import TOUCHES, crossing_within, just_after, spike_time
 from eventsim.cuda.sorting import sort_anywhere
 from eventsim.flow import flow, propagator
 
@@ -83,6 +83,8 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin
             over_lag = propagator(lag, alpha, beta)
             synaptic, membrane, h = real(over_lag[0]), real(over_lag[1]), real(over_lag[2])
         until = arrivals.time[a + 1] if a + 1 < stop else t_stop
+        if threshold == 0.0 and a + 1 == stop:
+            until = just_after(t_stop)  # what comes at the end sets a pool off
         i = i * decay + arriving
         decay = synaptic
         begin, acting, looks = float(now), float(i), True

@@ -125,7 +125,12 @@ class CudaResult(BatchResult):
         """Return the first spike times (n_samples, n) of a population; ``inf`` = silent."""
         if self.on_device is None:
             return super().first_spikes(population)
-        return double(self.on_device.first_spikes(population).copy_to_host())
+        first = double(self.on_device.first_spikes(population).copy_to_host())
+        part = self.network.neurons_of(population)
+        finite = np.isfinite(first)
+        neurons = np.broadcast_to(np.arange(part.start, part.stop), first.shape)
+        first[finite] = self._as_caused(population, first[finite], neurons[finite])
+        return first
 
     def spike_counts(self, population: str) -> IntArray:
         """Return the number of spikes (n_samples, n) of each neuron of a population."""

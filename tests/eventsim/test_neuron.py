@@ -169,8 +169,28 @@ def test_a_unit_of_a_pool_fires_with_its_earliest_input(engine: str) -> None:
     times, sources = [0.7, 0.25, 0.25, 0.9], [0, 1, 0, 1]
     result = es.simulate(network, {"in": es.Spikes(times, sources)}, 2.0, engine=engine)
     assert result.spikes["pool"].indices.tolist() == [0]
-    np.testing.assert_allclose(result.spikes["pool"].times, [0.25], rtol=1e-15)
-    assert result.spikes["pool"].times[0] > 0.25
+    np.testing.assert_array_equal(result.spikes["pool"].times, [0.25])
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "windows", "layered"])
+@pytest.mark.parametrize("time", [0.0, 0.3, 1.0, 2.0])
+def test_a_unit_of_a_pool_fires_at_the_end_too_and_once(engine: str, time: float) -> None:
+    """What comes at t_stop happens; a resumed run is the same as a whole one."""
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("pool", 1, es.LIF.earliest())
+    network.add_population("scale", 1, es.LIF())  # windows need a scale of time
+    network.connect("in", "pool", weights=[[1.0], [1.0]])
+    stimulus = {"in": es.Spikes([time, time], [0, 1])}
+    ended = es.simulate(network, stimulus, time, engine=engine)
+    resumed = es.simulate(network, {}, 2.0, resume=ended)
+    for result in (ended, resumed, es.simulate(network, stimulus, 2.0, engine=engine)):
+        np.testing.assert_array_equal(result.spikes["pool"].times, [time])
+        np.testing.assert_array_equal(result.first_spikes("pool"), [time])
+        gradient = gradients.timing_backprop(result, first_spikes={"pool": [1.0]})
+        np.testing.assert_array_equal(gradient.input_times["in"], [0.5, 0.5])
+        graph = es.CausalityGraph.from_spikes(network, stimulus, result.spikes)
+        np.testing.assert_array_equal(graph.times, result.causality().times)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
