@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from scipy import sparse
 
 from eventsim._types import FloatArray, Key, Matrix
 from eventsim.network import Network
+from gradients.elementwise import norm_in_unit
 
 __all__ = ["Gradient", "gradient_of_network"]
 
@@ -59,10 +59,10 @@ class Gradient:
     @property
     def norm(self) -> float:
         """Euclidean norm of the gradient by all weights."""
-        values = [
+        unit, norm = norm_in_unit(
             value.data if sparse.issparse(value) else value for value in self.weights.values()
-        ]
-        return float(np.sqrt(sum(np.sum(np.square(value)) for value in values)))
+        )
+        return unit * norm
 
 
 def gradient_of_network(
@@ -95,7 +95,7 @@ def gradient_of_network(
 
     def by_time_constant(rates: dict[str, FloatArray], name: str) -> dict[str, FloatArray]:
         taus = {key: getattr(network.neurons[key], name) for key in rates}
-        return {key: -rate / np.square(taus[key]) for key, rate in rates.items()}
+        return {key: -rate / taus[key] / taus[key] for key, rate in rates.items()}
 
     alpha, beta = split("alpha"), split("beta")
     return Gradient(

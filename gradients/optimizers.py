@@ -1,6 +1,7 @@
 """Adam and stochastic gradient descent on dicts of arrays: pure functions of their state."""
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,15 +10,19 @@ import numpy as np
 
 from eventsim._types import FloatArray
 from eventsim._validate import as_floats, as_number, require
-from gradients.elementwise import adam_loop, in_one_pass, momentum_loop
+from gradients.elementwise import (
+    LARGEST,
+    adam_loop,
+    in_one_pass,
+    momentum_loop,
+    norm_in_unit,
+)
 from gradients.schedules import Schedule, rate_at, read_rate
 
 __all__ = ["SGD", "Adam"]
 
 Name = TypeVar("Name")
 Arrays = dict[Name, FloatArray]
-
-LARGEST = 1e150  # of a gradient: its square, and the sum of 10^8 of them, is a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Adam:
         Each step also takes away this fraction of the parameters, times the learning rate; >= 0.
     clip_norm : float, optional
         Longest gradient, > 0: one whose Euclidean norm, over all parameters together, is larger is
-        scaled down to it.  Default: gradients are taken as they are.
+        scaled down to it, whatever its size.  Default: gradients are taken as they are.
 
     Notes
     -----
@@ -99,7 +104,8 @@ class Adam:
         ------
         ValueError
             If a gradient or a part of the state has another shape than its parameter, if a gradient
-            is not finite or beyond 1e150, or if a schedule returns no learning rate.
+            is not finite, or beyond 1e150 where it is not clipped to less, or if a schedule returns
+            no learning rate.
         """
         params = _floats(params, "params")
         grads = _matching(params, grads, "gradient")
@@ -107,8 +113,9 @@ class Adam:
         square = _matching(params, state.get("square", {}), "state: square")
         lr, step = rate_at(self.lr, int(state["step"])), int(state["step"]) + 1
         first, second = self.betas
+        grads, factor = _clipped(grads, self.clip_norm)
         numbers = (
-            _scale(grads, self.clip_norm),
+            factor,
             float(first),
             float(second),
             lr / (1.0 - first**step),
@@ -179,9 +186,8 @@ class SGD:
         grads = _matching(params, grads, "gradient")
         mean = _matching(params, state.get("mean", {}), "state: mean")
         lr, step = rate_at(self.lr, int(state["step"])), int(state["step"]) + 1
-        numbers = (
-            _scale(grads, self.clip_norm), float(self.momentum), lr, lr * self.weight_decay
-        )  # fmt: skip
+        grads, factor = _clipped(grads, self.clip_norm)
+        numbers = factor, float(self.momentum), lr, lr * self.weight_decay
         new = {
             k: in_one_pass(momentum_loop, (params[k], grads[k], mean[k]), 2, numbers, threads)
             for k in params
@@ -220,13 +226,26 @@ def _matching(params: Arrays[Name], arrays: Mapping[Name, FloatArray], what: str
     return found
 
 
-def _scale(grads: Arrays[Name], clip_norm: float | None) -> float:
-    """Return what the gradient is multiplied by, after a check that it is finite."""
-    for key, grad in grads.items():
-        if not np.abs(grad).max(initial=0.0) <= LARGEST:  # also of NaN
-            within = np.abs(grad) <= LARGEST
-            require(within, grad, f"gradient of {key!r} must be finite and at most {LARGEST}")
+def _clipped(grads: Arrays[Name], clip_norm: float | None) -> tuple[Arrays[Name], float]:
+    """Return the gradient and what it is to be multiplied by, after a check of its size."""
+    _check_size(grads, clip_norm)
     if clip_norm is None:
-        return 1.0
-    norm = math.sqrt(sum(float(np.sum(np.square(grad))) for grad in grads.values()))
-    return min(1.0, clip_norm / norm) if norm > 0.0 else 1.0
+        return grads, 1.0
+    unit, norm = norm_in_unit(grads.values())
+    if norm <= clip_norm / unit:
+        return grads, 1.0
+    factor = clip_norm / norm / unit
+    if factor >= sys.float_info.min:
+        return grads, factor
+    share, power = math.frexp(norm)  # in two factors: one of them would have too few digits
+    return {key: np.ldexp(grad / unit, -power) for key, grad in grads.items()}, clip_norm / share
+
+
+def _check_size(grads: Arrays[Name], clip_norm: float | None) -> None:
+    """Raise a ValueError unless a gradient is finite, and its square is where it is taken."""
+    is_cut = clip_norm is not None and clip_norm <= LARGEST
+    most, expected = (sys.float_info.max, "") if is_cut else (LARGEST, f" and at most {LARGEST}")
+    for key, grad in grads.items():
+        if not np.abs(grad).max(initial=0.0) <= most:  # also of NaN
+            within = np.abs(grad) <= most
+            require(within, grad, f"gradient of {key!r} must be finite{expected}")

@@ -11,14 +11,15 @@ from numba import config, cuda
 from numpy.typing import NDArray
 
 from eventsim.cuda.device import MOST_THREADS, empty, grid_for, of_blocks, zeros
-from gradients.elementwise import adam_step, momentum_step
-from gradients.optimizers import LARGEST, SGD, Adam
+from gradients.elementwise import LARGEST, adam_step, momentum_step
+from gradients.optimizers import SGD, Adam
 from gradients.schedules import rate_at
 
 __all__ = ["DeviceOptimizer"]
 
 CHUNKS = 4 if config.ENABLE_CUDASIM else 256  # parts of the gradient whose squares are added up
 N_NUMBERS = 8
+LEAST_NORM = 1e-100  # what counts in the square of a norm that is longer is a number itself
 # What a step of training is stopped by, if anything.
 NO_ROOM, NO_NUMBER = 1, 2
 
@@ -106,6 +107,10 @@ class DeviceOptimizer:
     ) -> None:
         if not isinstance(rule, (Adam, SGD)):
             raise ValueError(f"the optimiser must be a gradients.Adam or SGD, got {rule!r}")
+        if rule.clip_norm is not None and rule.clip_norm < LEAST_NORM:
+            raise ValueError(
+                f"clip_norm must be at least {LEAST_NORM:g} on the device, got {rule.clip_norm!r}"
+            )
         self.rule, self.dtype, self.steps = rule, dtype, 0
         self._shapes = {key: np.shape(value) for key, value in params.items()}
         size = sum(math.prod(shape) for shape in self._shapes.values())

@@ -29,7 +29,8 @@ from gradients.cuda.losses import N_TOTALS, Term, check_terms, read_labels
 from gradients.cuda.optimizers import NO_NUMBER, NO_ROOM, DeviceOptimizer
 from gradients.cuda.part import Part
 from gradients.cuda.program import Program
-from gradients.optimizers import LARGEST, SGD, Adam
+from gradients.elementwise import LARGEST
+from gradients.optimizers import SGD, Adam
 
 __all__ = ["Trainer"]
 

@@ -260,6 +260,10 @@ def test_a_gradient_that_is_no_number_moves_nothing(monkeypatch: pytest.MonkeyPa
         ({"loss": [LOSS[0], cuda.DeadNeurons("out", 1.0)]}, "about different populations"),
         ({"jitter": -1.0}, "jitter must be >= 0 and finite, got -1.0"),
         ({"optimizer": object()}, "the optimiser must be a gradients.Adam or SGD"),
+        (
+            {"optimizer": gradients.SGD(0.1, clip_norm=1e-101)},
+            "clip_norm must be at least 1e-100 on the device, got 1e-101",
+        ),
     ],
 )
 def test_what_makes_no_training_is_refused(options: dict[str, Any], text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -140,6 +141,36 @@ def test_a_gradient_of_zero_can_be_clipped() -> None:
     zero = {name: np.zeros_like(value) for name, value in PARAMS.items()}
     params, _ = optimizer.update(PARAMS, zero, optimizer.init(PARAMS))
     np.testing.assert_array_equal(params["w"], PARAMS["w"])
+
+
+@pytest.mark.parametrize(
+    ("size", "longest"),
+    [
+        (1e-200, 1e-210), (1e-160, 1e-159), (5e-324, 5e-324), (1e-310, 1e-309), (1e200, 1.0),
+        (1e149, 1e140), (1.7e308, 1e150), (1e308, 1e-300), (1e140, 5e-320),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("n", [1, 4, 10_000])
+def test_gradients_are_clipped_whatever_their_size(size: float, longest: float, n: int) -> None:
+    """Squares of these numbers, or the norm or the factor, leave float64: each is a part of it."""
+    optimizer = gradients.SGD(1.0, clip_norm=longest)
+    start = {"w": np.zeros(n)}
+    found, _ = optimizer.update(start, {"w": np.full(n, size)}, optimizer.init(start))
+    expected = min(Fraction(longest) / math.isqrt(n), Fraction(size))
+    np.testing.assert_allclose(-found["w"], float(expected), rtol=1e-14, atol=5e-324)
+
+
+@pytest.mark.parametrize("make", [gradients.Adam, gradients.SGD])
+def test_a_large_gradient_must_be_clipped_to_what_has_a_square(make) -> None:
+    start, large = {"w": np.zeros(2)}, {"w": np.array([1.0, -1e200])}
+    for optimizer in (make(0.1), make(0.1, clip_norm=1e160)):
+        with pytest.raises(ValueError, match=r"gradient of 'w'.*at most 1e\+150, got -1e\+200"):
+            optimizer.update(start, large, optimizer.init(start))
+    optimizer = make(0.1, clip_norm=1.0)
+    found, _ = optimizer.update(start, large, optimizer.init(start))
+    assert found["w"][1] == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="gradient of 'w' must be finite, got inf"):
+        optimizer.update(start, {"w": np.array([0.0, np.inf])}, optimizer.init(start))
 
 
 def test_only_the_gradients_of_what_is_trained_count() -> None:

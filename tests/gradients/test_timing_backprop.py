@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import assume, given
 
 import eventsim as es
 import gradients
+from gradients.gradient import gradient_of_network
 from tests import cases, naive
 from tests.gradients import differences
 from tests.naive import Case
@@ -440,6 +442,36 @@ def test_the_silent_fraction_and_the_norm() -> None:
     assert found.silent_fraction == pytest.approx(np.concatenate(silent).mean())
     squares = sum(float(np.sum(cases.to_dense(w) ** 2)) for w in found.weights.values())
     assert found.norm >= math.sqrt(squares) * (1 - 1e-12)
+
+
+def norm_of(**weights: Any) -> float:
+    return gradients.Gradient(weights, {}, {}, {}, {}, {}, {}, {}, {}, 1.0, 0.0).norm
+
+
+@pytest.mark.parametrize("unit", [1e-320, 1e-200, 1e-155, 1.0, 1e155, 1e200, 1e307])
+def test_the_norm_is_a_number_where_squares_are_none(unit: float) -> None:
+    dense, sparse = np.array([[3.0, 0.0]]) * unit, scipy.sparse.csr_array([[0.0, 4.0 * unit]])
+    found = norm_of(dense=dense, sparse=sparse, single=12.0 * unit)
+    assert found == pytest.approx(13.0 * unit, rel=1e-14, abs=1e-323)
+
+
+def test_the_norm_of_what_is_empty_zero_or_no_number() -> None:
+    assert norm_of() == 0.0
+    assert norm_of(a=np.empty((0, 2)), b=np.zeros(3)) == 0.0
+    assert norm_of(a=np.array([1.0, np.inf])) == np.inf
+    assert math.isnan(norm_of(a=np.array([1.0, np.nan]), b=np.array([2.0])))
+
+
+def test_the_square_of_a_time_constant_may_be_no_number() -> None:
+    network = es.Network()
+    network.add_population("p", 3, es.LIF(tau_mem=[1e160, np.inf, 2.0], tau_syn=[2.0, 4.0, 1e160]))
+    neurons = {"alpha": np.full(3, 1e200), "beta": np.array([-1e200, 1.0, 8.0])}
+    found = gradient_of_network(
+        network, weights={}, delays={}, neurons=neurons, input_times={}, min_slope=1.0,
+        silent_fraction=0.0,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.tau_mem["p"], [1e-120, 0.0, -2.0], rtol=1e-12)
+    np.testing.assert_allclose(found.tau_syn["p"], [-2.5e199, -6.25e198, -1e-120], rtol=1e-12)
 
 
 def test_a_batch_of_a_network_with_one_synapse_sums_its_samples() -> None:

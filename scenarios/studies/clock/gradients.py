@@ -78,8 +78,11 @@ def cosine(a: Params, b: Params, names: Sequence[str]) -> float | None:
     0.7071
     """
     x, y = (np.concatenate([each[name].ravel() for name in names]) for each in (a, b))
-    length = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(x @ y) / length if length > 0.0 else None
+    sizes = [np.abs(each).max(initial=0.0) for each in (x, y)]
+    if 0.0 in sizes:
+        return None
+    x, y = x / sizes[0], y / sizes[1]  # or squares of small numbers would be 0
+    return float(x @ y) / float(np.linalg.norm(x) * np.linalg.norm(y))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,13 @@ def test_a_minibatch_gives_a_cosine_for_every_derivative_step_and_slope():
         assert all(-1.0 <= one[name] <= 1.0 for name in ("in->hidden", "hidden->out", "all"))
     assert measure(Angles(task, weights, [10, 20], 20, 100), seed=3) == found
     assert measure(Angles(task, weights, [10, 20], 20, 100), seed=4) != found
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-200, 1e200])
+def test_gradients_of_any_size_have_an_angle(size):
+    small, up = {"w": np.array([size, 0.0])}, {"w": np.array([size, size])}
+    assert cosine(small, up, ["w"]) == pytest.approx(math.sqrt(0.5))
+    assert cosine(small, {"w": np.zeros(2)}, ["w"]) is None
 
 
 def test_the_scale_of_a_constant_derivative_does_not_turn_the_gradient():
