@@ -1,19 +1,23 @@
-"""Spike trains: validated, sorted, immutable."""
+"""Spike trains: validated, sorted, immutable; what was sorted is merged, or appended to."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsim._compile import loop
-from eventsim._types import FloatArray, IntArray
+from eventsim._types import BoolArray, FloatArray, IntArray
 from eventsim._validate import as_count, as_floats, as_indices, require
 
-__all__ = ["SpikeBatch", "Spikes"]
+__all__ = ["Seam", "SpikeBatch", "Spikes", "Train", "appended", "continued", "extended", "merged"]
+
+Train: TypeAlias = tuple[IntArray, FloatArray, IntArray]
+"""``(offsets, times, numbers)``: spikes of all samples, each ascending in (time, number)."""
 
 
 class Spikes:
@@ -53,8 +57,13 @@ class Spikes:
 
     def __init__(self, times: ArrayLike, indices: ArrayLike) -> None:
         """Validate and sort."""
-        times, indices = _checked(times, indices)
-        self._order, (self.times, self.indices) = _sorted(times, indices)
+        times, indices = _read(times, indices)
+        if _is_ordered(times, indices, np.array([0, times.size])):
+            self._order, self.times, self.indices = None, times.copy(), indices
+        else:
+            _check_times(times)
+            self._order = np.lexsort((indices, times))
+            self.times, self.indices = times[self._order], indices[self._order]
         _freeze(self.times, self.indices)
 
     @property
@@ -115,14 +124,20 @@ class SpikeBatch:
         self, times: ArrayLike, indices: ArrayLike, samples: ArrayLike, n_samples: int
     ) -> None:
         """Validate and sort."""
-        times, indices = _checked(times, indices)
+        times, indices = _read(times, indices)
         samples = as_indices(samples, "samples")
         if samples.shape != times.shape:
             raise ValueError(f"samples must have shape {times.shape}, got {samples.shape}")
         n_samples = as_count(n_samples, "n_samples")
         require(samples < n_samples, samples, f"samples must be < n_samples = {n_samples}")
-        order, (samples, times, indices) = _sorted(samples, times, indices)
-        self._set(times, indices, np.searchsorted(samples, np.arange(n_samples + 1)), order)
+        offsets = _offsets_of(np.bincount(samples, minlength=n_samples))
+        by_sample = not np.any(samples[:-1] > samples[1:])
+        if by_sample and _is_ordered(times, indices, offsets):
+            self._set(times.copy(), indices, offsets, None)
+        else:
+            _check_times(times)
+            order = np.lexsort((indices, times, samples))
+            self._set(times[order], indices[order], offsets, order)
 
     def _set(
         self,
@@ -199,9 +214,7 @@ class SpikeBatch:
         (2, array([0.1, 0.3]))
         """
         _check_flat(times, indices, offsets)
-        views = times.view(), indices.view(), offsets.view()
-        _freeze(*views)  # one kind of arrays: the loop is compiled once
-        k = _first_invalid(*views)
+        k = _first_invalid(*_views(times, indices, offsets))
         if k >= 0:
             raise ValueError(
                 "each sample must ascend in (time, index), with finite times >= 0 and indices "
@@ -228,16 +241,19 @@ class SpikeBatch:
         if not samples:
             raise ValueError(f"a batch needs at least one sample, got {samples!r}")
         self = cls.__new__(cls)
-        offsets = np.cumsum([0, *[len(sample) for sample in samples]])
+        offsets = _offsets_of([len(sample) for sample in samples])
         if len(samples) == 1:
             self._set(samples[0].times, samples[0].indices, offsets, samples[0]._order)
             return self
-        starts = np.repeat(offsets[:-1], np.diff(offsets))
+        order = None
+        if any(sample._order is not None for sample in samples):
+            starts = np.repeat(offsets[:-1], np.diff(offsets))
+            order = starts + np.concatenate([sample.order for sample in samples])
         self._set(
             np.concatenate([sample.times for sample in samples]),
             np.concatenate([sample.indices for sample in samples]),
             offsets,
-            starts + np.concatenate([sample.order for sample in samples]),
+            order,
         )
         return self
 
@@ -252,7 +268,7 @@ class SpikeBatch:
         """
         chosen = np.atleast_1d(np.arange(len(self))[which])
         sizes = np.diff(self.offsets)[chosen]
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        offsets = _offsets_of(sizes)
         take = np.repeat(self.offsets[chosen] - offsets[:-1], sizes) + np.arange(offsets[-1])
         order = None if self._order is None else partial(_ranks, self, take, sizes)
         part = type(self).__new__(type(self))
@@ -269,30 +285,39 @@ class SpikeBatch:
         return f"SpikeBatch({len(self)} samples, {self.times.size} spikes)"
 
 
-def _checked(times: ArrayLike, indices: ArrayLike) -> tuple[FloatArray, IntArray]:
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _read(times: ArrayLike, indices: ArrayLike) -> tuple[FloatArray, IntArray]:
+    """Return the arrays of a caller: the times may be the caller's own, the indices are a copy."""
     times = as_floats(times, "times")
     indices = as_indices(indices, "indices")
     if times.ndim != 1 or times.shape != indices.shape:
         raise ValueError(
             f"times and indices must be (n_spikes,), got {times.shape} and {indices.shape}"
         )
-    require(np.isfinite(times), times, "times must be finite")
-    require(times >= 0.0, times, "times must be >= 0")
     return times, indices
 
 
-def _sorted(*keys: NDArray[Any]) -> tuple[IntArray | None, tuple[NDArray[Any], ...]]:
-    """Return the order that sorts by the keys, the first one first, and copies in this order.
+def _check_times(times: FloatArray) -> None:
+    require(np.isfinite(times), times, "times must be finite")
+    require(times >= 0.0, times, "times must be >= 0")
 
-    The order is None if they are sorted: long trains most often are, and need not store it.
-    """
-    tied = np.ones(max(keys[0].size - 1, 0), dtype=bool)
-    for key in keys:
-        if np.any(tied & (key[:-1] > key[1:])):
-            order = np.lexsort(keys[::-1])
-            return order, tuple(key[order] for key in keys)
-        tied &= key[:-1] == key[1:]
-    return None, tuple(key.copy() for key in keys)
+
+def _is_ordered(times: FloatArray, indices: IntArray, offsets: IntArray) -> bool:
+    """Tell whether spikes are valid, and each sample ascends in (time, index), as most do."""
+    return _first_invalid(*_views(times, indices, offsets)) < 0
+
+
+def _views(times: FloatArray, indices: IntArray, offsets: IntArray) -> list[NDArray[Any]]:
+    """Return read-only views of the arrays: of one kind, so that the loop is compiled once."""
+    views = [times.view(), indices.view(), offsets.view()]
+    _freeze(*views)
+    return views
+
+
+def _offsets_of(sizes: ArrayLike) -> IntArray:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])
 
 
 def _ranks(batch: SpikeBatch, take: IntArray, sizes: IntArray) -> IntArray:
@@ -343,3 +368,141 @@ def _positions(order: IntArray | None, size: int) -> IntArray:
 def _freeze(*arrays: NDArray[Any]) -> None:
     for array in arrays:
         array.flags.writeable = False
+
+
+# --- joining --------------------------------------------------------------------------------------
+
+
+class Seam(NamedTuple):
+    """Two trains as one.
+
+    ``second`` tells which spikes are those of the second train; None: all that follow the first.
+    """
+
+    offsets: IntArray
+    times: FloatArray
+    numbers: IntArray
+    second: BoolArray | None
+
+    def column(self, one: IntArray, two: IntArray) -> IntArray:
+        """Return a number for each spike, given those for the spikes of each train."""
+        if self.second is None:
+            return appended(one, two)
+        joined = np.empty(self.times.size, dtype=np.int64)
+        joined[self.second], joined[~self.second] = two, one
+        _freeze(joined)
+        return joined
+
+
+def merged(one: Train, two: Train) -> Seam:
+    """Merge two trains, in linear time; of equal spikes, those of the first one come first."""
+    n = one[1].size + two[1].size
+    seam = Seam(one[0] + two[0], np.empty(n), np.empty(n, dtype=np.int64), np.empty(n, dtype=bool))
+    _merge(*_views(one[1], one[2], one[0]), *_views(two[1], two[2], two[0]), *seam[1:])
+    _freeze(*seam[:3])
+    return seam
+
+
+@loop
+def _merge(
+    times: FloatArray,
+    numbers: IntArray,
+    ends: IntArray,
+    other_times: FloatArray,
+    other_numbers: IntArray,
+    other_ends: IntArray,
+    found: FloatArray,
+    chosen: IntArray,
+    second: BoolArray,
+) -> None:
+    """Fill the last three arrays with the merged spikes, and which of them the second train has."""
+    k = 0
+    for sample in range(ends.size - 1):
+        i, last = ends[sample], ends[sample + 1]
+        j, other_last = other_ends[sample], other_ends[sample + 1]
+        while i < last and j < other_last:
+            t, u = times[i], other_times[j]
+            second[k] = u < t or (u == t and other_numbers[j] < numbers[i])
+            if second[k]:
+                found[k], chosen[k] = u, other_numbers[j]
+                j += 1
+            else:
+                found[k], chosen[k] = t, numbers[i]
+                i += 1
+            k += 1
+        while i < last:
+            found[k], chosen[k], second[k] = times[i], numbers[i], False
+            i, k = i + 1, k + 1
+        while j < other_last:
+            found[k], chosen[k], second[k] = other_times[j], other_numbers[j], True
+            j, k = j + 1, k + 1
+
+
+def continued(one: Train, two: Train) -> Seam:
+    """Join two trains; of one sample, and if the second is the later one, without a copy."""
+    (offsets, times, numbers), (later_offsets, later_times, later_numbers) = one, two
+    follows = not (times.size and later_times.size)
+    if not follows and offsets.size == 2:
+        last, first = (times[-1], numbers[-1]), (later_times[0], later_numbers[0])
+        follows = bool(last <= first)
+    if not follows:
+        return merged(one, two)
+    both = appended(times, later_times), appended(numbers, later_numbers)
+    return Seam(offsets + later_offsets, *both, None)
+
+
+def extended(old: SpikeBatch, new: SpikeBatch, seam: Seam, indices: IntArray) -> SpikeBatch:
+    """Return the batch of two, given the seam and the indices of all spikes.
+
+    Its ``order`` counts the ``old`` spikes, then the ``new`` ones.
+    """
+    order = None
+    if not (seam.second is None and old._order is None and new._order is None):
+        order = seam.column(old.order, new.order + old.times.size)
+    batch = SpikeBatch.__new__(SpikeBatch)
+    batch._set(seam.times, indices, seam.offsets, order)
+    return batch
+
+
+class _Room(np.ndarray[Any, np.dtype[Any]]):
+    """Memory of arrays that begin alike; the longest of them may grow on in it."""
+
+    used: int
+    lock: threading.Lock
+
+    def claim(self, begin: int, end: int) -> bool:
+        """Tell whether the places from ``begin`` to ``end`` are there and free; they then are not.
+
+        Of two arrays that continue one, the first takes the places, and the second has none.
+        """
+        with self.lock:
+            free = begin == self.used and end <= self.size
+            if free:
+                self.used = end
+            return free
+
+
+def appended(old: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only array of ``old`` and ``more``; ``old`` stays as it is.
+
+    The result has room for as much again: to append to an array again and again takes a time in
+    proportion to what is appended.
+
+    Examples
+    --------
+    >>> first = appended(np.array([0.1, 0.2]), np.array([0.3]))
+    >>> second = appended(first, np.array([0.4]))
+    >>> first, second, np.shares_memory(first, second)
+    (array([0.1, 0.2, 0.3]), array([0.1, 0.2, 0.3, 0.4]), True)
+    """
+    if not more.size:
+        return old
+    n, size, room = old.size, old.size + more.size, old.base
+    if not (isinstance(room, _Room) and room.claim(n, size)):
+        room = _Room(2 * size, old.dtype)
+        room.used, room.lock = size, threading.Lock()
+        np.ndarray(n, old.dtype, room)[:] = old
+    longer: NDArray[Any] = np.ndarray(size, old.dtype, room)
+    longer[n:] = more
+    _freeze(longer)
+    return longer

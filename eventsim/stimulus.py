@@ -10,7 +10,7 @@ import numpy as np
 
 from eventsim._types import FloatArray, IntArray
 from eventsim.network import Network
-from eventsim.spikes import SpikeBatch, Spikes
+from eventsim.spikes import Seam, SpikeBatch, Spikes, Train, continued, extended, merged
 
 __all__ = ["Stimulus", "StimulusLike", "extend_stimulus", "join_trains", "read_stimulus"]
 
@@ -30,23 +30,40 @@ class Stimulus:
         Joined spikes; sources are numbered through all inputs.
     offsets : (n_samples + 1,) ndarray of int
         Sample k holds ``times[offsets[k]:offsets[k + 1]]``.
-    permutation : (n_spikes,) ndarray of int, or None
-        Position of each joined spike in the concatenation of the trains; None: the same.
+    first_source : dict of str -> int
+        Number of the first source of each input.
     """
 
     trains: dict[str, SpikeBatch]
     times: FloatArray
     sources: IntArray
     offsets: IntArray
-    permutation: IntArray | None
+    first_source: dict[str, int]
+
+    @property
+    def permutation(self) -> IntArray | None:
+        """Position of each joined spike in the concatenation of the trains; None: the same.
+
+        It is counted when it is asked for: each train keeps its order.
+        """
+        if len(self.trains) == 1:
+            return None
+        firsts = np.array([self.first_source[name] for name in self.trains], dtype=np.int64)
+        by_source = np.argsort(firsts)
+        place = np.searchsorted(firsts[by_source], self.sources, side="right") - 1
+        number = by_source.astype(np.min_scalar_type(firsts.size))  # few bytes are sorted fast
+        permutation = np.empty(self.sources.size, dtype=np.int64)
+        permutation[np.argsort(number[place], kind="stable")] = np.arange(self.sources.size)
+        return permutation
 
     @property
     def order(self) -> IntArray:
         """Position of each joined spike in the concatenation of the trains."""
-        return np.arange(self.times.size) if self.permutation is None else self.permutation
+        permutation = self.permutation
+        return np.arange(self.times.size) if permutation is None else permutation
 
     @property
-    def arrays(self) -> tuple[IntArray, FloatArray, IntArray]:
+    def arrays(self) -> Train:
         """``(offsets, times, sources)``, as the compiled loops take them."""
         return self.offsets, self.times, self.sources
 
@@ -122,56 +139,64 @@ def read_stimulus(network: Network, stimulus: StimulusLike) -> tuple[Stimulus, b
 
 def join_trains(network: Network, trains: dict[str, SpikeBatch], n_samples: int) -> Stimulus:
     """Return the `Stimulus` of valid trains."""
-    starts = network.layout().input_start
-    if len(trains) == 1:
-        ((name, train),) = trains.items()
-        sources = train.indices + starts[name] if starts[name] else train.indices
-        return _frozen(trains, train.times, sources, train.offsets, None)
-    empty = np.empty(0, dtype=np.int64)
-    times = np.concatenate([np.empty(0), *[train.times for train in trains.values()]])
-    numbers = [train.indices + starts[name] for name, train in trains.items()]
-    sources = np.concatenate([empty, *numbers])
-    samples = np.concatenate([empty, *[train.samples for train in trains.values()]])
-    order = np.lexsort((sources, times, samples))
-    offsets = np.searchsorted(samples[order], np.arange(n_samples + 1))
-    return _frozen(trains, times[order], sources[order], offsets, order)
+    first_source = network.layout().input_start
+    given = [(train, first_source[name]) for name, train in trains.items() if train.times.size]
+    parts = [(train.offsets, train.times, _sources(train, first)) for train, first in given]
+    while len(parts) > 1:
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        parts = [merged(*pair)[:3] for pair in pairs] + parts[len(parts) // 2 * 2 :]
+    return Stimulus(trains, *_frozen(parts[0] if parts else _silence(n_samples)), first_source)
 
 
-def _frozen(
-    trains: dict[str, SpikeBatch],
-    times: FloatArray,
-    sources: IntArray,
-    offsets: IntArray,
-    permutation: IntArray | None,
-) -> Stimulus:
-    """Return the `Stimulus` of read-only arrays: loops would be compiled anew for others."""
-    for array in (times, sources, offsets):
+def _sources(train: SpikeBatch, first: int) -> IntArray:
+    return train.indices + first if first else train.indices
+
+
+def _silence(n_samples: int) -> Train:
+    return np.zeros(n_samples + 1, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int64)
+
+
+def _frozen(arrays: Train) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return (times, sources, offsets), read-only: loops would be compiled anew for others."""
+    for array in arrays:
         array.flags.writeable = False
-    return Stimulus(trains, times, sources, offsets, permutation)
+    offsets, times, sources = arrays
+    return times, sources, offsets
 
 
 def extend_stimulus(network: Network, old: Stimulus, new: Stimulus) -> Stimulus:
-    """Return the stimulus of a resumed run: the ``old`` spikes and the ``new``, later ones."""
-    trains = {
-        name: _extended(old.trains.get(name), new.trains.get(name))
-        for name in network.inputs
-        if name in old.trains or name in new.trains
-    }
-    return join_trains(network, trains, old.n_samples)
+    """Return the stimulus of a resumed run: the ``old`` spikes and the ``new`` ones.
+
+    The ``new`` spikes of one sample, later than all ``old`` ones, are appended to them in memory
+    that both stimuli share: a step of a run in many pieces does not copy the steps before it.
+    """
+    first_source = old.first_source
+    seam = continued(old.arrays, new.arrays)
+    names = [name for name in network.inputs if name in old.trains or name in new.trains]
+    trains = {}
+    for name in names:
+        alone = (seam, first_source[name]) if len(names) == 1 else None
+        trains[name] = _extended(old.trains.get(name), new.trains.get(name), alone)
+    return Stimulus(trains, seam.times, seam.numbers, seam.offsets, first_source)
 
 
-def _extended(old: SpikeBatch | None, new: SpikeBatch | None) -> SpikeBatch:
+def _extended(
+    old: SpikeBatch | None, new: SpikeBatch | None, alone: tuple[Seam, int] | None
+) -> SpikeBatch:
+    """Return the batch of both; ``alone``: the seam of the only input, and its first source."""
     if old is None or new is None:
         only = new if old is None else old
         assert only is not None
         return only
-    given = np.argsort(old.order), np.argsort(new.order)
-    return SpikeBatch(
-        np.concatenate([old.times[given[0]], new.times[given[1]]]),
-        np.concatenate([old.indices[given[0]], new.indices[given[1]]]),
-        np.concatenate([old.samples[given[0]], new.samples[given[1]]]),
-        len(old),
-    )
+    if not new.times.size:
+        return old
+    if alone is None:
+        arrays = [(train.offsets, train.times, train.indices) for train in (old, new)]
+        seam = continued(*arrays)
+        return extended(old, new, seam, seam.numbers)
+    seam, first = alone
+    indices = seam.column(old.indices, new.indices) if first else seam.numbers
+    return extended(old, new, seam, indices)
 
 
 def _check_names(network: Network, stimulus: Mapping[str, object]) -> None:

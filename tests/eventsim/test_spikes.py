@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -162,3 +164,129 @@ def test_spikes_do_not_change_with_the_callers_array_and_cannot_be_written() -> 
     assert spikes.times[0] == 0.0
     with pytest.raises(ValueError, match="read-only"):
         spikes.times[0] = 2.0
+
+
+def test_sorted_spikes_do_not_change_with_the_callers_arrays() -> None:
+    columns_given = np.array([0.0, 1.0, 1.0]), np.array([1, 0, 2]), np.array([0, 0, 0])
+    spikes, batch = sp.Spikes(*columns_given[:2]), sp.SpikeBatch(*columns_given, 1)
+    for array in columns_given:
+        array[:] = 9
+    for train in (spikes, batch):
+        np.testing.assert_array_equal(train.times, [0.0, 1.0, 1.0])
+        np.testing.assert_array_equal(train.indices, [1, 0, 2])
+
+
+# --- sorted, merged, appended ---------------------------------------------------------------------
+
+
+@given(trains)
+def test_spikes_are_ordered_as_by_a_stable_sort(train: list) -> None:
+    times, indices, samples = columns(train)
+    order = np.lexsort((indices, times))
+    np.testing.assert_array_equal(sp.Spikes(times, indices).order, order)
+    order = np.lexsort((indices, times, samples))
+    batch = sp.SpikeBatch(times, indices, samples, 4)
+    np.testing.assert_array_equal(batch.order, order)
+    np.testing.assert_array_equal(batch.samples, samples[order])
+    np.testing.assert_array_equal(batch.offsets, np.searchsorted(samples[order], np.arange(5)))
+
+
+@given(trains)
+def test_sorted_spikes_are_not_sorted_again(train: list) -> None:
+    batch = sp.SpikeBatch(*columns(train), 3)
+    again = sp.SpikeBatch(batch.times, batch.indices, batch.samples, 3)
+    samples = [batch.sample(k) for k in range(3)]
+    joined = sp.SpikeBatch.from_samples(samples)
+    for one in (again, joined, *samples, joined[1:], sp.SpikeBatch.from_samples(samples[:1])):
+        assert one._order is None
+    np.testing.assert_array_equal(joined.order, np.arange(len(train)))
+    assert_same(again, joined)
+
+
+def test_a_batch_of_one_sample_shares_its_arrays() -> None:
+    spikes = sp.Spikes([2.0, 1.0], [0, 1])
+    batch = sp.SpikeBatch.from_samples([spikes])
+    assert batch.times is spikes.times
+    assert batch.indices is spikes.indices
+    np.testing.assert_array_equal(batch.order, [1, 0])
+
+
+def train_of(batch: sp.SpikeBatch) -> sp.Train:
+    return batch.offsets, batch.times, batch.indices
+
+
+@given(trains, trains, st.integers(0, 8).map(lambda k: k / 2))
+def test_trains_are_merged_as_a_stable_sort_orders_both(one: list, two: list, later: float) -> None:
+    """Whether the second follows the first, where it is appended, or not."""
+    moved = [(t + later, i, k) for t, i, k in two]
+    batches = [sp.SpikeBatch(*columns(train), 3) for train in (one, moved)]
+    pairs = [(batches, 3), ([batch[:1] for batch in batches], 1)]
+    for (first, second), n in pairs:
+        both = [np.concatenate(c) for c in zip(columns_of(first), columns_of(second), strict=True)]
+        times, indices, samples = both
+        order = np.lexsort((indices, times, samples))
+        for seam in (
+            sp.merged(train_of(first), train_of(second)),
+            sp.continued(train_of(first), train_of(second)),
+        ):
+            np.testing.assert_array_equal(seam.times, times[order])
+            np.testing.assert_array_equal(seam.numbers, indices[order])
+            np.testing.assert_array_equal(
+                seam.offsets, np.searchsorted(samples[order], np.arange(n + 1))
+            )
+            places = np.arange(times.size)
+            found = seam.column(places[: first.times.size], places[first.times.size :])
+            np.testing.assert_array_equal(found, order)
+            assert not seam.times.flags.writeable
+
+
+def columns_of(batch: sp.SpikeBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return batch.times, batch.indices, batch.samples
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.lists(st.integers(0, 9))), max_size=20))
+def test_arrays_are_appended_to_any_earlier_one(steps: list[tuple[int, list[int]]]) -> None:
+    found, expected = [np.array([1, 2])], [[1, 2]]
+    for which, more in steps:
+        k = which % len(found)
+        found.append(sp.appended(found[k], np.array(more, dtype=np.int64)))
+        expected.append(expected[k] + more)
+    for array, values in zip(found, expected, strict=True):
+        assert array.tolist() == values
+
+
+def test_appending_does_not_copy_but_now_and_then() -> None:
+    array, copies = np.zeros(3), 0
+    for k in range(1000):
+        before, array = array, sp.appended(array, np.array([float(k)]))
+        copies += not np.shares_memory(before, array)
+    assert copies < 12
+    assert array[3:].tolist() == list(range(1000))
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1.0
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
+def test_a_copy_of_an_array_that_grew_has_memory_of_its_own(duplicate) -> None:
+    grown = sp.appended(np.array([1.0]), np.array([2.0]))
+    other = duplicate(grown)
+    first, second = sp.appended(other, np.array([3.0])), sp.appended(grown, np.array([4.0]))
+    assert (first.tolist(), second.tolist()) == ([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
+
+
+def test_threads_that_continue_one_array_do_not_share_its_room() -> None:
+    begin = sp.appended(np.zeros(1000), np.zeros(1))
+    found: list[np.ndarray] = [begin] * 8
+
+    def grow(k: int) -> None:
+        for _ in range(50):
+            found[k] = sp.appended(found[k], np.full(3, float(k)))
+
+    workers = [threading.Thread(target=grow, args=(k,)) for k in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for k, array in enumerate(found):
+        np.testing.assert_array_equal(array[:1001], 0.0)
+        np.testing.assert_array_equal(array[1001:], np.full(150, float(k)))
