@@ -9,19 +9,20 @@ monotone, this is one interval, and these cases are all there are:
 
 1. *A constant drive* (:math:`\alpha = 0` or :math:`I_0 = 0`).  V is an exponential: a crossing
    exists iff :math:`I_0 > I_\theta`, and its time has a closed form.
-2. *Excitation* (:math:`\alpha > 0, I_0 > 0`).  :math:`e^{\beta t}\dot V` falls, since its derivative
-   is :math:`-\alpha I e^{\beta t}`.  So V never rises if :math:`\dot V(0) \le 0`; else it rises to
-   one maximum at :math:`t^* = \log(1 + \delta r)/\delta`, with :math:`\delta = \beta - \alpha`,
+2. *Excitation* (:math:`\alpha > 0, I_0 > 0`).  :math:`e^{\beta t}\dot V` falls, its derivative
+   being :math:`-\alpha I e^{\beta t}`.  So V never rises if :math:`\dot V(0) \le 0`; else it rises
+   to one maximum at :math:`t^* = \log(1 + \delta r)/\delta`, with :math:`\delta = \beta - \alpha`,
    :math:`r = \dot V(0)/(\alpha I_0)`, or for ever if :math:`1 + \delta r \le 0`.  A crossing exists
    iff V at the maximum, or in the limit, surpasses the threshold.  On the way V is concave
    (:math:`\ddot V = -\alpha I - \beta\dot V < 0`), so Newton's iteration from the left of the
    crossing rises to it.
-3. *Inhibition* (:math:`\alpha > 0, I_0 < 0`).  I rises towards 0: without :math:`I_\theta < 0` there
-   is no crossing, and with it V ends above the threshold, so there is one.  It lies after the time
-   at which I surpasses :math:`I_\theta`, and before the one at which a drive of
-   :math:`-I_\theta/2`, which I surpasses from some time on, would have carried V to the threshold.
+3. *Inhibition* (:math:`\alpha > 0, I_0 < 0`).  I rises towards 0: without :math:`I_\theta < 0`
+   there is no crossing, and with it V ends above the threshold, so there is one.  From some time on
+   the drive :math:`I - I_\theta` is more than :math:`-I_\theta/2`, and the crossing comes before
+   such a drive alone would have carried V from there to the threshold.
 
-In 2 and 3 the crossing is the only zero of x in a bracket on which :math:`e^{\beta t} x` falls.
+In 2 and 3 the crossing is the only zero of x between 0 and that end: x is positive at first, and
+once :math:`e^{\beta t} x` falls, it falls until the end.
 
 Rounding
 --------
@@ -169,11 +170,11 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
     if lag == 0.0:
         return 0.0, slope
     synaptic, membrane, h = propagator(lag, alpha, beta)
-    return lag, _rise(current, synaptic, membrane, h, alpha, beta, slope, holding)
+    return lag, _rise(current, synaptic, membrane, h, alpha, slope, holding)
 
 
 @scalar
-def _rise(current, synaptic, membrane, h, alpha, beta, slope, held):
+def _rise(current, synaptic, membrane, h, alpha, slope, held):
     """Return dV/dt after a flow, given ``held``, the current that would hold V where it is.
 
     It is ``I - held``, and ``slope exp(-beta t) - alpha I(0) h(t)`` as well: the one that keeps
@@ -253,9 +254,9 @@ def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
         start = max(start, peak - math.sqrt(2.0 * excess / (alpha * top_current)))
     else:
         end = min(_latest(gap, beta, bias - beta * threshold), LARGEST)
-        if end == LARGEST:
-            if _above(end, current, potential, alpha, beta, threshold, bias)[1] < 0.0:
-                return math.inf  # later than any time that can be written down
+        above = _above(end, current, potential, alpha, beta, threshold, bias)[1]
+        if end == LARGEST and above < 0.0:
+            return math.inf  # later than any time that can be written down
     return _zero(min(start, end), end, current, potential, alpha, beta, threshold, bias, slope)
 
 
@@ -353,9 +354,9 @@ def _after_inhibition(current, potential, alpha, beta, threshold, bias, slope):
     begun = min(math.log(2.0 * ratio) / alpha, LARGEST) if ratio > 0.5 else 0.0
     gap = threshold - flow(current, potential, begun, alpha, beta, bias)[1]
     end = min(begun + _latest(gap, beta, -0.5 * holding), LARGEST)
-    if end == LARGEST and gap > 0.0:
-        if _above(end, current, potential, alpha, beta, threshold, bias)[1] < 0.0:
-            return math.inf  # later than any time that can be written down
+    above = _above(end, current, potential, alpha, beta, threshold, bias)[1]
+    if end == LARGEST and gap > 0.0 and above < 0.0:
+        return math.inf  # later than any time that can be written down
     start = begun
     if slope > 0.0 and not _bends_up(current, slope, alpha, beta):
         start = min((threshold - potential) / slope, end)  # V is concave already
@@ -379,7 +380,7 @@ def _zero(lag, high, current, potential, alpha, beta, threshold, bias, slope):
             low = lag
         else:
             high = lag
-        new = lag + gap / _rise(current, synaptic, membrane, h, alpha, beta, slope, beta * v - bias)
+        new = lag + gap / _rise(current, synaptic, membrane, h, alpha, slope, beta * v - bias)
         steps += 1
         close = abs(gap) <= 4.0 * ULP * abs(threshold) and low <= new <= high
         if close or abs(new - lag) <= ULP * lag:
@@ -441,7 +442,7 @@ def _polished(lag, current, potential, alpha, beta, threshold, bias):
         _, above, _ = _above(lag, current, potential, alpha, beta, threshold, bias)
         above += _left_out(lag, current, potential, alpha, beta, bias)
         held = beta * threshold - bias
-        rise = _rise(current, synaptic, membrane, h, alpha, beta, slope, held)
+        rise = _rise(current, synaptic, membrane, h, alpha, slope, held)
         step = above / rise
         if abs(step) < 1e-6 * lag:
             lag -= step
@@ -520,12 +521,15 @@ def first_crossing(
     Raises
     ------
     ValueError
-        If an argument is NaN, a rate is negative, or a potential is not below its threshold.
+        If an argument is NaN, a rate is negative, a potential is not below its threshold, or a
+        current is so large that no unit of time holds it beside the rates.
 
     Notes
     -----
-    Lossless: a crossing is reported iff the exact potential has one (proof: the docstring of this
-    module); the time is within ``4 ulp(t) + 16 eps threshold / slope``.
+    Lossless at any finite rates: a crossing is reported iff the exact potential has one (proof: the
+    docstring of this module), unless it surpasses the threshold by less than 2^-42 of the largest
+    term of V: that is a touch.  The time is within ``4 ulp(t) + 16 eps size / slope``, with the
+    largest term of V there as the size.  A crossing later than 1.8e308 is none.
 
     Examples
     --------

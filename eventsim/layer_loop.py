@@ -421,7 +421,8 @@ def _look_closer(
 ):  # fmt: skip
     """Let neuron ``j`` of a tile fire until the next arrival; return how many are held for a time.
 
-    A pool fires just after what sets it off, if need be after the end.  A held neuron has an infinite threshold for as long.
+    A pool fires just after what sets it off, if need be after the end.  A held neuron has an
+    infinite threshold for as long.
     """
     work, run, progress = advancing.work, advancing.run, advancing.progress
     threshold, bias = tiles.threshold[lane + j], tiles.bias[lane + j]

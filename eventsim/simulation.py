@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._types import FloatArray, IntArray
-from eventsim._validate import as_count, as_number
+from eventsim._validate import as_count, as_number, require_size
 from eventsim.layer_plan import layered_obstacle, layers_pay
 from eventsim.layered import CapReachedError, CudaState, LayeredState, run_layers
 from eventsim.network import Network
@@ -20,6 +20,7 @@ from eventsim.result import ActivityError, BatchResult, Result
 from eventsim.scheduler import (
     DONE,
     READY,
+    REFERENCE,
     Run,
     State,
     advance_batch,
@@ -166,6 +167,7 @@ def simulate(
     t_stop = as_number(t_stop, "t_stop")
     if not 0.0 <= t_stop < np.inf:
         raise ValueError(f"t_stop must be finite and >= 0, got {t_stop!r}")
+    require_size(t_stop, "t_stop")
     max_spikes = as_count(max_spikes, "max_spikes")
     threads = thread_count(threads)
     awaited = _awaited(network, until_fired)
@@ -200,12 +202,12 @@ def _chosen_engine(
 ) -> str:
     """Return the engine to take; ValueError if the one asked for cannot do the run."""
     if old is not None:
-        begun = _engine_of(old)
-        if engine not in ("auto", begun):
+        made_by = _engine_of(old)
+        if engine not in ("auto", made_by):
             raise ValueError(
-                f"engine must be {begun!r}, which made the resumed run, got {engine!r}"
+                f"engine must be {made_by!r}, which made the resumed run, got {engine!r}"
             )
-        engine = begun
+        engine = made_by
     if engine == "scheduler":
         return engine
     if engine in ("auto", "layered", "cuda"):
@@ -217,7 +219,8 @@ def _chosen_engine(
         if hindrance is None and until_fired is None and layers_pay(network):
             return "layered"
     compiled = network.compiled()
-    obstacle = window_obstacle(compiled, t_stop, until_fired)
+    begun = 0.0 if old is None else float(old.ends.max())
+    obstacle = window_obstacle(compiled, begun, t_stop, until_fired)
     if engine == "windows" and obstacle:
         raise ValueError(obstacle)
     if engine == "windows":
@@ -290,23 +293,88 @@ def _run_layered(
 ) -> tuple[BatchResult, dict[int, tuple[int, float]]]:
     """Return (result, spikes beyond the cap) of the layered engine.
 
-    Layers are not run in the order of time: a sample beyond the cap is run once more by the
-    scheduler, alone, to say which spike was the first one too many.  Where samples end early, all
-    are, as the spikes beyond the cap may lie beyond the end.
+    Layers are not run in the order of time: a sample beyond the cap is run once more, alone, up to
+    a time at which it has not many more spikes, to say which was the first one too many.  Where
+    samples end early, all are, as the spikes beyond the cap may lie beyond the end.
     """
     try:
         batch = run(network, given, t_stop, max_spikes)
     except CapReachedError as reached:
         if until_fired is not None:
-            awaited = _awaited(network, until_fired)
-            return _run_scheduler(network, given, t_stop, awaited, max_spikes, threads, None)
+            return _layers_until_fired(run, network, given, t_stop, until_fired, max_spikes)
         number = _first_beyond(network, given, t_stop, max_spikes, threads, reached.sample)
-        one = given.sample(network, number)
-        batch, excess = _run_scheduler(network, one, t_stop, (0, 0), max_spikes, 1, None)
-        if not excess:  # a spike at the cap that depends on rounding
-            return _run_scheduler(network, given, t_stop, (0, 0), max_spikes, threads, None)
-        raise _activity_error(network, Result(batch), 0, *excess[0], number) from None
+        one, beyond = _run_to_cap(run, network, given.sample(network, number), t_stop, max_spikes)
+        assert beyond is not None
+        raise _activity_error(network, Result(one), 0, *beyond, number) from None
     return (batch if until_fired is None else batch.ended_when_fired(until_fired)), {}
+
+
+def _run_to_cap(
+    run: LayerRunner, network: Network, one: Stimulus, t_stop: float, cap: int
+) -> tuple[BatchResult, tuple[int, float] | None]:
+    """Return the run of one sample up to its cap, and (neuron, time) of the spike beyond it.
+
+    A bisection of the end: there are a few spikes at most at one and the same time.
+    """
+    low, high, end, room = 0.0, t_stop, t_stop, 2 * cap
+    while True:
+        try:
+            batch = run(network, one, end, room)
+        except CapReachedError:
+            high = end
+        else:
+            if end == t_stop or batch.offsets[-1] > cap:
+                break
+            low = end
+        end = low + 0.5 * (high - low)
+        if not low < end < high:
+            end, room = high, 2 * room
+    if batch.offsets[-1] <= cap:
+        return batch, None
+    record = batch.record
+    beyond = int(record.neuron[cap]), float(record.time[cap])
+    count, neuron = batch.state.count.copy(), batch.state.neuron.copy()
+    count[0, 0] = cap
+    neuron[:, :, REFERENCE] = np.inf  # there is no state at the end
+    cut = BatchResult(
+        batch.network,
+        batch.stimulus,
+        np.array([beyond[1]]),
+        Run._make(column[:cap] for column in record),
+        np.array([0, cap]),
+        batch.state._replace(neuron=neuron, count=count),
+    )
+    return cut, beyond
+
+
+def _layers_until_fired(
+    run: LayerRunner,
+    network: Network,
+    given: Stimulus,
+    t_stop: float,
+    until_fired: str,
+    cap: int,
+) -> tuple[BatchResult, dict[int, tuple[int, float]]]:
+    """Return (result, spikes beyond the cap), sample by sample."""
+    parts, excess = [], {}
+    for k in range(given.n_samples):
+        one, beyond = _run_to_cap(run, network, given.sample(network, k), t_stop, cap)
+        if beyond is not None and np.any(np.isinf(one.first_spikes(until_fired))):
+            excess[k] = beyond
+        else:
+            one = one.ended_when_fired(until_fired)
+        parts.append(one)
+    states = zip(*[(one.state.neuron, one.state.count) for one in parts], strict=True)
+    neuron, count = (np.concatenate(column) for column in states)
+    joined = BatchResult(
+        network.snapshot(),
+        given,
+        np.concatenate([one.ends for one in parts]),
+        _flat_record([one.record for one in parts]),
+        np.concatenate([[0], np.cumsum(count[:, 0])]),
+        parts[0].state._replace(neuron=neuron, count=count),
+    )
+    return joined, excess
 
 
 def _first_beyond(
@@ -490,16 +558,16 @@ def _restored(old: BatchResult, given: Stimulus, max_spikes: int) -> tuple[State
     before, after = (_flights_of_inputs(network, part) for part in (old.stimulus, given))
     counts = np.diff(old.offsets)
     most = int(counts.max())
-    capacity = max(most, min(max(64, 2 * most), max_spikes))
+    capacity = max(most, min(most + max(64, most // 8), max_spikes))
     state, run = new_run(old.network.compiled().neurons, len(old), int(after.max()), capacity)
     for name in ("neuron", "latest", "slope", "count"):
         getattr(state, name)[...] = getattr(old.state, name)
     for name in Queue._fields:
         getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)
-    filled = np.arange(capacity) < counts[:, None]
-    for name in Run._fields:
-        getattr(run, name)[filled] = getattr(old.record, name)
-    for k in range(len(old)):
+    for k, count in enumerate(counts.tolist()):
+        own = slice(old.offsets[k], old.offsets[k + 1])
+        for name in Run._fields:
+            getattr(run, name)[k, :count] = getattr(old.record, name)[own]
         _copy_flights(old.state, state, k, int(before[k]), int(after[k] - before[k]))
     return state, run
 

@@ -20,6 +20,8 @@ from eventsim.window_loop import (
     ARRIVED,
     BEFORE,
     BEGUN,
+    FIRST_INPUT,
+    FIRST_SPIKE,
     MARGIN,
     MARKED_ARRIVED,
     MARKED_SEARCHES,
@@ -300,12 +302,23 @@ def _run_sample(
 ) -> tuple[Run, Work, tuple[int, float] | None]:
     """Run one sample; return its spikes, the work arrays, and the spike beyond the cap."""
     progress, kept = work.progress, int(state.mark[0])
-    capacity = max(kept, min(max(64, 2 * task.neurons.kind.size), task.max_spikes + 1))
+    room = max(kept // 8, min(2 * task.neurons.kind.size, task.max_spikes + 1 - kept))
+    capacity = kept + max(64, room)
     run = Run._make(array.copy() for array in record)
     _resize(run, capacity)
     progress[:] = 0
     progress[SPIKES] = progress[BEFORE] = kept
     _, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED], progress[WINDOW] = state.mark[:5]
+    start = progress[WINDOW] * task.grid.width
+    for entry, senders, times in (
+        (FIRST_INPUT, task.inputs, spikes[0]),
+        (FIRST_SPIKE, task.outputs, run.time[:kept]),
+    ):
+        # All that was sent before has arrived; less a margin, since the loop adds in another order.
+        first = np.searchsorted(
+            times, (start - senders.longest) * (1.0 - MARGIN) - senders.longest * MARGIN
+        )
+        progress[entry] = progress[entry + 1] = first
     while True:
         status = advance_windows(*task[:5], *spikes, state, run, work, task.t_stop, task.max_spikes)
         if status in (DONE, FULL):
@@ -313,7 +326,7 @@ def _run_sample(
         stop_if_told()
         if status != READY:
             work = _with_room(task, run, work, status)
-    n_inputs = np.count_nonzero(spikes[0] <= task.t_stop)
+    n_inputs = np.searchsorted(spikes[0], task.t_stop, side="right")
     state.count[:5] = (
         progress[SPIKES], n_inputs, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED]
     )  # fmt: skip

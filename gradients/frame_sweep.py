@@ -10,6 +10,10 @@ are kept as of the end of a frame, as if what lies between were free flow:
 
 An arrival then changes no state; only a neuron's own spikes change its P and Q, which grow by what
 a frame's free flow takes away: frames are so short that this is a factor of e at most.
+
+What lambda_I gains between a spike and an arrival a short lag before it is of the order of that
+lag, while P and Q are of that of a frame: their difference would lose digits.  So a neuron whose
+spike is *near* an arrival keeps its state at the spike too, and meets that arrival from there.
 """
 
 import math
@@ -19,11 +23,15 @@ from eventsim._compile import inlined, loop
 from eventsim.flow import propagator
 from eventsim.layer_loop import factors_of, reached_arrivals
 from eventsim.layer_plan import Tiles
+from gradients.adjoint_flow import flow_back
 from gradients.layer_sweep import added, own_spikes, start_from_end
 
 __all__ = ["N_ROWS", "Frames", "fill_factors", "frames_of", "sweep_all_to_all", "sweep_reached"]
 
-P, Q, MOVED, N_ROWS = 0, 1, 2, 3  # rows of a tile's adjoint state; then scratch
+# Rows of a tile's adjoint state, then scratch; of neurons that are near: the state at their spike,
+# its time (else -1), and which neurons these are.
+P, Q, MOVED, NEAR_I, NEAR_V, AT, LISTED, N_ROWS = range(8)
+NEAR = 1.0 / 512.0  # of a frame
 MANY = 2**40  # frames that nobody walks
 
 
@@ -120,6 +128,8 @@ def _sweep_tile(
     first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
     p, by_potential, moved = work[P][:width], work[Q][:width], work[MOVED][:width]
     p[:] = 0.0
+    work[AT, :width] = -1.0
+    near, n_near = NEAR * frames.length, 0
     longest = start_from_end(
         tiles, lane, width, t_stop, record, fired, first_spike, spike, final[k], by_potential
     )
@@ -130,8 +140,14 @@ def _sweep_tile(
     while a >= start:
         arrives = time[a] >= low
         now = time[a] if arrives else low
+        if n_near > 0:
+            n_near = _forget_far(work, n_near, now, near)
         while spike >= first_spike and record[0][fired.spike[spike]] > now:
-            _pass_spike(tiles, lane, spike, alpha, beta, end, until, t_stop, record, fired, work)
+            is_near = record[0][fired.spike[spike]] - now < near
+            n_near = _pass_spike(
+                tiles, lane, spike, alpha, beta, end, until, t_stop, record, fired, work, is_near,
+                n_near,
+            )  # fmt: skip
             spike -= 1
         s = spike
         while longest > 0.0 and s >= first_spike and record[0][fired.spike[s]] + longest > now:
@@ -153,16 +169,44 @@ def _sweep_tile(
         gradient = gradients[entry : entry + width]
         for j in range(width):
             gradient[j] += p[j] * synaptic + by_potential[j] * h
+        for n in range(n_near):
+            j = int(work[LISTED, n])
+            lambda_i, _ = _from_spike(work, j, now, alpha, beta)
+            gradient[j] += lambda_i - (p[j] * synaptic + by_potential[j] * h)
         if passes_on and (not scattered or origin[a] >= 0):
             w = weight[entry : entry + width]
             by_p, by_q = alpha * synaptic, alpha * h - membrane
             for j in range(width):
                 moved[j] = w[j] * (p[j] * by_p + by_potential[j] * by_q)
+            for n in range(n_near):
+                j = int(work[LISTED, n])
+                lambda_i, lambda_v = _from_spike(work, j, now, alpha, beta)
+                moved[j] = w[j] * (alpha * lambda_i - lambda_v)
             if sums.delay.shape[1] > 0:
                 for j in range(width):
                     sums.delay[strand, entry + j] += moved[j]
             sums.arrival[b, origin[a] if scattered else a] += added(moved)
         a -= 1
+
+
+@inlined
+def _from_spike(work, j, now, alpha, beta):
+    """Return ``(lambda_I, lambda_V)`` of a neuron that is near, carried back from its spike."""
+    return flow_back(work[AT, j] - now, alpha, beta, work[NEAR_I, j], work[NEAR_V, j])
+
+
+@inlined
+def _forget_far(work, n_near, now, near):
+    """Take neurons whose spike is not near any more off the list; return how many are left."""
+    kept = 0
+    for n in range(n_near):
+        j = int(work[LISTED, n])
+        if work[AT, j] - now < near:
+            work[LISTED, kept] = j
+            kept += 1
+        else:
+            work[AT, j] = -1.0
+    return kept
 
 
 @inlined
@@ -173,13 +217,21 @@ def _release(tiles, lane, spike, alpha, beta, end, record, fired, work):
     synaptic, membrane, h = propagator(end - release, alpha, beta)
     lambda_v = work[Q, j] * membrane
     fired.by_time[spike] -= (record[2][number] + tiles.bias[lane + j]) * lambda_v
+    if work[AT, j] >= 0.0:
+        work[NEAR_I, j], _ = _from_spike(work, j, release, alpha, beta)
+        work[NEAR_V, j], work[AT, j] = 0.0, release
     work[P, j] += work[Q, j] * h / synaptic
     work[Q, j] = 0.0
 
 
 @inlined
-def _pass_spike(tiles, lane, spike, alpha, beta, end, until, t_stop, record, fired, work):
-    """Cross a spike: its time is set by the potential, whose adjoint starts here."""
+def _pass_spike(
+    tiles, lane, spike, alpha, beta, end, until, t_stop, record, fired, work, is_near, n_near
+):  # fmt: skip
+    """Cross a spike: its time is set by the potential, whose adjoint starts here.
+
+    Returns how many neurons are near.
+    """
     j, number = fired.lane[spike], fired.spike[spike]
     refractory = tiles.refractory[lane + j]
     release = record[0][number] + refractory
@@ -191,6 +243,15 @@ def _pass_spike(tiles, lane, spike, alpha, beta, end, until, t_stop, record, fir
     by_time = fired.by_time[spike]
     if refractory == 0.0:
         by_time -= (record[2][number] + tiles.bias[lane + j]) * (before * membrane)
+    if is_near:
+        if work[AT, j] >= 0.0:
+            work[NEAR_I, j], _ = _from_spike(work, j, record[0][number], alpha, beta)
+        else:
+            work[NEAR_I, j] = work[P, j] * synaptic + before * h
+            work[LISTED, n_near] = j
+            n_near += 1
+        work[NEAR_V, j], work[AT, j] = -by_time / record[1][number], record[0][number]
     after = -by_time / (record[1][number] * membrane)
     work[P, j] += (before - after) * h / synaptic
     work[Q, j] = after
+    return n_near

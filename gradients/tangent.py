@@ -2,8 +2,8 @@
 
 The run is walked again with its known spikes.  Each neuron carries its state and the state's
 derivative in the given direction, as of its last event; a spike of slope s moves by
-``df = (dtheta - dV)/s``, an arrival by that plus the change of its delay, and the potential restarts
-from the moved release with ``dV = -(I + c) df``.
+``df = (dtheta - dV)/s``, an arrival by that plus the change of its delay, and the potential
+restarts from the moved release with ``dV = -(I + c) df``.
 """
 
 import math

@@ -506,7 +506,8 @@ def test_a_run_until_all_have_fired_is_the_beginning_of_the_whole_run(
     last = whole.first_spikes(population).max(axis=1)
     just_after = np.nextafter(last, np.inf)  # a pool fires just after what sets it off
     pooled = np.any(model.network.neurons[population].threshold == 0.0)
-    np.testing.assert_array_equal(early.ends, np.minimum(just_after if pooled else last, whole.ends))
+    last = just_after if pooled else last
+    np.testing.assert_array_equal(early.ends, np.minimum(last, whole.ends))
     for k in range(len(whole)):
         part = slice(whole.offsets[k], whole.offsets[k + 1])
         kept = whole.record.time[part] <= early.ends[k]
