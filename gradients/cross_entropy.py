@@ -6,7 +6,9 @@ from numpy.typing import ArrayLike
 from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_floats, as_indices, require
 
-__all__ = ["first_spike_cross_entropy", "membrane_cross_entropy"]
+__all__ = ["MOST_EXPONENT", "first_spike_cross_entropy", "membrane_cross_entropy"]
+
+MOST_EXPONENT = 709.0  # its exponential is a number
 
 
 def first_spike_cross_entropy(
@@ -46,7 +48,7 @@ def first_spike_cross_entropy(
     Returns
     -------
     loss : float
-        Mean over the samples.
+        Mean over the samples; ``inf`` where it is beyond float64.
     derivative : (n_samples, n_classes) ndarray
         By ``times``; 0 for silent neurons, whose time is the constant ``t_silent``.
 
@@ -77,13 +79,16 @@ def first_spike_cross_entropy(
     silent = times == np.inf
     times = np.where(silent, t_silent, times)
     label_times = times[samples, labels]
-    loss, found, wanted = _softmax_cross_entropy(-times / tau0, labels, smoothing)
-    derivative = wanted / tau0 - found / tau0
+    behind = times - times.min(axis=1, keepdims=True)
+    loss, found, wanted = _softmax_cross_entropy(behind, tau0, labels, smoothing)
+    with np.errstate(over="ignore"):
+        derivative = (wanted - found) / len(labels) / tau0
     if gamma > 0.0:
-        loss += gamma * float(np.mean(np.expm1(label_times / tau1)))
-        derivative[samples, labels] += gamma / tau1 * np.exp(label_times / tau1)
+        penalty, slope = _lateness(label_times, tau1, gamma)
+        loss += _mean(penalty)
+        derivative[samples, labels] += slope / len(labels)
     derivative[silent] = 0.0
-    return loss, derivative / len(labels)
+    return loss, derivative
 
 
 def membrane_cross_entropy(
@@ -116,7 +121,7 @@ def membrane_cross_entropy(
     Returns
     -------
     loss : float
-        Mean over the samples.
+        Mean over the samples; ``inf`` where it is beyond float64.
     derivative : (n_samples, n_classes) ndarray
         By ``potentials``.
 
@@ -139,11 +144,14 @@ def membrane_cross_entropy(
     potentials, labels = _read(potentials, labels, "potentials")
     require(np.isfinite(potentials), potentials, "potentials must be finite")
     require(0.0 <= norm_penalty < np.inf, norm_penalty, "norm_penalty must be >= 0 and finite")
-    loss, found, wanted = _softmax_cross_entropy(potentials, labels, smoothing)
+    half = 0.5 * potentials  # or a difference of potentials might be no number
+    behind = half.max(axis=1, keepdims=True) - half
+    loss, found, wanted = _softmax_cross_entropy(behind, 0.5, labels, smoothing)
     derivative = found - wanted
     if norm_penalty > 0.0:
-        loss += norm_penalty * float(np.mean(np.square(potentials)))
-        derivative += 2.0 * norm_penalty / potentials.shape[1] * potentials
+        with np.errstate(over="ignore"):
+            loss += _mean(norm_penalty * potentials * potentials)
+            derivative += norm_penalty * (2.0 / potentials.shape[1] * potentials)
     return loss, derivative / len(labels)
 
 
@@ -163,19 +171,40 @@ def _read(scores: ArrayLike, labels: ArrayLike, name: str) -> tuple[FloatArray, 
     return scores, labels
 
 
+def _lateness(times: FloatArray, tau1: float, gamma: float) -> tuple[FloatArray, FloatArray]:
+    """Return ``gamma (exp(times / tau1) - 1)`` and its derivative, ``inf`` beyond float64."""
+    with np.errstate(over="ignore"):
+        x = times / tau1
+        far, near = x > MOST_EXPONENT, np.minimum(x, MOST_EXPONENT)
+        quarter = np.exp(0.25 * x)  # for a product that is a number where exp(x) is none
+        product = gamma * quarter * quarter * quarter * quarter
+        penalty = np.where(far, product, gamma * np.expm1(near))
+        return penalty, np.where(far, product / tau1, gamma / tau1 * np.exp(near))
+
+
 def _softmax_cross_entropy(
-    scores: FloatArray, labels: IntArray, smoothing: float
+    behind: FloatArray, unit: float, labels: IntArray, smoothing: float
 ) -> tuple[float, FloatArray, FloatArray]:
-    """Return the mean cross-entropy of the softmax of ``scores``, that softmax, and its target."""
+    """Return the mean cross-entropy of the softmax of -behind / unit, that softmax, and its target.
+
+    ``behind`` >= 0 says by how much a score is below the highest one of its sample.  In units it
+    may be infinite: then its probability is 0, and what it costs may still be a number.
+    """
     require(0.0 <= smoothing < 1.0, smoothing, "smoothing must be in [0, 1)")
-    n_samples, n_classes = scores.shape
-    samples = np.arange(n_samples)
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    log_probability = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
-    log_likelihood = log_probability[samples, labels]
-    target = np.full(scores.shape, smoothing / n_classes)
-    target[samples, labels] += 1.0 - smoothing
-    if smoothing > 0.0:
-        spread = log_probability.mean(axis=1)
-        log_likelihood = (1.0 - smoothing) * log_likelihood + smoothing * spread
-    return -float(np.mean(log_likelihood)), np.exp(log_probability), target
+    n_samples, n_classes = behind.shape
+    target = np.full(behind.shape, smoothing / n_classes)
+    target[np.arange(n_samples), labels] += 1.0 - smoothing
+    share = target / n_samples
+    with np.errstate(over="ignore"):
+        distance = behind / unit
+        near = np.minimum(distance, np.finfo(np.float64).max)
+        cost = np.where(distance < np.inf, share * near, share * behind / unit)
+        weight = np.exp(-distance)
+        total = np.sum(weight, axis=1, keepdims=True)
+        loss = float(np.sum(cost)) + _mean(np.log(total))
+    return loss, weight / total, target
+
+
+def _mean(values: FloatArray) -> float:
+    """Return the mean, also where only the sum is beyond float64."""
+    return float(np.sum(values / values.size))

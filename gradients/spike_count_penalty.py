@@ -41,7 +41,7 @@ def spike_count_penalty(
     Returns
     -------
     penalty : float
-        Mean over the samples and neurons.
+        Mean over the samples and neurons; infinite where it is beyond float64.
     derivative : (n_samples, n) ndarray
         By ``potentials``; the flags count as constants.
 
@@ -76,7 +76,8 @@ def spike_count_penalty(
     threshold = as_finite(threshold, potentials.shape[1:] if threshold.ndim else (), "threshold")
     flags = _flags(condition, counts)
     derivative = np.where(flags, -1.0 / potentials.size, 0.0)
-    return float(np.sum(np.where(flags, threshold - potentials, 0.0))) / potentials.size, derivative
+    half = 0.5 * threshold - 0.5 * potentials  # a whole difference, or their sum, may be no number
+    return 2.0 * float(np.sum(np.where(flags, half, 0.0) / potentials.size)), derivative
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numba import cuda
 
 from eventsim.cuda.device import MOST_THREADS
+from gradients.cross_entropy import MOST_EXPONENT
 
 __all__ = [
     "add_scaled",
@@ -58,7 +59,7 @@ def potential_loss(potentials, labels, smoothing, norm_penalty, derivative, tota
             top = max(top, float(potentials[k, o]))
         for o in range(n_classes):
             total += math.exp(float(potentials[k, o]) - top)
-        normaliser, norm, is_right = top + math.log(total), 0.0, 1.0
+        norm, is_right = 0.0, 1.0
         label = labels[k]
         for o in range(n_classes):
             v = float(potentials[k, o])
@@ -67,11 +68,11 @@ def potential_loss(potentials, labels, smoothing, norm_penalty, derivative, tota
                 target += 1.0 - smoothing
             elif v >= float(potentials[k, label]):
                 is_right = 0.0
-            loss -= target * (v - normaliser)
-            norm += v * v
-            slope = math.exp(v - normaliser) - target + 2.0 * norm_penalty / n_classes * v
+            loss += _cost(target, 0.5 * top - 0.5 * v, 0.5)
+            norm += norm_penalty * v * v
+            slope = math.exp(v - top) / total - target + norm_penalty * (2.0 / n_classes * v)
             derivative[k, o] = slope / n
-        loss += norm_penalty / n_classes * norm
+        loss += norm / n_classes + math.log(total)
         right += is_right
     loss, right = _sum_of_block(loss, sums), _sum_of_block(right, sums)
     if cuda.threadIdx.x == 0:
@@ -90,7 +91,7 @@ def first_spike_loss(times, labels, tau0, tau1, gamma, t_silent, smoothing, deri
             earliest = min(earliest, _or_silent(times[k, o], t_silent))
         for o in range(n_classes):
             total += math.exp((earliest - _or_silent(times[k, o], t_silent)) / tau0)
-        normaliser, label = math.log(total) - earliest / tau0, labels[k]
+        label = labels[k]
         is_right = 1.0 if float(times[k, label]) < math.inf else 0.0
         silent += 1.0 - is_right
         for o in range(n_classes):
@@ -100,18 +101,36 @@ def first_spike_loss(times, labels, tau0, tau1, gamma, t_silent, smoothing, deri
                 target += 1.0 - smoothing
             elif times[k, o] <= times[k, label]:
                 is_right = 0.0
-            log_probability = -time / tau0 - normaliser
-            loss -= target * log_probability
-            slope = (target - math.exp(log_probability)) / tau0
+            loss += _cost(target, time - earliest, tau0)
+            slope = (target - math.exp((earliest - time) / tau0) / total) / n / tau0
             if o == label and gamma > 0.0:
-                loss += gamma * math.expm1(time / tau1)
-                slope += gamma / tau1 * math.exp(time / tau1)
-            derivative[k, o] = slope / n if float(times[k, o]) < math.inf else 0.0
+                penalty, by_time = _lateness(time / tau1, tau1, gamma)
+                loss += penalty
+                slope += by_time / n
+            derivative[k, o] = slope if float(times[k, o]) < math.inf else 0.0
+        loss += math.log(total)
         right += is_right
     loss, right = _sum_of_block(loss, sums), _sum_of_block(right, sums)
     silent = _sum_of_block(silent, sums)
     if cuda.threadIdx.x == 0:
         totals[0], totals[1], totals[2] = loss / n, right / n, silent / n
+
+
+@cuda.jit(device=True)
+def _cost(target, behind, unit):
+    """Return what a score costs that is ``behind`` the highest one, in units beyond float64 too."""
+    distance = behind / unit
+    return target * distance if distance < math.inf else target * behind / unit
+
+
+@cuda.jit(device=True)
+def _lateness(x, tau1, gamma):
+    """Return ``gamma (exp(x) - 1)``, and its derivative by ``tau1 * x``; inf beyond float64."""
+    if x <= MOST_EXPONENT:
+        return gamma * math.expm1(x), gamma / tau1 * math.exp(x)
+    quarter = math.exp(min(0.25 * x, MOST_EXPONENT))
+    product = gamma * quarter * quarter * quarter * quarter
+    return product, product / tau1
 
 
 @cuda.jit(device=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -73,6 +74,70 @@ def test_far_apart_times_do_not_overflow() -> None:
     assert math.isfinite(loss)
     assert np.all(np.isfinite(slope))
     assert loss == pytest.approx(0.5 * (1000.0 - 0.5) / 1e-3)
+
+
+extremes = st.sampled_from([0.0, 5e-324, 1e-160, 0.5, 1.0, 1e160, 1e308, 1.7e308, math.inf])
+scales = st.sampled_from([5e-324, 1e-310, 1e-150, 0.2, 1.0, 1e150, 1.7e308])
+
+
+@given(
+    st.lists(st.tuples(extremes, extremes, extremes), min_size=1, max_size=3), scales, smoothings,
+    st.sampled_from([0.0, 1.0, 1e308]),
+)  # fmt: skip
+def test_numbers_of_any_size_give_the_formula_or_infinity(
+    times, tau0: float, smoothing: float, t_silent: float
+) -> None:
+    """With all digits; what is beyond float64 is infinite, and nothing is no number."""
+    labels = [k % 3 for k in range(len(times))]
+    loss, slope = gradients.first_spike_cross_entropy(
+        times, labels, tau0=tau0, t_silent=t_silent, smoothing=smoothing
+    )
+    total, n = mpmath.mpf(0), len(times)
+    with mpmath.workdps(40):
+        for k, row in enumerate(times):
+            scores = [-mpmath.mpf(t_silent if t == math.inf else t) / tau0 for t in row]
+            weights = [mpmath.exp(score - max(scores)) for score in scores]
+            for o, (score, weight) in enumerate(zip(scores, weights, strict=True)):
+                target = mpmath.mpf(smoothing) / 3 + (1 - smoothing) * (o == labels[k])
+                total -= target * (score - max(scores) - mpmath.log(sum(weights))) / n
+                expected = (target - weight / sum(weights)) / tau0 / n
+                if row[o] == math.inf:
+                    assert slope[k, o] == 0.0
+                else:
+                    assert slope[k, o] == pytest.approx(
+                        float(expected), rel=1e-12, abs=1e-15 / tau0
+                    )
+    assert loss == pytest.approx(float(total), rel=1e-12, abs=1e-14)
+
+
+def test_a_label_that_is_late_beyond_all_numbers_costs_infinity_and_has_a_derivative() -> None:
+    options = {"tau0": 1e-300, "t_silent": 1e9}
+    loss, slope = gradients.first_spike_cross_entropy([[1e10, 1.0]], [0], **options)
+    assert loss == math.inf
+    np.testing.assert_allclose(slope, [[1e300, -1e300]], rtol=1e-15)
+    loss, slope = gradients.first_spike_cross_entropy([[1e10, 1.0], [2.0, 3.0]], [1, 0], **options)
+    assert loss == 0.0
+    np.testing.assert_array_equal(slope, np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("time", "tau1", "gamma"),
+    [
+        (708.0, 1.0, 0.1), (710.0, 1.0, 1e-3), (800.0, 1.0, 1e-300), (1440.0, 1.0, 5e-324),
+        (1e300, 1e300, 0.1), (0.5, 1e-3, 1e-5), (1e200, 1e-200, 1e-300), (1e150, 1e120, 1e-320),
+        (1.0, 5e-324, 5e-324), (1e-300, 1.0, 1e300),
+    ],
+)  # fmt: skip
+def test_lateness_costs_what_is_a_number(time: float, tau1: float, gamma: float) -> None:
+    """gamma (exp(t / tau1) - 1), also where the exponential alone is beyond float64."""
+    options = {"tau0": 1.0, "t_silent": 0.0}
+    loss, slope = gradients.first_spike_cross_entropy(
+        [[time]], [0], gamma=gamma, tau1=tau1, **options
+    )
+    with mpmath.workdps(40):
+        x = mpmath.mpf(time) / tau1
+        expected = (gamma * mpmath.expm1(x), gamma / mpmath.mpf(tau1) * mpmath.exp(x))
+    assert (loss, slope[0, 0]) == pytest.approx(tuple(map(float, expected)), rel=1e-12)
 
 
 def test_equal_times_are_a_fair_guess() -> None:
@@ -161,6 +226,23 @@ def test_the_membrane_gradient_is_that_of_central_differences(
         above = gradients.membrane_cross_entropy(potentials + step, labels, **options)[0]
         below = gradients.membrane_cross_entropy(potentials - step, labels, **options)[0]
         assert slope[index] == pytest.approx((above - below) / 2e-5, rel=1e-6, abs=1e-8)
+
+
+def test_potentials_beyond_all_squares_are_as_good_as_others() -> None:
+    loss, slope = gradients.membrane_cross_entropy([[1.5e308, -1.5e308], [1e308, 0.0]], [0, 0])
+    assert loss == 0.0
+    np.testing.assert_array_equal(slope, np.zeros((2, 2)))
+    loss, slope = gradients.membrane_cross_entropy([[1.5e308, -1.5e308]], [1])
+    assert loss == math.inf
+    np.testing.assert_array_equal(slope, [[1.0, -1.0]])
+    losses = [gradients.membrane_cross_entropy(v, [1, 1])[0] for v in ([[1.5e308, 0.0]] * 2,)]
+    assert losses == [1.5e308]
+    loss, slope = gradients.membrane_cross_entropy([[1e160, 0.0]], [0], norm_penalty=1e-100)
+    assert loss == pytest.approx(0.5e220)
+    np.testing.assert_allclose(slope, [[1e60, 0.0]])
+    loss, slope = gradients.membrane_cross_entropy([[0.0, 0.0]], [0], norm_penalty=1.5e308)
+    assert loss == pytest.approx(math.log(2.0))
+    np.testing.assert_array_equal(slope, [[-0.5, 0.5]])
 
 
 def test_high_potentials_do_not_overflow() -> None:

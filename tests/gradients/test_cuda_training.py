@@ -339,6 +339,26 @@ def test_arrays_of_other_libraries_are_read_where_they_are() -> None:
         np.testing.assert_allclose(found[key].copy_to_host(), values, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_losses_of_numbers_of_any_size_are_those_of_the_processors(smoothing: float) -> None:
+    """Times and potentials that are too far apart for a number, and a label that is late."""
+    times = np.array([[1.0, 1.7e308, np.inf], [1e308, 1.0, 2.0], [2.0, 900.0, 1.0]])
+    labels, options = np.array([0, 2, 1]), {"t_silent": 1e308, "smoothing": smoothing}
+    for tau0, gamma in ((1e-310, 0.0), (1e-3, 0.0), (1e3, 1e-300)):
+        settings = options | {"tau0": tau0, "gamma": gamma}
+        totals, slope = cuda.first_spike_cross_entropy(times, labels, **settings)
+        value, expected = gradients.first_spike_cross_entropy(times, labels, **settings)
+        assert totals.copy_to_host()[0] == pytest.approx(value, rel=1e-12)
+        np.testing.assert_allclose(slope.copy_to_host(), expected, rtol=1e-12, atol=1e-15)
+    potentials = np.array([[1.5e308, -1.5e308, 0.0], [0.0, 1e160, -1e160], [1e-5, 2.0, -3.0]])
+    for penalty in (0.0, 1e-100):
+        settings = {"smoothing": smoothing, "norm_penalty": penalty}
+        totals, slope = cuda.membrane_cross_entropy(potentials, labels, **settings)
+        value, expected = gradients.membrane_cross_entropy(potentials, labels, **settings)
+        assert totals.copy_to_host()[0] == pytest.approx(value, rel=1e-12)
+        np.testing.assert_allclose(slope.copy_to_host(), expected, rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="looks at memory from the host")
 def test_no_copy_is_made() -> None:
     array = Foreign(np.arange(3.0))

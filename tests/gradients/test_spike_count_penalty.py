@@ -38,6 +38,21 @@ def test_the_penalty_is_equation_22_of_yamamoto(condition, threshold) -> None:
     assert found == pytest.approx(total / 2, rel=1e-14)
 
 
+def test_potentials_of_any_size_have_a_penalty() -> None:
+    """Their differences, or the sum of these, may be beyond float64, and their mean not."""
+
+    def of(*potentials: float, threshold: list[float]) -> float:
+        counts = np.zeros((1, len(potentials)), dtype=int)
+        return gradients.spike_count_penalty(
+            [potentials], counts, threshold=threshold, condition=silent
+        )[0]
+
+    assert of(-1e308, 1e308, threshold=[1e308, -1e308]) == 0.0
+    assert of(-1e308, 1e308, threshold=[1e308, 1e308]) == 1e308
+    assert of(-0.8e308, -0.8e308, threshold=[0.8e308, 0.8e308]) == 1.6e308
+    assert of(-1e308, threshold=[1e308]) == np.inf
+
+
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_the_gradient_is_that_of_central_differences(condition) -> None:
     def penalty(potentials: np.ndarray) -> float:
