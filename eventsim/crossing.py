@@ -249,9 +249,10 @@ def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
         return _without_leak(gap, alpha, current)
     start = gap / slope
     if peak <= LARGEST:
-        # Left of the crossing too, and the better start near the maximum.
-        end = peak
-        start = max(start, peak - math.sqrt(2.0 * excess / (alpha * top_current)))
+        # Below the parabola of the maximum as well: left of the crossing too, and better near it.
+        end, bend = peak, alpha * top_current
+        if bend > 0.0:
+            start = max(start, peak - math.sqrt(2.0 * excess / bend))
     else:
         end = min(_latest(gap, beta, bias - beta * threshold), LARGEST)
         above = _above(end, current, potential, alpha, beta, threshold, bias)[1]
@@ -407,6 +408,14 @@ def _log1p_ratio(x):
 
 
 @scalar
+def _scaled(value, exponent):
+    """Return ``value`` times a power of two; infinite where it is too large."""
+    if math.frexp(value)[1] + exponent > 1024 and value != 0.0:
+        return math.copysign(math.inf, value)
+    return math.ldexp(value, exponent)
+
+
+@scalar
 def _in_any_units(current, potential, alpha, beta, threshold, bias):
     """Return the lag of the next crossing, computed in units in which nothing overflows.
 
@@ -418,19 +427,19 @@ def _in_any_units(current, potential, alpha, beta, threshold, bias):
     pace = _exponent(max(alpha, beta))
     if current >= 0.0 or alpha == 0.0:
         # Where the drive is so strong that time constants hardly matter, it sets the pace.
-        strongest = _exponent(max(abs(current), abs(bias)) / math.ldexp(1.0, unit))
+        strongest = _exponent(max(abs(current), abs(bias)) / _scaled(1.0, unit))
         pace = strongest if abs(strongest) > abs(pace) else pace
-    scaled, built = math.ldexp(current, -unit - pace), math.ldexp(bias, -unit - pace)
-    if not (abs(scaled) < math.inf and abs(built) < math.inf):
+    drive, built = _scaled(current, -unit - pace), _scaled(bias, -unit - pace)
+    if not (abs(drive) < math.inf and abs(built) < math.inf):
         return math.nan
-    potential, threshold = math.ldexp(potential, -unit), math.ldexp(threshold, -unit)
-    alpha, beta = math.ldexp(alpha, -pace), math.ldexp(beta, -pace)
-    lag, slope = next_crossing(scaled, potential, alpha, beta, threshold, built)
+    potential, threshold = _scaled(potential, -unit), _scaled(threshold, -unit)
+    alpha, beta = _scaled(alpha, -pace), _scaled(beta, -pace)
+    lag, slope = next_crossing(drive, potential, alpha, beta, threshold, built)
     if slope == TOUCHES:
         return math.inf
     if 4.0 < max(alpha, beta) * lag < math.inf:
-        lag = _polished(lag, scaled, potential, alpha, beta, threshold, built)
-    return max(math.ldexp(lag, -pace), SMALLEST)
+        lag = _polished(lag, drive, potential, alpha, beta, threshold, built)
+    return max(_scaled(lag, -pace), SMALLEST)
 
 
 @scalar

@@ -422,9 +422,7 @@ def _by_rows(matrix: sparse.sparray | sparse.spmatrix) -> sparse.csr_array:
     order = np.lexsort((entries.col, entries.row))
     counts = np.bincount(entries.row, minlength=entries.shape[0])
     start = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_array(
-        (entries.data[order], entries.col[order], start), shape=entries.shape
-    )
+    return sparse.csr_array((entries.data[order], entries.col[order], start), shape=entries.shape)
 
 
 def _checked_weights(
@@ -445,7 +443,9 @@ def _like(
 ) -> Matrix | Convolution:
     """Return new weights of the form of the ``old`` ones."""
     if isinstance(old, Convolution):
-        return old.with_kernel(_kernel_of(value, old, key))
+        new = old.with_kernel(_kernel_of(value, old, key))
+        require_size(new.kernel, "weights")
+        return new
     if isinstance(value, Convolution):
         raise ValueError(f"weights of {key} must be a matrix like the old ones, got {value!r}")
     matrix = checked_matrix(value, old.shape, "weights")

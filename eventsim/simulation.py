@@ -177,6 +177,7 @@ def simulate(
         raise ValueError(f"until_fired must be None with resume, got {until_fired!r}")
     if resume is not None:
         old, given, is_batch = _joined(network, given, t_stop, resume)
+        _check_history(network, old, resume, max_spikes)
     engine = _chosen_engine(network, engine, t_stop, until_fired, old)
     precision = _chosen_precision(precision, engine, old)
     if engine in ("layered", "cuda"):
@@ -545,6 +546,18 @@ def _joined(
     return old, given, isinstance(resume, BatchResult)
 
 
+def _check_history(
+    network: Network, old: BatchResult, resume: Result | BatchResult, max_spikes: int
+) -> None:
+    """Raise an ActivityError if a sample has more spikes than ``max_spikes`` already."""
+    beyond = np.flatnonzero(np.diff(old.offsets) > max_spikes)
+    if beyond.size:
+        k = int(beyond[0])
+        at = int(old.offsets[k]) + max_spikes
+        neuron, time = int(old.record.neuron[at]), float(old.record.time[at])
+        raise _activity_error(network, resume, k, neuron, time, count=max_spikes)
+
+
 def _flights_of_inputs(network: Network, given: Stimulus) -> IntArray:
     """Return how many input spikes of each sample may be in flight: none without input delays."""
     sizes: IntArray = np.diff(given.offsets)
@@ -591,11 +604,15 @@ def _activity_error(
     neuron: int,
     time: float,
     sample: int | None = None,
+    count: int | None = None,
 ) -> ActivityError:
-    """Return the error of row ``k`` of a result, which the caller knows as ``sample``."""
+    """Return the error of row ``k`` of a result, which the caller knows as ``sample``.
+
+    ``count`` is the cap, if the result does not hold as many spikes.
+    """
     batch = result.batch if isinstance(result, Result) else result
     start = network.layout().neuron_start
     population = max((name for name in start if start[name] <= neuron), key=start.__getitem__)
-    count = int(batch.state.count[k, 0])
+    count = int(batch.state.count[k, 0]) if count is None else count
     number = k if sample is None else sample
     return ActivityError(result, number, population, neuron - start[population], time, count)

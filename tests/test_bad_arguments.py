@@ -257,6 +257,18 @@ TABLE: list[Row] = [
         r"\(2, 1, 3, 3\).*\(25, 18\)",
     ),
     (
+        "kernel too large for a simulation",
+        lambda: convolved(es.Convolution(np.full((2, 1, 3, 3), 1e101), (5, 5))),
+        ValueError,
+        r"weights.*1e\+101",
+    ),
+    (
+        "replace a kernel by one that is too large",
+        lambda: convolved().replace(weights={("in", "out"): np.full((2, 1, 3, 3), 1e101)}),
+        ValueError,
+        r"weights.*1e\+101",
+    ),
+    (
         "replace a convolution by one of another kernel",
         lambda: convolved().replace(weights={("in", "out"): conv((2, 1, 3, 2))}),
         ValueError,

@@ -283,6 +283,20 @@ def test_windows_jump_over_empty_time_alike_in_one_run_and_in_pieces(ends: list[
     np.testing.assert_allclose(whole.spikes["p"].times, other.spikes["p"].times, rtol=1e-14)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_resumed_run_has_no_more_spikes_than_the_cap_from_the_first_on(engine: str) -> None:
+    network, stimulus = one_neuron([30.0], [0.0], tau_mem=1.0, tau_syn=2.0)
+    whole = es.simulate(network, stimulus, 2.0, engine=engine)
+    n = len(whole.spikes["out"])
+    assert n > 3
+    for cap in (1, n - 1):
+        with pytest.raises(es.ActivityError, match=f"max_spikes = {cap}:") as error:
+            es.simulate(network, {}, 2.0, resume=whole, max_spikes=cap)
+        assert error.value.time == whole.spikes["out"].times[cap]
+    resumed = es.simulate(network, {}, 2.0, resume=whole, max_spikes=n)
+    np.testing.assert_array_equal(resumed.spikes["out"].times, whole.spikes["out"].times)
+
+
 # --- runs end -------------------------------------------------------------------------------------
 
 ENDLESS = """
