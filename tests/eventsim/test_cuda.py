@@ -78,6 +78,14 @@ NETWORKS = {
         (Population(0, LIKE, (), Window(0, 2, 3, 1)), Population(0, LIKE, (), Window(1, 0, 2, 2))),
         (16, 9), False, 3.0, 4,
     ),
+    "strides that leave a rest": Recipe(
+        ((1, 6, 5),),
+        (
+            Population(0, LIKE, (), Window(0, 2, 3, 2, padding=1)),
+            Population(0, LIKE, (), Window(1, 0, 2, 2)),
+        ),
+        (20, 9), False, 3.0, 8,
+    ),
     "neurons that fire once": Recipe(
         ((4, 1, 1),),
         (Population(5, Cells(((1.0, 1.0),), refractory=(np.inf,)), (Wires(0),)),),
