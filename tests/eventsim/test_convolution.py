@@ -445,3 +445,29 @@ def test_sum_pooling_is_a_pool_with_a_weight() -> None:
     result = es.simulate(network, {"in": es.Spikes(np.zeros(16), np.arange(16))}, 0.0)
     np.testing.assert_array_equal(result.current("p"), np.full(4, 2.0))
     assert dense(network.projections["in", "p"].weights).sum() == 8.0
+
+
+def test_a_sum_pool_with_a_rest_is_its_dense_matrix_in_all_engines() -> None:
+    rng = np.random.default_rng(8)
+    slope, latencies = rng.normal(size=(4, 12)), rng.uniform(0.0, 1.0, (4, 60))
+    weights = 3.0 * es.pooling((2, 5, 6), 2, stride=3, padding=1)
+    assert weights.shape == (60, 12)
+    results, found = [], []
+    for matrix, engine in (
+        (weights, "layered"), (weights, "scheduler"), (weights.toarray(), "layered")
+    ):  # fmt: skip
+        network = es.Network()
+        network.add_input("in", 60)
+        network.add_population("p", 12, es.LIF())
+        key = network.connect("in", "p", weights=matrix, delays=0.1)
+        batch = es.SpikeBatch.from_latencies(latencies)
+        results.append(es.simulate(network, {"in": batch}, 2.5, engine=engine))
+        found.append(gradients.timing_backprop(results[-1], potentials={"p": slope}).weights[key])
+    assert len(results[0].spikes["p"]) > 10
+    for result in results[1:]:
+        assert_same_run(results[0], result, rtol=1e-12)
+    there = dense(weights) > 0.0
+    for gradient in found:
+        np.testing.assert_allclose(
+            dense(gradient)[there], dense(found[0])[there], rtol=1e-9, atol=1e-11
+        )
