@@ -169,6 +169,9 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
         return -lag, TOUCHES
     if lag == 0.0:
         return 0.0, slope
+    there = current * math.exp(-alpha * lag)
+    if there - holding > 1e-3 * max(abs(there), abs(holding)):
+        return lag, there - holding
     synaptic, membrane, h = propagator(lag, alpha, beta)
     return lag, _rise(current, synaptic, membrane, h, alpha, slope, holding)
 

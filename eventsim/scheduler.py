@@ -35,7 +35,6 @@ __all__ = [
     "CURRENT",
     "DONE",
     "FULL",
-    "LONGEST_EPOCH",
     "N_COUNTS",
     "POTENTIAL",
     "READY",

@@ -28,7 +28,7 @@ run is needed.  As in the scheduler, the adjoint state is kept as of the start o
 synapses of a delay group share one flow, and an arrival costs a handful of multiply-adds.  But what
 has grown since a jump of lambda_V, over a lag t, is of the order of t, t^2 (the derivatives by the
 rates) or t^3 (those of integrals), so carried over an epoch of length T and back it would lose T/t
-times as many digits each time: where t < T/32 the state moves to the arrival itself.
+times as many digits each time: where t is much shorter, the state moves to the arrival itself.
 """
 
 import math
@@ -47,7 +47,7 @@ from eventsim.flow import (
     propagator,
 )
 from eventsim.queue import Queue, first_item, first_time, put, remove
-from eventsim.scheduler import LONGEST_EPOCH, epoch_start, power_of_two_below
+from eventsim.scheduler import epoch_start, power_of_two_below
 from eventsim.wiring import Neurons, Wiring
 from gradients.adjoint_flow import flow_back_with_rates
 
@@ -61,12 +61,20 @@ __all__ = [
     "with_epochs",
 ]
 
-# Arrivals closer to a jump of the adjoint potential than this part of an epoch are met one by one.
-NEAR = 1.0 / 32.0
+# The longer an epoch, the fewer states have to move to the next one: it lasts so many (shorter)
+# time constants at most, and the factors of the flow back to its start stay below e^2.
+LONGEST_EPOCH = 2.0
+
+# Arrivals closer to a jump of the adjoint potential than this part of an epoch are met one by one:
+# squares, or cubes where the loss integrates V, of its inverse are the roundings that remain.
+NEAR, NEAR_INTEGRAL = 1.0 / 128.0, 1.0 / 32.0
 
 # Columns of Workspace.adjoint.
 LAMBDA_I, LAMBDA_V, REFERENCE, RELEASE = 0, 1, 2, 3
-I_ALPHA, I_BETA, V_BETA, DENSITY, JUMPED, N_COLUMNS = 4, 5, 6, 7, 8, 9
+I_ALPHA, I_BETA, V_BETA, JUMPED, N_COLUMNS = 4, 5, 6, 7, 8
+
+# Columns of Workspace.density: that of the windows that the walk is in, and what acts on a neuron.
+GIVEN, ACTING = 0, 1
 
 # Columns of Sums.neuron.
 ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
@@ -107,7 +115,7 @@ class Sums(NamedTuple):
 class Workspace(NamedTuple):
     """Scratch arrays of one lane: nothing per synapse, nothing per arrival.
 
-    ``density`` (n_neurons,) of the windows that the walk is in; ``latest`` (n_neurons,) the last
+    ``density`` (n_neurons, 2) of a loss that integrates V; ``latest`` (n_neurons,) the last
     spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before.
     """
 
@@ -141,7 +149,7 @@ def new_workspace(n_neurons: int, n_lanes: int, n_spikes: int, n_flights: int) -
     """Return scratch arrays for samples of at most ``n_spikes`` spikes and ``n_flights`` in all."""
     return Workspace(
         np.empty((n_lanes, n_neurons, N_COLUMNS)),
-        np.empty((n_lanes, n_neurons)),
+        np.empty((n_lanes, n_neurons, 2)),
         np.empty((n_lanes, n_neurons), dtype=np.int32),
         np.empty((n_lanes, n_spikes), dtype=np.int32),
         Queue(
@@ -304,9 +312,9 @@ def _apply_event(neurons, record, loss, sums, work, event):
         k = work.latest[i]
         held = k >= 0 and now < record[0][k] + neurons.refractory[i]
         if loss.kind[event] == SET_DENSITY:
-            work.density[i] = value
+            work.density[i, GIVEN] = value
             if not held:
-                work.adjoint[i, DENSITY] = value
+                work.density[i, ACTING] = value
         elif not held:
             work.adjoint[i, LAMBDA_V] += value
 
@@ -317,7 +325,8 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     kind = wiring.kind[g]
     alpha, beta = neurons.alpha[kind], neurons.beta[kind]
     epoch = epoch_start(now, neurons.epoch[kind])
-    lag, near = epoch - now, NEAR * neurons.epoch[kind]
+    integrates = loss.time.size > 0
+    lag, near = epoch - now, (NEAR_INTEGRAL if integrates else NEAR) * neurons.epoch[kind]
     synaptic, membrane, h = propagator(lag, alpha, beta)
     h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     adjoint = work.adjoint
@@ -340,7 +349,7 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
             lambda_v = by_potential * membrane
             i_alpha = (adjoint[i, I_ALPHA] - lag * by_current) * synaptic + by_potential * h_alpha
             i_beta = adjoint[i, I_BETA] * synaptic + adjoint[i, V_BETA] * h + by_potential * h_beta
-        density = adjoint[i, DENSITY]
+        density = work.density[i, ACTING] if integrates else 0.0
         if density != 0.0 and not is_near:
             lambda_i += density * difference3(lag, 0.0, alpha, beta)
             lambda_v += density * bias_kernel(lag, beta)
@@ -366,7 +375,7 @@ def _release(neurons, record, loss, sums, work, i):
     loss.spikes[k] -= (record[3][k] + neurons.bias[i]) * adjoint[i, LAMBDA_V]
     adjoint[i, LAMBDA_V] = 0.0
     adjoint[i, V_BETA] = 0.0
-    adjoint[i, DENSITY] = 0.0
+    work.density[i, ACTING] = 0.0
     adjoint[i, RELEASE] = -math.inf
 
 
@@ -378,13 +387,13 @@ def _pass_spike(neurons, record, loss, sums, work, k):
     if adjoint[i, RELEASE] > -math.inf:
         _release(neurons, record, loss, sums, work, i)
     _settle(neurons, sums, work, i, record[0][k])
-    density = work.density[i]
+    density = work.density[i, GIVEN]
     if density != 0.0:
         loss.spikes[k] += density * neurons.threshold[i]
     lambda_v = -loss.spikes[k] / record[2][k]
     adjoint[i, LAMBDA_V] = lambda_v
     adjoint[i, V_BETA] = 0.0
-    adjoint[i, DENSITY] = density
+    work.density[i, ACTING] = density
     adjoint[i, JUMPED] = record[0][k]
     sums.neuron[i, THRESHOLD] -= lambda_v
     work.latest[i] = work.previous[k]
@@ -404,7 +413,7 @@ def _settle(neurons, sums, work, i, time):
     )  # fmt: skip
     sums.neuron[i, BETA] += by_beta
     sums.neuron[i, BIAS] += by_bias
-    density = adjoint[i, DENSITY]
+    density = work.density[i, ACTING]
     if density != 0.0:
         b_beta = bias_kernel_rate_derivative(lag, beta)
         lambda_i += density * difference3(lag, 0.0, alpha, beta)
