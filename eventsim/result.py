@@ -476,6 +476,11 @@ class ActivityError(RuntimeError):
         self.result, self.sample, self.population = result, sample, population
         self.neuron, self.time, self.count = neuron, time, count
 
+    def __reduce__(self) -> tuple[type[ActivityError], tuple[Any, ...]]:
+        """Return how to make the same error again, in another process."""
+        arguments = self.result, self.sample, self.population, self.neuron, self.time, self.count
+        return type(self), arguments
+
 
 @loop
 def _count_spikes(
