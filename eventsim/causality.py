@@ -200,8 +200,13 @@ class CausalityGraph:
                 train = Spikes(train.times, train.indices)
             n = part.stop - part.start
             require(train.indices < n, train.indices, f"indices of spikes[{name!r}] must be < {n}")
-            pooled = network.layout().neurons.threshold[part][train.indices] == 0.0
-            each_times.append(np.where(pooled, np.nextafter(train.times, np.inf), train.times))
+            pooled, times = (
+                network.layout().neurons.threshold[part][train.indices] == 0.0,
+                train.times,
+            )
+            for _ in range(network.pool_ranks.get(name, 0)):  # an effect is later than its cause
+                times = np.where(pooled, np.nextafter(times, np.inf), times)
+            each_times.append(times)
             each_neurons.append(train.indices + part.start)
         times, neurons = np.concatenate(each_times), np.concatenate(each_neurons)
         order = np.lexsort((neurons, times))

@@ -124,6 +124,27 @@ class Network:
         """Projections by the key that `connect` returned."""
         return MappingProxyType(self._projections)
 
+    @property
+    def pools(self) -> Mapping[str, set[str]]:
+        """Populations with earliest-spike pools, and which of them lead to each."""
+        pools = {k for k, (_, lif) in self._neurons.items() if np.any(np.equal(lif.threshold, 0.0))}
+        causes: dict[str, set[str]] = {name: set() for name in pools}
+        for projection in self._projections.values():
+            if projection.pre in pools and projection.post in pools:
+                causes[projection.post].add(projection.pre)
+        return causes
+
+    @property
+    def pool_ranks(self) -> Mapping[str, int]:
+        """Largest number of pools in a row, each set off by the one before, that end in a pool."""
+        causes = self.pools
+        ranks = dict.fromkeys(causes, 1)
+        for _ in range(len(causes) - 1):  # longer rows have a pool twice
+            ranks = {
+                k: 1 + max((ranks[pre] for pre in pres), default=0) for k, pres in causes.items()
+            }
+        return ranks
+
     def add_input(self, name: str, n: int) -> None:
         """Add ``n`` input sources, whose spikes are given to `simulate`.
 

@@ -165,9 +165,9 @@ class BatchResult:
         place, at = self.first_positions(population), self.positions(population)
         first = np.full(place.shape, np.inf)
         first[place >= 0] = self.record.time[at[place[place >= 0]]]
-        ends = np.minimum(self.ends, first.max(axis=1))
-        ends[~(ends < np.inf)] = self.t_stop
-        kept = self.record.time <= ends[self.samples]
+        early = first.max(axis=1) < self.ends
+        ends = np.where(early, first.max(axis=1), self.ends)
+        kept = ~early[self.samples] | (self.record.time <= ends[self.samples])
         counts = np.bincount(self.samples[kept], minlength=len(self))
         count = self.state.count.copy()
         count[:, 0] = counts
@@ -195,23 +195,34 @@ class BatchResult:
         neuron = self.record.neuron
         return np.flatnonzero((neuron >= part.start) & (neuron < part.stop))
 
-    def _as_caused(self, population: str, times: FloatArray, neurons: ArrayLike) -> FloatArray:
-        """Return spike times in which a pool fires at the time of what sets it off.
+    def _times_of(self, population: str, at: IntArray, seen: tuple[str, ...] = ()) -> FloatArray:
+        """Return the times of the spikes ``at`` these positions, all of one population.
 
-        Runs and sweeps keep the next larger number instead, so that an effect is later than its
-        cause.
+        A pool fires at the time of what sets it off.  Runs and sweeps keep the next larger number
+        instead, so that an effect is later than its cause; a pool of pools comes later still.
         """
-        threshold = self.network.layout().neurons.threshold
-        if np.all(threshold[self.network.neurons_of(population)] > 0.0):
+        times = self.record.time[at]
+        pools = self.network.pools
+        if population not in pools:
             return times
-        pooled = threshold[np.asarray(neurons)] == 0.0
-        return np.where(pooled, np.nextafter(times, -np.inf), times)
+        pooled = self.network.layout().neurons.threshold[self.record.neuron[at]] == 0.0
+        times = np.where(pooled, np.nextafter(times, -np.inf), times)
+        caused: dict[tuple[int, float], float] = {}
+        for name in pools[population] - {population, *seen}:
+            own = self.positions(name)
+            keys = zip(self.samples[own].tolist(), self.record.time[own].tolist(), strict=True)
+            exact = self._times_of(name, own, (*seen, population)).tolist()
+            caused |= dict(zip(keys, exact, strict=True))
+        if caused:
+            keys = zip(self.samples[at].tolist(), times.tolist(), strict=True)
+            times = np.array([caused.get(key, key[1]) for key in keys])
+        return times
 
     def _spikes_of(self, population: str) -> RecordedSpikes:
         at = self.positions(population)
         start = self.network.neurons_of(population).start
         return RecordedSpikes(
-            self._as_caused(population, self.record.time[at], self.record.neuron[at]),
+            self._times_of(population, at),
             self.record.neuron[at].astype(np.int64) - start,
             self.record.slope[at],
             self.samples[at],

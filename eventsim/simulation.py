@@ -170,6 +170,8 @@ def simulate(
     require_size(t_stop, "t_stop")
     max_spikes = as_count(max_spikes, "max_spikes")
     threads = thread_count(threads)
+    for _ in range(max(network.pool_ranks.values(), default=0) - 1):
+        t_stop = float(np.nextafter(t_stop, np.inf))  # a pool fires just after the one before it
     awaited = _awaited(network, until_fired)
     given, is_batch = read_stimulus(network, stimulus)
     old = None

@@ -73,6 +73,7 @@ MARGIN = 1e-9
 
 # Columns of Grid.kind.
 SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, SLOW, SPREAD, FAST = range(9)
+SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART = range(9, 13)
 
 # Columns of Work.sums.
 CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
@@ -100,7 +101,7 @@ HELD = math.inf
 class Grid(NamedTuple):
     """The windows, and what a flow over a whole window needs.
 
-    ``kind`` (n_kinds, 9); ``ranges`` (n_ranges, 3) first neuron, one past the last, and kind of
+    ``kind`` (n_kinds, 13); ``ranges`` (n_ranges, 3) first neuron, one past the last, and kind of
     neurons that follow each other.  ``threshold``, ``holding`` (the current that holds V at
     threshold, less a margin) and ``push`` (potential left by the bias) of neuron i are at
     ``i * step``; ``step`` is 0 if all neurons are alike.
@@ -537,6 +538,16 @@ def stays_below(current, potential, positive, reach, threshold, holding, ratio, 
     return min(first, second) < ratio * (threshold - potential)
 
 
+@scalar
+def window_factor(below, step, part, window):
+    """Return the factor by which a window lets an exponential fall: ``below``, or the next number.
+
+    The exact one lies a ``part`` of the way between the two.  The larger one is taken in as many
+    windows: were it always the nearer one, its rounding would add up over millions of windows.
+    """
+    return below + step if math.floor((window + 1) * part) > math.floor(window * part) else below
+
+
 @loop
 def _dismiss(grid, state, work):
     """Move the neurons that stay below threshold to the end of the window, and flag the others."""
@@ -544,7 +555,9 @@ def _dismiss(grid, state, work):
     flagged = 0
     for r in range(grid.ranges.shape[0]):
         kind = grid.kind[grid.ranges[r, 2]]
-        synaptic, membrane, h = kind[SYNAPTIC], kind[MEMBRANE], kind[KERNEL]
+        window, h = float(work.progress[WINDOW]), kind[KERNEL]
+        synaptic = window_factor(kind[SYNAPTIC], kind[SYNAPTIC_STEP], kind[SYNAPTIC_PART], window)
+        membrane = window_factor(kind[MEMBRANE], kind[MEMBRANE_STEP], kind[MEMBRANE_PART], window)
         ratio, inverse = kind[RATIO], kind[INVERSE]
         for i in range(grid.ranges[r, 0], grid.ranges[r, 1]):
             c = i * step
@@ -612,7 +625,7 @@ def _replay(neurons, state, run, work, start, final):
         for a in range(first, work.order.size + 1):
             e = work.order[a] if a < work.order.size else -1
             until = arrivals.time[e] if e >= 0 else horizon
-            if e < 0 and threshold == 0.0:
+            if e < 0 and threshold == 0.0 and final:
                 until = just_after(horizon)  # what comes at the end sets a pool off
             while now <= until:
                 lag, slope = crossing_within(

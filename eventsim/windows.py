@@ -6,6 +6,7 @@ arrives in a window was sent before it) and by half of the shortest time constan
 """
 
 import math
+from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -153,7 +154,27 @@ def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
     safe = h * (1.0 + MARGIN)
     ratio, inverse = membrane / b * (1.0 - MARGIN), (1.0 + MARGIN) / b
     slow, spread = min(alpha, beta), abs(alpha - beta)
-    return synaptic, membrane, h, safe, ratio, inverse, slow, spread, fast
+    (synaptic, *synaptic_rest), (membrane, *membrane_rest) = (
+        _fall(r, width) for r in (alpha, beta)
+    )
+    return (
+        synaptic, membrane, h, safe, ratio, inverse, slow, spread, fast, *synaptic_rest,
+        *membrane_rest,
+    )  # fmt: skip
+
+
+def _fall(rate: float, width: float) -> tuple[float, float, float]:
+    """Return the number below ``exp(-rate width)``, the step to the next one, and how far it is.
+
+    ``window_loop.window_factor`` takes one of the two.
+    """
+    with localcontext() as context:
+        context.prec = 60
+        exact = (-Decimal(rate) * Decimal(width)).exp()
+        below = float(exact)
+        below = math.nextafter(below, 0.0) if Decimal(below) > exact else below
+        step = math.nextafter(below, 2.0) - below
+        return below, step, float((exact - Decimal(below)) / Decimal(step))
 
 
 def _senders(compiled: Compiled, first: int, last: int) -> Senders:

@@ -123,14 +123,9 @@ class CudaResult(BatchResult):
 
     def first_spikes(self, population: str) -> FloatArray:
         """Return the first spike times (n_samples, n) of a population; ``inf`` = silent."""
-        if self.on_device is None:
+        if self.on_device is None or population in self.network.pools:
             return super().first_spikes(population)
-        first = double(self.on_device.first_spikes(population).copy_to_host())
-        part = self.network.neurons_of(population)
-        finite = np.isfinite(first)
-        neurons = np.broadcast_to(np.arange(part.start, part.stop), first.shape)
-        first[finite] = self._as_caused(population, first[finite], neurons[finite])
-        return first
+        return double(self.on_device.first_spikes(population).copy_to_host())
 
     def spike_counts(self, population: str) -> IntArray:
         """Return the number of spikes (n_samples, n) of each neuron of a population."""

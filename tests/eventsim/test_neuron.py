@@ -193,6 +193,56 @@ def test_a_unit_of_a_pool_fires_at_the_end_too_and_once(engine: str, time: float
         np.testing.assert_array_equal(graph.times, result.causality().times)
 
 
+@pytest.mark.parametrize("engine", ["scheduler", "layered"])
+@pytest.mark.parametrize("t_stop", [0.3, 2.0])
+def test_pools_of_pools_fire_at_the_time_of_their_first_cause(engine: str, t_stop: float) -> None:
+    network = es.Network()
+    network.add_input("in", 4)
+    for name, n in (("c", 1), ("b", 2), ("a", 4)):  # each is numbered before what sets it off
+        network.add_population(name, n, es.LIF.earliest())
+    network.connect("in", "a", weights=np.eye(4))
+    network.connect("a", "b", weights=es.pooling((1, 2, 2), 1).toarray()[:, :2])
+    network.connect("b", "c", weights=np.ones((2, 1)))
+    network.connect("in", "c", weights=[[0.0], [0.0], [0.0], [1.0]])
+    stimulus = {"in": es.Spikes([0.3, 0.3, 0.5, 0.4], [0, 1, 2, 3])}
+    result = es.simulate(network, stimulus, t_stop, engine=engine)
+    for name in ("a", "b"):
+        np.testing.assert_array_equal(result.first_spikes(name)[:2], [0.3, 0.3])
+    np.testing.assert_array_equal(result.first_spikes("c"), [0.3])
+    exact = gradients.timing_backprop(result, first_spikes={"c": [1.0]}).input_times["in"]
+    np.testing.assert_allclose(exact, [0.5, 0.5, 0.0, 0.0], rtol=1e-15)
+    graph = es.CausalityGraph.from_spikes(network, stimulus, result.spikes)
+    ones = {"c": np.ones(1)}
+    of_graph = gradients.timing_backprop(graph, spike_times=ones).input_times["in"]
+    np.testing.assert_allclose(of_graph, exact, rtol=1e-15)
+
+
+def test_a_pool_on_the_edge_of_a_window_fires_with_its_cause() -> None:
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("pool", 2, es.LIF.earliest())
+    network.add_population("out", 1, es.LIF(10.0, 10.0))
+    network.connect("in", "pool", weights=np.eye(2))
+    network.connect("pool", "out", weights=[[0.1], [0.1]], delays=1.0)
+    stimulus = {"in": es.Spikes([1.5, 2.0], [0, 1])}
+    for t_stop in (2.0, 3.0):
+        result = es.simulate(network, stimulus, t_stop, engine="windows")
+        np.testing.assert_array_equal(result.first_spikes("pool"), [1.5, 2.0])
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "layered"])
+def test_an_early_end_keeps_a_pool_that_fires_at_the_very_end(engine: str) -> None:
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("pool", 2, es.LIF.earliest())
+    network.add_population("silent", 1, es.LIF(threshold=np.inf))
+    network.connect("in", "pool", weights=np.eye(2))
+    stimulus = {"in": es.Spikes([1.0, 2.0], [0, 1])}
+    for awaited in ("pool", "silent"):
+        result = es.simulate(network, stimulus, 2.0, engine=engine, until_fired=awaited)
+        np.testing.assert_array_equal(result.first_spikes("pool"), [1.0, 2.0])
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pool_may_stand_in_a_loop(engine: str) -> None:
     """Excitation goes round through the pool once, and never again."""

@@ -15,8 +15,14 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from eventsim.flow import flow, propagator
-from eventsim.window_loop import _exponential, _exponential_ratio, sort_stably, stays_below
-from eventsim.windows import _kind_row, window_width, windows_pay
+from eventsim.window_loop import (
+    _exponential,
+    _exponential_ratio,
+    sort_stably,
+    stays_below,
+    window_factor,
+)
+from eventsim.windows import _fall, _kind_row, window_width, windows_pay
 from tests import cases, naive
 from tests.eventsim.test_scheduler import assert_bitwise_equal, assert_same_trains, decided
 from tests.naive import Case
@@ -334,6 +340,35 @@ def test_windows_without_any_scale_of_time_are_refused() -> None:
     built = cases.build(Case((naive.Neuron(0.0, 0.0),), ((-1, 0, 4.0, 0.0),), ((0, 0.0),), 2.0))
     with pytest.raises(ValueError, match="finite time constant"):
         by_windows(built)
+
+
+def test_millions_of_windows_do_not_add_up_their_roundings() -> None:
+    """A spike is in flight for a million windows, so none of them may be jumped over."""
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("a", 2, es.LIF(tau_mem=0.15, tau_syn=0.15, refractory=np.inf))
+    network.add_population("b", 1, es.LIF(1.0, 0.5, 0.649, 0.647))
+    network.connect("in", "a", weights=[[0.0, 3e5]])
+    network.connect("a", "b", weights=[[0.7357559], [2.82818]], delays=[[1.0], [1e-6]])
+    stimulus = {"in": es.Spikes([0.001], [0])}
+    by_windows, expected = (
+        es.simulate(network, stimulus, 1.0, engine=engine).spikes["b"]
+        for engine in ("windows", "scheduler")
+    )
+    assert len(expected) == 1
+    np.testing.assert_allclose(by_windows.times, expected.times, rtol=1e-12)
+    np.testing.assert_allclose(by_windows.slopes, expected.slopes, rtol=1e-11)
+
+
+@pytest.mark.parametrize("rate", [1.0, 3.0, 1e-3, 1e-9, 1e-20, 0.0])
+def test_factors_of_windows_multiply_to_the_exact_exponential(rate: float) -> None:
+    width, n = 2.0**-13, 100_000
+    below, step, part = _fall(rate, width)
+    assert 0.0 <= part < 1.0
+    product = math.fsum(
+        math.log(window_factor(below, step, part, float(window))) for window in range(n)
+    )
+    assert product == pytest.approx(-rate * width * n, rel=1e-12, abs=3e-16)
 
 
 def test_more_windows_than_can_be_counted_are_refused() -> None:
