@@ -170,8 +170,7 @@ def simulate(
     require_size(t_stop, "t_stop")
     max_spikes = as_count(max_spikes, "max_spikes")
     threads = thread_count(threads)
-    for _ in range(max(network.pool_ranks.values(), default=0) - 1):
-        t_stop = float(np.nextafter(t_stop, np.inf))  # a pool fires just after the one before it
+    t_stop = _beyond_pools(network, t_stop, np.inf)
     awaited = _awaited(network, until_fired)
     given, is_batch = read_stimulus(network, stimulus)
     old = None
@@ -194,6 +193,13 @@ def simulate(
         k = min(excess)
         raise _activity_error(network, result, k, *excess[k])
     return result
+
+
+def _beyond_pools(network: Network, time: float, towards: float) -> float:
+    """Return the time by which all pools in a row have fired: each does just after the last one."""
+    for _ in range(max(network.pool_ranks.values(), default=0) - 1):
+        time = float(np.nextafter(time, towards))
+    return time
 
 
 def _chosen_engine(
@@ -535,7 +541,7 @@ def _joined(
     old = resume if isinstance(resume, BatchResult) else resume.batch
     if not old.network.is_same(network):
         raise ValueError(f"resume must be a result of this network, got {resume!r}")
-    latest = float(old.ends.max())
+    latest = _beyond_pools(network, float(old.ends.max()), -np.inf)
     if t_stop < latest:
         raise ValueError(f"t_stop must be >= {latest}, where resume ended, got {t_stop!r}")
     if more.n_samples != len(old) and more.times.size:
