@@ -13,7 +13,7 @@ epoch is carried back to its start by the flow with a negative lag.  All synapse
 share that flow, so a synaptic event costs two multiply-adds and a comparison.
 
 Epochs last a power of two, so each begins at an exact number, never after what happens in it.
-Factors stay below e^sqrt(2), and an epoch is so short that no single arrival moves V by many
+Factors stay below e^1.6, and an epoch is so short that no single arrival moves V by many
 thresholds within it: carried back and forth, an arrival leaves V within some ulp of the threshold.
 After a spike the reference time is the end of the refractory period: the state ``(I, 0)`` may lie
 in the future, and arrivals until then are carried forward to it.
@@ -67,7 +67,7 @@ MOST_EVENTS, MOST_SYNAPTIC = 300_000, 5_000_000
 
 # An epoch lasts so many (shorter) time constants at most, and an arrival moves V by so many
 # thresholds at most within it.
-LONGEST_EPOCH, FARTHEST_PUSH = math.sqrt(2.0), 16.0
+LONGEST_EPOCH, FARTHEST_PUSH = 1.6, 16.0
 
 
 class State(NamedTuple):
