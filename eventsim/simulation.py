@@ -111,8 +111,9 @@ def simulate(
         all-to-all, convolutions or pools, with one delay per projection and few time constants, and
         the run does not end early (the scheduler then leaves out what the layers would compute in
         vain).  "windows" is faster than
-        "scheduler" for busy recurrent networks, but needs delays > 0 between neurons, and cannot
-        end early; "auto" takes it for such networks of 200 neurons or more, unless they have hardly
+        "scheduler" for busy recurrent networks, but needs delays > 0 between neurons, cannot end
+        early, and refuses a run of more than 1e8 windows (of half of the shortest time constant, or
+        of the shortest delay); "auto" takes it for such networks of 200 neurons or more, unless they have hardly
         any synapses, very short delays or more than 8 kinds of neurons.  A resumed run keeps its
         engine; "layered" then runs the whole time anew.  "cuda" is "layered" on an NVIDIA GPU
         (extra ``cuda``); "auto" never takes it.
@@ -140,7 +141,7 @@ def simulate(
     Raises
     ------
     ValueError
-        Before any work: unknown names or engines, bad times or indices.
+        Before any work: unknown names or engines, bad times or indices, an end beyond 1e100.
     ActivityError
         If a sample exceeds ``max_spikes``; the spikes so far are in its ``result``.
 
