@@ -107,9 +107,9 @@ def simulate(
         End of the run; events at ``t_stop`` happen, later input spikes wait for a resumed run.
     engine : {"auto", "scheduler", "windows", "layered", "cuda"}
         How to simulate; every engine gives the same answer up to rounding. "layered" is the fastest
-        for feed-forward networks, above all for batches; "auto" takes it if all layers are all-to-
-        all, convolutions or pools, with one delay per projection and few time constants, and the
-        run does not end early (the scheduler then leaves out what the layers would compute in
+        for feed-forward networks, above all for batches; "auto" takes it if all layers are
+        all-to-all, convolutions or pools, with one delay per projection and few time constants, and
+        the run does not end early (the scheduler then leaves out what the layers would compute in
         vain). "windows" is faster than "scheduler" for busy recurrent networks, but needs delays >
         0 between neurons, cannot end early, and refuses a run of more than 1e8 windows (of half of
         the shortest time constant, or of the shortest delay); "auto" takes it for such networks of
