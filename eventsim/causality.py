@@ -200,10 +200,8 @@ class CausalityGraph:
                 train = Spikes(train.times, train.indices)
             n = part.stop - part.start
             require(train.indices < n, train.indices, f"indices of spikes[{name!r}] must be < {n}")
-            pooled, times = (
-                network.layout().neurons.threshold[part][train.indices] == 0.0,
-                train.times,
-            )
+            times = train.times
+            pooled = network.layout().neurons.threshold[part][train.indices] == 0.0
             for _ in range(network.pool_ranks.get(name, 0)):  # an effect is later than its cause
                 times = np.where(pooled, np.nextafter(times, np.inf), times)
             each_times.append(times)

@@ -169,6 +169,7 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
         return -lag, TOUCHES
     if lag == 0.0:
         return 0.0, slope
+    # Where few digits cancel, as a rule, one exponential is enough.
     there = current * math.exp(-alpha * lag)
     if there - holding > 1e-3 * max(abs(there), abs(holding)):
         return lag, there - holding
@@ -258,10 +259,15 @@ def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
             start = max(start, peak - math.sqrt(2.0 * excess / bend))
     else:
         end = min(_latest(gap, beta, bias - beta * threshold), LARGEST)
-        above = _above(end, current, potential, alpha, beta, threshold, bias)[1]
-        if end == LARGEST and above < 0.0:
-            return math.inf  # later than any time that can be written down
+        if _is_too_late(end, current, potential, alpha, beta, threshold, bias):
+            return math.inf
     return _zero(min(start, end), end, current, potential, alpha, beta, threshold, bias, slope)
+
+
+@scalar
+def _is_too_late(end, current, potential, alpha, beta, threshold, bias):
+    """Tell whether V is below the threshold at the largest number, where a bracket ends there."""
+    return end == LARGEST and _above(end, current, potential, alpha, beta, threshold, bias)[1] < 0.0
 
 
 @scalar
@@ -345,7 +351,7 @@ def _quadratic_crossing(current, potential, alpha, beta, threshold, bias, slope)
 
 @scalar
 def _after_inhibition(current, potential, alpha, beta, threshold, bias, slope):
-    """Return the lag of the crossing in case 3, -lag of a touch, or ``inf``."""
+    """Return the lag of the crossing in case 3, or ``inf``."""
     holding = beta * threshold - bias
     if holding >= -ROUNDING * max(abs(beta * threshold), abs(bias)):
         return math.inf  # V comes to the threshold in the end
@@ -358,9 +364,8 @@ def _after_inhibition(current, potential, alpha, beta, threshold, bias, slope):
     begun = min(math.log(2.0 * ratio) / alpha, LARGEST) if ratio > 0.5 else 0.0
     gap = threshold - flow(current, potential, begun, alpha, beta, bias)[1]
     end = min(begun + _latest(gap, beta, -0.5 * holding), LARGEST)
-    above = _above(end, current, potential, alpha, beta, threshold, bias)[1]
-    if end == LARGEST and gap > 0.0 and above < 0.0:
-        return math.inf  # later than any time that can be written down
+    if gap > 0.0 and _is_too_late(end, current, potential, alpha, beta, threshold, bias):
+        return math.inf
     start = begun
     if slope > 0.0 and not _bends_up(current, slope, alpha, beta):
         start = min((threshold - potential) / slope, end)  # V is concave already
@@ -448,12 +453,11 @@ def _in_any_units(current, potential, alpha, beta, threshold, bias):
 @scalar
 def _polished(lag, current, potential, alpha, beta, threshold, bias):
     """Return a late crossing after Newton's steps that see the digits which exponents lack."""
-    slope = current - beta * potential + bias
+    slope, held = current - beta * potential + bias, beta * threshold - bias
     for _ in range(3):
         synaptic, membrane, h = propagator(lag, alpha, beta)
         _, above, _ = _above(lag, current, potential, alpha, beta, threshold, bias)
-        above += _left_out(lag, current, potential, alpha, beta, bias)
-        held = beta * threshold - bias
+        above += _left_out(lag, current, potential, alpha, beta, bias, synaptic, membrane, h)
         rise = _rise(current, synaptic, membrane, h, alpha, slope, held)
         step = above / rise
         if abs(step) < 1e-6 * lag:
@@ -462,9 +466,8 @@ def _polished(lag, current, potential, alpha, beta, threshold, bias):
 
 
 @scalar
-def _left_out(lag, current, potential, alpha, beta, bias):
+def _left_out(lag, current, potential, alpha, beta, bias, synaptic, membrane, h):
     """Return what V lacks since the exponents ``rate lag`` were rounded: some 2^-53 of each."""
-    synaptic, membrane, h = propagator(lag, alpha, beta)
     of_synaptic, of_membrane = -_product_error(alpha, lag), -_product_error(beta, lag)
     if abs(beta - alpha) * lag < 0.5:  # where all is made from one exponential
         of_membrane = of_synaptic if alpha <= beta else of_membrane

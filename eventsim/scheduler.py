@@ -48,7 +48,7 @@ __all__ = [
     "epoch_start",
     "new_record",
     "new_run",
-    "power_of_two_below",
+    "powers_of_two",
 ]
 
 # Columns of State.neuron: state as of the reference time, and the current below which an arrival
@@ -266,15 +266,21 @@ def epoch_lengths(wiring: Wiring, neurons: Neurons) -> FloatArray:
     """Return how long an epoch lasts, for each kind of neuron."""
     push = np.zeros(neurons.alpha.size)
     _strongest(wiring, neurons, push)
+    return powers_of_two(neurons, LONGEST_EPOCH, push)
+
+
+def powers_of_two(
+    neurons: Neurons, time_constants: float, push: FloatArray | float = 0.0
+) -> FloatArray:
+    """Return the longest epochs, of a power of two, for each kind of neuron.
+
+    They last at most so many (shorter) ``time_constants``, and an arrival that moves V by ``push``
+    thresholds in a unit of time moves it by no more than `FARTHEST_PUSH` of them.
+    """
     with np.errstate(divide="ignore"):
         longest = np.minimum(
-            LONGEST_EPOCH / np.maximum(neurons.alpha, neurons.beta), FARTHEST_PUSH / push
+            time_constants / np.maximum(neurons.alpha, neurons.beta), np.divide(FARTHEST_PUSH, push)
         )
-    return power_of_two_below(longest)
-
-
-def power_of_two_below(longest: FloatArray) -> FloatArray:
-    """Return powers of two that are at most ``longest``, and ordinary numbers."""
     return np.ldexp(1.0, np.frexp(np.clip(longest, 1e-300, 1e300))[1] - 1)
 
 

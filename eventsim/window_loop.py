@@ -259,6 +259,14 @@ def advance_windows(
 # --- where nothing arrives ------------------------------------------------------------------------
 
 
+@inlined
+def _begin(state, i, start):
+    """Return (current, potential, time) at the start of a window, or at a later release."""
+    if state.level[i, 1] == HELD:
+        return state.level[i, 0], 0.0, state.release[i]
+    return state.level[i, 0], state.level[i, 1], start
+
+
 @loop
 def _next_event(neurons, grid, inputs, outputs, times, run, state, work, start):
     """Return a time before which nothing arrives and no neuron fires; all that was sent is there.
@@ -272,9 +280,7 @@ def _next_event(neurons, grid, inputs, outputs, times, run, state, work, start):
         event = min(event, run.time[progress[LAST_SPIKE]] + outputs.shortest)
     for i in range(neurons.kind.size):
         kind = neurons.kind[i]
-        current, potential, begun = state.level[i, 0], state.level[i, 1], start
-        if potential == HELD:
-            potential, begun = 0.0, state.release[i]
+        current, potential, begun = _begin(state, i, start)
         lag = earliest_crossing(
             current, potential, neurons.alpha[kind], neurons.beta[kind], neurons.threshold[i],
             neurons.bias[i],
@@ -294,9 +300,7 @@ def _jump(neurons, grid, state, start, event):
     new = number * grid.width
     for i in range(neurons.kind.size):
         kind = neurons.kind[i]
-        current, potential, begun = state.level[i, 0], state.level[i, 1], start
-        if potential == HELD:
-            potential, begun = 0.0, state.release[i]
+        current, potential, begun = _begin(state, i, start)
         if begun <= new:
             state.level[i, 0], state.level[i, 1] = flow(
                 current, potential, new - begun, neurons.alpha[kind], neurons.beta[kind],
@@ -309,10 +313,8 @@ def _jump(neurons, grid, state, start, event):
 def _rest(neurons, state, start):
     """End a run until whose end nothing happens: the states are those at the start."""
     for i in range(neurons.kind.size):
-        row, held = state.neuron[i], state.level[i, 1] == HELD
-        row[0] = state.level[i, 0]
-        row[1] = 0.0 if held else state.level[i, 1]
-        row[2] = state.release[i] if held else start
+        row = state.neuron[i]
+        row[0], row[1], row[2] = _begin(state, i, start)
         row[3] = neurons.bound[i]
 
 
@@ -618,9 +620,7 @@ def _replay(neurons, state, run, work, start, final):
         threshold, refractory = neurons.threshold[i], neurons.refractory[i]
         holding = beta * threshold - bias
         first = _sorted_arrivals(work, i)
-        current, potential, now = state.level[i, 0], state.level[i, 1], start
-        if potential == HELD:
-            potential, now = 0.0, state.release[i]
+        current, potential, now = _begin(state, i, start)
         number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
         for a in range(first, work.order.size + 1):
             e = work.order[a] if a < work.order.size else -1

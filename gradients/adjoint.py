@@ -47,7 +47,7 @@ from eventsim.flow import (
     propagator,
 )
 from eventsim.queue import Queue, first_item, first_time, put, remove
-from eventsim.scheduler import epoch_start, power_of_two_below
+from eventsim.scheduler import epoch_start, powers_of_two
 from eventsim.wiring import Neurons, Wiring
 from gradients.adjoint_flow import flow_back_with_rates
 
@@ -129,9 +129,7 @@ class Workspace(NamedTuple):
 
 def with_epochs(neurons: Neurons) -> Neurons:
     """Return the neurons with epochs for a sweep: of about a (shorter) time constant."""
-    with np.errstate(divide="ignore"):
-        longest = LONGEST_EPOCH / np.maximum(neurons.alpha, neurons.beta)
-    return neurons._replace(epoch=power_of_two_below(longest))
+    return neurons._replace(epoch=powers_of_two(neurons, LONGEST_EPOCH))
 
 
 def new_sums(wiring: Wiring, n_neurons: int, n_lanes: int, per_synapse_delays: bool) -> Sums:
