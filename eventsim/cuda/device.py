@@ -12,6 +12,8 @@ import numpy as np
 from numba import config, cuda
 from numpy.typing import DTypeLike, NDArray
 
+from eventsim._code_files import files_can_be_kept
+
 __all__ = [
     "MOST_THREADS",
     "as_device",
@@ -25,6 +27,7 @@ __all__ = [
     "grid_of_rows",
     "is_on_device",
     "is_out_of_memory",
+    "kernel",
     "of_blocks",
     "on_stream",
     "out_of_memory",
@@ -41,6 +44,9 @@ __all__ = [
 WARP, MOST_THREADS = (2, 4) if config.ENABLE_CUDASIM else (32, 128)
 MOST_BLOCKS = 1024  # of a kernel whose threads take one item after the other
 OUT_OF_MEMORY = 2  # an error code of the driver
+
+kernel = cuda.jit(cache=files_can_be_kept())
+"""Functions that are launched on the device."""
 
 
 # --- devices --------------------------------------------------------------------------------------
@@ -72,7 +78,7 @@ def device_obstacle() -> str | None:
 # --- memory ---------------------------------------------------------------------------------------
 
 
-@cuda.jit(cache=True)
+@kernel
 def set_zero(arrays):
     """Fill flat arrays with zeros."""
     for n in range(len(arrays)):
