@@ -183,7 +183,7 @@ def test_what_was_given_may_change_and_what_a_network_holds_may_not() -> None:
                 with pytest.raises(ValueError, match="read-only"):
                     array[0] = 99
         result = es.simulate(same, {"in": es.Spikes([0.0], [0])}, 2.0)
-        assert result.spikes["a"].indices.tolist() == [0, 1, 2]
+        assert result.spikes["a"].indices.tolist()[:3] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("dtype", [complex, object])
