@@ -4,12 +4,14 @@ Vectors of eight numbers fill a line of the cache: elsewhere each would touch tw
 
 A training wants arrays of the same sizes at every step.  Handed back to the system, large ones
 would return page by page, each filled with zeros by the kernel: a fifth of a step's time.  So some
-of each size are kept when the last array that looks at them is gone.
+of each size are kept when the last array that looks at them is gone: 256 MB at most, and nothing
+where the environment variable EVENTSIM_KEPT_MEMORY is 0.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import weakref
 from collections import deque
 from typing import Any
@@ -23,7 +25,7 @@ __all__ = ["empty", "zeros"]
 
 LINE = 64  # bytes
 LARGEST = 2**24  # bytes: a larger array is rare, and much to keep
-MOST = 8  # of each power of two, 256 MB in all
+MOST = 0 if os.environ.get("EVENTSIM_KEPT_MEMORY") == "0" else 8  # of each power of two
 
 
 class _Room:
@@ -37,11 +39,11 @@ class _Memory(weakref.ref[_Room]):
     """The bytes of a room, and the address of the first whole line in them.
 
     As soon as the room is gone, its reference is among the spare ones.  That is the callback, and
-    `deque.append` runs no Python: no signal is handled, and lost, while an array is freed.
+    `deque.append` runs no Python: no signal is handled, and lost, while an array is freed.  An
+    exception, between any two instructions, may leave a reference that has no bytes yet.
     """
 
-    __slots__ = ("bytes", "start")
-    bytes: NDArray[np.uint8]
+    bytes: NDArray[np.uint8] | None = None
     start: int
 
 
@@ -65,12 +67,7 @@ def empty(*shape: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     size = 1 << n.bit_length()
     spare, room = _spare[size], _Room()
     room.memory = memory = _Memory(room, spare.append)
-    try:
-        last = spare.pop()
-        memory.bytes, memory.start = last.bytes, last.start
-    except IndexError:
-        memory.bytes = np.empty(size, dtype=np.uint8)
-        memory.start = memory.bytes.ctypes.data + _first_line(memory.bytes)
+    memory.start, memory.bytes = _kept(spare) or _new(size)
     room.__array_interface__ = {
         "version": 3, "shape": shape, "typestr": dtype.str, "data": (memory.start, False)
     }  # fmt: skip
@@ -86,6 +83,22 @@ def zeros(*shape: int) -> FloatArray:
     array: FloatArray = empty(*shape)
     array.fill(0.0)
     return array
+
+
+def _kept(spare: deque[_Memory]) -> tuple[int, NDArray[np.uint8]] | None:
+    """Return (start, bytes) of a spare reference, or None if there is none that has bytes."""
+    while True:
+        try:
+            last = spare.pop()
+        except IndexError:
+            return None
+        if last.bytes is not None:
+            return last.start, last.bytes
+
+
+def _new(size: int) -> tuple[int, NDArray[np.uint8]]:
+    memory = np.empty(size, dtype=np.uint8)
+    return memory.ctypes.data + _first_line(memory), memory
 
 
 def _aligned(

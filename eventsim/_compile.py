@@ -8,18 +8,36 @@ zero yield ``inf`` on the CPU as it does on a GPU, so the scalar functions behav
 loop that takes its arrays as named tuples runs three times as fast (measured on the scheduler).
 """
 
-from numba import njit
+from collections.abc import Callable
+from typing import Any
+
+from numba import config, njit
+
+from eventsim._code_files import keep_code
 
 __all__ = ["allocating_loop", "inlined", "loop", "scalar"]
 
-scalar = njit(error_model="numpy", cache=True)
+
+def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator like ``numba.njit``, with the files of `eventsim._code_files`."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        compiled = njit(error_model="numpy", **options)(function)
+        if not config.DISABLE_JIT:
+            keep_code(compiled, function)
+        return compiled
+
+    return decorate
+
+
+scalar = _compiled()
 """Scalar mathematics, called from every engine; free of options that a device would inherit."""
 
 inlined = njit(error_model="numpy", _nrt=False, inline="always")
 """Parts of a loop over named tuples of arrays: a call would copy every tuple."""
 
-loop = njit(error_model="numpy", cache=True, nogil=True, _nrt=False)
+loop = _compiled(nogil=True, _nrt=False)
 """Loops over arrays; they release the interpreter lock, so threads run them side by side."""
 
-allocating_loop = njit(error_model="numpy", cache=True, nogil=True)
+allocating_loop = _compiled(nogil=True)
 """Loops that make arrays of their own."""

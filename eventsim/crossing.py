@@ -291,6 +291,8 @@ def _peak(current, potential, alpha, beta, threshold, bias, slope):
     """Return when an excited potential that rises is highest; ``inf`` if it rises for ever."""
     delta = beta - alpha
     ratio = slope / current / alpha
+    if delta == 0.0:
+        return ratio  # which may be infinite
     stretch = delta * ratio
     if stretch > 1e300:
         # The current hardly decays: numbers of this size may overflow.

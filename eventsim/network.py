@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from eventsim._types import FloatArray, Key, Matrix, MatrixLike
@@ -56,6 +56,15 @@ class Projection:
     post: str
     weights: Matrix | Convolution
     delays: float | Matrix
+
+    def __post_init__(self) -> None:
+        """Guard the arrays: their indices were checked, and are used as they are."""
+        for array in (*_arrays_of(self.weights), *_arrays_of(self.delays)):
+            array.flags.writeable = False
+
+    def __reduce__(self) -> tuple[type[Projection], tuple[Any, ...]]:
+        """Return how to make the same projection again, in another process, as well guarded."""
+        return type(self), (self.pre, self.post, self.weights, self.delays)
 
     @property
     def values(self) -> FloatArray:
@@ -216,7 +225,7 @@ class Network:
         weights : (n_pre, n_post) array_like, scipy.sparse matrix or Convolution
             Current added by an arriving spike; any sign.  Several entries of a sparse matrix at one
             place are several synapses (a multapse), each with its own weight, delay and gradient.
-            A CSR matrix of float64 is used as it is, without a copy: do not change it afterwards.
+            What is given is copied: changing it afterwards changes nothing here.
         delays : float, or same shape (and sparsity) as ``weights``
             Time from spike to arrival, >= 0; one for all synapses of a convolution, and 0 onto an
             earliest-spike pool.
@@ -415,6 +424,17 @@ def _flat(weights: Matrix | Convolution) -> FloatArray:
     return weights.reshape(-1) if isinstance(weights, np.ndarray) else weights.data
 
 
+def _arrays_of(values: float | Matrix | Convolution) -> tuple[NDArray[Any], ...]:
+    """Return the arrays that weights or delays consist of."""
+    if isinstance(values, float):
+        return ()
+    if isinstance(values, Convolution):
+        return (values.kernel,)
+    if isinstance(values, np.ndarray):
+        return (values,)
+    return values.data, values.indices, values.indptr
+
+
 def _n_synapses(weights: Matrix | Convolution) -> int:
     if isinstance(weights, Convolution):
         return weights.n_synapses
@@ -434,20 +454,40 @@ def _check_neuron(neuron: LIF, n: int, name: str) -> None:
 
 
 def checked_matrix(matrix: MatrixLike, shape: tuple[int, ...], name: str) -> Matrix:
-    """Return a finite matrix as CSR or as a read-only dense copy."""
+    """Return a copy of a finite matrix, dense or CSR."""
     if sparse.issparse(matrix):
-        given = cast("sparse.csr_array", matrix)
-        _check_shape(given.shape, shape, name)
-        rows = _by_rows(given)
-        if rows.dtype != np.float64:
-            rows = rows.astype(np.float64)
-        require_size(rows.data, name)
-        return rows
+        return _checked_sparse(cast("sparse.sparray", matrix), shape, name)
     dense = np.array(as_floats(matrix, name))
-    dense.flags.writeable = False
     _check_shape(dense.shape, shape, name)
     require_size(dense, name)
     return dense
+
+
+def _checked_sparse(matrix: sparse.sparray, shape: tuple[int, ...], name: str) -> sparse.csr_array:
+    """Return a CSR copy, all of whose indices are within the shape."""
+    _check_shape(matrix.shape, shape, name)
+    if matrix.dtype.kind not in "uif":
+        raise ValueError(f"{name} must be real numbers, got {shown(matrix)}")
+    try:
+        rows = _by_rows(_sound(matrix.copy()))
+        _sound(rows).prune()
+    except (ValueError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"{name} must be a sound sparse matrix, got one that is not: {error}"
+        ) from None
+    if rows.dtype != np.float64:
+        rows = rows.astype(np.float64)
+    require_size(rows.data, name)
+    return rows
+
+
+def _sound(matrix: Any) -> Any:
+    """Return a sparse matrix if its indices are sound: else its conversion would read anywhere."""
+    if hasattr(matrix, "check_format"):
+        if np.any(matrix.indptr[1:] < matrix.indptr[:-1]):
+            raise ValueError("index pointer values must form a non-decreasing sequence")
+        matrix.check_format(full_check=True)
+    return matrix
 
 
 def _check_shape(given: tuple[int, ...], shape: tuple[int, ...], name: str) -> None:

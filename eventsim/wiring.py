@@ -124,7 +124,7 @@ class Compiled:
     def with_weights(self, projections: Mapping[Key, Projection]) -> Compiled:
         """Return the same wiring with the weights of ``projections``."""
         weight = _joined_weights(projections, self.orders)
-        return replace(self, wiring=self.wiring._replace(weight=weight))
+        return replace(self, wiring=_guarded(self.wiring._replace(weight=weight)))
 
     def without_weights(self) -> Compiled:
         """Return the same wiring without any weights, to be given some by `with_weights`."""
@@ -218,7 +218,17 @@ def compile_network(layout: Layout, projections: Mapping[Key, Projection]) -> Co
         target=_joined(targets, np.int32),
         weight=_joined_weights(projections, orders),
     )
-    return Compiled(wiring, layout, synapses, orders, values, projection_of)
+    return Compiled(_guarded(wiring), layout, synapses, orders, values, projection_of)
+
+
+def _guarded(wiring: Wiring) -> Wiring:
+    """Return the wiring with read-only arrays: some are those of projections, the others alike.
+
+    Loops are then compiled for one type only.
+    """
+    for array in wiring:
+        array.flags.writeable = False
+    return wiring
 
 
 def _starts(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from eventsim.cuda.device import clear, empty, grid_for, of_blocks
+from eventsim.cuda.device import clear, empty, grid_for, kernel, of_blocks
 from eventsim.cuda.plan import DeviceLayer
 from eventsim.cuda.scan import RunningSum
 from eventsim.cuda.sorting import sort_anywhere
@@ -90,7 +90,7 @@ class Cause:
 # --- kernels --------------------------------------------------------------------------------------
 
 
-@cuda.jit(cache=True)
+@kernel
 def follow_train(train, room, low, delay, tables, n_neurons, t_stop, arrivals, factors, synaptic):
     """List the arrivals of a layer's only projection, with their factors: a block per sample.
 
@@ -118,14 +118,14 @@ def follow_train(train, room, low, delay, tables, n_neurons, t_stop, arrivals, f
             synaptic[k] += (i + 1) * n_neurons
 
 
-@cuda.jit(cache=True)
+@kernel
 def add_places(place, start):
     """Add the numbers of the first spikes of all samples."""
     for k in range(cuda.grid(1), start.size, cuda.gridsize(1)):
         start[k] += place[k]
 
 
-@cuda.jit(cache=True)
+@kernel
 def list_arrivals(train, room, low, high, row, cause, fan, delay, all_to_all, links, n_lists,
                   t_stop, filling, counts, arrivals):  # fmt: skip
     """Count the arrivals of one projection in every list, or write them: a block per sample.
@@ -165,7 +165,7 @@ def _list(own, time, row, event, filling, counts, arrivals):
             arrivals.event[at] = event
 
 
-@cuda.jit(cache=True)
+@kernel
 def order_arrivals(arrivals, tables, n_lists, all_to_all, n_neurons, t_stop, factors, synaptic,
                    missing):  # fmt: skip
     """Sort a list in time, fill its factors, and count its synaptic events: a block per list.

@@ -12,6 +12,7 @@ import numpy as np
 from numba import config, cuda
 from numpy.typing import DTypeLike, NDArray
 
+from eventsim._code_files import files_can_be_kept
 from eventsim._validate import as_floats, as_indices, shown
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "grid_of_rows",
     "is_on_device",
     "is_out_of_memory",
+    "kernel",
     "of_blocks",
     "on_stream",
     "out_of_memory",
@@ -43,6 +45,9 @@ __all__ = [
 WARP, MOST_THREADS = (2, 4) if config.ENABLE_CUDASIM else (32, 128)
 MOST_BLOCKS = 1024  # of a kernel whose threads take one item after the other
 OUT_OF_MEMORY = 2  # an error code of the driver
+
+kernel = cuda.jit(cache=files_can_be_kept())
+"""Functions that are launched on the device."""
 
 
 # --- devices --------------------------------------------------------------------------------------
@@ -74,7 +79,7 @@ def device_obstacle() -> str | None:
 # --- memory ---------------------------------------------------------------------------------------
 
 
-@cuda.jit(cache=True)
+@kernel
 def set_zero(arrays):
     """Fill flat arrays with zeros."""
     for n in range(len(arrays)):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from numba import cuda
 
 from eventsim.crossing import TOUCHES, crossing_within, just_after, spike_time
+from eventsim.cuda.device import kernel
 from eventsim.cuda.sorting import sort_anywhere
 from eventsim.flow import flow, propagator
 
@@ -42,7 +43,7 @@ class Spikes(NamedTuple):
     last: Any
 
 
-@cuda.jit(cache=True)
+@kernel
 def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin, spikes, room, cap,
             current, potential, searches, touched):  # fmt: skip
     """Run one neuron of one sample through its arrivals: a thread each.
@@ -141,7 +142,7 @@ def _stored(spike, begin, real):
     return float(real(begin + begin * 1.2e-7 + 1e-37))
 
 
-@cuda.jit(cache=True)
+@kernel
 def order_spikes(spikes, room, cap, time, neuron, slot, rank, missing):
     """Sort the spikes of a sample by (time, neuron): a block each.
 
@@ -163,7 +164,7 @@ def order_spikes(spikes, room, cap, time, neuron, slot, rank, missing):
         rank[slot[s]] = s
 
 
-@cuda.jit(cache=True)
+@kernel
 def count_spikes(spikes, counts):
     """Count the spikes of each neuron in each sample: a thread each; both flat."""
     for c in range(cuda.grid(1), counts.size, cuda.gridsize(1)):
@@ -174,7 +175,7 @@ def count_spikes(spikes, counts):
         counts[c] = n
 
 
-@cuda.jit(cache=True)
+@kernel
 def find_first_spikes(spikes, first):
     """Write the time of each neuron's first spike in each sample, inf without: a thread each."""
     for c in range(cuda.grid(1), first.size, cuda.gridsize(1)):
@@ -185,7 +186,7 @@ def find_first_spikes(spikes, first):
         first[c] = time
 
 
-@cuda.jit(cache=True)
+@kernel
 def summarise(spikes, lanes, n, least_slope, silent):
     """Find the smallest slope, and count silent neurons that could fire: a thread per sample."""
     for k in range(cuda.grid(1), silent.size, cuda.gridsize(1)):

@@ -12,7 +12,7 @@ import numpy as np
 from numba import cuda
 
 from eventsim._types import IntArray, Key
-from eventsim.cuda.device import as_device, flat, grid_for, to_device, zeros
+from eventsim.cuda.device import as_device, flat, grid_for, kernel, to_device, zeros
 from eventsim.layer_plan import Blocks, Layer, Synapses
 from eventsim.network import Network
 
@@ -72,7 +72,7 @@ class Places(NamedTuple):
     place: Any
 
 
-@cuda.jit(cache=True)
+@kernel
 def write_weights(values, places, table):
     """Copy a projection's values into the tables: a thread per value."""
     for p in range(cuda.grid(1), values.size, cuda.gridsize(1)):

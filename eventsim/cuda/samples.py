@@ -20,6 +20,7 @@ from eventsim.cuda.device import (
     as_device,
     empty,
     grid_for,
+    kernel,
     of_blocks,
     quietly,
     to_device,
@@ -40,7 +41,7 @@ S11, S27, S30, S31 = map(np.uint64, (11, 27, 30, 31))
 # --- kernels --------------------------------------------------------------------------------------
 
 
-@cuda.jit(cache=True)
+@kernel
 def check_spikes(times, indices, offsets, count, most):
     """Count the spikes of each sample, and find what is wrong with them: a thread per sample.
 
@@ -64,7 +65,7 @@ def check_spikes(times, indices, offsets, count, most):
             cuda.atomic.max(most, 1, index)
 
 
-@cuda.jit(cache=True)
+@kernel
 def choose_samples(train, rows, first, count):
     """Choose the samples ``rows``: a thread each."""
     for k in range(cuda.grid(1), first.size, cuda.gridsize(1)):
@@ -72,7 +73,7 @@ def choose_samples(train, rows, first, count):
         count[k] = train.count[rows[k]]
 
 
-@cuda.jit(cache=True)
+@kernel
 def choose_jittered(train, rows, std, t_max, room, count, times, sources, number):
     """Copy the samples ``rows``, their times jittered and sorted: a block each.
 

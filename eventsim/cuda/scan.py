@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import config, cuda
 
-from eventsim.cuda.device import MOST_THREADS, empty, of_blocks
+from eventsim.cuda.device import MOST_THREADS, empty, kernel, of_blocks
 
 __all__ = ["RunningSum"]
 
@@ -20,7 +20,7 @@ N_SUMS = MOST_THREADS + 1
 CHUNK = 8 if config.ENABLE_CUDASIM else 2048  # numbers of a block
 
 
-@cuda.jit(cache=True)
+@kernel
 def sum_chunks(counts, chunk, sums):
     """Write the sum of each chunk: a block takes one."""
     partial = cuda.shared.array(N_SUMS, np.int64)
@@ -37,7 +37,7 @@ def sum_chunks(counts, chunk, sums):
         sums[cuda.blockIdx.x] = total
 
 
-@cuda.jit(cache=True)
+@kernel
 def start_chunks(counts, chunk, before, start):
     """Write the sum of all numbers before each one, and of all: a block takes a chunk.
 

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from eventsim.cuda.device import MOST_THREADS
+from eventsim.cuda.device import MOST_THREADS, kernel
 from gradients.cross_entropy import MOST_EXPONENT
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-@cuda.jit(cache=True)
+@kernel
 def find_range(values, ends):
     """Widen ``ends``, the least and the greatest number so far: a thread per value."""
     for k in range(cuda.grid(1), values.size, cuda.gridsize(1)):
@@ -47,7 +47,7 @@ def _sum_of_block(value, sums):
     return total
 
 
-@cuda.jit(cache=True)
+@kernel
 def potential_loss(potentials, labels, smoothing, norm_penalty, derivative, totals):
     """Write the cross-entropy of potentials: one block, a thread per sample."""
     sums = cuda.shared.array(MOST_THREADS, np.float64)
@@ -79,7 +79,7 @@ def potential_loss(potentials, labels, smoothing, norm_penalty, derivative, tota
         totals[0], totals[1], totals[2] = loss / n, right / n, 0.0
 
 
-@cuda.jit(cache=True)
+@kernel
 def first_spike_loss(times, labels, tau0, tau1, gamma, t_silent, smoothing, derivative, totals):
     """Write the cross-entropy of first spike times: one block, a thread per sample."""
     sums = cuda.shared.array(MOST_THREADS, np.float64)
@@ -138,7 +138,7 @@ def _or_silent(time, t_silent):
     return float(time) if float(time) < math.inf else t_silent
 
 
-@cuda.jit(cache=True)
+@kernel
 def pass_to_first(last, previous, rank, derivative, by_time):
     """Write the derivative by each neuron's first spike to the spike: a thread per neuron."""
     for c in range(cuda.grid(1), last.size, cuda.gridsize(1)):
@@ -149,7 +149,7 @@ def pass_to_first(last, previous, rank, derivative, by_time):
             by_time[rank[first]] = derivative[c]
 
 
-@cuda.jit(cache=True)
+@kernel
 def lift_dead(last, potential, threshold, strength, fraction, derivative, missing):
     """Write the penalty on neurons that hardly fire, and its derivative: a thread per neuron.
 
@@ -171,7 +171,7 @@ def lift_dead(last, potential, threshold, strength, fraction, derivative, missin
         missing[j] = total
 
 
-@cuda.jit(cache=True)
+@kernel
 def add_scaled(values, scale, total):
     """Add the sum of the values, times ``scale``, to the first total: one block."""
     sums = cuda.shared.array(MOST_THREADS, np.float64)

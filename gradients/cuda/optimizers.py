@@ -11,7 +11,7 @@ from numba import config, cuda
 from numpy.typing import NDArray
 
 from eventsim._validate import as_count, as_mapping, shown
-from eventsim.cuda.device import MOST_THREADS, empty, grid_for, of_blocks, zeros
+from eventsim.cuda.device import MOST_THREADS, empty, grid_for, kernel, of_blocks, zeros
 from gradients.elementwise import LARGEST, adam_step, momentum_step
 from gradients.optimizers import SGD, Adam
 from gradients.schedules import rate_at
@@ -25,7 +25,7 @@ LEAST_NORM = 1e-100  # what counts in the square of a norm that is longer is a n
 NO_ROOM, NO_NUMBER = 1, 2
 
 
-@cuda.jit(cache=True)
+@kernel
 def check_gradient(grads, squares, obstacle):
     """Write the sum of the squares in each chunk; note a gradient that is no number, or too large.
 
@@ -59,7 +59,7 @@ def _scale(squares, clip_norm):
     return min(1.0, clip_norm / norm) if norm > 0.0 else 1.0
 
 
-@cuda.jit(cache=True)
+@kernel
 def move_by_adam(params, grads, mean, square, numbers, squares, obstacle):
     """Do a step of Adam, unless there is an obstacle: a thread per parameter."""
     if obstacle[0] > 0:
@@ -72,7 +72,7 @@ def move_by_adam(params, grads, mean, square, numbers, squares, obstacle):
         )  # fmt: skip
 
 
-@cuda.jit(cache=True)
+@kernel
 def move_by_momentum(params, grads, mean, numbers, squares, obstacle):
     """Do a step of SGD, unless there is an obstacle: a thread per parameter."""
     if obstacle[0] > 0:
@@ -174,5 +174,5 @@ class DeviceOptimizer:
         """Move the parameters down the gradient, unless there is an obstacle (1,) on the device."""
         check_gradient[of_blocks(CHUNKS, MOST_THREADS)](self._grads, self._squares, obstacle)
         rest = self._numbers, self._squares, obstacle
-        kernel = move_by_adam if isinstance(self.rule, Adam) else move_by_momentum
-        kernel[grid_for(self._params.size)](self._params, self._grads, *self._memory, *rest)
+        move = move_by_adam if isinstance(self.rule, Adam) else move_by_momentum
+        move[grid_for(self._params.size)](self._params, self._grads, *self._memory, *rest)

@@ -9,7 +9,7 @@ from numba import cuda
 
 from eventsim._types import IntArray
 from eventsim._validate import as_indices, require
-from eventsim.cuda.device import clear, empty, flat, grid_for, to_device
+from eventsim.cuda.device import clear, empty, flat, grid_for, kernel, to_device
 from eventsim.network import Network
 from gradients.cuda.optimizers import DeviceOptimizer
 
@@ -19,7 +19,7 @@ __all__ = ["Part"]
 # --- kernels --------------------------------------------------------------------------------------
 
 
-@cuda.jit(cache=True)
+@kernel
 def take_part(whole, rows, columns, scale, part):
     """Copy some rows and columns of a matrix, scaled: a thread per value; all flat."""
     width, n = whole.shape[1], columns.size
@@ -29,7 +29,7 @@ def take_part(whole, rows, columns, scale, part):
             part[c] = whole[rows[i], columns[j]] * scale
 
 
-@cuda.jit(cache=True)
+@kernel
 def give_part(part, rows, columns, scale, whole):
     """Write them, scaled, where they were taken from: a thread per value."""
     width, n = whole.shape[1], columns.size

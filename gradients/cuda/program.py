@@ -10,7 +10,7 @@ from numba import cuda
 from numpy.typing import NDArray
 
 from eventsim._types import IntArray, Key
-from eventsim.cuda.device import MOST_THREADS, empty, flat, grid_for, of_blocks, zeros
+from eventsim.cuda.device import MOST_THREADS, empty, flat, grid_for, kernel, of_blocks, zeros
 from eventsim.cuda.graph import Recording
 from eventsim.cuda.plan import device_layers, write_weights
 from eventsim.cuda.run import DeviceRun
@@ -27,14 +27,14 @@ __all__ = ["Program"]
 # --- kernels --------------------------------------------------------------------------------------
 
 
-@cuda.jit(cache=True)
+@kernel
 def choose_labels(given, rows, labels):
     """Choose the labels of the samples ``rows``: a thread each."""
     for k in range(cuda.grid(1), labels.size, cuda.gridsize(1)):
         labels[k] = given[rows[k]]
 
 
-@cuda.jit(cache=True)
+@kernel
 def summarise_step(totals, obstacle, counts, n_layers, report):
     """Write the totals, the obstacle, and the spikes of each layer: one block."""
     sums = cuda.shared.array(MOST_THREADS, np.int64)

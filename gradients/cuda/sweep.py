@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
+from eventsim.cuda.device import kernel
 from gradients.adjoint_flow import flow_back, flow_back_with_rates
 from gradients.layer_sweep import ALPHA, BETA, BIAS, THRESHOLD
 
@@ -69,7 +70,7 @@ class Sums(NamedTuple):
     moved: Any
 
 
-@cuda.jit(cache=True)
+@kernel
 def sweep(columns, lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, fired,
           final, rates, sums, n_groups, strands, number):  # fmt: skip
     """Walk a column's arrivals of all samples of a strand: a thread each.
@@ -180,7 +181,7 @@ def _walk(lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, 
         sums.neuron[strand, x, BIAS] += by_bias
 
 
-@cuda.jit(cache=True)
+@kernel
 def add_copies(copies, total):
     """Write the sum of the rows of ``copies``, in order: a thread per column."""
     for i in range(cuda.grid(1), total.size, cuda.gridsize(1)):
@@ -190,7 +191,7 @@ def add_copies(copies, total):
         total[i] = value
 
 
-@cuda.jit(cache=True)
+@kernel
 def add_up(copies, places, gradient):
     """Write the gradient by each value of a projection: a thread per value.
 
@@ -213,7 +214,7 @@ def _sum_of_lanes(moved, a):
     return value
 
 
-@cuda.jit(cache=True)
+@kernel
 def pass_straight(moved, arrivals, by_spike):
     """Add the derivative by each arrival's time to that of its spike: a block per list.
 
@@ -225,7 +226,7 @@ def pass_straight(moved, arrivals, by_spike):
         by_spike[arrivals.event[a]] += _sum_of_lanes(moved, a)
 
 
-@cuda.jit(cache=True)
+@kernel
 def count_events(train, room, low, high, row, links, cause, counts):
     """Count the arrivals that each spike of a projection can have: a block per sample."""
     k = cuda.blockIdx.x
@@ -246,7 +247,7 @@ def _number(event, fan, first):
     return event if fan == 1 else first[event // fan] + event % fan
 
 
-@cuda.jit(cache=True)
+@kernel
 def add_lanes(moved, arrivals, fan, first, by_event):
     """Write the derivative by each arrival's time, lanes added in order: a block per list."""
     own = cuda.blockIdx.x
@@ -259,7 +260,7 @@ def add_lanes(moved, arrivals, fan, first, by_event):
             by_event[number] = _sum_of_lanes(moved, a)
 
 
-@cuda.jit(cache=True)
+@kernel
 def add_events(by_event, cause, fan, first, by_arrivals, by_spike):
     """Write the sum over each spike's arrivals in order, and add it to the derivative by it."""
     for s in range(cuda.grid(1), by_arrivals.size, cuda.gridsize(1)):

@@ -1,9 +1,13 @@
 """Memory that is used again is never used twice at a time, and holds nothing of before."""
 
 import gc
+import os
 import subprocess
 import sys
+import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -83,6 +87,65 @@ def test_no_python_runs_while_an_array_is_freed() -> None:
     sys.setprofile(None)
     assert events == ["c_call"]  # of setprofile
     assert len(spare) == 1
+
+
+def test_an_exception_between_any_two_instructions_leaves_memory_that_can_be_used() -> None:
+    """Ctrl-C or a MemoryError may come anywhere, with memory kept before or without."""
+    inside = {_arrays.__file__, weakref.__file__}
+    for keeps in (False, True):
+        _arrays._spare[1 << (8 * LARGE).bit_length()].clear()
+        if keeps:
+            _arrays.empty(LARGE)
+        raised, at = 0, 0
+        while raised == at:
+            raised += stopped_at_instruction(at, inside)
+            at += 1
+            assert_usable()
+        assert raised > 50
+
+
+def stopped_at_instruction(number: int, files: set[str]) -> bool:
+    """Raise at an instruction while an array is made and freed; tell whether there are as many."""
+    passed = 0
+
+    def trace(frame: FrameType, event: str, arg: object) -> Callable[..., object] | None:
+        nonlocal passed
+        if frame.f_code.co_filename not in files:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            passed += 1
+            if passed == number + 1:
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        _arrays.empty(LARGE)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+def assert_usable() -> None:
+    arrays = [_arrays.empty(LARGE) for _ in range(2)]
+    for k, array in enumerate(arrays):
+        array.fill(k)
+    assert [float(array.min()) for array in arrays] == [0.0, 1.0]
+
+
+def test_nothing_is_kept_where_it_is_switched_off() -> None:
+    script = (
+        "from eventsim import _arrays; _arrays.empty(1000); "
+        "print(sum(len(spare) for spare in _arrays._spare.values()))"
+    )
+    for setting, kept in (("0", "0"), ("", "1")):
+        environment = os.environ | {"EVENTSIM_KEPT_MEMORY": setting}
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.stdout.split() == [kept], done.stderr
 
 
 def test_arrays_that_live_until_the_end_leave_in_silence() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
 
 import eventsim as es
 
@@ -131,6 +136,62 @@ def test_a_stored_zero_is_a_synapse_and_an_absent_entry_is_none() -> None:
     network = small()
     network.connect("in", "a", weights=w)
     assert es.simulate(network, stimulus, 1.0).events.synaptic == 2
+
+
+FORMS = ("csr_array", "csc_array", "bsr_array", "csr_matrix", "coo_array")
+
+
+@given(st.data(), st.sampled_from(FORMS), st.sampled_from(["indices", "indptr", "coords"]))
+def test_a_sparse_matrix_is_sound_or_refused(data: st.DataObject, form: str, part: str) -> None:
+    """Else a compiled loop would read and write anywhere in memory."""
+    w = getattr(scipy.sparse, form)(np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 4.0]]))
+    if (part == "coords") != (form == "coo_array"):
+        return
+    arrays = w.coords if part == "coords" else (getattr(w, part),)
+    array = data.draw(st.sampled_from(arrays))
+    place = data.draw(st.integers(0, array.size - 1))
+    array[place] = data.draw(st.integers(-4, 4) | st.integers(-(2**31), 2**31 - 1))
+    network, refusal = small(), None
+    try:
+        key = network.connect("in", "a", weights=w)
+    except ValueError as error:
+        refusal = str(error)
+    if refusal is not None:
+        assert "weights must be a sound sparse matrix" in refusal
+        return
+    rows = network.projections[key].weights
+    assert isinstance(rows, scipy.sparse.csr_array)
+    assert rows.indptr[0] == 0
+    assert rows.indptr[-1] == rows.indices.size == rows.data.size
+    assert np.all(np.diff(rows.indptr.astype(np.int64)) >= 0)
+    assert np.all((rows.indices >= 0) & (rows.indices < 3))
+    assert np.all(network.compiled().wiring.target < 3)
+
+
+def test_what_was_given_may_change_and_what_a_network_holds_may_not() -> None:
+    w, d = (scipy.sparse.csr_array(np.full((2, 3), value)) for value in (8.0, 0.5))
+    network = small()
+    key = network.connect("in", "a", weights=w, delays=d)
+    for array in (w.data, w.indices, w.indptr, d.data):
+        array[:] = 99
+    for same in (network, copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        held = same.projections[key]
+        np.testing.assert_array_equal(held.weights.toarray(), np.full((2, 3), 8.0))
+        np.testing.assert_array_equal(held.delays.toarray(), np.full((2, 3), 0.5))
+        for matrix in (held.weights, held.delays):
+            for array in (matrix.data, matrix.indices, matrix.indptr):
+                with pytest.raises(ValueError, match="read-only"):
+                    array[0] = 99
+        result = es.simulate(same, {"in": es.Spikes([0.0], [0])}, 2.0)
+        assert result.spikes["a"].indices.tolist()[:3] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("dtype", [complex, object])
+def test_sparse_weights_are_real_numbers(dtype: type) -> None:
+    w = scipy.sparse.csr_array(np.ones((2, 3)))
+    w.data = w.data.astype(dtype)
+    with pytest.raises(ValueError, match="weights must be real numbers, got"):
+        small().connect("in", "a", weights=w)
 
 
 def test_parallel_projections_add_up() -> None:
