@@ -467,7 +467,7 @@ def _checked_sparse(matrix: sparse.sparray, shape: tuple[int, ...], name: str) -
     """Return a CSR copy, all of whose indices are within the shape."""
     _check_shape(matrix.shape, shape, name)
     if matrix.dtype.kind not in "uif":
-        raise ValueError(f"{name} must be real numbers, got {shown(matrix)}")
+        raise ValueError(f"{name} must be real numbers, got a sparse matrix of {matrix.dtype}")
     try:
         rows = _by_rows(_sound(matrix.copy()))
         _sound(rows).prune()
