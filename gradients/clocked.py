@@ -28,7 +28,15 @@ import numpy as np
 
 import eventsim as es
 from eventsim._types import FloatArray, Key
-from eventsim._validate import as_nonnegative, as_positive, check_choice, check_name, require, shown
+from eventsim._validate import (
+    MOST_NUMBERED,
+    as_nonnegative,
+    as_positive,
+    check_choice,
+    check_name,
+    require,
+    shown,
+)
 from eventsim.flow import bias_kernel, propagator
 from eventsim.network import Projection
 from eventsim.stimulus import read_stimulus
@@ -173,6 +181,8 @@ class ClockedNetwork(torch.nn.Module):
         """
         t_stop = as_nonnegative(t_stop, "t_stop")
         given, _ = read_stimulus(self.network, stimulus)
+        if t_stop > MOST_NUMBERED * self.time_step:
+            raise ValueError(f"t_stop must be at most {MOST_NUMBERED} time steps, got {t_stop!r}")
         grid = (round(t_stop / self.time_step) + 1, given.n_samples)
         run = ClockedRun(self.time_step, {}, {})
         for name, population in zip(self._order, self.populations, strict=True):

@@ -135,7 +135,7 @@ def clocked_lif(
     check_drive(drive)
     check_choice(reset, get_args(Reset), "reset")
     check_derivative(derivative)
-    if getattr(threshold, "requires_grad", False):
+    if isinstance(threshold, torch.Tensor) and threshold.requires_grad:
         raise ValueError("threshold must be a constant, got a tensor that requires a gradient")
     decay = _of_neurons(decay, drive, "decay")
     threshold = _of_neurons(threshold, drive, "threshold")
@@ -308,8 +308,17 @@ class LIFUnit(torch.nn.Module):
 
     def run(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return spikes, and the membrane potentials before the reset."""
+        if not isinstance(inputs, torch.Tensor):
+            raise ValueError(f"inputs must be a tensor, got {shown(inputs)}")
+        try:
+            drive = self.w_input * inputs
+        except RuntimeError:
+            raise ValueError(
+                f"w_input must broadcast against inputs of shape {tuple(inputs.shape)}, "
+                f"got shape {tuple(self.w_input.shape)}"
+            ) from None
         return clocked_lif(
-            self.w_input * inputs,
+            drive,
             1.0 - self.w_leak,
             threshold=self.threshold,
             reset_at_threshold=True,

@@ -154,13 +154,18 @@ def out_of_memory(what: str, n_bytes: float, n_samples: int) -> MemoryError:
 
 def is_on_device(values: object) -> bool:
     """Tell whether an array lies on the device: numba's, or that of a library that says so."""
-    return hasattr(values, "__cuda_array_interface__") or hasattr(values, "__cuda_ndarray__")
+    try:
+        return hasattr(values, "__cuda_array_interface__") or hasattr(values, "__cuda_ndarray__")
+    except Exception:  # whatever the methods of a foreign object raise
+        return False
 
 
 def type_of(values: Any) -> np.dtype[Any]:
     """Return the type of an array of any library, whatever it calls its types."""
-    interface = getattr(values, "__cuda_array_interface__", None)
-    return np.dtype(interface["typestr"] if interface else getattr(values, "dtype", np.float64))
+    if is_on_device(values) and hasattr(values, "__cuda_array_interface__"):
+        return np.dtype(values.__cuda_array_interface__["typestr"])
+    known = isinstance(values, (np.ndarray, np.generic)) or is_on_device(values)
+    return np.dtype(values.dtype if known else np.float64)
 
 
 def as_device(
@@ -204,9 +209,7 @@ def as_device(
 def _converted(values: Any, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
     """Return an array of the host as one of another type; ValueError for fractions as integers."""
     given = as_floats(values, name) if dtype.kind == "f" else as_indices(values, name)
-    if given.size and not np.can_cast(given.dtype, dtype, "same_kind"):
-        raise ValueError(f"{name} must be convertible to {dtype}, got {given.dtype}")
-    return np.ascontiguousarray(given, dtype=dtype).reshape(given.shape)
+    return given.astype(dtype, copy=False)
 
 
 def _check_shape(found: tuple[int, ...], shape: tuple[int | None, ...] | None, name: str) -> None:

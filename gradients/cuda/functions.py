@@ -167,10 +167,12 @@ def weight_gradient(
     with quietly():
         sweep = DeviceSweep(run, new_copies(network, run.n_samples, BY_WEIGHTS, dtype), BY_WEIGHTS)
         for name, values in potentials.items():
+            network.neurons_of(name, "potentials")
             number, one = sweep.layer(name)
             shape = (run.n_samples, one.layer.plan.n)
             sweep.final[number] = as_device(values, dtype, f"potentials[{name!r}]", shape)
         for name, values in first_spikes.items():
+            network.neurons_of(name, "first_spikes")
             number, one = sweep.layer(name)
             shape = (run.n_samples, one.layer.plan.n)
             slope = as_device(values, dtype, f"first_spikes[{name!r}]", shape)

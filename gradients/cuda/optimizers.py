@@ -10,8 +10,9 @@ import numpy as np
 from numba import config, cuda
 from numpy.typing import NDArray
 
-from eventsim._validate import as_count, as_mapping, shown
+from eventsim._validate import as_count, as_finite, as_floats, as_mapping, mapping_or_empty, shown
 from eventsim.cuda.device import MOST_THREADS, empty, grid_for, kernel, of_blocks, zeros
+from eventsim.cuda.samples import PRECISIONS
 from gradients.elementwise import LARGEST, adam_step, momentum_step
 from gradients.optimizers import SGD, Adam
 from gradients.schedules import rate_at
@@ -108,11 +109,16 @@ class DeviceOptimizer:
     ) -> None:
         if not isinstance(rule, (Adam, SGD)):
             raise ValueError(f"the optimiser must be a gradients.Adam or SGD, got {shown(rule)}")
-        as_mapping(params, "params")
+        params = {
+            key: as_floats(value, f"params[{key!r}]")
+            for key, value in as_mapping(params, "params").items()
+        }
         if rule.clip_norm is not None and rule.clip_norm < LEAST_NORM:
             raise ValueError(
                 f"clip_norm must be at least {LEAST_NORM:g} on the device, got {rule.clip_norm!r}"
             )
+        if not isinstance(dtype, np.dtype) or dtype.name not in PRECISIONS:
+            raise ValueError(f"dtype must be one of {', '.join(PRECISIONS)}, got {shown(dtype)}")
         self.rule, self.dtype, self.steps = rule, dtype, 0
         self._shapes = {key: np.shape(value) for key, value in params.items()}
         size = sum(math.prod(shape) for shape in self._shapes.values())
@@ -121,7 +127,7 @@ class DeviceOptimizer:
         self._memory = [zeros(size, dtype) for _ in self.names]
         self._numbers, self._squares = empty(N_NUMBERS), empty(CHUNKS)
         self.params, self.grads = self._views(self._params), self._views(self._grads)
-        self._write(self._params, params)
+        self._params.copy_to_device(self._joined(params, "params"))
 
     def _views(self, flat: Any) -> dict[Any, Any]:
         views, first = {}, 0
@@ -131,9 +137,14 @@ class DeviceOptimizer:
             first += size
         return views
 
-    def _write(self, flat: Any, values: Mapping[Any, NDArray[Any]]) -> None:
-        joined = np.concatenate([np.ravel(values[key]) for key in self._shapes])
-        flat.copy_to_device(joined.astype(self.dtype, copy=False))
+    def _joined(self, values: Mapping[Any, NDArray[Any]], name: str) -> NDArray[Any]:
+        """Return the values of all parameters, flat; ValueError if one is not as it should be."""
+        parts = [np.empty(0)]
+        for key, shape in self._shapes.items():
+            if key not in values:
+                raise ValueError(f"{name} of {key!r} must have shape {shape}, got None")
+            parts.append(as_finite(values[key], shape, f"{name} of {key!r}").reshape(-1))
+        return np.concatenate(parts).astype(self.dtype, copy=False)
 
     def _read(self, flat: Any) -> dict[Any, NDArray[np.float64]]:
         host = flat.copy_to_host().astype(np.float64, copy=False)
@@ -148,9 +159,12 @@ class DeviceOptimizer:
     def load(self, params: Mapping[Any, NDArray[Any]], state: Mapping[str, Any]) -> None:
         """Take what `on_host`, `Adam.init` or `Adam.update` returned."""
         steps = as_count(as_mapping(state, "state").get("step"), "state: step", least=0)
-        self._write(self._params, as_mapping(params, "params"))
-        for name, flat in zip(self.names, self._memory, strict=True):
-            self._write(flat, state[name])
+        joined = [self._joined(as_mapping(params, "params"), "params")]
+        for name in self.names:
+            part = mapping_or_empty(state.get(name), f"state: {name}")
+            joined.append(self._joined(part, f"state: {name}"))
+        for flat, values in zip((self._params, *self._memory), joined, strict=True):
+            flat.copy_to_device(values)
         self.steps = steps
 
     def prepare(self) -> None:

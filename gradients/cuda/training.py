@@ -137,10 +137,15 @@ class Trainer:
         self.dtype, self.graph = np.dtype(precision), graph
         if graph and any(layer.fan > 1 for layer in device_layers(self.part)):
             raise ValueError("graph must be False for a network that is not all-to-all, got True")
+        for name, train in as_mapping(spikes, "spikes").items():
+            if not isinstance(train, (SpikeBatch, DeviceSpikes)):
+                raise ValueError(
+                    f"spikes[{name!r}] must be a SpikeBatch or DeviceSpikes, got {shown(train)}"
+                )
         self.spikes = {
             name: given if isinstance(given, DeviceSpikes)
             else DeviceSpikes.of(given, precision=precision)
-            for name, given in as_mapping(spikes, "spikes").items()
+            for name, given in spikes.items()
         }  # fmt: skip
         self._check_inputs()
         self.n_samples = len(next(iter(self.spikes.values())))
@@ -232,6 +237,7 @@ class Trainer:
         if rows.ndim != 1 or rows.size == 0:
             raise ValueError(f"rows must be (n,), n >= 1, got shape {rows.shape}")
         require(rows < self.n_samples, rows, f"rows must be < {self.n_samples}")
+        seed = as_count(seed, "seed", least=0)
         kept = mapping_or_empty(kept, "kept")
         if self.weights_of_part is not None:
             self.weights_of_part.choose(kept)
