@@ -177,7 +177,7 @@ def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
 def _names_in(wrt: Iterable[str]) -> Iterable[object]:
     """Return what is to be iterated over: a bare string, or what is no iterable, holds no names."""
     try:
-        return (None,) if isinstance(wrt, str) else iter(wrt)
+        return (None,) if isinstance(wrt, (str, bytes)) else iter(wrt)
     except Exception:
         return (None,)
 

@@ -12,6 +12,7 @@ import datetime as dt
 import decimal
 import fractions
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -479,15 +480,46 @@ EXPECTED = (ValueError, TypeError, es.ActivityError)
 BY_SAMPLE = ("__getitem__", "sample", "all_spikes")
 
 
-def complaint(name: str, changes: dict[str, Any]) -> str:
-    """Return what is wrong with the error of a call with some arguments changed; "": nothing."""
+def complaint(name: str, changes: dict[str, Any], never: bool = False) -> str:
+    """Return what is wrong with the error of a call with some arguments changed; "": nothing.
+
+    ``never``: there should be one.
+    """
     arguments = {**TABLE[name].arguments(), **changes}
     expected = (*EXPECTED, IndexError) if name.endswith(BY_SAMPLE) else EXPECTED
     try:
         TABLE[name].function(**arguments)
     except expected as error:
         return "" if explains(str(error), arguments) else repr(error)
-    return ""
+    return f"{shown(changes)} is accepted" if never else ""
+
+
+# What no argument of any function may be.
+NEVER: list[Callable[[], Any]] = [
+    lambda value=value: value
+    for value in (True, b"", b"out", 1j, 10**30, Ellipsis, slice("a", None), dt.date(2000, 1, 1))
+]
+NEVER += [
+    Hostile,
+    object,
+    nested,
+    lambda: (x for x in [1, 2]),
+    lambda: with_unit(0.5),
+    lambda: [with_unit(0.5), 1.0],
+    lambda: np.ma.masked_array([0.5, 1.0], [False, True]),
+    lambda: np.ones((2, 3), dtype=complex),
+    lambda: np.ones(2, dtype=object),
+    lambda: np.ones(2, dtype="f8,i4"),
+    lambda: np.array(["2000", "2001"], dtype="M8[Y]"),
+    lambda: np.broadcast_to(1.0, (HUGE, HUGE)),
+]
+
+
+@pytest.mark.parametrize("name", sorted(TABLE.keys() - {"gradients.Gradient"}))
+def test_what_no_argument_may_be_is_refused_for_each(name: str) -> None:
+    cases = itertools.product(TABLE[name].arguments(), NEVER)
+    refused = (complaint(name, {argument: make()}, never=True) for argument, make in cases)
+    assert not list(filter(None, refused))
 
 
 @st.composite
