@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,15 @@ from eventsim.crossing import ROUNDING
 from eventsim.flow import flow
 from eventsim.layered import LayeredState
 from eventsim.network import Network
-from eventsim.scheduler import CURRENT, POTENTIAL, REFERENCE, TOUCHED, Run, State
+from eventsim.scheduler import (
+    CURRENT,
+    POTENTIAL,
+    REFERENCE,
+    TOUCHED,
+    Flights,
+    Run,
+    SchedulerState,
+)
 from eventsim.stimulus import Stimulus
 from eventsim.window_loop import WindowState
 from eventsim.wiring import Neurons
@@ -104,7 +111,7 @@ class BatchResult:
         All spikes, flat, ascending in (sample, time); neurons numbered through all populations.
     offsets : (n_samples + 1,) ndarray
         The spikes of sample k are ``record.time[offsets[k]:offsets[k + 1]]``.
-    state : State, WindowState or LayeredState
+    state : SchedulerState, WindowState or LayeredState
         Where a resumed run goes on.
 
     Examples
@@ -129,7 +136,7 @@ class BatchResult:
     ends: FloatArray
     record: Run
     offsets: IntArray
-    state: State | WindowState | LayeredState
+    state: SchedulerState | WindowState | LayeredState
 
     @property
     def state_kind(self) -> type:
@@ -149,14 +156,13 @@ class BatchResult:
         """Return the `Result` of sample ``k``."""
         k = range(len(self))[k]
         part = slice(self.offsets[k], self.offsets[k + 1])
-        state = _map_arrays(lambda array: array[k : k + 1], self.state)
         one = replace(
             self,
             stimulus=self.stimulus.sample(self.network, k),
             ends=self.ends[k : k + 1],
             record=Run._make(column[part] for column in self.record),
             offsets=np.array([0, part.stop - part.start]),
-            state=state,
+            state=_of_samples(self.state, slice(k, k + 1)),
         )
         return Result(one)
 
@@ -460,7 +466,7 @@ class ActivityError(RuntimeError):
     Attributes
     ----------
     result : Result or BatchResult
-        All spikes so far.
+        All spikes so far; of a batch, the samples up to the first one that exceeds the cap.
     sample, population, neuron, time, count
         Where and when the spike that exceeded the cap was due, and the spikes before it.
 
@@ -548,8 +554,10 @@ def _count_at_threshold(
     return standing
 
 
-def _map_arrays(function: Callable[[NDArray[Any]], NDArray[Any]], arrays: Any) -> Any:
-    """Apply ``function`` to every array of nested named tuples."""
+def _of_samples(arrays: Any, samples: slice) -> Any:
+    """Return the rows of consecutive samples of every array of nested named tuples."""
     if isinstance(arrays, np.ndarray):
-        return function(arrays)
-    return type(arrays)(*[_map_arrays(function, part) for part in arrays])
+        return arrays[samples]
+    if isinstance(arrays, Flights):
+        return arrays.of(samples)
+    return type(arrays)._make(_of_samples(part, samples) for part in arrays)

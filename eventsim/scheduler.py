@@ -19,6 +19,8 @@ After a spike the reference time is the end of the refractory period: the state 
 in the future, and arrivals until then are carried forward to it.
 """
 
+from __future__ import annotations
+
 import math
 from typing import NamedTuple
 
@@ -40,7 +42,9 @@ __all__ = [
     "READY",
     "REFERENCE",
     "TOUCHED",
+    "Flights",
     "Run",
+    "SchedulerState",
     "State",
     "advance",
     "advance_batch",
@@ -71,7 +75,7 @@ LONGEST_EPOCH, FARTHEST_PUSH = 1.6, 16.0
 
 
 class State(NamedTuple):
-    """All that a run carries along: arrays of one sample, or of a batch with a leading axis.
+    """All that a run carries along: arrays of one sample, or of several with a leading axis.
 
     ``neuron`` (n_neurons, 4); ``latest`` (n_neurons,) number of each neuron's last spike;
     ``slope`` (n_neurons,) slope of its predicted one; the queue of predicted spikes; the queue of
@@ -85,6 +89,35 @@ class State(NamedTuple):
     predicted: Queue
     flying: Queue
     group: Int32Array
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+
+
+class Flights(NamedTuple):
+    """Spikes in flight at the end of a run: those of sample k from ``offsets[k]`` on.
+
+    They are numbered as in `State`, and in the order of its queue.
+    """
+
+    offsets: IntArray
+    time: FloatArray
+    item: Int32Array
+    group: Int32Array
+
+    def of(self, samples: slice) -> Flights:
+        """Return those of consecutive samples."""
+        offsets = self.offsets[samples.start : samples.stop + 1]
+        part = slice(offsets[0], offsets[-1])
+        return Flights(offsets - offsets[0], self.time[part], self.item[part], self.group[part])
+
+
+class SchedulerState(NamedTuple):
+    """What is left of a `State` at the end of a run: of a batch, with a leading axis."""
+
+    neuron: FloatArray
+    latest: Int32Array
+    slope: FloatArray
+    predicted: Queue
+    flights: Flights
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
@@ -138,7 +171,8 @@ def advance_batch(
 ):
     """Advance the samples ``first : last`` to ``t_stop``; sets their ``status`` and ``ends``.
 
-    ``stimulus = (offsets, times, sources)``.
+    ``stimulus = (starts, stops, times, sources)``: the input spikes of a sample are
+    ``starts[k] : stops[k]``.
     """
     for k in range(first, last):
         if status[k] != DONE:
@@ -152,9 +186,9 @@ def advance_batch(
                 state.count[k],
             )
             record = Run(run.time[k], run.neuron[k], run.slope[k], run.released[k])
-            part = slice(stimulus[0][k], stimulus[0][k + 1])
+            part = slice(stimulus[0][k], stimulus[1][k])
             status[k], ends[k] = advance(
-                wiring, neurons, stimulus[1][part], stimulus[2][part], one, record, t_stop, awaited
+                wiring, neurons, stimulus[2][part], stimulus[3][part], one, record, t_stop, awaited
             )
             if status[k] == READY:
                 return

@@ -76,6 +76,12 @@ class Stimulus:
         """Return the stimulus of sample ``k`` alone."""
         return join_trains(network, {name: train[k] for name, train in self.trains.items()}, 1)
 
+    def first_samples(self, network: Network, n: int) -> Stimulus:
+        """Return the stimulus of the first ``n`` samples."""
+        if n == self.n_samples:
+            return self
+        return join_trains(network, {k: train[np.arange(n)] for k, train in self.trains.items()}, n)
+
     def split(self, values: FloatArray) -> dict[str, FloatArray]:
         """Return per-spike ``values`` as a dict of arrays in each caller's order."""
         flat = np.empty(values.shape)
