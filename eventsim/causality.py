@@ -31,7 +31,14 @@ import numpy as np
 
 from eventsim._compile import loop
 from eventsim._types import FloatArray, IntArray
-from eventsim._validate import as_number, require
+from eventsim._validate import (
+    as_finite,
+    as_indices,
+    as_mapping,
+    as_number,
+    require,
+    shown,
+)
 from eventsim.arrivals import Arrivals, list_arrivals
 from eventsim.flow import (
     bias_kernel,
@@ -153,6 +160,8 @@ class CausalityGraph:
     @classmethod
     def from_result(cls, result: Result) -> CausalityGraph:
         """Return the graph of a `Result`, as `Result.causality` does."""
+        if not isinstance(result, Result):
+            raise ValueError(f"result must be a Result, got {shown(result)}")
         batch = result.batch
         neurons = batch.record.neuron.astype(np.int64)
         return cls._from_arrays(
@@ -188,16 +197,19 @@ class CausalityGraph:
         Raises
         ------
         ValueError
-            Unknown names or neurons out of range.
+            Unknown names, neurons out of range, spikes that are none, or an end before the last.
         """
+        if not isinstance(network, Network):
+            raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
         given, is_batch = read_stimulus(network, stimulus)
         if is_batch:
-            raise ValueError(f"stimulus must be that of a single run, got {stimulus!r}")
+            raise ValueError(f"stimulus must be that of a single run, got {shown(stimulus)}")
         each_times, each_neurons = [np.empty(0)], [np.empty(0, dtype=np.int64)]
-        for name, train in spikes.items():
+        for name, recorded in as_mapping(spikes, "spikes").items():
             part = network.neurons_of(name, "spikes")
+            train = recorded.train() if isinstance(recorded, RecordedSpikes) else recorded
             if not isinstance(train, Spikes):
-                train = Spikes(train.times, train.indices)
+                raise ValueError(f"spikes[{name!r}] must be Spikes, got {shown(recorded)}")
             n = part.stop - part.start
             require(train.indices < n, train.indices, f"indices of spikes[{name!r}] must be < {n}")
             times = train.times
@@ -209,10 +221,10 @@ class CausalityGraph:
         times, neurons = np.concatenate(each_times), np.concatenate(each_neurons)
         order = np.lexsort((neurons, times))
         latest = float(times.max(initial=0.0))
-        if t_stop is None:
-            t_stop = max(latest, float(given.times.max(initial=0.0)))
+        end = max(latest, float(given.times.max(initial=0.0)))
+        t_stop = end if t_stop is None else as_number(t_stop, "t_stop")
         require(latest <= t_stop < np.inf, t_stop, f"t_stop must be finite and >= {latest}")
-        return cls._from_arrays(network, given, times[order], neurons[order], float(t_stop))
+        return cls._from_arrays(network, given, times[order], neurons[order], t_stop)
 
     @classmethod
     def _from_arrays(
@@ -254,17 +266,20 @@ class CausalityGraph:
             is not > 0, or a ``dV_dg`` that is not (up to rounding) what the edge's synapses and its
             reset, ``dV_dm``, add up to.
         """
+        if not isinstance(dag, nx.DiGraph):
+            raise ValueError(f"dag must be a networkx.DiGraph, got {shown(dag)}")
         nodes = sorted(dag.nodes, key=lambda node: (_kind(dag, node) != "input", _time(dag, node)))
         number = {node: k for k, node in enumerate(nodes)}
         n_inputs = sum(dag.nodes[node]["kind"] == "input" for node in nodes)
-        times = np.array([dag.nodes[node]["time"] for node in nodes], dtype=np.float64)
+        time_of = {node: _time(dag, node) for node in nodes}
+        times = np.array(list(time_of.values()), dtype=np.float64)
         labels: dict[Hashable, int] = {}
         columns: list[list[float]] = [[] for _ in Edges._fields]
         for cause, effect, attributes in dag.edges(data=True):
             _check_edge(dag, cause, effect, attributes)
-            parts = [_as_synapse((cause, effect), p) for p in attributes.get("synapses", ())]
+            parts = _synapses_of((cause, effect), attributes)
             rest = _without_synapse((cause, effect), attributes, parts)
-            lag = dag.nodes[effect]["time"] - dag.nodes[cause]["time"]
+            lag = time_of[effect] - time_of[cause]
             entries = [
                 (
                     labels.setdefault(p.synapse, len(labels)),
@@ -317,7 +332,7 @@ class CausalityGraph:
         """(edges, rows) of all spikes."""
         if self._parts is not None:
             return self._parts
-        edges, rows = self.equations(self.neurons, self.times)
+        edges, rows = self._equations(self.neurons, self.times)
         rows.by_threshold[:] -= 1.0
         return edges, rows
 
@@ -330,8 +345,27 @@ class CausalityGraph:
             Numbered through all populations.
         times : (n,) ndarray
             Times up to the end of the run.
+
+        Raises
+        ------
+        ValueError
+            Neurons out of range, times out of the run, or a graph made by hand, whose equations
+            are those that it was given.
         """
-        assert self.network is not None, "the equations of a graph made by hand are given"
+        if self.network is None:
+            raise ValueError(f"the network must be known for equations, got {self!r} made by hand")
+        neurons = as_indices(neurons, "neurons")
+        n = self.network.layout().n_neurons
+        require(neurons < n, neurons, f"neurons must be < {n}")
+        if neurons.ndim != 1:
+            raise ValueError(f"neurons must be (n,), got shape {neurons.shape}")
+        times = as_finite(times, neurons.shape, "times")
+        end = np.nextafter(self.t_stop, np.inf)  # what is there just after the end is known, too
+        require((times >= 0.0) & (times <= end), times, f"times must be in [0, {self.t_stop}]")
+        return self._equations(neurons, times)
+
+    def _equations(self, neurons: IntArray, times: FloatArray) -> tuple[Edges, Rows]:
+        assert self.network is not None
         compiled = self.network.compiled()
         own = np.argsort(self.neurons, kind="stable")
         first = np.searchsorted(self.neurons[own], np.arange(compiled.n_neurons + 1))
@@ -425,15 +459,15 @@ _ROW_ATTRIBUTES = ("slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias"
 
 def _kind(dag: nx.DiGraph, node: Hashable) -> str:
     kind = dag.nodes[node].get("kind")
-    if kind not in ("input", "spike"):
-        raise ValueError(f"kind of node {node!r} must be 'input' or 'spike', got {kind!r}")
+    if not isinstance(kind, str) or kind not in ("input", "spike"):
+        raise ValueError(f"kind of node {node!r} must be 'input' or 'spike', got {shown(kind)}")
     return kind
 
 
 def _time(dag: nx.DiGraph, node: Hashable) -> float:
-    time = dag.nodes[node].get("time")
-    if time is None or not np.isfinite(time):
-        raise ValueError(f"time of node {node!r} must be finite, got {time!r}")
+    name = f"time of node {node!r}"
+    time = as_number(dag.nodes[node].get("time"), name)
+    require(np.isfinite(time), time, f"{name} must be finite")
     return time
 
 
@@ -441,11 +475,13 @@ def _check_edge(
     dag: nx.DiGraph, cause: Hashable, effect: Hashable, attributes: Mapping[str, Any]
 ) -> None:
     if dag.nodes[effect]["kind"] == "input":
-        raise ValueError(f"an edge must lead to a spike, got {(cause, effect)!r} to an input")
+        raise ValueError(f"an edge must lead to a spike, got {shown((cause, effect))} to an input")
     if not dag.nodes[cause]["time"] < dag.nodes[effect]["time"]:
-        raise ValueError(f"an edge must point forward in time, got {(cause, effect)!r}")
+        raise ValueError(f"an edge must point forward in time, got {shown((cause, effect))}")
     if "dV_dg" not in attributes:
-        raise ValueError(f"an edge must have the attribute dV_dg, got {(cause, effect)!r} without")
+        raise ValueError(
+            f"an edge must have the attribute dV_dg, got {shown((cause, effect))} without"
+        )
     _finite(attributes["dV_dg"], "dV_dg", (cause, effect))
 
 
@@ -456,11 +492,19 @@ def _finite(value: object, name: str, edge: tuple[Hashable, Hashable]) -> float:
     return number
 
 
+def _synapses_of(edge: tuple[Hashable, Hashable], attributes: Mapping[str, Any]) -> list[Synapse]:
+    synapses = attributes.get("synapses", ())
+    if not isinstance(synapses, (tuple, list)):
+        raise ValueError(f"synapses of the edge {edge!r} must be a list, got {shown(synapses)}")
+    return [_as_synapse(edge, part) for part in synapses]
+
+
 def _as_synapse(edge: tuple[Hashable, Hashable], part: Sequence[Any]) -> Synapse:
     """Return a synapse of an edge, whose values may stand in a plain sequence."""
     if not isinstance(part, (tuple, list)) or len(part) != len(Synapse._fields):
         raise ValueError(
-            f"synapses of the edge {edge!r} must have the values {Synapse._fields}, got {part!r}"
+            f"synapses of the edge {edge!r} must have the values {Synapse._fields}, "
+            f"got {shown(part)}"
         )
     label, *values = part
     numbers = map(_finite, values, Synapse._fields[1:], [edge] * len(values))
@@ -473,7 +517,7 @@ def _as_label(label: object, edge: tuple[Hashable, Hashable]) -> Hashable:
         return tuple(_as_label(part, edge) for part in label)
     if not isinstance(label, Hashable):
         raise ValueError(
-            f"a synapse of the edge {edge!r} must have a hashable label, got {label!r}"
+            f"a synapse of the edge {edge!r} must have a hashable label, got {shown(label)}"
         )
     return label
 
@@ -485,18 +529,20 @@ def _without_synapse(
 
     None: there is no such part.
     """
-    total = float(attributes["dV_dg"])
+    total = as_number(attributes["dV_dg"], "dV_dg")
     if not synapses:
         return total
     parts = [synapse.dV_dg for synapse in synapses]
     is_reset = attributes.get("reset", False)
+    if not isinstance(is_reset, (bool, np.bool_)):
+        raise ValueError(f"reset of the edge {edge!r} must be a flag, got {shown(is_reset)}")
     rest = total - sum(parts) if is_reset else 0.0
     rest = _finite(attributes.get("dV_dm", rest), "dV_dm", edge)
     found, size = sum(parts) + rest, max(map(abs, (total, rest, *parts)))
     if not abs(found - total) <= ROUNDING * size:
         raise ValueError(
             f"dV_dg of the edge {edge!r} must be what its synapses and its reset add up to, "
-            f"{found!r}, got {total!r}"
+            f"{found!r}, got {shown(total)}"
         )
     return rest if is_reset or rest != 0.0 else None
 
@@ -504,8 +550,13 @@ def _without_synapse(
 def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str) -> FloatArray:
     for node in nodes:
         if name == "slope" and name not in dag.nodes[node]:
-            raise ValueError(f"a spike must have the attribute slope, got {node!r} without")
-    return np.array([dag.nodes[node].get(name, 0.0) for node in nodes], dtype=np.float64)
+            raise ValueError(f"a spike must have the attribute slope, got {shown(node)} without")
+    values = [
+        as_number(dag.nodes[node].get(name, 0.0), f"{name} of node {node!r}") for node in nodes
+    ]
+    column = np.array(values, dtype=np.float64)
+    require(np.isfinite(column), column, f"{name} of a spike must be finite")
+    return column
 
 
 @loop

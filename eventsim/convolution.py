@@ -5,14 +5,16 @@ Neurons of an image are numbered channel by channel, row by row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim._validate import as_count, as_floats, require
+from eventsim._validate import MOST_NUMBERED, as_count, as_floats, require, shown
 
 __all__ = ["Convolution", "pooling"]
 
@@ -78,6 +80,11 @@ class Convolution:
         object.__setattr__(self, "padding", _as_padding(self.padding, min(kernel.shape[2:])))
         for size, extent in zip(self.image, kernel.shape[2:], strict=True):
             _steps(size + 2 * self.padding, extent, self.stride)
+        _check_neurons(*self.shape)
+
+    def __reduce__(self) -> tuple[type[Convolution], tuple[Any, ...]]:
+        """Return how to make an equal one, whose kernel is read-only too."""
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
     @property
     def output(self) -> tuple[int, int, int]:
@@ -92,7 +99,21 @@ class Convolution:
     def shape(self) -> tuple[int, int]:
         """Number of presynaptic and of postsynaptic neurons."""
         n_pre = self.kernel.shape[1] * self.image[0] * self.image[1]
-        return n_pre, int(np.prod(self.output))
+        return n_pre, math.prod(self.output)
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses; they are not listed for it."""
+        c_out, c_in, *extents = self.kernel.shape
+        each = zip(self.image, extents, self.output[1:], strict=True)
+        return c_out * c_in * math.prod(self._met(*sizes) for sizes in each)
+
+    def _met(self, size: int, extent: int, places: int) -> int:
+        """Return how often rows of the kernel meet rows of the image, in one direction."""
+        offset = np.arange(extent) - self.padding
+        first = np.maximum(-(offset // self.stride), 0)
+        last = np.minimum((size - 1 - offset) // self.stride, places - 1)
+        return int(np.maximum(last - first + 1, 0).sum())
 
     def with_kernel(self, kernel: ArrayLike) -> Convolution:
         """Return the same geometry with another kernel of the same shape."""
@@ -163,7 +184,7 @@ def pooling(
     Raises
     ------
     ValueError
-        If no window fits into the image.
+        If no window fits into the image, or a number is no integer in its range.
 
     Notes
     -----
@@ -180,33 +201,36 @@ def pooling(
     ((25, 4), array([1., 1., 1., 1.]))
     """
     if not isinstance(image, (tuple, list)) or len(image) != 3:
-        raise ValueError(f"image must be (channels, height, width), got {image!r}")
+        raise ValueError(f"image must be (channels, height, width), got {shown(image)}")
     channels, *size = (as_count(n, "channels, height and width of image") for n in image)
     window = as_count(window, "window")
-    one = Convolution(
-        np.ones((1, 1, window, window)),
-        (size[0], size[1]),
-        window if stride is None else stride,
-        padding,
-    )
+    stride = as_count(window if stride is None else stride, "stride")
+    padding = _as_padding(padding, window)
+    places = [_steps(n + 2 * padding, window, stride) for n in size]  # before a kernel is made
+    _check_neurons(channels * math.prod(size), channels * math.prod(places))
+    one = Convolution(np.ones((1, 1, window, window)), (size[0], size[1]), stride, padding)
     indptr, target, _ = one.synapses()
     plane = sparse.csr_array((np.ones(target.size), target, indptr), shape=one.shape)
-    return sparse.csr_array(sparse.block_diag([plane] * channels, format="csr"))
+    return sparse.csr_array(sparse.kron(sparse.eye_array(channels), plane, format="csr"))
 
 
 def _as_pair(value: object, name: str) -> tuple[int, int]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise ValueError(f"{name} must be (height, width), got {value!r}")
+        raise ValueError(f"{name} must be (height, width), got {shown(value)}")
     return as_count(value[0], f"height of {name}"), as_count(value[1], f"width of {name}")
 
 
 def _as_padding(value: object, size: int) -> int:
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_whole or not 0 <= value < size:  # type: ignore[operator]  # a number by then
-        raise ValueError(
-            f"padding must be an integer in [0, {size}), the size of the kernel, got {value!r}"
-        )
-    return int(value)  # type: ignore[call-overload]
+    padding = as_count(value, "padding", least=0)
+    if padding >= size:
+        raise ValueError(f"padding must be in [0, {size}), the size of the kernel, got {padding}")
+    return padding
+
+
+def _check_neurons(n_pre: int, n_post: int) -> None:
+    n = max(n_pre, n_post)
+    if n > MOST_NUMBERED:
+        raise ValueError(f"image must have at most {MOST_NUMBERED} neurons, got one of {n}")
 
 
 def _steps(size: int, extent: int, stride: int) -> int:

@@ -54,7 +54,7 @@ from numpy.typing import ArrayLike
 
 from eventsim._compile import loop, scalar
 from eventsim._types import FloatArray
-from eventsim._validate import require
+from eventsim._validate import as_broadcast, as_floats, require
 from eventsim.flow import bias_kernel, flow, propagator
 
 __all__ = [
@@ -291,6 +291,8 @@ def _peak(current, potential, alpha, beta, threshold, bias, slope):
     """Return when an excited potential that rises is highest; ``inf`` if it rises for ever."""
     delta = beta - alpha
     ratio = slope / current / alpha
+    if delta == 0.0:
+        return ratio  # which may be infinite
     stretch = delta * ratio
     if stretch > 1e300:
         # The current hardly decays: numbers of this size may overflow.
@@ -536,8 +538,8 @@ def first_crossing(
     Raises
     ------
     ValueError
-        If an argument is NaN, a rate is negative, a potential is not below its threshold, or a
-        current is so large that no unit of time holds it beside the rates.
+        If an argument is no real number, or NaN, a rate is negative, a potential is not below its
+        threshold, or a current is so large that no unit of time holds it beside the rates.
 
     Notes
     -----
@@ -558,7 +560,8 @@ def first_crossing(
     """
     names = ("current", "potential", "alpha", "beta", "threshold", "bias", "t_max")
     values = (current, potential, alpha, beta, threshold, bias, t_max)
-    arrays = np.broadcast_arrays(*[np.asarray(value, dtype=np.float64) for value in values])
+    given = {name: as_floats(value, name) for name, value in zip(names, values, strict=True)}
+    arrays = as_broadcast(given)
     for name, array in zip(names, arrays, strict=True):
         require(~np.isnan(array), array, f"{name} must not be NaN")
     for name, array in zip(names[:6], arrays[:6], strict=True):

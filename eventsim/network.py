@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from eventsim._types import FloatArray, Key, Matrix, MatrixLike
-from eventsim._validate import as_count, as_floats, require, require_size
+from eventsim._validate import (
+    MOST_NUMBERED,
+    as_count,
+    as_floats,
+    check_name,
+    mapping_or_empty,
+    require,
+    require_size,
+    shown,
+)
 from eventsim.convolution import Convolution
 from eventsim.layer_plan import Layer, plan
 from eventsim.neuron import LIF
@@ -163,9 +172,15 @@ class Network:
             A new name.
         n : int
             Number of sources, >= 1.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken or no string, or ``n`` is no integer >= 1; a network has less than
+            2**31 sources and neurons.
         """
         self._check_new(name)
-        self._inputs[name] = as_count(n, f"size of input {name!r}")
+        self._inputs[name] = self._checked_size(n, f"size of input {name!r}")
         self._forget()
 
     def add_population(self, name: str, n: int, neuron: LIF) -> None:
@@ -179,10 +194,15 @@ class Network:
             Number of neurons, >= 1.
         neuron : LIF
             Their parameters, scalars or (n,) arrays.
+
+        Raises
+        ------
+        ValueError
+            As of `add_input`, or if ``neuron`` is no `LIF` of ``n`` neurons.
         """
         self._check_new(name)
-        n = as_count(n, f"size of population {name!r}")
-        _check_neuron(neuron, n)
+        n = self._checked_size(n, f"size of population {name!r}")
+        _check_neuron(neuron, n, "neuron")
         self._neurons[name] = (n, neuron)
         self._forget()
 
@@ -223,11 +243,9 @@ class Network:
         ValueError
             Unknown names, shapes that do not fit, values that are not finite, negative delays.
         """
-        if pre not in self._inputs and pre not in self._neurons:
-            known = [*self._inputs, *self._neurons]
-            raise ValueError(f"pre must be one of the inputs and populations {known}, got {pre!r}")
-        if post not in self._neurons:
-            raise ValueError(f"post must be one of {list(self._neurons)}, got {post!r}")
+        sources = {**self._inputs, **self._neurons}
+        check_name(pre, sources, "pre must be one of the inputs and populations")
+        check_name(post, self._neurons, "post must be one of")
         key = self._new_key(pre, post, name)
         n_pre = self._inputs[pre] if pre in self._inputs else self._neurons[pre][0]
         shape = (n_pre, self._neurons[post][0])
@@ -268,18 +286,19 @@ class Network:
         ValueError
             Unknown keys, or values that do not fit the structure.
         """
-        weights, delays, neurons = weights or {}, delays or {}, neurons or {}
+        weights = mapping_or_empty(weights, "weights")
+        delays = mapping_or_empty(delays, "delays")
+        neurons = mapping_or_empty(neurons, "neurons")
         new = self._copy()
         for key, value in weights.items():
-            old = new._projection(key)
+            old = new._projection(key, "weights")
             new._projections[key] = replace(old, weights=_like(old.weights, value, key))
         for key, value in delays.items():
-            old = new._projection(key)
+            old = new._projection(key, "delays")
             new._projections[key] = replace(old, delays=_checked_delays(value, old.weights))
         for name, neuron in neurons.items():
-            if name not in self._neurons:
-                raise ValueError(f"neurons must name one of {list(self._neurons)}, got {name!r}")
-            _check_neuron(neuron, self._neurons[name][0])
+            check_name(name, self._neurons, "neurons must name one of")
+            _check_neuron(neuron, self._neurons[name][0], f"neurons[{name!r}]")
             new._neurons[name] = (self._neurons[name][0], neuron)
         for p in new._projections.values():
             _check_pool(new._neurons[p.post][1], p.delays, p.post)
@@ -295,6 +314,8 @@ class Network:
 
     def is_same(self, other: Network) -> bool:
         """Tell whether two networks share all parameters (not merely equal ones)."""
+        if not isinstance(other, Network):
+            raise ValueError(f"other must be an eventsim.Network, got {shown(other)}")
         return (
             self._inputs == other._inputs
             and self._neurons == other._neurons
@@ -310,11 +331,7 @@ class Network:
         ValueError
             If there is no such population; the message names the caller's ``argument``.
         """
-        if population not in self._neurons:
-            known = list(self._neurons)
-            raise ValueError(
-                f"{argument} must name one of the populations {known}, got {population!r}"
-            )
+        check_name(population, self._neurons, f"{argument} must name one of the populations")
         start = self.layout().neuron_start[population]
         return slice(start, start + self._neurons[population][0])
 
@@ -322,7 +339,7 @@ class Network:
         """Return how sources and neurons are numbered (made once per network)."""
         if self._structure.layout is None:
             if not self._neurons:
-                raise ValueError(f"a network needs a population to be simulated, got {self!r}")
+                raise ValueError(f"a network needs a population to be simulated, got {shown(self)}")
             self._structure.layout = lay_out(self._inputs, self._neurons)
         return self._structure.layout
 
@@ -362,22 +379,28 @@ class Network:
         new._structure = self._structure
         return new
 
-    def _projection(self, key: Key) -> Projection:
-        if key not in self._projections:
-            raise ValueError(f"key must be one of {list(self._projections)}, got {key!r}")
+    def _projection(self, key: Key, argument: str) -> Projection:
+        check_name(key, self._projections, f"{argument} must name one of")
         return self._projections[key]
+
+    def _checked_size(self, n: int, name: str) -> int:
+        """Return the size of a new group; all sources and neurons are numbered by 32 bits."""
+        taken = sum(self._inputs.values()) + sum(n for n, _ in self._neurons.values())
+        return as_count(n, name, most=MOST_NUMBERED - taken)
 
     def _check_new(self, name: str) -> None:
         if not isinstance(name, str):
-            raise ValueError(f"name must be a string, got {name!r}")
+            raise ValueError(f"name must be a string, got {shown(name)}")
         if name in self._inputs or name in self._neurons:
-            raise ValueError(f"name must be new, but {name!r} exists; got {name!r}")
+            raise ValueError(f"name must be new, but {name!r} exists; got {shown(name)}")
 
     def _new_key(self, pre: str, post: str, name: str | None) -> Key:
         if name is not None:
+            if not isinstance(name, str):
+                raise ValueError(f"name must be a string, or None, got {shown(name)}")
             key = (pre, post, name)
             if key in self._projections:
-                raise ValueError(f"name must be new for {pre!r} -> {post!r}, got {name!r}")
+                raise ValueError(f"name must be new for {pre!r} -> {post!r}, got {shown(name)}")
             return key
         if (pre, post) not in self._projections:
             return (pre, post)
@@ -414,7 +437,7 @@ def _arrays_of(values: float | Matrix | Convolution) -> tuple[NDArray[Any], ...]
 
 def _n_synapses(weights: Matrix | Convolution) -> int:
     if isinstance(weights, Convolution):
-        return weights.patches()[0].size * weights.kernel.shape[0]
+        return weights.n_synapses
     return _flat(weights).size
 
 
@@ -424,9 +447,9 @@ def _check_pool(neuron: LIF, delays: float | Matrix, post: str) -> None:
         require(np.equal(values, 0.0), values, f"delays onto the pool {post!r} must be 0")
 
 
-def _check_neuron(neuron: LIF, n: int) -> None:
+def _check_neuron(neuron: LIF, n: int, name: str) -> None:
     if not isinstance(neuron, LIF):
-        raise ValueError(f"neuron must be an eventsim.LIF, got {neuron!r}")
+        raise ValueError(f"{name} must be an eventsim.LIF, got {shown(neuron)}")
     neuron.arrays(n)
 
 
@@ -443,8 +466,8 @@ def checked_matrix(matrix: MatrixLike, shape: tuple[int, ...], name: str) -> Mat
 def _checked_sparse(matrix: sparse.sparray, shape: tuple[int, ...], name: str) -> sparse.csr_array:
     """Return a CSR copy, all of whose indices are within the shape."""
     _check_shape(matrix.shape, shape, name)
-    if matrix.dtype.kind not in "buif":
-        raise ValueError(f"{name} must be real numbers, got {matrix!r}")
+    if matrix.dtype.kind not in "uif":
+        raise ValueError(f"{name} must be real numbers, got a sparse matrix of {matrix.dtype}")
     try:
         rows = _by_rows(_sound(matrix.copy()))
         _sound(rows).prune()
@@ -508,7 +531,7 @@ def _like(
         require_size(new.kernel, "weights")
         return new
     if isinstance(value, Convolution):
-        raise ValueError(f"weights of {key} must be a matrix like the old ones, got {value!r}")
+        raise ValueError(f"weights of {key} must be a matrix like the old ones, got {shown(value)}")
     matrix = checked_matrix(value, old.shape, "weights")
     check_same_form(matrix, old, f"weights of {key}")
     return matrix
@@ -530,11 +553,12 @@ def _kernel_of(value: MatrixLike | Convolution, old: Convolution, key: Key) -> A
 def _checked_delays(delays: float | MatrixLike, weights: Matrix | Convolution) -> float | Matrix:
     checked: float | Matrix
     values: float | FloatArray
-    if np.ndim(delays) == 0 and not sparse.issparse(delays):
-        checked = values = float(as_floats(delays, "delays"))
+    dense = None if sparse.issparse(delays) else as_floats(delays, "delays")
+    if dense is not None and dense.ndim == 0:
+        checked = values = float(dense)
         require_size(values, "delays")
     elif isinstance(weights, Convolution):
-        raise ValueError(f"delays of a convolution must be a single number, got {delays!r}")
+        raise ValueError(f"delays of a convolution must be a single number, got {shown(delays)}")
     else:
         checked = checked_matrix(delays, weights.shape, "delays")
         check_same_form(checked, weights, "delays")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from eventsim._types import FloatArray
-from eventsim._validate import LEAST, as_floats, require, require_size
+from eventsim._validate import LEAST, as_count, as_floats, require, require_size
 
 __all__ = ["LIF"]
 
@@ -95,6 +96,10 @@ class LIF:
             "threshold must be > 0 (or 0 with an infinite refractory period)",
         )
 
+    def __reduce__(self) -> tuple[type[LIF], tuple[Any, ...]]:
+        """Return how to make an equal one, whose arrays are read-only too."""
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
     @classmethod
     def earliest(cls) -> LIF:
         """Return the unit of an earliest-spike pool: it fires once, with its earliest input.
@@ -111,6 +116,7 @@ class LIF:
 
     def arrays(self, n: int) -> dict[str, FloatArray]:
         """Return the parameters as a dict of (n,) arrays; ValueError if one has another length."""
+        n = as_count(n, "n")
         return {field.name: self._broadcast(field.name, n) for field in fields(self)}
 
     def _broadcast(self, name: str, n: int) -> FloatArray:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsim._compile import loop
 from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim._validate import as_floats, require
+from eventsim._validate import as_floats, as_sample, as_samples, require, shown
 from eventsim.arrivals import list_arrivals, sample_states
 from eventsim.crossing import ROUNDING
 from eventsim.flow import flow
@@ -26,6 +27,7 @@ from eventsim.scheduler import (
     Run,
     SchedulerState,
 )
+from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
 from eventsim.window_loop import WindowState
 from eventsim.wiring import Neurons
@@ -33,7 +35,14 @@ from eventsim.wiring import Neurons
 if TYPE_CHECKING:
     from eventsim.causality import CausalityGraph
 
-__all__ = ["ActivityError", "BatchResult", "EventCounts", "RecordedSpikes", "Result"]
+__all__ = [
+    "ActivityError",
+    "BatchResult",
+    "EventCounts",
+    "RecordedSpikes",
+    "Result",
+    "of_samples",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +70,6 @@ class EventCounts:
     inputs: int
     spikes: int
     searches: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RecordedSpikes:
-    """Spikes of one population.
-
-    Attributes
-    ----------
-    times : (n_spikes,) ndarray
-        Ascending (within each sample).
-    indices : (n_spikes,) ndarray of int
-        Neuron within the population.
-    slopes : (n_spikes,) ndarray
-        dV/dt just before the spike, > 0.
-    samples : (n_spikes,) ndarray of int
-        Sample of each spike, ascending (all 0 for a single run).
-
-    Examples
-    --------
-    >>> none = np.empty(0)
-    >>> len(RecordedSpikes(times=none, indices=none, slopes=none, samples=none))
-    0
-    """
-
-    times: FloatArray
-    indices: IntArray
-    slopes: FloatArray
-    samples: IntArray
-
-    def __len__(self) -> int:
-        """Return the number of spikes."""
-        return self.times.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,19 +129,40 @@ class BatchResult:
         """Return the number of samples."""
         return self.offsets.size - 1
 
-    def __getitem__(self, k: int) -> Result:
-        """Return the `Result` of sample ``k``."""
-        k = range(len(self))[k]
-        part = slice(self.offsets[k], self.offsets[k + 1])
-        one = replace(
+    @overload
+    def __getitem__(self, which: int) -> Result: ...
+
+    @overload
+    def __getitem__(self, which: slice | Sequence[int] | NDArray[Any]) -> BatchResult: ...
+
+    def __getitem__(
+        self, which: int | slice | Sequence[int] | NDArray[Any]
+    ) -> Result | BatchResult:
+        """Return the `Result` of a sample, or the `BatchResult` of several: a slice, or an array.
+
+        Raises
+        ------
+        IndexError
+            If there is no such sample.
+        ValueError
+            If no sample is chosen, or ``which`` is nothing to choose by.
+        """
+        samples = as_samples(which, len(self))
+        if not samples.size:
+            raise ValueError(f"sample must choose at least one of {len(self)}, got {shown(which)}")
+        part = self._part(np.atleast_1d(samples))
+        return part if samples.ndim else Result(part)
+
+    def _part(self, samples: IntArray) -> BatchResult:
+        take, offsets = taken(self.offsets, samples)
+        return replace(
             self,
-            stimulus=self.stimulus.sample(self.network, k),
-            ends=self.ends[k : k + 1],
-            record=Run._make(column[part] for column in self.record),
-            offsets=np.array([0, part.stop - part.start]),
-            state=_of_samples(self.state, slice(k, k + 1)),
+            stimulus=self.stimulus.sample(self.network, samples),
+            ends=self.ends[samples],
+            record=Run._make(column[take] for column in self.record),
+            offsets=offsets,
+            state=of_samples(self.state, samples),
         )
-        return Result(one)
 
     def ended_when_fired(self, population: str) -> BatchResult:
         """Return the result as if each sample had ended when all neurons of a population fired."""
@@ -232,6 +230,7 @@ class BatchResult:
             self.record.neuron[at].astype(np.int64) - start,
             self.record.slope[at],
             self.samples[at],
+            len(self),
         )
 
     def first_spikes(self, population: str) -> FloatArray:
@@ -349,6 +348,7 @@ class BatchResult:
 
     def all_spikes(self, k: int) -> tuple[FloatArray, IntArray]:
         """Return (times, sources) of all spikes of sample ``k``, the inputs' first."""
+        k = as_sample(k, len(self))
         given = slice(self.stimulus.offsets[k], self.stimulus.offsets[k + 1])
         own = slice(self.offsets[k], self.offsets[k + 1])
         n_inputs = self.network.compiled().n_inputs
@@ -394,10 +394,10 @@ class Result:
         """End of the run."""
         return self.batch.t_stop
 
-    @property
+    @cached_property
     def spikes(self) -> dict[str, RecordedSpikes]:
         """`RecordedSpikes` of each population, by name: times ascending, indices, slopes."""
-        return self.batch.spikes
+        return {name: replace(found, n_samples=None) for name, found in self.batch.spikes.items()}
 
     @property
     def events(self) -> EventCounts:
@@ -554,10 +554,10 @@ def _count_at_threshold(
     return standing
 
 
-def _of_samples(arrays: Any, samples: slice) -> Any:
-    """Return the rows of consecutive samples of every array of nested named tuples."""
+def of_samples(arrays: Any, samples: IntArray) -> Any:
+    """Return the rows of some samples of every array of nested named tuples."""
     if isinstance(arrays, np.ndarray):
         return arrays[samples]
     if isinstance(arrays, Flights):
         return arrays.of(samples)
-    return type(arrays)._make(_of_samples(part, samples) for part in arrays)
+    return type(arrays)._make(of_samples(part, samples) for part in arrays)

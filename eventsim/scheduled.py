@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eventsim._types import FloatArray, IntArray
 from eventsim.queue import Queue
-from eventsim.result import BatchResult
+from eventsim.result import BatchResult, of_samples
 from eventsim.scheduler import (
     DONE,
     READY,
@@ -28,6 +28,7 @@ from eventsim.scheduler import (
     epoch_lengths,
     new_run,
 )
+from eventsim.spikes import taken
 from eventsim.stimulus import Stimulus
 from eventsim.threads import for_each_part, stop_if_told
 from eventsim.wiring import Compiled, Neurons, Wiring
@@ -248,9 +249,7 @@ def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray
         for name in Run._fields:
             getattr(run, name)[row, :count] = getattr(old.record, name)[own]
         more = int(after[row] - before[row])
-        _take_flights(
-            old.state.flights.of(slice(number, number + 1)), state, row, int(before[row]), more
-        )
+        _take_flights(old.state.flights.of(np.array([number])), state, row, int(before[row]), more)
     return Samples(numbers, state, run)
 
 
@@ -369,31 +368,23 @@ def _joined(progress: Progress) -> tuple[Run, FloatArray, SchedulerState]:
         last = min(progress.excess)
         progress.excess = {last: progress.excess[last]}
         order = order[numbers[order] <= last]
-    counts = np.concatenate([part.state.count[:, 0] for part in parts])
-    spikes = _ragged(counts, order)
-    columns = zip(*[part.record for part in parts], strict=True)
+    state = _end_to_end([part.state for part in parts])
+    spikes, _ = taken(np.concatenate([[0], np.cumsum(state.count[:, 0])]), order)
+    record = _end_to_end([part.record for part in parts])
     return (
-        Run._make(np.concatenate(column)[spikes] for column in columns),
+        Run._make(column[spikes] for column in record),
         np.concatenate([part.ends for part in parts])[order],
-        _in_order([part.state for part in parts], order),
+        of_samples(state, order),
     )
 
 
-def _in_order(parts: Sequence[Any], order: IntArray) -> Any:
-    """Join the arrays of nested named tuples, and put their rows in order."""
+def _end_to_end(parts: Sequence[Any]) -> Any:
+    """Join the arrays of nested named tuples."""
     if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)[order]
+        return np.concatenate(parts)
     columns = list(zip(*parts, strict=True))
     if not isinstance(parts[0], Flights):
-        return type(parts[0])._make(_in_order(column, order) for column in columns)
+        return type(parts[0])._make(_end_to_end(column) for column in columns)
     sizes = np.concatenate([np.diff(offsets) for offsets in columns[0]])
-    flights = _ragged(sizes, order)
-    offsets = np.concatenate([[0], np.cumsum(sizes[order])])
-    return Flights(offsets, *(np.concatenate(column)[flights] for column in columns[1:]))
-
-
-def _ragged(sizes: IntArray, order: IntArray) -> IntArray:
-    """Return where the entries of rows of these ``sizes``, in this ``order``, lie end to end."""
-    starts, taken = np.cumsum(sizes) - sizes, sizes[order]
-    ends = np.cumsum(taken)
-    return np.arange(int(taken.sum())) + np.repeat(starts[order] - ends + taken, taken)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return Flights(offsets, *(np.concatenate(column) for column in columns[1:]))

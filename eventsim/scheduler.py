@@ -31,6 +31,7 @@ from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.crossing import TOUCHES, earliest_crossing, just_after, next_crossing, spike_time
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
+from eventsim.spikes import taken
 from eventsim.wiring import Neurons, Wiring
 
 __all__ = [
@@ -103,11 +104,10 @@ class Flights(NamedTuple):
     item: Int32Array
     group: Int32Array
 
-    def of(self, samples: slice) -> Flights:
-        """Return those of consecutive samples."""
-        offsets = self.offsets[samples.start : samples.stop + 1]
-        part = slice(offsets[0], offsets[-1])
-        return Flights(offsets - offsets[0], self.time[part], self.item[part], self.group[part])
+    def of(self, samples: IntArray) -> Flights:
+        """Return those of some samples."""
+        take, offsets = taken(self.offsets, samples)
+        return Flights(offsets, self.time[take], self.item[take], self.group[take])
 
 
 class SchedulerState(NamedTuple):

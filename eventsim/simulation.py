@@ -8,7 +8,7 @@ from typing import TypeAlias, overload
 
 import numpy as np
 
-from eventsim._validate import as_count, as_number, require_size
+from eventsim._validate import as_count, as_nonnegative, check_choice, require_size, shown
 from eventsim.layer_plan import layered_obstacle, layers_pay
 from eventsim.layered import CapReachedError, CudaState, LayeredState, run_layers
 from eventsim.network import Network
@@ -145,12 +145,9 @@ def simulate(
     array([0.792659])
     """
     if not isinstance(network, Network):
-        raise ValueError(f"network must be an eventsim.Network, got {network!r}")
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {ENGINES}, got {engine!r}")
-    t_stop = as_number(t_stop, "t_stop")
-    if not 0.0 <= t_stop < np.inf:
-        raise ValueError(f"t_stop must be finite and >= 0, got {t_stop!r}")
+        raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
+    check_choice(engine, ENGINES, "engine")
+    t_stop = as_nonnegative(t_stop, "t_stop")
     require_size(t_stop, "t_stop")
     max_spikes = as_count(max_spikes, "max_spikes")
     threads = thread_count(threads)
@@ -159,7 +156,7 @@ def simulate(
     given, is_batch = read_stimulus(network, stimulus)
     old = None
     if resume is not None and until_fired is not None:
-        raise ValueError(f"until_fired must be None with resume, got {until_fired!r}")
+        raise ValueError(f"until_fired must be None with resume, got {shown(until_fired)}")
     if resume is not None:
         old, given, is_batch = _joined(network, given, t_stop, resume)
         _check_history(network, old, resume, max_spikes)
@@ -197,7 +194,7 @@ def _chosen_engine(
         made_by = _engine_of(old)
         if engine not in ("auto", made_by):
             raise ValueError(
-                f"engine must be {made_by!r}, which made the resumed run, got {engine!r}"
+                f"engine must be {made_by!r}, which made the resumed run, got {shown(engine)}"
             )
         engine = made_by
     if engine == "scheduler":
@@ -230,12 +227,15 @@ def _chosen_precision(precision: str | None, engine: str, old: BatchResult | Non
     """Return the precision to compute with; ValueError if the engine has none of that name."""
     begun = str(getattr(old, "dtype", "float64"))
     precision = begun if precision is None else precision
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
+    check_choice(precision, PRECISIONS, "precision")
     if engine != "cuda" and precision != "float64":
-        raise ValueError(f"precision must be 'float64' with engine {engine!r}, got {precision!r}")
+        raise ValueError(
+            f"precision must be 'float64' with engine {engine!r}, got {shown(precision)}"
+        )
     if old is not None and precision != begun:
-        raise ValueError(f"precision must be {begun!r}, as in the resumed run, got {precision!r}")
+        raise ValueError(
+            f"precision must be {begun!r}, as in the resumed run, got {shown(precision)}"
+        )
     return precision
 
 
@@ -345,7 +345,7 @@ def _layers_to_cap(
     parts: list[BatchResult] = []
     while sample > 0 and not parts:
         try:
-            parts = [run(network, given.first_samples(network, sample), t_stop, cap)]
+            parts = [run(network, _first(network, given, sample), t_stop, cap)]
         except CapReachedError as reached:
             sample = reached.sample
     one, beyond = _run_to_cap(run, network, given.sample(network, sample), t_stop, cap)
@@ -374,13 +374,18 @@ def _layers_until_fired(
     return _in_a_row(network, given, parts), excess
 
 
+def _first(network: Network, given: Stimulus, n: int) -> Stimulus:
+    """Return the stimulus of the first ``n`` samples."""
+    return given if n == given.n_samples else given.sample(network, slice(n))
+
+
 def _in_a_row(network: Network, given: Stimulus, parts: Sequence[BatchResult]) -> BatchResult:
     """Return one result of the samples of several runs of layers."""
     states = zip(*[(part.state.neuron, part.state.count) for part in parts], strict=True)
     neuron, count = (np.concatenate(column) for column in states)
     return BatchResult(
         network.snapshot(),
-        given.first_samples(network, count.shape[0]),
+        _first(network, given, count.shape[0]),
         np.concatenate([part.ends for part in parts]),
         _flat_record([part.record for part in parts]),
         np.concatenate([[0], np.cumsum(count[:, 0])]),
@@ -409,7 +414,7 @@ def _run_windows(
     n = len(records)
     state = WindowState._make(array[:n] for array in state)
     offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
-    given = given.first_samples(network, n)
+    given = _first(network, given, n)
     record = _flat_record(records)
     return BatchResult(network.snapshot(), given, ends, record, offsets, state), excess
 
@@ -434,7 +439,7 @@ def _run_scheduler(
         network.compiled(), given, t_stop, awaited, max_spikes, threads, old
     )
     offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
-    given = given.first_samples(network, ends.size)
+    given = _first(network, given, ends.size)
     return BatchResult(network.snapshot(), given, ends, record, offsets, state), excess
 
 
@@ -443,18 +448,18 @@ def _joined(
 ) -> tuple[BatchResult, Stimulus, bool]:
     """Return (old result, stimulus, is_batch) of a run that goes on where ``resume`` stopped."""
     if not isinstance(resume, (Result, BatchResult)):
-        raise ValueError(f"resume must be a Result or a BatchResult, got {resume!r}")
+        raise ValueError(f"resume must be a Result or a BatchResult, got {shown(resume)}")
     old = resume if isinstance(resume, BatchResult) else resume.batch
     if not old.network.is_same(network):
-        raise ValueError(f"resume must be a result of this network, got {resume!r}")
+        raise ValueError(f"resume must be a result of this network, got {shown(resume)}")
     latest = _beyond_pools(network, float(old.ends.max()), -np.inf)
     if t_stop < latest:
-        raise ValueError(f"t_stop must be >= {latest}, where resume ended, got {t_stop!r}")
+        raise ValueError(f"t_stop must be >= {latest}, where resume ended, got {shown(t_stop)}")
     if more.n_samples != len(old) and more.times.size:
         raise ValueError(f"stimulus must have {len(old)} samples, got {more.n_samples}")
     if more.times.size and more.times.min() <= latest:
         raise ValueError(
-            f"stimulus must come after {latest}, where resume ended, got {more.times.min()!r}"
+            f"stimulus must come after {latest}, where resume ended, got {shown(more.times.min())}"
         )
     given = extend_stimulus(network, old.stimulus, more) if more.times.size else old.stimulus
     return old, given, isinstance(resume, BatchResult)

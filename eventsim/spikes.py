@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -12,15 +13,48 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventsim._compile import loop
 from eventsim._types import BoolArray, FloatArray, IntArray
-from eventsim._validate import as_count, as_floats, as_indices, require
+from eventsim._validate import (
+    MOST_NUMBERED,
+    as_count,
+    as_floats,
+    as_indices,
+    as_sample,
+    as_samples,
+    require,
+    shown,
+)
 
-__all__ = ["Seam", "SpikeBatch", "Spikes", "Train", "appended", "continued", "extended", "merged"]
+__all__ = [
+    "RecordedSpikes",
+    "Seam",
+    "SpikeBatch",
+    "Spikes",
+    "Train",
+    "appended",
+    "continued",
+    "extended",
+    "merged",
+    "taken",
+]
 
 Train: TypeAlias = tuple[IntArray, FloatArray, IntArray]
 """``(offsets, times, numbers)``: spikes of all samples, each ascending in (time, number)."""
 
 
-class Spikes:
+class _Kept:
+    """Read-only arrays, which are read-only in a copy from another process, too."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        """Take what was pickled."""
+        for name, value in state[1].items():
+            setattr(self, name, value)
+            if isinstance(value, np.ndarray) and name != "_order":
+                _freeze(value)
+
+
+class Spikes(_Kept):
     """Spikes of a group of sources: when, and which source.
 
     Parameters
@@ -80,7 +114,7 @@ class Spikes:
         return f"Spikes({len(self)} spikes)"
 
 
-class SpikeBatch:
+class SpikeBatch(_Kept):
     """Spikes of many samples of one group of sources, as flat arrays.
 
     Parameters
@@ -128,7 +162,7 @@ class SpikeBatch:
         samples = as_indices(samples, "samples")
         if samples.shape != times.shape:
             raise ValueError(f"samples must have shape {times.shape}, got {samples.shape}")
-        n_samples = as_count(n_samples, "n_samples")
+        n_samples = as_count(n_samples, "n_samples", most=MOST_NUMBERED)
         require(samples < n_samples, samples, f"samples must be < n_samples = {n_samples}")
         offsets = _offsets_of(np.bincount(samples, minlength=n_samples))
         by_sample = not np.any(samples[:-1] > samples[1:])
@@ -174,10 +208,16 @@ class SpikeBatch:
         -------
         SpikeBatch
             Its ``order`` counts the spikes row by row, silent sources left out.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another, or a latency is NaN or negative.
         """
         latencies = as_floats(latencies, "latencies")
         if latencies.ndim != 2:
             raise ValueError(f"latencies must be (n_samples, n_sources), got {latencies.shape}")
+        require(latencies >= 0.0, latencies, "latencies must be >= 0")
         samples, indices = np.nonzero(latencies != np.inf)
         return cls(latencies[samples, indices], indices, samples, latencies.shape[0])
 
@@ -237,9 +277,16 @@ class SpikeBatch:
         -------
         SpikeBatch
             Its ``order`` counts the spikes sample by sample, in the order of each `Spikes` caller.
+
+        Raises
+        ------
+        ValueError
+            If there is no sample, or one that is no `Spikes`.
         """
+        if not isinstance(samples, Sequence) or not all(isinstance(s, Spikes) for s in samples):
+            raise ValueError(f"samples must be a list of Spikes, got {shown(samples)}")
         if not samples:
-            raise ValueError(f"a batch needs at least one sample, got {samples!r}")
+            raise ValueError(f"samples must hold at least one sample, got {shown(samples)}")
         self = cls.__new__(cls)
         offsets = _offsets_of([len(sample) for sample in samples])
         if len(samples) == 1:
@@ -266,23 +313,62 @@ class SpikeBatch:
 
         Its ``order`` counts the chosen spikes sample by sample, each in its caller's order.
         """
-        chosen = np.atleast_1d(np.arange(len(self))[which])
-        sizes = np.diff(self.offsets)[chosen]
-        offsets = _offsets_of(sizes)
-        take = np.repeat(self.offsets[chosen] - offsets[:-1], sizes) + np.arange(offsets[-1])
-        order = None if self._order is None else partial(_ranks, self, take, sizes)
+        take, offsets = taken(self.offsets, np.atleast_1d(as_samples(which, len(self))))
+        order = None if self._order is None else partial(_ranks, self, take, np.diff(offsets))
         part = type(self).__new__(type(self))
         part._set(self.times[take], self.indices[take], offsets, order)
         return part
 
     def sample(self, k: int) -> Spikes:
         """Return the spikes of sample ``k`` as `Spikes`."""
-        part = slice(self.offsets[:-1][k], self.offsets[1:][k])
+        k = as_sample(k, len(self))
+        part = slice(self.offsets[k], self.offsets[k + 1])
         return Spikes(self.times[part], self.indices[part])
 
     def __repr__(self) -> str:
         """Return a short description."""
         return f"SpikeBatch({len(self)} samples, {self.times.size} spikes)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedSpikes:
+    """Spikes of one population; they may be the stimulus of another run.
+
+    Attributes
+    ----------
+    times : (n_spikes,) ndarray
+        Ascending (within each sample).
+    indices : (n_spikes,) ndarray of int
+        Neuron within the population.
+    slopes : (n_spikes,) ndarray
+        dV/dt just before the spike, > 0.
+    samples : (n_spikes,) ndarray of int
+        Sample of each spike, ascending (all 0 for a single run).
+    n_samples : int or None
+        Number of samples of a batch; None for a single run.
+
+    Examples
+    --------
+    >>> none = np.empty(0)
+    >>> len(RecordedSpikes(times=none, indices=none, slopes=none, samples=none))
+    0
+    """
+
+    times: FloatArray
+    indices: IntArray
+    slopes: FloatArray
+    samples: IntArray
+    n_samples: int | None = None
+
+    def __len__(self) -> int:
+        """Return the number of spikes."""
+        return np.size(self.times)
+
+    def train(self) -> Spikes | SpikeBatch:
+        """Return the spikes as those of an input: `Spikes` of a single run, or a `SpikeBatch`."""
+        if self.n_samples is None:
+            return Spikes(self.times, self.indices)
+        return SpikeBatch(self.times, self.indices, self.samples, self.n_samples)
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -320,6 +406,13 @@ def _offsets_of(sizes: ArrayLike) -> IntArray:
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])
 
 
+def taken(offsets: IntArray, samples: IntArray) -> tuple[IntArray, IntArray]:
+    """Return (positions, offsets) of what some samples have, one sample after the other."""
+    sizes = np.diff(offsets)[samples]
+    starts = _offsets_of(sizes)
+    return np.repeat(offsets[samples] - starts[:-1], sizes) + np.arange(starts[-1]), starts
+
+
 def _ranks(batch: SpikeBatch, take: IntArray, sizes: IntArray) -> IntArray:
     """Return, sample by sample, the ranks of the spikes ``take`` in the caller's order."""
     ranks = np.empty_like(take)
@@ -335,15 +428,15 @@ def _check_flat(times: FloatArray, indices: IntArray, offsets: IntArray) -> None
         ("indices", indices, np.int64),
         ("offsets", offsets, np.int64),
     ):
-        if not isinstance(array, np.ndarray) or array.dtype != kind or array.ndim != 1:
-            raise ValueError(f"{name} must be a flat array of {kind.__name__}, got {array!r}")
+        if type(array) not in (np.ndarray, np.memmap) or array.dtype != kind or array.ndim != 1:
+            raise ValueError(f"{name} must be a flat array of {kind.__name__}, got {shown(array)}")
         if not array.flags.c_contiguous:
             raise ValueError(f"{name} must be contiguous, got strides {array.strides}")
     if times.shape != indices.shape:
         raise ValueError(f"indices must have shape {times.shape}, got {indices.shape}")
     ends = offsets[:1].tolist() + offsets[-1:].tolist()
     if ends != [0, times.size] or np.any(np.diff(offsets) < 0):
-        raise ValueError(f"offsets must ascend from 0 to {times.size}, got {offsets!r}")
+        raise ValueError(f"offsets must ascend from 0 to {times.size}, got {shown(offsets)}")
 
 
 @loop

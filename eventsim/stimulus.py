@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, cast
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsim._types import FloatArray, IntArray
+from eventsim._validate import as_mapping, as_samples, check_name, shown
 from eventsim.network import Network
-from eventsim.spikes import Seam, SpikeBatch, Spikes, Train, continued, extended, merged
+from eventsim.spikes import (
+    RecordedSpikes,
+    Seam,
+    SpikeBatch,
+    Spikes,
+    Train,
+    continued,
+    extended,
+    merged,
+)
 
 __all__ = ["Stimulus", "StimulusLike", "extend_stimulus", "join_trains", "read_stimulus"]
 
-StimulusLike: TypeAlias = Mapping[str, Spikes | SpikeBatch] | Sequence[Mapping[str, Spikes]]
+StimulusLike: TypeAlias = (
+    Mapping[str, Spikes | SpikeBatch | RecordedSpikes]
+    | Sequence[Mapping[str, Spikes | RecordedSpikes]]
+)
 """Spikes or samples of each input by name, or a list of samples."""
 
 
@@ -72,15 +86,19 @@ class Stimulus:
         """Number of samples."""
         return self.offsets.size - 1
 
-    def sample(self, network: Network, k: int) -> Stimulus:
-        """Return the stimulus of sample ``k`` alone."""
-        return join_trains(network, {name: train[k] for name, train in self.trains.items()}, 1)
+    def sample(
+        self, network: Network, which: int | slice | Sequence[int] | NDArray[Any]
+    ) -> Stimulus:
+        """Return the stimulus of one sample alone, or of several: a slice, or an array."""
+        samples = np.atleast_1d(as_samples(which, self.n_samples))
+        trains = {name: train[samples] for name, train in self.trains.items()}
+        return join_trains(network, trains, samples.size)
 
-    def first_samples(self, network: Network, n: int) -> Stimulus:
-        """Return the stimulus of the first ``n`` samples."""
-        if n == self.n_samples:
-            return self
-        return join_trains(network, {k: train[np.arange(n)] for k, train in self.trains.items()}, n)
+    def __setstate__(self, state: list[Any]) -> None:
+        """Take what was pickled: the arrays are read-only again, as the loops know them."""
+        for field, value in zip(fields(self), state, strict=True):
+            object.__setattr__(self, field.name, value)
+        _frozen(self.arrays)
 
     def split(self, values: FloatArray) -> dict[str, FloatArray]:
         """Return per-spike ``values`` as a dict of arrays in each caller's order."""
@@ -103,44 +121,59 @@ def read_stimulus(network: Network, stimulus: StimulusLike) -> tuple[Stimulus, b
         Unknown input names, sources out of range, or samples that do not match.
     """
     if isinstance(stimulus, (list, tuple)):
-        if not stimulus:
-            raise ValueError(f"a batch needs at least one sample, got {stimulus!r}")
-        for sample in stimulus:
-            _check_names(network, sample)
-            for name, train in sample.items():
-                if not isinstance(train, Spikes):
-                    raise ValueError(f"stimulus[{name!r}] in a list must be Spikes, got {train!r}")
-        nothing = Spikes([], [])
-        given: Mapping[str, Spikes | SpikeBatch] = {
-            name: SpikeBatch.from_samples([sample.get(name, nothing) for sample in stimulus])
-            for name in network.inputs
-        }
-    else:
-        given = cast("Mapping[str, Spikes | SpikeBatch]", stimulus)
-    _check_names(network, given)
-    for name, train in given.items():
-        if not isinstance(train, (Spikes, SpikeBatch)):
-            raise ValueError(f"stimulus[{name!r}] must be Spikes or a SpikeBatch, got {train!r}")
-    is_list = isinstance(stimulus, (list, tuple))
-    is_batch = is_list or any(isinstance(train, SpikeBatch) for train in given.values())
+        trains = _joined_samples(network, stimulus)
+        return join_trains(network, trains, len(stimulus)), True
+    given = _read_trains(network, stimulus)
+    is_batch = any(isinstance(train, SpikeBatch) for train in given.values())
     if is_batch and any(isinstance(train, Spikes) for train in given.values()):
-        raise ValueError(f"stimulus must be all Spikes or all SpikeBatch, got {stimulus!r}")
+        raise ValueError(f"stimulus must be all Spikes or all SpikeBatch, got {shown(stimulus)}")
     trains = {
         name: train if isinstance(train, SpikeBatch) else SpikeBatch.from_samples([train])
         for name, train in given.items()
     }
-    sizes = {len(train) for train in trains.values()} or {len(stimulus) if is_list else 1}
+    sizes = {len(train) for train in trains.values()} or {1}
     if len(sizes) > 1:
-        raise ValueError(f"all inputs must have the same number of samples, got {sorted(sizes)}")
+        raise ValueError(
+            f"stimulus must have the same number of samples of all inputs, got {sorted(sizes)}"
+        )
     if 0 in sizes:
-        raise ValueError(f"a batch needs at least one sample, got {stimulus!r}")
-    for name, train in trains.items():
-        n = network.inputs[name]
-        if train.indices.size and train.indices.max() >= n:
-            raise ValueError(
-                f"indices of stimulus[{name!r}] must be < {n}, got {train.indices.max()}"
-            )
+        raise ValueError(f"stimulus must hold at least one sample, got {shown(stimulus)}")
     return join_trains(network, trains, sizes.pop()), is_batch
+
+
+def _read_trains(
+    network: Network, stimulus: object, name: str = "stimulus"
+) -> dict[str, Spikes | SpikeBatch]:
+    """Return the trains of a dict by input, all of which are `Spikes` or batches of them."""
+    trains = {}
+    for key, given in as_mapping(stimulus, name).items():
+        check_name(key, network.inputs, f"{name} must name inputs")
+        train = given.train() if isinstance(given, RecordedSpikes) else given
+        if not isinstance(train, (Spikes, SpikeBatch)):
+            raise ValueError(f"{name}[{key!r}] must be Spikes or a SpikeBatch, got {shown(given)}")
+        n = network.inputs[key]
+        if train.indices.size and train.indices.max() >= n:
+            raise ValueError(f"indices of {name}[{key!r}] must be < {n}, got {train.indices.max()}")
+        trains[key] = train
+    return trains
+
+
+def _joined_samples(network: Network, samples: Sequence[object]) -> dict[str, SpikeBatch]:
+    """Return the batches of a list of samples, by input."""
+    if not samples:
+        raise ValueError(f"stimulus must hold at least one sample, got {shown(samples)}")
+    trains: dict[str, list[Spikes]] = {name: [] for name in network.inputs}
+    nothing = Spikes([], [])
+    for k, one in enumerate(samples):
+        sample = _read_trains(network, one, f"stimulus[{k}]")
+        for name, joined in trains.items():
+            train = sample.get(name, nothing)
+            if not isinstance(train, Spikes):
+                raise ValueError(
+                    f"stimulus[{k}][{name!r}] in a list must be Spikes, got {shown(train)}"
+                )
+            joined.append(train)
+    return {name: SpikeBatch.from_samples(joined) for name, joined in trains.items()}
 
 
 def join_trains(network: Network, trains: dict[str, SpikeBatch], n_samples: int) -> Stimulus:
@@ -203,11 +236,3 @@ def _extended(
     seam, first = alone
     indices = seam.column(old.indices, new.indices) if first else seam.numbers
     return extended(old, new, seam, indices)
-
-
-def _check_names(network: Network, stimulus: Mapping[str, object]) -> None:
-    if not hasattr(stimulus, "keys"):
-        raise ValueError(f"stimulus must map input names to Spikes, got {stimulus!r}")
-    for name in stimulus:
-        if name not in network.inputs:
-            raise ValueError(f"stimulus must name inputs {list(network.inputs)}, got {name!r}")

@@ -28,12 +28,12 @@ import numpy as np
 
 import eventsim as es
 from eventsim._types import FloatArray, Key
-from eventsim._validate import as_number, check_choice, require
+from eventsim._validate import as_nonnegative, as_positive, check_choice, check_name, require, shown
 from eventsim.flow import bias_kernel, propagator
 from eventsim.network import Projection
 from eventsim.stimulus import read_stimulus
 from gradients._torch import torch
-from gradients.surrogate import Reset, SpikeDerivative, clocked_lif
+from gradients.surrogate import Reset, SpikeDerivative, check_derivative, clocked_lif
 
 __all__ = ["ClockedNetwork", "ClockedRun"]
 
@@ -70,8 +70,7 @@ class ClockedRun:
         return np.where(fired.any(axis=0), fired.argmax(axis=0) * self.time_step, np.inf)
 
     def _spikes_of(self, population: str) -> FloatArray:
-        if population not in self.spikes:
-            raise ValueError(f"population must be one of {list(self.spikes)}, got {population!r}")
+        check_name(population, self.spikes, "population must be one of")
         return self.spikes[population].detach().cpu().numpy()
 
 
@@ -138,9 +137,10 @@ class ClockedNetwork(torch.nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.time_step = as_number(time_step, "time_step")
-        if not 0.0 < self.time_step < np.inf:
-            raise ValueError(f"time_step must be finite and > 0, got {time_step!r}")
+        self.time_step = as_positive(time_step, "time_step")
+        check_derivative(derivative)
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise ValueError(f"dtype must be a floating type of torch, got {shown(dtype)}")
         check_choice(reset, ("zero", "subtract"), "reset")
         self._order = _checked_order(network)
         self.network = network.snapshot()
@@ -171,9 +171,7 @@ class ClockedNetwork(torch.nn.Module):
         ClockedRun
             Of ``round(t_stop / time_step) + 1`` steps.
         """
-        t_stop = as_number(t_stop, "t_stop")
-        if not 0.0 <= t_stop < np.inf:
-            raise ValueError(f"t_stop must be finite and >= 0, got {t_stop!r}")
+        t_stop = as_nonnegative(t_stop, "t_stop")
         given, _ = read_stimulus(self.network, stimulus)
         grid = (round(t_stop / self.time_step) + 1, given.n_samples)
         run = ClockedRun(self.time_step, {}, {})
@@ -280,10 +278,10 @@ def _weights_of_inputs(
 def _checked_order(network: es.Network) -> list[str]:
     """Return the populations, each after those that lead to it; ValueError for what is refused."""
     if not isinstance(network, es.Network):
-        raise ValueError(f"network must be an eventsim.Network, got {network!r}")
+        raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
     for name in (*network.inputs, *network.populations, *map(_name, network.projections)):
         if "." in name:
-            raise ValueError(f"names must be without a dot, got {name!r}")
+            raise ValueError(f"names must be without a dot, got {shown(name)}")
     for name, neuron in network.neurons.items():
         require(
             np.greater(neuron.threshold, 0.0),
@@ -292,9 +290,11 @@ def _checked_order(network: es.Network) -> list[str]:
         )
     for key, projection in network.projections.items():
         if not isinstance(projection.weights, np.ndarray):
-            raise ValueError(f"weights of {key} must be dense, got {projection.weights!r}")
+            raise ValueError(f"weights of {key} must be dense, got {shown(projection.weights)}")
         if not isinstance(projection.delays, float):
-            raise ValueError(f"delays of {key} must be a single number, got {projection.delays!r}")
+            raise ValueError(
+                f"delays of {key} must be a single number, got {shown(projection.delays)}"
+            )
     return _order(network)
 
 

@@ -4,7 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray, IntArray
-from eventsim._validate import as_floats, as_indices, require
+from eventsim._validate import (
+    as_floats,
+    as_indices,
+    as_nonnegative,
+    as_positive,
+    as_share,
+    require,
+)
 
 __all__ = ["MOST_EXPONENT", "first_spike_cross_entropy", "membrane_cross_entropy"]
 
@@ -55,7 +62,8 @@ def first_spike_cross_entropy(
     Raises
     ------
     ValueError
-        NaN or negative times, labels out of range, parameters out of their range.
+        NaN or negative times, labels out of range, parameters out of their range, or so extreme
+        that a derivative would be the difference of two infinities.
 
     Notes
     -----
@@ -71,10 +79,9 @@ def first_spike_cross_entropy(
     """
     times, labels = _read(times, labels, "times")
     require(times >= 0.0, times, "times must be >= 0 and not NaN")
-    for name, value in (("tau0", tau0), ("tau1", tau1)):
-        require(0.0 < value < np.inf, value, f"{name} must be > 0 and finite")
-    require(0.0 <= gamma < np.inf, gamma, "gamma must be >= 0 and finite")
-    require(0.0 <= t_silent < np.inf, t_silent, "t_silent must be >= 0 and finite")
+    tau0, tau1 = as_positive(tau0, "tau0"), as_positive(tau1, "tau1")
+    gamma, t_silent = as_nonnegative(gamma, "gamma"), as_nonnegative(t_silent, "t_silent")
+    smoothing = as_share(smoothing, "smoothing")
     samples = np.arange(len(labels))
     silent = times == np.inf
     times = np.where(silent, t_silent, times)
@@ -86,7 +93,9 @@ def first_spike_cross_entropy(
     if gamma > 0.0:
         penalty, slope = _lateness(label_times, tau1, gamma)
         loss += _mean(penalty)
-        derivative[samples, labels] += slope / len(labels)
+        with np.errstate(invalid="ignore"):
+            derivative[samples, labels] += slope / len(labels)
+        require(~np.isnan(derivative), gamma, "gamma must be such that the derivative is a number")
     derivative[silent] = 0.0
     return loss, derivative
 
@@ -143,7 +152,8 @@ def membrane_cross_entropy(
     """
     potentials, labels = _read(potentials, labels, "potentials")
     require(np.isfinite(potentials), potentials, "potentials must be finite")
-    require(0.0 <= norm_penalty < np.inf, norm_penalty, "norm_penalty must be >= 0 and finite")
+    norm_penalty = as_nonnegative(norm_penalty, "norm_penalty")
+    smoothing = as_share(smoothing, "smoothing")
     half = 0.5 * potentials  # or a difference of potentials might be no number
     behind = half.max(axis=1, keepdims=True) - half
     loss, found, wanted = _softmax_cross_entropy(behind, 0.5, labels, smoothing)
@@ -190,7 +200,6 @@ def _softmax_cross_entropy(
     ``behind`` >= 0 says by how much a score is below the highest one of its sample.  In units it
     may be infinite: then its probability is 0, and what it costs may still be a number.
     """
-    require(0.0 <= smoothing < 1.0, smoothing, "smoothing must be in [0, 1)")
     n_samples, n_classes = behind.shape
     target = np.full(behind.shape, smoothing / n_classes)
     target[np.arange(n_samples), labels] += 1.0 - smoothing

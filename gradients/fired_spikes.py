@@ -15,7 +15,6 @@ Needs the extra "torch".
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._compile import loop, scalar
+from eventsim._validate import as_number, as_positive, shown
 from eventsim.threads import for_each_part
 from gradients._torch import once_differentiable, torch
 
@@ -68,16 +68,22 @@ def fired_spikes(
     >>> torch.autograd.grad(spikes.sum(), drive)
     (tensor([0.2500, 0.5000, 1.0000, 0.0000]),)
     """
+    check_drive(drive)
+    decay = as_number(decay, "decay")
+    if not 0.0 <= decay <= 1.0:
+        raise ValueError(f"decay must lie in [0, 1], got {decay!r}")
+    threshold, scale = as_positive(threshold, "threshold"), as_positive(scale, "scale")
+    return _FiredSpikes.apply(drive, decay, threshold, scale)
+
+
+def check_drive(drive: torch.Tensor) -> None:
+    """Raise a ValueError unless ``drive`` is a tensor of floats with a step at least."""
+    if not isinstance(drive, torch.Tensor):
+        raise ValueError(f"drive must be a tensor, got {shown(drive)}")
     if drive.ndim == 0 or len(drive) == 0:
         raise ValueError(f"drive must have at least one step, got shape {tuple(drive.shape)}")
     if not drive.is_floating_point():
         raise ValueError(f"drive must be of a floating type, got {drive.dtype}")
-    if not 0.0 <= decay <= 1.0:
-        raise ValueError(f"decay must lie in [0, 1], got {decay!r}")
-    for name, value in (("threshold", threshold), ("scale", scale)):
-        if not 0.0 < value < math.inf:
-            raise ValueError(f"{name} must be finite and > 0, got {value!r}")
-    return _FiredSpikes.apply(drive, decay, threshold, scale)
 
 
 class _FiredSpikes(torch.autograd.Function):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray
-from eventsim._validate import as_floats, require
+from eventsim._validate import as_broadcast, as_floats, require
 
 __all__ = ["firing_rate", "threshold_current"]
 
@@ -57,10 +57,10 @@ def firing_rate(
     array([0.        , 0.09090909, 0.33333333, 1.        ])
     """
     current, w_input, w_leak, threshold = _checked(current, w_input, w_leak, threshold)
-    drive = w_input * current
-    fires = drive > np.maximum(threshold * w_leak, 0.0)
-    x = np.where(fires, threshold / np.where(fires, drive, 1.0), 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        drive = w_input * current
+        fires = drive > np.maximum(threshold * w_leak, 0.0)
+        x = np.where(fires, threshold / np.where(fires, drive, 1.0), 1.0)
         steps = np.where(w_leak == 0.0, x, np.log1p(-x * w_leak) / np.log1p(-w_leak))
     return np.where(fires, 1.0 / np.maximum(np.ceil(steps), 1.0), 0.0)
 
@@ -92,14 +92,16 @@ def threshold_current(
     """
     _, w_input, w_leak, threshold = _checked(0.0, w_input, w_leak, threshold)
     require(w_input > 0.0, w_input, "w_input must be > 0")
-    return np.asarray(np.maximum(threshold * w_leak / w_input, 0.0))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.maximum(threshold * w_leak / w_input, 0.0))
 
 
 def _checked(*values: ArrayLike) -> tuple[FloatArray, ...]:
     names = ("current", "w_input", "w_leak", "threshold")
-    arrays = tuple(as_floats(value, name) for value, name in zip(values, names, strict=True))
+    given = {name: as_floats(value, name) for value, name in zip(values, names, strict=True)}
+    arrays = as_broadcast(given)
     for array, name in zip(arrays, names, strict=True):
         require(np.isfinite(array), array, f"{name} must be finite")
     require(arrays[2] <= 1.0, arrays[2], "w_leak must be <= 1")
     require(arrays[3] > 0.0, arrays[3], "threshold must be > 0")
-    return arrays
+    return tuple(arrays)

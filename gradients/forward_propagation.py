@@ -96,5 +96,7 @@ def solve_backward(matrix: sparse.csr_array, values: FloatArray) -> FloatArray:
 
 def _chosen(numbers: ArrayLike, n: int, name: str) -> IntArray:
     numbers = np.atleast_1d(as_indices(numbers, name))
+    if numbers.ndim > 1:
+        raise ValueError(f"{name} must be (n,), got shape {numbers.shape}")
     require(numbers < n, numbers, f"{name} must be < {n}")
     return numbers

@@ -7,6 +7,7 @@ from typing import Any
 from scipy import sparse
 
 from eventsim._types import FloatArray, Key, Matrix
+from eventsim._validate import as_floats, as_mapping
 from eventsim.network import Network
 from gradients.elementwise import norm_in_unit
 
@@ -60,7 +61,8 @@ class Gradient:
     def norm(self) -> float:
         """Euclidean norm of the gradient by all weights."""
         unit, norm = norm_in_unit(
-            value.data if sparse.issparse(value) else value for value in self.weights.values()
+            as_floats(value.data if sparse.issparse(value) else value, f"weights[{key!r}]")
+            for key, value in as_mapping(self.weights, "weights").items()
         )
         return unit * norm
 

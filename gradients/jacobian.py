@@ -11,14 +11,14 @@ backpropagation).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
 
 from eventsim._types import FloatArray, IntArray
-from eventsim._validate import require
+from eventsim._validate import as_finite, check_choice, require, shown
 from eventsim.causality import CausalityGraph, Edges, GraphLike, Rows
 
 __all__ = ["SRM", "Jacobian", "as_graph", "jacobian"]
@@ -45,7 +45,7 @@ class SRM:
     Raises
     ------
     ValueError
-        If ``k_in(0+)`` is not 0.
+        If a kernel is no function of an array, or ``k_in(0+)`` is not 0.
 
     Notes
     -----
@@ -66,9 +66,18 @@ class SRM:
 
     def __post_init__(self) -> None:
         """Check that the post-synaptic kernel starts at 0."""
-        start = float(np.asarray(self.k_in(np.array([np.finfo(float).tiny])))[0])
+        for field in fields(self):
+            kernel = getattr(self, field.name)
+            if not callable(kernel):
+                raise ValueError(f"{field.name} must be a function, got {shown(kernel)}")
+        start = float(_response(self.k_in, np.array([np.finfo(float).tiny]), "k_in")[0])
         if not abs(start) < 1e-9:
-            raise ValueError(f"k_in(0+) must be 0, got {start!r}")
+            raise ValueError(f"k_in(0+) must be 0, got {shown(start)}")
+
+
+def _response(kernel: Kernel, lags: FloatArray, name: str) -> FloatArray:
+    """Return what a kernel makes of some lags."""
+    return as_finite(kernel(lags), lags.shape, f"values of {name}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,8 +147,9 @@ def jacobian(graph: GraphLike, wrt: str = "weights", kernels: SRM | None = None)
     (array([[1.798]]), array([[0.25]]))
     """
     graph = as_graph(graph)
-    if wrt not in PARAMETERS:
-        raise ValueError(f"wrt must be one of {PARAMETERS}, got {wrt!r}")
+    check_choice(wrt, PARAMETERS, "wrt")
+    if kernels is not None and not isinstance(kernels, SRM):
+        raise ValueError(f"kernels must be an SRM, or None, got {shown(kernels)}")
     edges, rows = graph.spike_equations
     if kernels is not None:
         edges, rows = _with_kernels(graph, kernels, edges, rows, wrt)
@@ -151,13 +161,13 @@ def jacobian(graph: GraphLike, wrt: str = "weights", kernels: SRM | None = None)
     return Jacobian(_by_spikes(graph, edges, rows), by_parameters(graph, edges, rows, wrt), wrt)
 
 
-def as_graph(graph: GraphLike) -> CausalityGraph:
+def as_graph(graph: GraphLike, name: str = "graph") -> CausalityGraph:
     """Return a `CausalityGraph` from one, or from a networkx.DiGraph."""
-    if isinstance(graph, CausalityGraph):
-        return graph
-    if hasattr(graph, "nodes") and hasattr(graph, "edges"):
-        return CausalityGraph.from_networkx(graph)
-    raise ValueError(f"graph must be a CausalityGraph or a networkx.DiGraph, got {graph!r}")
+    if not isinstance(graph, GraphLike):
+        raise ValueError(
+            f"{name} must be a CausalityGraph or a networkx.DiGraph, got {shown(graph)}"
+        )
+    return graph if isinstance(graph, CausalityGraph) else CausalityGraph.from_networkx(graph)
 
 
 def _by_spikes(graph: CausalityGraph, edges: Edges, rows: Rows) -> sparse.csr_array:
@@ -221,15 +231,16 @@ def _with_kernels(
 ) -> tuple[Edges, Rows]:
     """Return edges and slopes of a spike response model."""
     if wrt not in ("weights", "delays", "input_times"):
-        raise ValueError(f"wrt must be a parameter of synapses with SRM kernels, got {wrt!r}")
+        raise ValueError(f"wrt must be a parameter of synapses with SRM kernels, got {shown(wrt)}")
     if graph.network is not None:
         refractory = graph.network.compiled().neurons.refractory
         require(refractory == 0.0, refractory, "refractory must be 0 with SRM kernels")
     synaptic = edges.synapse >= 0
     by_weight, by_lag = np.zeros(edges.lag.size), np.empty(edges.lag.size)
-    by_weight[synaptic] = kernels.k_in(edges.lag[synaptic])
-    by_lag[synaptic] = edges.weight[synaptic] * kernels.k_in_slope(edges.lag[synaptic])
-    by_lag[~synaptic] = -kernels.k_ref_slope(edges.lag[~synaptic])
+    lag, own_lag = edges.lag[synaptic], edges.lag[~synaptic]
+    by_weight[synaptic] = _response(kernels.k_in, lag, "k_in")
+    by_lag[synaptic] = edges.weight[synaptic] * _response(kernels.k_in_slope, lag, "k_in_slope")
+    by_lag[~synaptic] = -_response(kernels.k_ref_slope, own_lag, "k_ref_slope")
     slope = np.bincount(edges.row, weights=by_lag, minlength=rows.by_time.size)
     edges = Edges(*edges[:5], by_weight, -by_lag)
     return edges, Rows._make((slope, *rows[1:]))

@@ -7,7 +7,14 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from eventsim._types import FloatArray, Key, MatrixLike
-from eventsim._validate import as_finite, as_floats, require
+from eventsim._validate import (
+    as_finite,
+    as_floats,
+    check_name,
+    mapping_or_empty,
+    require,
+    shown,
+)
 from eventsim.convolution import Convolution
 from eventsim.network import Network, Projection, check_same_form, checked_matrix
 from eventsim.result import Result
@@ -70,7 +77,7 @@ def jvp(
     array([-0.139046])
     """
     if not isinstance(result, Result):
-        raise ValueError(f"result must be a Result, got {result!r}")
+        raise ValueError(f"result must be a Result, got {shown(result)}")
     batch = result.batch
     network, compiled = batch.network, batch.network.compiled()
     direction = Direction(
@@ -106,10 +113,8 @@ def _of_synapses(
     """Return the change of every synapse, in the order of the wiring."""
     compiled = network.compiled()
     total = np.zeros(compiled.wiring.weight.size)
-    for key, change in (changes or {}).items():
-        if key not in network.projections:
-            known = list(network.projections)
-            raise ValueError(f"{argument} must name projections {known}, got {key!r}")
+    for key, change in mapping_or_empty(changes, argument).items():
+        check_name(key, network.projections, f"{argument} must name projections")
         projection = network.projections[key]
         values = _values_like(projection, change, f"{argument}[{key}]", argument == "delays")
         order = compiled.orders[key]
@@ -123,8 +128,9 @@ def _values_like(
     """Return the flat values of a change that has the form of the weights."""
     weights = projection.weights
     values: FloatArray
-    if scalar_allowed and np.ndim(change) == 0 and not sparse.issparse(change):
-        values = np.full(projection.values.size, float(as_floats(change, name)))
+    number = as_floats(change, name) if scalar_allowed and not sparse.issparse(change) else None
+    if number is not None and number.ndim == 0:
+        values = np.full(projection.values.size, float(number))
     elif isinstance(weights, Convolution):
         values = as_finite(change, weights.kernel.shape, name).reshape(-1)
     else:
@@ -138,17 +144,12 @@ def _values_like(
 def _of_inputs(stimulus: Stimulus, changes: Mapping[str, ArrayLike] | None) -> FloatArray:
     """Return the change of every input time, in the order of the run."""
     flat = []
-    for name in changes or {}:
-        if name not in stimulus.trains:
-            known = list(stimulus.trains)
-            raise ValueError(f"input_times must name given inputs {known}, got {name!r}")
+    changes = mapping_or_empty(changes, "input_times")
+    for name in changes:
+        check_name(name, stimulus.trains, "input_times must name given inputs")
     for name, train in stimulus.trains.items():
-        values = as_floats((changes or {}).get(name, np.zeros(train.times.size)), "input_times")
-        if values.shape != train.times.shape:
-            raise ValueError(
-                f"input_times[{name!r}] must have shape {train.times.shape}, got {values.shape}"
-            )
-        require(np.isfinite(values), values, f"input_times[{name!r}] must be finite")
+        change = changes.get(name, np.zeros(train.times.size))
+        values = as_finite(change, train.times.shape, f"input_times[{name!r}]")
         flat.append(values[train.order])
     return np.concatenate([np.empty(0), *flat])[stimulus.order]
 
@@ -158,10 +159,10 @@ def _of_neurons(
 ) -> FloatArray:
     """Return the change of every neuron's parameter."""
     total = np.zeros(network.compiled().n_neurons)
-    for name, change in (changes or {}).items():
+    for name, change in mapping_or_empty(changes, argument).items():
         part = network.neurons_of(name, argument)
         n = part.stop - part.start
-        change = as_floats(change, argument)
+        change = as_floats(change, f"{argument}[{name!r}]")
         if change.shape not in ((), (n,)):
             raise ValueError(f"{argument}[{name!r}] must be () or ({n},), got {change.shape}")
         require(np.isfinite(change), change, f"{argument}[{name!r}] must be finite")

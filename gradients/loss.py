@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eventsim._types import FloatArray
-from eventsim._validate import as_floats, as_number, require
+from eventsim._validate import as_floats, as_mapping, as_number, require, shown
 
 __all__ = ["Loss"]
 
@@ -36,7 +36,8 @@ class Loss:
     Raises
     ------
     ValueError
-        If the value is no finite number, if a derivative is not made of real numbers, or, in a sum,
+        If the value is no finite number, if a derivative is not made of real numbers or a metric is
+        none, or, in a sum,
         if derivatives by the same population differ in shape or metrics share a name.
 
     Examples
@@ -66,9 +67,13 @@ class Loss:
         require(np.isfinite(value), value, "value of a loss must be finite")
         object.__setattr__(self, "value", value)
         for name in ("first_spikes", "spike_times", "potentials"):
-            given = getattr(self, name).items()
+            given = as_mapping(getattr(self, name), name).items()
             read = {key: as_floats(array, f"{name}[{key!r}]") for key, array in given}
             object.__setattr__(self, name, read)
+        for metric, number in as_mapping(self.metrics, "metrics").items():
+            if not isinstance(metric, str):
+                raise ValueError(f"metrics must have strings for names, got {shown(metric)}")
+            as_number(number, f"metrics[{metric!r}]")
 
     def __add__(self, other: Loss) -> Loss:
         """Return the sum of two losses."""
@@ -76,7 +81,9 @@ class Loss:
             return NotImplemented
         shared = sorted(self.metrics.keys() & other.metrics.keys())
         if shared:
-            raise ValueError(f"metrics of a sum must have different names, got {shared[0]!r} twice")
+            raise ValueError(
+                f"metrics of a sum must have different names, got {shown(shared[0])} twice"
+            )
         return Loss(
             self.value + other.value,
             _added("first_spikes", self.first_spikes, other.first_spikes),

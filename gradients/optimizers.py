@@ -2,14 +2,25 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from eventsim._types import FloatArray
-from eventsim._validate import as_floats, as_number, require
+from eventsim._validate import (
+    as_count,
+    as_floats,
+    as_mapping,
+    as_nonnegative,
+    as_positive,
+    as_share,
+    mapping_or_empty,
+    require,
+    shown,
+)
+from eventsim.threads import thread_count
 from gradients.elementwise import (
     LARGEST,
     adam_loop,
@@ -68,11 +79,11 @@ class Adam:
     def __post_init__(self) -> None:
         """Check the ranges."""
         read_rate(self.lr)
-        require(0.0 < self.eps < np.inf, self.eps, "eps must be > 0 and finite")
-        if len(self.betas) != 2:
-            raise ValueError(f"betas must be two numbers, got {self.betas!r}")
+        as_positive(self.eps, "eps")
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise ValueError(f"betas must be two numbers, got {shown(self.betas)}")
         for beta in self.betas:
-            require(0.0 <= beta < 1.0, beta, "betas must be in [0, 1)")
+            as_share(beta, "betas")
         _check_options(self.weight_decay, self.clip_norm)
 
     def init(self, params: Mapping[Name, FloatArray]) -> dict[str, Any]:
@@ -103,15 +114,18 @@ class Adam:
         Raises
         ------
         ValueError
-            If a gradient or a part of the state has another shape than its parameter, if a gradient
-            is not finite, or beyond 1e150 where it is not clipped to less, or if a schedule returns
+            If a gradient or a part of the state has another shape than its parameter, if a number
+            is not finite, a mean square is negative, a gradient is beyond 1e150 where it is not
+            clipped to less, the state has parts that it should not have, or if a schedule returns
             no learning rate.
         """
-        params = _floats(params, "params")
-        grads = _matching(params, grads, "gradient")
-        mean = _matching(params, state.get("mean", {}), "state: mean")
-        square = _matching(params, state.get("square", {}), "state: square")
-        lr, step = rate_at(self.lr, int(state["step"])), int(state["step"]) + 1
+        threads = thread_count(threads)
+        params = _finite(_floats(params, "params"), "params")
+        grads = _matching(params, as_mapping(grads, "grads"), "gradient")
+        done, (mean, square) = _memory(params, state, ("mean", "square"))
+        for key, array in square.items():
+            require(array >= 0.0, array, f"state: square of {key!r} must be >= 0")
+        lr, step = rate_at(self.lr, done), done + 1
         first, second = self.betas
         grads, factor = _clipped(grads, self.clip_norm)
         numbers = (
@@ -166,7 +180,7 @@ class SGD:
     def __post_init__(self) -> None:
         """Check the ranges."""
         read_rate(self.lr)
-        require(0.0 <= self.momentum < 1.0, self.momentum, "momentum must be in [0, 1)")
+        as_share(self.momentum, "momentum")
         _check_options(self.weight_decay, self.clip_norm)
 
     def init(self, params: Mapping[Name, FloatArray]) -> dict[str, Any]:
@@ -182,10 +196,11 @@ class SGD:
         threads: int | None = None,
     ) -> tuple[Arrays[Name], dict[str, Any]]:
         """Return ``(params, state)`` after one step; arguments and errors as of `Adam.update`."""
-        params = _floats(params, "params")
-        grads = _matching(params, grads, "gradient")
-        mean = _matching(params, state.get("mean", {}), "state: mean")
-        lr, step = rate_at(self.lr, int(state["step"])), int(state["step"]) + 1
+        threads = thread_count(threads)
+        params = _finite(_floats(params, "params"), "params")
+        grads = _matching(params, as_mapping(grads, "grads"), "gradient")
+        done, (mean,) = _memory(params, state, ("mean",))
+        lr, step = rate_at(self.lr, done), done + 1
         grads, factor = _clipped(grads, self.clip_norm)
         numbers = factor, float(self.momentum), lr, lr * self.weight_decay
         new = {
@@ -197,19 +212,47 @@ class SGD:
 
 
 def _check_options(weight_decay: float, clip_norm: float | None) -> None:
-    decay = as_number(weight_decay, "weight_decay")
-    require(0.0 <= decay < np.inf, decay, "weight_decay must be >= 0 and finite")
+    as_nonnegative(weight_decay, "weight_decay")
     if clip_norm is not None:
-        norm = as_number(clip_norm, "clip_norm")
-        require(0.0 < norm < np.inf, norm, "clip_norm must be > 0 and finite, or None")
+        as_positive(clip_norm, "clip_norm")
 
 
 def _floats(arrays: Mapping[Name, FloatArray], name: str) -> Arrays[Name]:
-    return {key: as_floats(value, f"{name}[{key!r}]") for key, value in arrays.items()}
+    items = as_mapping(arrays, name).items()
+    return {key: as_floats(value, f"{name}[{key!r}]") for key, value in items}
+
+
+def _finite(arrays: Arrays[Name], name: str) -> Arrays[Name]:
+    for key, array in arrays.items():
+        good = np.isfinite(array)
+        if not good.all():
+            require(good, array, f"{name}[{key!r}] must be finite")
+    return arrays
 
 
 def _zeros(params: Mapping[Name, FloatArray]) -> Arrays[Name]:
     return {key: np.zeros(value.shape) for key, value in _floats(params, "params").items()}
+
+
+def _memory(
+    params: Arrays[Name], state: Mapping[str, Any], names: tuple[str, ...]
+) -> tuple[int, list[Arrays[Name]]]:
+    """Return the number of steps done, and what the state remembers of each parameter."""
+    _check_known(as_mapping(state, "state"), ("step", *names), "state")
+    if "step" not in state:
+        raise ValueError(f"state must hold a step, got {shown(state)}")
+    memory = []
+    for name in names:
+        given = mapping_or_empty(state.get(name), f"state: {name}")
+        memory.append(_finite(_matching(params, given, f"state: {name}"), f"state: {name}"))
+        _check_known(given, params, f"state: {name}")
+    return as_count(state["step"], "state: step", least=0), memory
+
+
+def _check_known(given: Mapping[Any, Any], known: Collection[Any], name: str) -> None:
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{name} must hold {list(known)} alone, got {shown(key)}")
 
 
 def _matching(params: Arrays[Name], arrays: Mapping[Name, FloatArray], what: str) -> Arrays[Name]:

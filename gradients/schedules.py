@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from eventsim._validate import as_count, as_number
+from eventsim._validate import as_count, as_nonnegative, as_number, as_positive
 
 __all__ = ["Schedule", "constant", "cosine", "rate_at", "read_rate", "step_decay"]
 
@@ -32,11 +32,11 @@ class constant:  # noqa: N801 - reads as the function it is: lr=constant(1e-3)
 
     def __post_init__(self) -> None:
         """Check the range."""
-        _require_positive(self.lr, "lr")
+        _keep(self, lr=as_positive(self.lr, "lr"))
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of a step."""
-        _require_step(step)
+        as_count(step, "step", least=0)
         return self.lr
 
 
@@ -78,17 +78,17 @@ class cosine:  # noqa: N801
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _require_positive(self.lr, "lr")
-        as_count(self.n_steps, "n_steps")
-        if not 0.0 <= as_number(self.final, "final") <= self.lr:
-            raise ValueError(f"final must be in [0, lr] = [0, {self.lr}], got {self.final!r}")
-        _require_whole(self.warmup, "warmup")
+        _keep(self, lr=as_positive(self.lr, "lr"), n_steps=as_count(self.n_steps, "n_steps"))
+        _keep(self, final=as_number(self.final, "final"))
+        if not 0.0 <= self.final <= self.lr:
+            raise ValueError(f"final must be in [0, lr] = [0, {self.lr}], got {self.final}")
+        _keep(self, warmup=as_count(self.warmup, "warmup", least=0))
         if self.warmup >= self.n_steps:
-            raise ValueError(f"warmup must be < n_steps = {self.n_steps}, got {self.warmup!r}")
+            raise ValueError(f"warmup must be < n_steps = {self.n_steps}, got {self.warmup}")
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of a step."""
-        _require_step(step)
+        step = as_count(step, "step", least=0)
         if step < self.warmup:
             return self.lr * (step + 1) / (self.warmup + 1)
         done = min((step - self.warmup) / (self.n_steps - self.warmup), 1.0)
@@ -121,21 +121,21 @@ class step_decay:  # noqa: N801
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _require_positive(self.lr, "lr")
-        if not 0.0 < as_number(self.factor, "factor") <= 1.0:
-            raise ValueError(f"factor must be in (0, 1], got {self.factor!r}")
-        as_count(self.every, "every")
+        _keep(self, lr=as_positive(self.lr, "lr"), factor=as_number(self.factor, "factor"))
+        if not 0.0 < self.factor <= 1.0:
+            raise ValueError(f"factor must be in (0, 1], got {self.factor}")
+        _keep(self, every=as_count(self.every, "every"))
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of a step."""
-        _require_step(step)
+        step = as_count(step, "step", least=0)
         return self.lr * self.factor ** (step // self.every)
 
 
 def read_rate(lr: float | Schedule) -> None:
     """Raise a ValueError unless ``lr`` is a learning rate > 0 or a schedule."""
     if not callable(lr):
-        _require_positive(lr, "lr")
+        as_positive(lr, "lr")
 
 
 def rate_at(lr: float | Schedule, step: int) -> float:
@@ -148,21 +148,10 @@ def rate_at(lr: float | Schedule, step: int) -> float:
     """
     if not callable(lr):
         return float(lr)
-    rate = as_number(lr(step), f"learning rate of step {step}")
-    if not 0.0 <= rate < math.inf:
-        raise ValueError(f"learning rate of step {step} must be >= 0 and finite, got {rate!r}")
-    return rate
+    return as_nonnegative(lr(step), f"learning rate of step {step}")
 
 
-def _require_positive(value: float, name: str) -> None:
-    if not 0.0 < as_number(value, name) < math.inf:
-        raise ValueError(f"{name} must be > 0 and finite, got {value!r}")
-
-
-def _require_step(step: int) -> None:
-    _require_whole(step, "step")
-
-
-def _require_whole(value: int, name: str) -> None:
-    if value < 0 or value != int(value):
-        raise ValueError(f"{name} must be a whole number >= 0, got {value!r}")
+def _keep(schedule: object, **values: float) -> None:
+    """Set fields of a frozen schedule to the plain numbers that were read."""
+    for name, value in values.items():
+        object.__setattr__(schedule, name, value)

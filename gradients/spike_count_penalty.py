@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._types import BoolArray, FloatArray, IntArray
-from eventsim._validate import as_finite, as_floats, as_indices, as_number, require
+from eventsim._validate import as_finite, as_floats, as_indices, as_number, require, shown
 
 __all__ = ["dead_neurons", "spike_count_penalty"]
 
@@ -69,6 +69,8 @@ def spike_count_penalty(
             f"potentials must have shape (n_samples, n), both >= 1, got {potentials.shape}"
         )
     require(np.isfinite(potentials), potentials, "potentials must be finite")
+    if not callable(condition):
+        raise ValueError(f"condition must be a function of the counts, got {shown(condition)}")
     counts = _as_counts(counts)
     if counts.shape != potentials.shape:
         raise ValueError(f"counts must have shape {potentials.shape}, got {counts.shape}")
@@ -106,6 +108,7 @@ class dead_neurons:  # noqa: N801 - reads as the condition it is: condition=dead
         """Check the range."""
         fraction = as_number(self.fraction, "fraction")
         require(0.0 < fraction <= 1.0, fraction, "fraction must be in (0, 1]")
+        object.__setattr__(self, "fraction", fraction)
 
     def __call__(self, counts: ArrayLike) -> BoolArray:
         """Return the flags (n,), given the spike counts (n_samples, n)."""

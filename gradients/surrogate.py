@@ -18,9 +18,16 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from eventsim._validate import check_choice
+from eventsim._validate import (
+    as_floats,
+    as_nonnegative,
+    as_number,
+    as_positive,
+    check_choice,
+    shown,
+)
 from gradients._torch import once_differentiable, torch
-from gradients.fired_spikes import fired_spikes
+from gradients.fired_spikes import check_drive, fired_spikes
 
 __all__ = ["LIFNeuron", "LIFReadout", "LIFUnit", "Reset", "SpikeDerivative", "clocked_lif"]
 
@@ -60,8 +67,7 @@ class SpikeDerivative:
     def __post_init__(self) -> None:
         """Check kind and scale."""
         check_choice(self.kind, get_args(Kind), "kind")
-        if not 0.0 < self.scale < math.inf:
-            raise ValueError(f"scale must be finite and > 0, got {self.scale!r}")
+        object.__setattr__(self, "scale", as_positive(self.scale, "scale"))
 
     def __call__(self, distance: torch.Tensor) -> torch.Tensor:
         """Return the derivative, of the shape of ``distance``."""
@@ -126,25 +132,45 @@ def clocked_lif(
     >>> potentials
     tensor([0.6000, 0.9000, 1.0500, 0.6000])
     """
-    if drive.ndim == 0 or len(drive) == 0:
-        raise ValueError(f"drive must have at least one step, got shape {tuple(drive.shape)}")
-    if not drive.is_floating_point():
-        raise ValueError(f"drive must be of a floating type, got {drive.dtype}")
+    check_drive(drive)
     check_choice(reset, get_args(Reset), "reset")
-    decay, threshold, refractory = (
-        torch.as_tensor(value, dtype=drive.dtype, device=drive.device)
-        for value in (decay, threshold, refractory)
-    )
+    check_derivative(derivative)
+    if getattr(threshold, "requires_grad", False):
+        raise ValueError("threshold must be a constant, got a tensor that requires a gradient")
+    decay = _of_neurons(decay, drive, "decay")
+    threshold = _of_neurons(threshold, drive, "threshold")
+    refractory = _of_neurons(refractory, drive, "refractory")
     if not decay.isfinite().all():
         raise ValueError(f"decay must be finite, got {decay[~decay.isfinite()][0].item()!r}")
-    if threshold.requires_grad:
-        raise ValueError("threshold must be a constant, got a tensor that requires a gradient")
     if not (threshold > 0.0).all():
         raise ValueError(f"threshold must be > 0, got {threshold.min().item()!r}")
     if not (refractory >= 0.0).all():
         raise ValueError(f"refractory must be >= 0, got {refractory.min().item()!r}")
     rule = _Rule(threshold, reset, reset_at_threshold)
     return _ClockedLIF.apply(drive, decay, rule, refractory, derivative)
+
+
+def check_derivative(derivative: SpikeDerivative) -> None:
+    """Raise a ValueError unless ``derivative`` is a `SpikeDerivative`."""
+    if not isinstance(derivative, SpikeDerivative):
+        raise ValueError(f"derivative must be a SpikeDerivative, got {shown(derivative)}")
+
+
+def _of_neurons(value: Any, drive: torch.Tensor, name: str) -> torch.Tensor:
+    """Return one value for all neurons, or for each, as a tensor of the type of ``drive``."""
+    given = value if isinstance(value, torch.Tensor) else torch.tensor(as_floats(value, name))
+    if given.is_complex() or given.dtype == torch.bool:
+        raise ValueError(f"{name} must be real numbers, got {given.dtype}")
+    step = drive.shape[1:]
+    fits = given.ndim <= len(step) and all(
+        n in (1, size) for n, size in zip(reversed(given.shape), reversed(step), strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name} must broadcast against a step of shape {tuple(step)}, "
+            f"got shape {tuple(given.shape)}"
+        )
+    return given.to(dtype=drive.dtype, device=drive.device)
 
 
 class _Rule:
@@ -271,8 +297,9 @@ class LIFUnit(torch.nn.Module):
         derivative: SpikeDerivative = SpikeDerivative(),
     ) -> None:
         super().__init__()
-        self.w_input = torch.nn.Parameter(torch.as_tensor(w_input, dtype=torch.float32).clone())
-        self.w_leak = torch.nn.Parameter(torch.as_tensor(w_leak, dtype=torch.float32).clone())
+        check_derivative(derivative)
+        self.w_input = _parameter(w_input, "w_input")
+        self.w_leak = _parameter(w_leak, "w_leak")
         self.threshold, self.derivative = _checked(threshold), derivative
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -335,12 +362,13 @@ class LIFNeuron(torch.nn.Module):
         derivative: SpikeDerivative | None = None,
     ) -> None:
         super().__init__()
-        if threshold == math.inf:
-            raise ValueError("threshold must be finite, got inf")
-        if not 0.0 <= epsilon < math.inf:
-            raise ValueError(f"epsilon must be finite and >= 0, got {epsilon!r}")
-        self.decay, self.threshold, self.reset = _decay(tau_m), _checked(threshold), reset
-        self.derivative = derivative or SpikeDerivative("fired", 1.0 / (threshold + epsilon))
+        check_choice(reset, get_args(Reset), "reset")
+        threshold, epsilon = as_positive(threshold, "threshold"), as_nonnegative(epsilon, "epsilon")
+        if derivative is None:
+            derivative = SpikeDerivative("fired", 1.0 / (threshold + epsilon))
+        check_derivative(derivative)
+        self.decay, self.threshold, self.reset = _decay(tau_m), threshold, reset
+        self.derivative = derivative
 
     def forward(self, drive: torch.Tensor) -> torch.Tensor:
         """Return the spikes (n_steps, batch, ...) that weighted inputs of that shape cause."""
@@ -378,13 +406,20 @@ class LIFReadout(torch.nn.Module):
         return clocked_lif(drive, self.decay, threshold=math.inf)[1]
 
 
+def _parameter(values: Any, name: str) -> torch.nn.Parameter:
+    given = values.detach().cpu() if isinstance(values, torch.Tensor) else values
+    return torch.nn.Parameter(torch.tensor(as_floats(given, name), dtype=torch.float32))
+
+
 def _checked(threshold: float) -> float:
+    threshold = as_number(threshold, "threshold")
     if not threshold > 0.0:
         raise ValueError(f"threshold must be > 0, got {threshold!r}")
     return threshold
 
 
 def _decay(tau_m: float) -> float:
+    tau_m = as_number(tau_m, "tau_m")
     if not tau_m > 0.0:
         raise ValueError(f"tau_m must be > 0 (inf: no leak), got {tau_m!r}")
     return math.exp(-1.0 / tau_m)

@@ -8,12 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray, Key, Matrix
-from eventsim._validate import as_finite, as_floats, require
+from eventsim._validate import (
+    as_finite,
+    as_floats,
+    as_number,
+    mapping_or_empty,
+    require,
+    shown,
+)
 from eventsim.causality import GraphLike
 from eventsim.layered import CudaState, LayeredState
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
-from eventsim.threads import for_each_part
+from eventsim.threads import for_each_part, thread_count
 from eventsim.wiring import Compiled
 from gradients.adjoint import (
     ALPHA,
@@ -119,23 +126,24 @@ def timing_backprop(
     array([1.])
     """
     wanted = wanted_parameters(wrt)
+    threads = thread_count(threads)
+    first_spikes = mapping_or_empty(first_spikes, "first_spikes")
+    potentials = mapping_or_empty(potentials, "potentials")
+    integrals = mapping_or_empty(integrals, "integrals")
     if not isinstance(result, (Result, BatchResult)):
-        graph = as_graph(result)
+        graph = as_graph(result, "result")
         if wrt is not None:
-            raise ValueError(f"wrt needs the Result of a run, got {result!r}")
+            raise ValueError(f"wrt must be None without the Result of a run, got {shown(wrt)}")
         for name, given in (("first_spikes", first_spikes), ("integrals", integrals)):
             if given:
-                raise ValueError(f"{name} needs the Result of a run, got {result!r}")
-        return backprop_on_graph(
-            graph, {} if spike_times is None else spike_times, potentials or {}, potentials_at
-        )
+                raise ValueError(
+                    f"{name} must be None without the Result of a run, got {shown(given)}"
+                )
+        by_spikes = {} if spike_times is None else spike_times
+        return backprop_on_graph(graph, by_spikes, potentials, potentials_at)
     batch = result.batch if isinstance(result, Result) else result
-    by_population = {} if spike_times is None else spike_times
-    if not isinstance(by_population, Mapping):
-        raise ValueError(f"spike_times of a run must map names to arrays, got {spike_times!r}")
-    loss = _cotangents(
-        batch, by_population, first_spikes or {}, potentials or {}, potentials_at, integrals or {}
-    )
+    by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
+    loss = _cotangents(batch, by_spikes, first_spikes, potentials, potentials_at, integrals)
     if issubclass(batch.state_kind, LayeredState) and _ends_late(batch, loss):
         final = loss.value.sum(axis=1)
         sweep = _device_sweep() if batch.state_kind is CudaState else partial(
@@ -156,11 +164,22 @@ def _device_sweep() -> LayerSweep:
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names in ``wrt``, all if it is None; ValueError if it holds others."""
-    wanted = PARAMETERS if wrt is None else tuple(wrt)
-    unknown = [name for name in wanted if name not in PARAMETERS]
-    if unknown or isinstance(wrt, str):
-        raise ValueError(f"wrt must hold some of {PARAMETERS}, got {wrt!r}")
-    return wanted
+    if wrt is None:
+        return PARAMETERS
+    names = []
+    for name in _names_in(wrt):
+        if not isinstance(name, str) or name not in PARAMETERS:
+            raise ValueError(f"wrt must hold some of {PARAMETERS}, got {shown(wrt)}")
+        names.append(name)
+    return tuple(names)
+
+
+def _names_in(wrt: Iterable[str]) -> Iterable[object]:
+    """Return what is to be iterated over: a bare string, or what is no iterable, holds no names."""
+    try:
+        return (None,) if isinstance(wrt, str) else iter(wrt)
+    except Exception:
+        return (None,)
 
 
 def _ends_late(batch: BatchResult, loss: Cotangents) -> bool:
@@ -180,11 +199,12 @@ def _cotangents(
     """Return the `Cotangents` of the caller's dicts."""
     spikes = np.zeros(int(batch.offsets[-1]))
     for name, values in spike_times.items():
+        batch.network.neurons_of(name, "spike_times")
         at = batch.positions(name)
         spikes[at] += as_finite(values, at.shape, f"spike_times[{name!r}]")
     for name, values in first_spikes.items():
-        where = batch.first_positions(name)
         values = _per_neuron(batch, name, values, "first_spikes")
+        where = batch.first_positions(name)
         silent = where < 0
         require(~silent | (values == 0.0), values, "first_spikes must be 0 for silent neurons")
         spikes[batch.positions(name)[where[~silent]]] += values[~silent]
@@ -207,16 +227,16 @@ def _per_neuron(batch: BatchResult, name: str, values: ArrayLike, argument: str)
     """Return values (n_samples, n) of a population; a single run may leave the first axis out."""
     part = batch.network.neurons_of(name, argument)
     n = part.stop - part.start
-    values = as_floats(values, argument)
+    values = as_floats(values, f"{argument}[{name!r}]")
     if len(batch) == 1 and values.ndim == 1:
         return as_finite(values, (n,), f"{argument}[{name!r}]")[None]
     return as_finite(values, (len(batch), n), f"{argument}[{name!r}]")
 
 
 def _time_in_run(batch: BatchResult, time: float, name: str) -> float:
-    time = float(as_floats(time, name))
+    time = as_number(time, name)
     if not 0.0 <= time <= batch.t_stop:
-        raise ValueError(f"{name} must be in [0, t_stop] = [0, {batch.t_stop}], got {time!r}")
+        raise ValueError(f"{name} must be in [0, t_stop] = [0, {batch.t_stop}], got {shown(time)}")
     return time
 
 
@@ -242,12 +262,17 @@ def _window_events(
     batch: BatchResult, integrals: Mapping[str, tuple[ArrayLike, float, float]]
 ) -> list[Event]:
     events = []
-    for name, (values, start, end) in integrals.items():
+    for name, integral in integrals.items():
+        if not isinstance(integral, (tuple, list)) or len(integral) != 3:
+            raise ValueError(
+                f"integrals[{name!r}] must be (values, t_start, t_end), got {shown(integral)}"
+            )
+        values, start, end = integral
         values = _per_neuron(batch, name, values, "integrals")
         start = _time_in_run(batch, start, "start of the integral")
         end = _time_in_run(batch, end, "end of the integral")
         if end < start:
-            raise ValueError(f"end of the integral must be >= {start}, its start, got {end!r}")
+            raise ValueError(f"end of the integral must be >= {start}, its start, got {shown(end)}")
         events.append((end, SET_DENSITY, _rows(batch, name, values, np.nan)))
         events.append((start, SET_DENSITY, _rows(batch, name, 0.0, np.nan)))
     return events

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._types import FloatArray, IntArray, Matrix
-from eventsim._validate import as_finite, as_floats, require
+from eventsim._validate import as_finite, as_number, require, shown
 from eventsim.causality import CausalityGraph, Edges, Rows
 from eventsim.network import Projection
 from gradients.forward_propagation import solve_backward
@@ -64,7 +64,7 @@ def _probes(
     """Return (cotangents, neurons, edges, rows) of the potentials that the loss depends on."""
     if not potentials:
         return None
-    time = graph.t_stop if at is None else float(as_floats(at, "potentials_at"))
+    time = graph.t_stop if at is None else as_number(at, "potentials_at")
     require(0.0 <= time <= graph.t_stop, time, f"potentials_at must be in [0, {graph.t_stop}]")
     values, numbers = [], []
     for name, given in potentials.items():
@@ -79,7 +79,7 @@ def _probes(
 
 def _neurons_of(graph: CausalityGraph, name: str, argument: str) -> slice:
     if graph.network is None:
-        raise ValueError(f"{argument} of a graph made by hand must be an array, got {name!r}")
+        raise ValueError(f"{argument} of a graph made by hand must be an array, got {shown(name)}")
     return graph.network.neurons_of(name, argument)
 
 

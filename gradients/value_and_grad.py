@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
+from eventsim._validate import shown
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from eventsim.simulation import simulate
@@ -111,7 +112,7 @@ def value_and_grad(
     array([[-0.054134]])
     """
     if not callable(loss):
-        raise ValueError(f"loss must be a function of the result, got {loss!r}")
+        raise ValueError(f"loss must be a function of the result, got {shown(loss)}")
     wanted = wanted_parameters(wrt)
     result = simulate(
         network, stimulus, t_stop, engine=engine, until_fired=until_fired, max_spikes=max_spikes,
@@ -119,9 +120,11 @@ def value_and_grad(
     )  # fmt: skip
     found = loss(result)
     if not isinstance(found, Loss):
-        raise ValueError(f"loss must return a gradients.Loss, got {found!r}")
+        raise ValueError(f"loss must return a gradients.Loss, got {shown(found)}")
     if until_fired is not None and found.potentials:
-        raise ValueError(f"until_fired must be None for a loss of potentials, got {until_fired!r}")
+        raise ValueError(
+            f"until_fired must be None for a loss of potentials, got {shown(until_fired)}"
+        )
     gradient = timing_backprop(
         result,
         first_spikes=found.first_spikes,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse
@@ -87,6 +88,10 @@ def penalty(**changes: Any) -> Any:
         "condition": gradients.dead_neurons(),
     }
     return gradients.spike_count_penalty(**(arguments | changes))
+
+
+def memory(step: Any = 0, **arrays: Any) -> dict[str, Any]:
+    return {"step": step, **{name: {"w": values} for name, values in arrays.items()}}
 
 
 def update(optimizer: Any, grads: Any = (1.0, 1.0), state: Any = None) -> Any:
@@ -596,7 +601,147 @@ TABLE: list[Row] = [
         ValueError,
         r"metrics.*'a'",
     ),
+    # --- what is no dict, even if it is empty; and what numpy would take something from
+    ("replace by nothing", lambda: net().replace(weights=0), ValueError, r"weights.*dict, got 0"),
+    (
+        "replace by a list",
+        lambda: net().replace(neurons=[]),
+        ValueError,
+        r"neurons.*dict, got \[\]",
+    ),
+    ("key a list", lambda: net().replace(delays={"in": 1}), ValueError, r"delays.*got 'in'"),
+    ("tangent a word", lambda: gradients.jvp(run(), weights=""), ValueError, r"weights.*dict.*''"),
+    ("tangent a list", lambda: gradients.jvp(run(), bias=[]), ValueError, r"bias.*dict, got \[\]"),
+    (
+        "cotangent an empty list",
+        lambda: gradients.timing_backprop(run(), first_spikes=[]),
+        ValueError,
+        r"first_spikes.*dict, got \[\]",
+    ),
+    (
+        "integrals without ends",
+        lambda: gradients.timing_backprop(run(), integrals={"out": [1.0, 2.0]}),
+        ValueError,
+        r"integrals\['out'\].*\[1\.0, 2\.0\]",
+    ),
+    (
+        "gradient by what is no list",
+        lambda: gradients.timing_backprop(run(), wrt=3),
+        ValueError,
+        r"wrt.*got 3",
+    ),
+    (
+        "derivatives a list",
+        lambda: gradients.Loss(1.0, potentials=[1.0]),
+        ValueError,
+        r"potentials.*dict, got \[1\.0\]",
+    ),
+    ("metrics a word", lambda: gradients.Loss(1.0, metrics={"a": "b"}), ValueError, r"'a'.*'b'"),
+    ("weights complex", lambda: net(np.full((2, 3), 1j)), ValueError, r"weights.*real.*1\.j"),
+    ("sparse weights complex", lambda: net(sparse() * 1j), ValueError, r"weights.*real.*complex"),
+    (
+        "weights masked",
+        lambda: net(np.ma.masked_equal([[1.0, 2.0, 3.0]] * 2, 2.0)),
+        ValueError,
+        r"weights must be without a mask, got masked",
+    ),
+    ("weights flags", lambda: net(np.ones((2, 3), bool)), ValueError, r"weights.*True"),
+    ("crossing: current a word", lambda: crossing(current="4"), ValueError, r"current.*'4'"),
+    ("crossing: bias a flag", lambda: crossing(bias=True), ValueError, r"bias.*True"),
+    (
+        "crossing: a date",
+        lambda: crossing(t_max=np.datetime64("2000")),
+        ValueError,
+        r"t_max.*datetime64",
+    ),
+    (
+        "crossing: shapes",
+        lambda: crossing(current=[1.0, 2.0], alpha=[1.0] * 3),
+        ValueError,
+        r"current.*alpha.*broadcast.*\(2,\).*\(3,\)",
+    ),
+    ("spikes until unknown", lambda: run(until_fired=["out"]), ValueError, r"fired.*\['out'\]"),
+    ("too many spikes", lambda: run(max_spikes=10**30), ValueError, r"max_spikes.*got 1000"),
+    (
+        "more neurons than numbers",
+        lambda: net().add_population("more", 2**31 - 1, es.LIF()),
+        ValueError,
+        r"size of population 'more' must be at most 2147483642, got 2147483647",
+    ),
+    (
+        "graph not directed",
+        lambda: gradients.jacobian(nx.Graph()),
+        ValueError,
+        r"graph.*DiGraph, got <networkx",
+    ),
+    (
+        "kernels a word",
+        lambda: gradients.jacobian(run().causality(), kernels="a"),
+        ValueError,
+        "'a'",
+    ),
+    ("equations of nobody", lambda: run().causality().equations([3], [0.5]), ValueError, r"< 3.*3"),
+    (
+        "equations after the end",
+        lambda: run().causality().equations([0], [1.5]),
+        ValueError,
+        r"times must be in \[0, 1\.0\], got 1\.5",
+    ),
+    (
+        "end of another simulator's spikes a word",
+        lambda: es.CausalityGraph.from_spikes(net(), {}, {}, "late"),
+        ValueError,
+        r"t_stop.*'late'",
+    ),
     # --- training
+    (
+        "parameter nan",
+        lambda: gradients.SGD(0.1).update({"w": [NAN]}, {"w": [1.0]}, memory()),
+        ValueError,
+        r"params\['w'\] must be finite, got nan",
+    ),
+    (
+        "memory infinite",
+        lambda: update(gradients.SGD(0.1), state=memory(mean=[INF, 0.0])),
+        ValueError,
+        r"state: mean\['w'\] must be finite, got inf",
+    ),
+    (
+        "mean square negative",
+        lambda: update(gradients.Adam(), state=memory(mean=[0.0] * 2, square=[1.0, -0.25])),
+        ValueError,
+        r"square of 'w' must be >= 0, got -0\.25",
+    ),
+    (
+        "memory of what is not trained",
+        lambda: update(
+            gradients.SGD(0.1), state={"step": 0, "mean": {"w": [0.0] * 2, "v": [0.0] * 2}}
+        ),
+        ValueError,
+        r"state: mean must hold \['w'\] alone, got 'v'",
+    ),
+    (
+        "state of more than there is",
+        lambda: update(gradients.SGD(0.1), state=memory(mean=[0.0] * 2, square=[0.0] * 2)),
+        ValueError,
+        r"state must hold \['step', 'mean'\] alone, got 'square'",
+    ),
+    (
+        "step of half",
+        lambda: update(gradients.SGD(0.1), state=memory(0.5, mean=[0.0] * 2)),
+        ValueError,
+        r"step must be an integer >= 0, got 0\.5",
+    ),
+    ("parameters a list", lambda: gradients.Adam().init([1.0]), ValueError, r"params.*\[1\.0\]"),
+    ("eps a word", lambda: gradients.Adam(eps="small"), ValueError, r"eps.*'small'"),
+    (
+        "extreme gamma",
+        lambda: gradients.first_spike_cross_entropy(
+            [[0.0, 1e-300]], [0], tau0=1e-320, tau1=1e-300, gamma=1e300, t_silent=1.0, smoothing=0.5
+        ),
+        ValueError,
+        r"gamma.*derivative is a number, got 1e\+300",
+    ),
     ("learning rate negative", lambda: gradients.Adam(lr=-0.1), ValueError, r"lr.*-0\.1"),
     ("learning rate a word", lambda: gradients.SGD("fast"), ValueError, r"lr.*'fast'"),
     ("betas too large", lambda: gradients.Adam(betas=(0.9, 1.5)), ValueError, r"1\.5"),

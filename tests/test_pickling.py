@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,11 +36,11 @@ def test_an_activity_error_survives_pickling(engine: str) -> None:
     with pytest.raises(es.ActivityError) as raised:
         run_away(engine)
     error = raised.value
-    copy = pickle.loads(pickle.dumps(error))
-    assert str(copy) == str(error)
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
     for name in ("sample", "population", "neuron", "time", "count"):
-        assert getattr(copy, name) == getattr(error, name)
-    np.testing.assert_array_equal(copy.result.batch.record.time, error.result.batch.record.time)
+        assert getattr(again, name) == getattr(error, name)
+    np.testing.assert_array_equal(again.result.batch.record.time, error.result.batch.record.time)
 
 
 @pytest.mark.jit
@@ -50,17 +53,45 @@ def test_an_activity_error_comes_out_of_a_process() -> None:
         pool.submit(run_away, "scheduler").result(timeout=300)
 
 
+def arrays_of(value: object) -> list[np.ndarray]:
+    names = ("times", "indices", "offsets", "sources", "tau_mem", "kernel", "weights")
+    found = (getattr(value, name, None) for name in names)
+    return [array for array in found if isinstance(array, np.ndarray)]
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
+@pytest.mark.parametrize(
+    "value",
+    [
+        es.Spikes([0.5, 0.1], [0, 1]),
+        es.SpikeBatch([0.5, 0.1], [0, 1], [0, 1], 2),
+        es.SpikeBatch([0.5, 0.1], [0, 1], [1, 0], 2)[:1],
+        es.LIF(tau_mem=[1.0, 2.0]),
+        es.Convolution(np.ones((1, 1, 2, 2)), (3, 3)),
+        small_network().projections["in", "out"],
+        es.simulate(small_network(), STIMULUS, 1.0).batch.stimulus,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_read_only_is_so_in_a_copy(value: object, copied: Callable[..., Any]) -> None:
+    arrays, copies = arrays_of(value), arrays_of(copied(value))
+    assert len(copies) == len(arrays) > 0
+    for array, other in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(array, other)
+        assert not other.flags.writeable
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_results_survive_pickling(engine: str) -> None:
     network = small_network()
     batch = es.simulate(network, [STIMULUS, STIMULUS], 2.0, engine=engine)
     for result in (batch, batch[1]):
-        copy = pickle.loads(pickle.dumps(result))
-        np.testing.assert_array_equal(copy.spikes["out"].times, result.spikes["out"].times)
-        np.testing.assert_array_equal(copy.potential("out"), result.potential("out"))
+        again = pickle.loads(pickle.dumps(result))
+        np.testing.assert_array_equal(again.spikes["out"].times, result.spikes["out"].times)
+        np.testing.assert_array_equal(again.potential("out"), result.potential("out"))
         ours, theirs = (
             es.simulate(one.network, {}, 3.0, resume=one).spikes["out"].times
-            for one in (copy, result)
+            for one in (again, result)
         )
         np.testing.assert_array_equal(ours, theirs)
     graph = pickle.loads(pickle.dumps(batch[0].causality()))

@@ -13,6 +13,7 @@ from numba import config, cuda
 from numpy.typing import DTypeLike, NDArray
 
 from eventsim._code_files import files_can_be_kept
+from eventsim._validate import as_floats, as_indices, shown
 
 __all__ = [
     "MOST_THREADS",
@@ -202,7 +203,7 @@ def as_device(
 
 def _converted(values: Any, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
     """Return an array of the host as one of another type; ValueError for fractions as integers."""
-    given = np.asarray(values)
+    given = as_floats(values, name) if dtype.kind == "f" else as_indices(values, name)
     if given.size and not np.can_cast(given.dtype, dtype, "same_kind"):
         raise ValueError(f"{name} must be convertible to {dtype}, got {given.dtype}")
     return np.ascontiguousarray(given, dtype=dtype).reshape(given.shape)
@@ -221,7 +222,7 @@ def _borrowed(values: Any, name: str) -> Any:
     """Return numba's view of an array that speaks the interface, when its values are there."""
     interface = values.__cuda_array_interface__
     if interface.get("mask") is not None:
-        raise ValueError(f"{name} on the device must not be masked, got {values!r}")
+        raise ValueError(f"{name} on the device must not be masked, got {shown(values)}")
     if interface.get("stream") is None:
         # Numba waits for a stream that is named; what writes the array may be on any other.
         wait()

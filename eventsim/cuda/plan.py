@@ -12,6 +12,7 @@ import numpy as np
 from numba import cuda
 
 from eventsim._types import IntArray, Key
+from eventsim._validate import check_name, mapping_or_empty
 from eventsim.cuda.device import as_device, flat, grid_for, kernel, to_device, zeros
 from eventsim.layer_plan import Blocks, Layer, Synapses
 from eventsim.network import Network
@@ -202,10 +203,9 @@ def weight_tables(
     ValueError
         If a key is unknown, or an array does not fit.
     """
-    weights = weights or {}
+    weights = mapping_or_empty(weights, "weights")
     for key in weights:
-        if key not in network.projections:
-            raise ValueError(f"weights must name some of {list(network.projections)}, got {key!r}")
+        check_name(key, network.projections, "weights must name some of")
     if not weights:
         return [to_device(table.astype(dtype, copy=False)) for table in network.weight_tables()]
     found = []

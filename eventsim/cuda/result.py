@@ -16,7 +16,7 @@ from eventsim.cuda.plan import DeviceLayer, device_layers, weight_tables
 from eventsim.cuda.run import DeviceRun, double, input_causes
 from eventsim.layered import CapReachedError, CudaState
 from eventsim.network import Network
-from eventsim.result import BatchResult, EventCounts, Result
+from eventsim.result import BatchResult, EventCounts
 from eventsim.scheduler import Run
 from eventsim.stimulus import Stimulus
 
@@ -110,11 +110,10 @@ class CudaResult(BatchResult):
             self.network, self.stimulus, self.ends, self.record, self.offsets, self.state
         )
 
-    def __getitem__(self, k: int) -> Result:
-        """Return the `Result` of sample ``k``."""
-        one = self.on_host()[k].batch
-        parts = [(one.record, CudaState(one.state.neuron, one.state.count))]
-        return Result(CudaResult(one.network, one.stimulus, self.t_stop, self.dtype, None, parts))
+    def _part(self, samples: IntArray) -> CudaResult:
+        some = self.on_host()._part(samples)
+        pieces = [(some.record, CudaState(some.state.neuron, some.state.count))]
+        return CudaResult(some.network, some.stimulus, self.t_stop, self.dtype, None, pieces)
 
     def ended_when_fired(self, population: str) -> BatchResult:
         """Return the result as if each sample had ended when all neurons of a population fired."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from eventsim._validate import as_sample, check_choice, shown
 from eventsim.cuda.arrivals import Cause, Train
 from eventsim.cuda.device import (
     as_device,
@@ -29,7 +30,9 @@ from eventsim.cuda.device import (
 from eventsim.cuda.sorting import sort_anywhere
 from eventsim.spikes import SpikeBatch, Spikes
 
-__all__ = ["DeviceSpikes", "Minibatch"]
+__all__ = ["PRECISIONS", "DeviceSpikes", "Minibatch"]
+
+PRECISIONS = ("float64", "float32")
 
 GAMMA, FIRST, SECOND = map(np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 S11, S27, S30, S31 = map(np.uint64, (11, 27, 30, 31))
@@ -144,6 +147,7 @@ class DeviceSpikes:
     def __init__(
         self, times: Any, indices: Any, offsets: Any, *, precision: str = "float64"
     ) -> None:
+        check_choice(precision, PRECISIONS, "precision")
         self.dtype = np.dtype(precision)
         times = as_device(times, self.dtype, "times", (None,))
         wide = type_of(indices) != np.int32
@@ -167,6 +171,8 @@ class DeviceSpikes:
     @classmethod
     def of(cls, batch: SpikeBatch, *, precision: str = "float64") -> DeviceSpikes:
         """Copy a `SpikeBatch` to the device."""
+        if not isinstance(batch, SpikeBatch):
+            raise ValueError(f"batch must be a SpikeBatch, got {shown(batch)}")
         indices = batch.indices
         if indices.max(initial=0) <= np.iinfo(np.int32).max:  # else too large for any input
             indices = indices.astype(np.int32)
@@ -178,7 +184,7 @@ class DeviceSpikes:
 
     def sample(self, k: int) -> Spikes:
         """Copy the spikes of sample ``k`` to the host."""
-        return _sample(self.train, k)
+        return _sample(self.train, as_sample(k, len(self)))
 
     def cause(self, n_sources: int) -> Cause:
         """Return all samples as the spikes of an input of so many sources."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from eventsim import simulation
 from eventsim._types import Key
-from eventsim._validate import as_count, as_number
+from eventsim._validate import as_count, as_mapping, as_nonnegative, mapping_or_empty, shown
 from eventsim.cuda.device import (
     as_device,
     device_obstacle,
@@ -91,13 +91,17 @@ def simulate(
     obstacle = device_obstacle()
     if obstacle:
         raise RuntimeError(obstacle)
+    if not isinstance(network, Network):
+        raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
     hindrance = layered_obstacle(network, "cuda")
     if hindrance:
         raise ValueError(hindrance)
-    t_stop = as_number(t_stop, "t_stop")
-    if not 0.0 <= t_stop < np.inf:
-        raise ValueError(f"t_stop must be finite and >= 0, got {t_stop!r}")
+    t_stop = as_nonnegative(t_stop, "t_stop")
     cap = as_count(max_spikes, "max_spikes")
+    weights = mapping_or_empty(weights, "weights")
+    for name, given in as_mapping(spikes, "spikes").items():
+        if not isinstance(given, DeviceSpikes):
+            raise ValueError(f"spikes[{name!r}] must be DeviceSpikes, got {shown(given)}")
     if spikes.keys() != network.inputs.keys() or not spikes:
         raise ValueError(
             f"spikes must be given of the inputs {list(network.inputs)}, got those of "
@@ -105,7 +109,10 @@ def simulate(
         )
     dtypes, sizes = {s.dtype for s in spikes.values()}, {len(s) for s in spikes.values()}
     if len(dtypes) != 1 or len(sizes) != 1:
-        raise ValueError("spikes of all inputs must have one precision and as many samples")
+        raise ValueError(
+            "spikes of all inputs must have one precision and as many samples, got "
+            f"{sorted(map(str, dtypes))} and {sorted(sizes)}"
+        )
     (dtype,), (n_samples,) = dtypes, sizes
     causes = {name: given.cause(network.inputs[name]) for name, given in spikes.items()}
     with quietly():
@@ -118,7 +125,7 @@ def simulate(
             except CapReachedError as reached:
                 k = reached.sample
                 given = {name: one.sample(k) for name, one in spikes.items()}
-                raise activity_error(network, weights or {}, given, k, t_stop, cap) from None
+                raise activity_error(network, weights, given, k, t_stop, cap) from None
             if not lacking:
                 return run
             del run  # before its successor needs the memory
@@ -152,14 +159,18 @@ def weight_gradient(
     ValueError
         Unknown populations, other shapes or types.
     """
+    if not isinstance(run, DeviceRun):
+        raise ValueError(f"run must be a DeviceRun, got {shown(run)}")
+    potentials = mapping_or_empty(potentials, "potentials")
+    first_spikes = mapping_or_empty(first_spikes, "first_spikes")
     network, dtype = run.network, run.dtype
     with quietly():
         sweep = DeviceSweep(run, new_copies(network, run.n_samples, BY_WEIGHTS, dtype), BY_WEIGHTS)
-        for name, values in (potentials or {}).items():
+        for name, values in potentials.items():
             number, one = sweep.layer(name)
             shape = (run.n_samples, one.layer.plan.n)
             sweep.final[number] = as_device(values, dtype, f"potentials[{name!r}]", shape)
-        for name, values in (first_spikes or {}).items():
+        for name, values in first_spikes.items():
             number, one = sweep.layer(name)
             shape = (run.n_samples, one.layer.plan.n)
             slope = as_device(values, dtype, f"first_spikes[{name!r}]", shape)

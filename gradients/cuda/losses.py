@@ -8,7 +8,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eventsim._validate import as_indices, as_number, require
+from eventsim._validate import (
+    as_indices,
+    as_nonnegative,
+    as_number,
+    as_positive,
+    as_share,
+    require,
+    shown,
+)
 from eventsim.cuda.device import (
     MOST_THREADS,
     as_device,
@@ -90,9 +98,9 @@ class Potentials:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        _check_smoothing(self.smoothing)
-        penalty = as_number(self.norm_penalty, "norm_penalty")
-        require(0.0 <= penalty < np.inf, penalty, "norm_penalty must be >= 0 and finite")
+        _check_population(self.population)
+        as_share(self.smoothing, "smoothing")
+        as_nonnegative(self.norm_penalty, "norm_penalty")
 
     def bind(self, sweep: DeviceSweep) -> Bound:
         """Return the term of one run."""
@@ -132,13 +140,12 @@ class FirstSpikes:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        _check_smoothing(self.smoothing)
+        _check_population(self.population)
+        as_share(self.smoothing, "smoothing")
         for name in ("tau0", "tau1"):
-            value = as_number(getattr(self, name), name)
-            require(0.0 < value < np.inf, value, f"{name} must be > 0 and finite")
+            as_positive(getattr(self, name), name)
         for name in ("gamma", "t_silent"):
-            value = as_number(getattr(self, name), name)
-            require(0.0 <= value < np.inf, value, f"{name} must be >= 0 and finite")
+            as_nonnegative(getattr(self, name), name)
 
     def bind(self, sweep: DeviceSweep) -> Bound:
         """Return the term of one run."""
@@ -186,6 +193,7 @@ class DeadNeurons:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        _check_population(self.population)
         strength = as_number(self.strength, "strength")
         require(np.isfinite(strength), strength, "strength must be finite")
         fraction = as_number(self.fraction, "fraction")
@@ -217,18 +225,22 @@ class _BoundDead:
 
 def check_terms(terms: Sequence[Term]) -> None:
     """Raise a ValueError unless the terms make a loss: an answer first, each population once."""
-    if not terms or not isinstance(terms[0], (Potentials, FirstSpikes)):
-        raise ValueError(f"the first term must be Potentials or FirstSpikes, got {terms!r}")
+    if (
+        not isinstance(terms, Sequence)
+        or not terms
+        or not isinstance(terms[0], (Potentials, FirstSpikes))
+    ):
+        raise ValueError(f"the first term must be Potentials or FirstSpikes, got {shown(terms)}")
     if any(not isinstance(term, DeadNeurons) for term in terms[1:]):
-        raise ValueError(f"the terms after the first must be DeadNeurons, got {terms!r}")
+        raise ValueError(f"the terms after the first must be DeadNeurons, got {shown(terms)}")
     names = [term.population for term in terms]
     if len(set(names)) < len(names):
         raise ValueError(f"the terms must be about different populations, got {names}")
 
 
-def _check_smoothing(smoothing: float) -> None:
-    smoothing = as_number(smoothing, "smoothing")
-    require(0.0 <= smoothing < 1.0, smoothing, "smoothing must be in [0, 1)")
+def _check_population(population: str) -> None:
+    if not isinstance(population, str):
+        raise ValueError(f"population must be a string, got {shown(population)}")
 
 
 # --- functions of arrays --------------------------------------------------------------------------

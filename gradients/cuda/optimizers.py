@@ -10,6 +10,7 @@ import numpy as np
 from numba import config, cuda
 from numpy.typing import NDArray
 
+from eventsim._validate import as_count, as_mapping, shown
 from eventsim.cuda.device import MOST_THREADS, empty, grid_for, kernel, of_blocks, zeros
 from gradients.elementwise import LARGEST, adam_step, momentum_step
 from gradients.optimizers import SGD, Adam
@@ -106,7 +107,8 @@ class DeviceOptimizer:
         self, rule: Adam | SGD, params: Mapping[Any, NDArray[Any]], dtype: np.dtype[Any]
     ) -> None:
         if not isinstance(rule, (Adam, SGD)):
-            raise ValueError(f"the optimiser must be a gradients.Adam or SGD, got {rule!r}")
+            raise ValueError(f"the optimiser must be a gradients.Adam or SGD, got {shown(rule)}")
+        as_mapping(params, "params")
         if rule.clip_norm is not None and rule.clip_norm < LEAST_NORM:
             raise ValueError(
                 f"clip_norm must be at least {LEAST_NORM:g} on the device, got {rule.clip_norm!r}"
@@ -145,10 +147,11 @@ class DeviceOptimizer:
 
     def load(self, params: Mapping[Any, NDArray[Any]], state: Mapping[str, Any]) -> None:
         """Take what `on_host`, `Adam.init` or `Adam.update` returned."""
-        self._write(self._params, params)
+        steps = as_count(as_mapping(state, "state").get("step"), "state: step", least=0)
+        self._write(self._params, as_mapping(params, "params"))
         for name, flat in zip(self.names, self._memory, strict=True):
             self._write(flat, state[name])
-        self.steps = int(state["step"])
+        self.steps = steps
 
     def prepare(self) -> None:
         """Copy the numbers of the next step to the device."""

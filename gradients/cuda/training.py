@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsim._types import IntArray, Key
-from eventsim._validate import as_indices, require
+from eventsim._validate import (
+    as_count,
+    as_indices,
+    as_mapping,
+    as_nonnegative,
+    check_choice,
+    mapping_or_empty,
+    require,
+    shown,
+)
 from eventsim.cuda.device import (
     device_obstacle,
     is_out_of_memory,
@@ -20,7 +28,7 @@ from eventsim.cuda.device import (
 )
 from eventsim.cuda.plan import device_layers
 from eventsim.cuda.result import bytes_per_sample, lacks_room, make_room
-from eventsim.cuda.samples import DeviceSpikes
+from eventsim.cuda.samples import PRECISIONS, DeviceSpikes
 from eventsim.layered import CapReachedError
 from eventsim.network import Network
 from eventsim.spikes import SpikeBatch
@@ -117,18 +125,22 @@ class Trainer:
         obstacle = device_obstacle()
         if obstacle:
             raise RuntimeError(obstacle)
+        for name, given in (("network", network), ("part", network if part is None else part)):
+            if not isinstance(given, Network):
+                raise ValueError(f"{name} must be an eventsim.Network, got {shown(given)}")
         check_terms(terms)
-        if not 0.0 <= jitter < math.inf:
-            raise ValueError(f"jitter must be >= 0 and finite, got {jitter!r}")
+        check_choice(precision, PRECISIONS, "precision")
         self.network, self.part, self.terms = network, part or network, terms
-        self.t_stop, self.jitter, self.max_spikes = t_stop, jitter, max_spikes
+        self.t_stop = as_nonnegative(t_stop, "t_stop")
+        self.jitter = as_nonnegative(jitter, "jitter")
+        self.max_spikes = as_count(max_spikes, "max_spikes")
         self.dtype, self.graph = np.dtype(precision), graph
         if graph and any(layer.fan > 1 for layer in device_layers(self.part)):
             raise ValueError("graph must be False for a network that is not all-to-all, got True")
         self.spikes = {
             name: given if isinstance(given, DeviceSpikes)
             else DeviceSpikes.of(given, precision=precision)
-            for name, given in spikes.items()
+            for name, given in as_mapping(spikes, "spikes").items()
         }  # fmt: skip
         self._check_inputs()
         self.n_samples = len(next(iter(self.spikes.values())))
@@ -138,7 +150,9 @@ class Trainer:
             raise ValueError(
                 "weights must be dense matrices or kernels to be trained on the device"
             )
-        self.optimizer = DeviceOptimizer(optimizer or Adam(), weights, self.dtype)
+        self.optimizer = DeviceOptimizer(
+            Adam() if optimizer is None else optimizer, weights, self.dtype
+        )
         self.weights_of_part = None if part is None else Part(network, part, self.optimizer)
         self._programs: dict[int, Program] = {}
 
@@ -218,10 +232,11 @@ class Trainer:
         if rows.ndim != 1 or rows.size == 0:
             raise ValueError(f"rows must be (n,), n >= 1, got shape {rows.shape}")
         require(rows < self.n_samples, rows, f"rows must be < {self.n_samples}")
+        kept = mapping_or_empty(kept, "kept")
         if self.weights_of_part is not None:
-            self.weights_of_part.choose(kept or {})
+            self.weights_of_part.choose(kept)
         elif kept:
-            raise ValueError(f"kept needs the network of a part, got {sorted(kept)}")
+            raise ValueError(f"kept must be None without the network of a part, got {list(kept)}")
         self.optimizer.prepare()
         with quietly():
             while True:

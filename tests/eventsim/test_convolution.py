@@ -437,6 +437,47 @@ def test_a_network_counts_the_synapses_of_a_convolution() -> None:
     assert "synapses=32" in repr(network)
 
 
+@given(convolutions())
+def test_synapses_are_counted_as_they_are_listed(conv: es.Convolution) -> None:
+    assert conv.n_synapses == conv.synapses()[1].size
+
+
+def test_a_large_convolution_is_described_without_listing_its_synapses() -> None:
+    conv = es.Convolution(np.ones((1, 1, 2, 2)), (30_000, 30_000))
+    assert conv.n_synapses == 4 * 29_999**2
+
+
+def test_a_convolution_has_no_more_neurons_than_can_be_numbered() -> None:
+    with pytest.raises(ValueError, match=r"image must have at most 2147483647 neurons.*2500000000"):
+        es.Convolution(np.ones((1, 1, 2, 2)), (50_000, 50_000))
+
+
+def test_the_channels_of_a_pool_are_pools_of_their_own() -> None:
+    one, many = es.pooling((1, 3, 4), 2, 1), es.pooling((3, 3, 4), 2, 1)
+    expected = scipy.sparse.block_diag([one] * 3)
+    np.testing.assert_array_equal(many.toarray(), expected.toarray())
+    assert es.pooling((100_000, 1, 1), 1).shape == (100_000, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ((10**8, 10, 10), 2),
+            "image must have at most 2147483647 neurons, got one of 10{10}",
+        ),
+        (((1, 4, 4), 10**6), r"a window of 1000000 must fit"),
+        (((1, 4, 4), 2, 1.5), r"stride must be an integer >= 1, got 1\.5"),
+        (((1, 10**30, 4), 2), r"image must be at most 9223372036854775807, got 10{12}"),
+    ],
+)
+def test_a_pool_beyond_all_bounds_is_refused_before_it_is_made(
+    arguments: tuple, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        es.pooling(*arguments)
+
+
 def test_sum_pooling_is_a_pool_with_a_weight() -> None:
     network = es.Network()
     network.add_input("in", 16)

@@ -283,6 +283,18 @@ def test_a_result_says_the_same_on_the_device_and_off_it() -> None:
     assert sums == (found.least_slope, found.silent_fraction, found.events)
 
 
+def test_some_samples_of_a_result_are_a_result_that_can_go_on() -> None:
+    found = two_layers(n_samples=3).run("cuda")
+    part = found[1:]
+    assert type(part) is type(found)
+    assert len(part) == 2
+    for k in (0, 1):
+        np.testing.assert_array_equal(part.potential("p1")[k], found.potential("p1")[k + 1])
+        np.testing.assert_array_equal(part[k].spikes["p1"].times, found[k + 1].spikes["p1"].times)
+    with pytest.raises(IndexError, match=r"sample must be in \[-3, 3\), got 3"):
+        found[3]
+
+
 def test_nothing_is_copied_before_somebody_reads_it() -> None:
     found = two_layers().run("cuda")
     found.potential("p1")

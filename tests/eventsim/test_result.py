@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,6 +117,90 @@ def test_a_batch_gains_a_leading_axis() -> None:
     assert batch[-1].spikes[cases.ALL].times.size == 0
     with pytest.raises(IndexError):
         batch[2]
+
+
+def three_samples(engine: str = "auto") -> es.BatchResult:
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("p", 3, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    network.connect("in", "p", weights=np.full((2, 3), 4.0))
+    latencies = es.SpikeBatch.from_latencies([[0.0, 0.5], [math.inf, math.inf], [0.25, 0.25]])
+    return es.simulate(network, {"in": latencies}, 1.0, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "windows", "layered"])
+@pytest.mark.parametrize(
+    "which",
+    [slice(0, 1), slice(None), slice(None, None, -2), [2, 0, 2], np.array([-1]), (1,),
+     np.array([True, False, True])],
+)  # fmt: skip
+def test_a_batch_of_some_samples_holds_what_each_of_them_holds(engine: str, which: Any) -> None:
+    batch = three_samples(engine)
+    part = batch[which]
+    chosen = np.arange(3)[list(which) if isinstance(which, tuple) else which]
+    assert isinstance(part, es.BatchResult)
+    assert len(part) == chosen.size
+    for k, sample in enumerate(chosen.tolist()):
+        for one in (part[k], batch[np.int64(sample)]):
+            assert isinstance(one, es.Result)
+            assert one.spikes["p"].n_samples is None
+            np.testing.assert_array_equal(
+                one.spikes["p"].times, batch.spikes["p"].times[batch.samples == sample]
+            )
+        np.testing.assert_array_equal(
+            part.potential("p", 0.7)[k], batch.potential("p", 0.7)[sample]
+        )
+    resumed = es.simulate(batch.network, {}, 2.0, resume=part)
+    whole = es.simulate(batch.network, {}, 2.0, resume=batch)
+    np.testing.assert_array_equal(resumed.potential("p"), whole.potential("p")[chosen])
+
+
+def test_a_batch_is_a_sequence_of_results() -> None:
+    batch = three_samples()
+    assert [len(one.spikes["p"]) for one in batch] == np.bincount(
+        batch.samples, minlength=3
+    ).tolist()
+
+
+@pytest.mark.parametrize(
+    ("which", "error", "message"),
+    [
+        (3, IndexError, r"sample must be in \[-3, 3\), got 3"),
+        ([0, -4], IndexError, r"sample must be in \[-3, 3\), got -4"),
+        (np.uint64(2**63 + 1), IndexError, "got 9223372036854775809"),
+        (1.0, ValueError, r"sample must be an integer.*got 1\.0"),
+        (True, ValueError, "sample must be numbers, not flags, got True"),
+        ("a", ValueError, "got 'a'"),
+        (slice("a"), ValueError, r"got slice\(None, 'a', None\)"),
+        ([[0]], ValueError, r"got \[\[0\]\]"),
+        (np.array([True, False]), ValueError, "flags, got array"),
+        (slice(2, 2), ValueError, r"at least one of 3, got slice\(2, 2"),
+    ],
+)
+def test_there_are_no_other_samples(which: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        three_samples()[which]
+
+
+def test_recorded_spikes_are_a_stimulus() -> None:
+    batch = three_samples()
+    network = es.Network()
+    network.add_input("p", 3)
+    network.add_population("next", 1, es.LIF(threshold=math.inf))
+    network.connect("p", "next", weights=np.ones((3, 1)))
+    found = es.simulate(network, batch.spikes, 1.0)
+    assert isinstance(found, es.BatchResult)
+    listed = es.simulate(network, [one.spikes for one in batch], 1.0)
+    np.testing.assert_array_equal(listed.potential("next"), found.potential("next"))
+    for k, one in enumerate(batch):
+        alone = es.simulate(network, one.spikes, 1.0)
+        assert isinstance(alone, es.Result)
+        np.testing.assert_array_equal(alone.potential("next"), found.potential("next")[k])
+        copied = es.Spikes(one.spikes["p"].times, one.spikes["p"].indices)
+        again = es.simulate(network, {"p": copied}, 1.0)
+        np.testing.assert_array_equal(alone.potential("next"), again.potential("next"))
+    with pytest.raises(ValueError, match=r"stimulus\[0\]\['p'\] in a list must be Spikes"):
+        es.simulate(network, [batch.spikes], 1.0)
 
 
 def test_two_populations_are_read_apart() -> None:

@@ -182,9 +182,9 @@ def test_the_neuron_takes_the_short_way_with_the_same_result():
         (torch.zeros(2, 3, dtype=torch.int32), {}, "floating type, got torch.int32"),
         (torch.zeros(2), {"decay": 1.5}, r"decay must lie in \[0, 1\], got 1.5"),
         (torch.zeros(2), {"decay": math.nan}, r"decay must lie in \[0, 1\], got nan"),
-        (torch.zeros(2), {"threshold": 0.0}, "threshold must be finite and > 0, got 0.0"),
-        (torch.zeros(2), {"threshold": math.inf}, "threshold must be finite and > 0, got inf"),
-        (torch.zeros(2), {"scale": -1.0}, "scale must be finite and > 0, got -1.0"),
+        (torch.zeros(2), {"threshold": 0.0}, "threshold must be > 0 and finite, got 0.0"),
+        (torch.zeros(2), {"threshold": math.inf}, "threshold must be > 0 and finite, got inf"),
+        (torch.zeros(2), {"scale": -1.0}, "scale must be > 0 and finite, got -1.0"),
     ],
 )
 def test_bad_arguments_are_refused(drive, options, expected):

@@ -388,7 +388,7 @@ BAD = [
     (lambda: LIFNeuron(0.0), r"tau_m.*0\.0"),
     (lambda: LIFNeuron(math.nan), r"tau_m.*nan"),
     (lambda: LIFNeuron(30.0, threshold=0.0), r"threshold.*0\.0"),
-    (lambda: LIFNeuron(30.0, threshold=math.inf), "threshold must be finite, got inf"),
+    (lambda: LIFNeuron(30.0, threshold=math.inf), "threshold must be > 0 and finite, got inf"),
     (lambda: LIFNeuron(30.0, epsilon=-0.1), r"epsilon.*-0\.1"),
     (lambda: LIFReadout(-1.0), r"tau_m.*-1\.0"),
 ]

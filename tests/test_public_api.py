@@ -1,0 +1,510 @@
+"""Every public function, given nonsense: a result, or an error that says what is wrong with what.
+
+The table holds a good call of every public function, class and method.  In each example one or two
+of its arguments give way to values out of a pool of nonsense.  What comes of it is a result, or a
+ValueError, a TypeError or a public exception whose message names an argument and shows its value:
+no other exception, no warning, no end of the process.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import fractions
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+import eventsim as es
+import gradients
+from eventsim._validate import shown
+
+PACKAGES = (es, gradients)
+KEY = ("in", "out")
+
+
+# --- good calls -----------------------------------------------------------------------------------
+
+
+def net() -> es.Network:
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("out", 3, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    network.connect("in", "out", weights=np.full((2, 3), 4.0))
+    return network
+
+
+NET = net()
+SPIKES = es.Spikes([0.0, 0.25], [0, 1])
+
+
+@cache
+def result() -> es.Result:
+    return es.simulate(NET, {"in": SPIKES}, 1.0)
+
+
+@cache
+def batch() -> es.BatchResult:
+    return es.simulate(NET, [{"in": SPIKES}, {}, {"in": SPIKES}], 1.0)
+
+
+@cache
+def graph() -> es.CausalityGraph:
+    return result().causality()
+
+
+def convolution() -> es.Convolution:
+    return es.Convolution(np.ones((1, 1, 2, 2)), (3, 3))
+
+
+def ones() -> np.ndarray:
+    return np.ones(len(result().spikes["out"]))
+
+
+def kernels() -> gradients.SRM:
+    return gradients.SRM(np.zeros_like, np.ones_like, np.zeros_like, np.zeros_like)
+
+
+def parameters() -> dict[str, Any]:
+    return {"params": {"w": np.zeros(2)}, "grads": {"w": np.ones(2)}, "threads": 1}
+
+
+def memory(*names: str) -> dict[str, Any]:
+    return {"step": 1, **{name: {"w": np.ones(2)} for name in names}}
+
+
+def loss(_: Any) -> gradients.Loss:
+    return gradients.Loss(1.0, potentials={"out": np.zeros(3)})
+
+
+class Call(NamedTuple):
+    """What is called, and how to make good arguments for it, by name."""
+
+    function: Callable[..., Any]
+    arguments: Callable[[], dict[str, Any]]
+
+
+def of(make: Callable[[], Any], method: str, **arguments: Any) -> Call:
+    """Return the call of a method of what ``make`` returns."""
+    return Call(lambda **changed: getattr(make(), method)(**changed), lambda: arguments)
+
+
+NEURON = {"tau_mem": 1.0, "tau_syn": [1.0, 2.0], "threshold": 1.0, "refractory": 0.1, "bias": 0.0}
+SEARCH = {
+    "current": 4.0, "potential": 0.0, "alpha": 1.0, "beta": 1.0, "threshold": 1.0, "bias": 0.0,
+    "t_max": 1.0,
+}  # fmt: skip
+RUN = {
+    "network": NET, "stimulus": {"in": SPIKES}, "t_stop": 1.0, "engine": "auto",
+    "until_fired": "out", "max_spikes": 100, "resume": None, "threads": 1, "precision": "float64",
+}  # fmt: skip
+UNIT = {"current": [0.5, 1.0], "w_input": 0.5, "w_leak": 0.1, "threshold": 1.0}
+DIRECTION = {
+    "weights": {KEY: np.ones((2, 3))}, "delays": {KEY: 1.0}, "input_times": {"in": [0.0, 1.0]},
+    "tau_mem": {"out": 1.0}, "tau_syn": {"out": np.ones(3)}, "threshold": {"out": 1.0},
+    "bias": {"out": 0.5},
+}  # fmt: skip
+
+TABLE: dict[str, Call] = {
+    "eventsim.LIF": Call(es.LIF, lambda: NEURON),
+    "eventsim.LIF.arrays": of(es.LIF, "arrays", n=3),
+    "eventsim.first_crossing": Call(es.first_crossing, lambda: SEARCH),
+    "eventsim.simulate": Call(es.simulate, lambda: RUN),
+    "eventsim.pooling": Call(
+        es.pooling, lambda: {"image": (1, 4, 4), "window": 2, "stride": 1, "padding": 1}
+    ),
+    "eventsim.Convolution": Call(
+        es.Convolution,
+        lambda: {"kernel": np.ones((1, 1, 2, 2)), "image": (3, 3), "stride": 1, "padding": 1},
+    ),
+    "eventsim.Convolution.with_kernel": of(
+        convolution, "with_kernel", kernel=np.zeros((1, 1, 2, 2))
+    ),
+    "eventsim.Network": Call(es.Network, dict),
+    "eventsim.Network.add_input": of(net, "add_input", name="more", n=2),
+    "eventsim.Network.add_population": of(net, "add_population", name="more", n=2, neuron=es.LIF()),
+    "eventsim.Network.connect": of(
+        net, "connect", pre="in", post="out", weights=np.ones((2, 3)), delays=0.5, name="again"
+    ),
+    "eventsim.Network.replace": of(
+        net,
+        "replace",
+        weights={KEY: np.ones((2, 3))},
+        delays={KEY: 0.5},
+        neurons={"out": es.LIF()},
+    ),
+    "eventsim.Network.is_same": of(net, "is_same", other=NET),
+    "eventsim.Network.neurons_of": of(net, "neurons_of", population="out"),
+    "eventsim.Spikes": Call(es.Spikes, lambda: {"times": [0.5, 0.25], "indices": [0, 1]}),
+    "eventsim.SpikeBatch": Call(
+        es.SpikeBatch,
+        lambda: {"times": [0.5, 0.25], "indices": [0, 1], "samples": [1, 0], "n_samples": 2},
+    ),
+    "eventsim.SpikeBatch.from_latencies": Call(
+        es.SpikeBatch.from_latencies, lambda: {"latencies": [[0.5, math.inf]]}
+    ),
+    "eventsim.SpikeBatch.from_sorted": Call(
+        es.SpikeBatch.from_sorted,
+        lambda: {
+            "times": np.array([0.25, 0.5]),
+            "indices": np.array([1, 0]),
+            "offsets": np.array([0, 2]),
+        },
+    ),
+    "eventsim.SpikeBatch.from_samples": Call(
+        es.SpikeBatch.from_samples, lambda: {"samples": [SPIKES, SPIKES]}
+    ),
+    "eventsim.SpikeBatch.__getitem__": of(
+        lambda: batch().stimulus.trains["in"], "__getitem__", which=[0, 2]
+    ),
+    "eventsim.SpikeBatch.sample": of(lambda: batch().stimulus.trains["in"], "sample", k=1),
+    "eventsim.BatchResult.__getitem__": of(batch, "__getitem__", which=1),
+    "eventsim.BatchResult.potential": of(batch, "potential", population="out", at=[0.5, 0.25]),
+    "eventsim.BatchResult.current": of(batch, "current", population="out", at=0.5),
+    "eventsim.BatchResult.first_spikes": of(batch, "first_spikes", population="out"),
+    "eventsim.BatchResult.first_positions": of(batch, "first_positions", population="out"),
+    "eventsim.BatchResult.spike_counts": of(batch, "spike_counts", population="out"),
+    "eventsim.BatchResult.positions": of(batch, "positions", population="out"),
+    "eventsim.BatchResult.ended_when_fired": of(batch, "ended_when_fired", population="out"),
+    "eventsim.BatchResult.all_spikes": of(batch, "all_spikes", k=1),
+    "eventsim.Result.potential": of(result, "potential", population="out", at=[0.5, 0.25]),
+    "eventsim.Result.current": of(result, "current", population="out", at=0.5),
+    "eventsim.Result.first_spikes": of(result, "first_spikes", population="out"),
+    "eventsim.Result.spike_counts": of(result, "spike_counts", population="out"),
+    "eventsim.CausalityGraph.from_result": Call(
+        es.CausalityGraph.from_result, lambda: {"result": result()}
+    ),
+    "eventsim.CausalityGraph.from_spikes": Call(
+        es.CausalityGraph.from_spikes,
+        lambda: {
+            "network": NET,
+            "stimulus": {"in": SPIKES},
+            "spikes": result().spikes,
+            "t_stop": 1.0,
+        },
+    ),
+    "eventsim.CausalityGraph.from_networkx": Call(
+        es.CausalityGraph.from_networkx, lambda: {"dag": graph().to_networkx()}
+    ),
+    "eventsim.CausalityGraph.equations": of(graph, "equations", neurons=[0, 2], times=[0.5, 1.0]),
+    "gradients.Adam": Call(
+        gradients.Adam,
+        lambda: {
+            "lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1, "clip_norm": 1.0,
+        },
+    ),
+    "gradients.Adam.init": of(gradients.Adam, "init", params={"w": np.zeros(2)}),
+    "gradients.Adam.update": of(
+        gradients.Adam, "update", **parameters(), state=memory("mean", "square")
+    ),
+    "gradients.SGD": Call(
+        gradients.SGD,
+        lambda: {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.1, "clip_norm": 1.0},
+    ),
+    "gradients.SGD.init": of(lambda: gradients.SGD(0.1), "init", params={"w": np.zeros(2)}),
+    "gradients.SGD.update": of(
+        lambda: gradients.SGD(0.1), "update", **parameters(), state=memory("mean")
+    ),
+    "gradients.constant": Call(gradients.constant, lambda: {"lr": 0.1}),
+    "gradients.constant.__call__": of(lambda: gradients.constant(0.1), "__call__", step=3),
+    "gradients.cosine": Call(
+        gradients.cosine, lambda: {"lr": 0.1, "n_steps": 5, "final": 0.01, "warmup": 2}
+    ),
+    "gradients.cosine.__call__": of(lambda: gradients.cosine(0.1, 5), "__call__", step=3),
+    "gradients.step_decay": Call(
+        gradients.step_decay, lambda: {"lr": 0.1, "factor": 0.5, "every": 2}
+    ),
+    "gradients.step_decay.__call__": of(
+        lambda: gradients.step_decay(0.1, 0.5, 2), "__call__", step=3
+    ),
+    "gradients.dead_neurons": Call(gradients.dead_neurons, lambda: {"fraction": 0.5}),
+    "gradients.dead_neurons.__call__": of(gradients.dead_neurons, "__call__", counts=[[0, 1]]),
+    "gradients.spike_count_penalty": Call(
+        gradients.spike_count_penalty,
+        lambda: {
+            "potentials": np.zeros((2, 3)),
+            "counts": np.zeros((2, 3), dtype=int),
+            "threshold": [1.0, 2.0, 3.0],
+            "condition": gradients.dead_neurons(),
+        },
+    ),
+    "gradients.first_spike_cross_entropy": Call(
+        gradients.first_spike_cross_entropy,
+        lambda: {
+            "times": [[0.5, math.inf]], "labels": [1], "tau0": 0.2, "tau1": 1.0, "gamma": 0.1,
+            "t_silent": 1.0, "smoothing": 0.1,
+        },
+    ),
+    "gradients.membrane_cross_entropy": Call(
+        gradients.membrane_cross_entropy,
+        lambda: {
+            "potentials": [[0.5, 0.0]], "labels": [1], "smoothing": 0.1, "norm_penalty": 0.1,
+        },
+    ),
+    "gradients.firing_rate": Call(gradients.firing_rate, lambda: UNIT),
+    "gradients.threshold_current": Call(
+        gradients.threshold_current, lambda: {"w_input": 0.5, "w_leak": [0.1], "threshold": 1.0}
+    ),
+    "gradients.SRM": Call(gradients.SRM, lambda: dict(zip(SRM, kernels_of(), strict=True))),
+    "gradients.jacobian": Call(
+        gradients.jacobian, lambda: {"graph": graph(), "wrt": "delays", "kernels": kernels()}
+    ),
+    "gradients.forward_propagation": Call(
+        gradients.forward_propagation,
+        lambda: {
+            "graph": graph(), "wrt": "weights", "spikes": [0, 1], "columns": [0], "kernels": None,
+        },
+    ),
+    "gradients.jvp": Call(gradients.jvp, lambda: {"result": result(), **DIRECTION}),
+    "gradients.timing_backprop": Call(
+        gradients.timing_backprop,
+        lambda: {
+            "result": result(),
+            "spike_times": {"out": ones()},
+            "first_spikes": {"out": np.zeros(3)},
+            "potentials": {"out": np.zeros(3)},
+            "potentials_at": 0.5,
+            "integrals": {"out": (np.zeros(3), 0.0, 0.5)},
+            "wrt": ("weights", "delays"),
+            "threads": 1,
+        },
+    ),
+    "gradients.value_and_grad": Call(
+        gradients.value_and_grad,
+        lambda: {
+            "network": NET, "stimulus": {"in": SPIKES}, "loss": loss, "t_stop": 1.0,
+            "wrt": ["weights"], "engine": "auto", "until_fired": None, "max_spikes": 100,
+            "threads": 1, "precision": None,
+        },
+    ),
+    "gradients.Loss": Call(
+        gradients.Loss,
+        lambda: {
+            "value": 1.0, "first_spikes": {"out": np.zeros(3)}, "spike_times": {},
+            "potentials": {"out": [0.0]}, "metrics": {"accuracy": 0.5},
+        },
+    ),
+    "gradients.Loss.__mul__": of(lambda: gradients.Loss(1.0), "__mul__", factor=0.5),
+    "gradients.Gradient": Call(
+        lambda **fields: gradients.Gradient(**fields).norm,
+        lambda: {name: {} for name in inspect.signature(gradients.Gradient).parameters},
+    ),
+}  # fmt: skip
+SRM = tuple(inspect.signature(gradients.SRM).parameters)
+
+# Records: the library makes them, and they hold what they are given.
+RECORDS = {
+    "eventsim.ActivityError", "eventsim.BatchResult", "eventsim.CausalityGraph",
+    "eventsim.EventCounts", "eventsim.Projection", "eventsim.Projection.like",
+    "eventsim.RecordedSpikes", "eventsim.Result", "eventsim.Synapse", "gradients.Jacobian",
+}  # fmt: skip
+
+# What errors call some arguments.
+ALIASES = {"grads": "gradient", "k": "sample", "which": "sample", "n": "size"}
+
+
+def kernels_of() -> list[Callable[..., Any]]:
+    return [getattr(kernels(), name) for name in SRM]
+
+
+def public_callables() -> Iterator[tuple[str, Any]]:
+    for package in PACKAGES:
+        for name in package.__all__:
+            value = getattr(package, name)
+            yield f"{package.__name__}.{name}", value
+            if inspect.isclass(value):
+                yield from methods_of(f"{package.__name__}.{name}", value)
+
+
+def methods_of(name: str, value: type) -> Iterator[tuple[str, Any]]:
+    """Yield the methods that a class has of its own, if they take arguments."""
+    for method in vars(value):
+        called = method in ("__call__", "__getitem__")
+        function = getattr(value, method)
+        if (called or not method.startswith("_")) and (
+            inspect.isfunction(function) or inspect.ismethod(function)
+        ):
+            bound = inspect.ismethod(function)
+            if len(inspect.signature(function).parameters) > (0 if bound else 1):
+                yield f"{name}.{method}", function
+
+
+@pytest.mark.parametrize(("name", "function"), list(public_callables()))
+def test_the_table_holds_every_public_callable_and_all_its_arguments(
+    name: str, function: Any
+) -> None:
+    if name in RECORDS:
+        return
+    wanted = set(inspect.signature(function).parameters) - {"self", "argument"}
+    assert set(TABLE[name].arguments()) == wanted
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_calls_of_the_table_are_good(name: str) -> None:
+    TABLE[name].function(**TABLE[name].arguments())
+
+
+# --- nonsense -------------------------------------------------------------------------------------
+
+
+class Hostile:
+    """An object none of whose methods does what it should."""
+
+    def refuse(self, *_: object, **__: object) -> Any:
+        raise RuntimeError("hostile")
+
+    __repr__ = __array__ = __eq__ = __hash__ = __bool__ = __len__ = __iter__ = refuse
+    __float__ = __int__ = __index__ = __getattr__ = __getitem__ = __contains__ = __lt__ = refuse
+
+
+class Quantity(np.ndarray):
+    """Numbers with a unit."""
+
+    units = "ms"
+
+
+def with_unit(*values: float) -> Quantity:
+    return np.array(values).view(Quantity)
+
+
+def nested() -> list[Any]:
+    values: list[Any] = []
+    values.append(values)
+    return values
+
+
+HUGE = 10**9
+
+POOL: list[Callable[[], Any]] = [
+    lambda value=value: value
+    for value in (
+        None, True, False, "", "weights", "in", "\ud800", "a" * 500, b"", b"out", 0, 1, -1, 7,
+        10**30, 2**63, 2**31, 10**5000, 0.0, -0.0, 0.5, 1e300, -1e300, 5e-324, math.nan, math.inf,
+        -math.inf, 1j, Ellipsis, NotImplemented, (), (1, 2), ("in", "out"), (None,), frozenset(),
+        slice(0, 1), slice("a", None), range(2), [], [[]], [0.0], [-1], [0.5, math.nan], ["a"],
+        [None], [[1.0], [1.0, 2.0]], [True, False], [10**30], [2**63], {}, {"out": None},
+        {"in": "out"}, {"out": [1.0]}, {"w": [math.nan, 1.0]}, {KEY: "a"}, {1: 2}, {None: {}},
+        {"out": {}}, {"step": -1}, {"step": 0.5, "mean": 3}, [("out", 1.0)], [{}], [{"in": 3}],
+        {"mean": {"w": [1.0, 1.0]}}, {"out": (1, 2)}, {"in": SPIKES, "on": SPIKES}, SPIKES,
+        decimal.Decimal("0.5"), fractions.Fraction(1, 2), dt.date(2000, 1, 1),
+        dt.timedelta(1), np.datetime64("2000-01-01"), np.timedelta64(1, "s"), np.float32(0.5),
+        np.longdouble(10) ** 400, np.bool_(True), np.str_("out"), np.uint64(2**63 + 1), NET,
+    )
+]  # fmt: skip
+POOL += [
+    Hostile,
+    nested,
+    set,
+    object,
+    lambda: (x for x in [1, 2]),
+    lambda: {"out": Hostile()},
+    lambda: [Hostile()],
+    lambda: with_unit(0.5),
+    lambda: with_unit(0.5)[0:1].reshape(()),
+    lambda: [with_unit(0.5), 1.0],
+    lambda: np.ma.masked_array([0.5, 1.0], [False, True]),
+    lambda: np.ma.masked_array([0.5, 1.0]),
+    lambda: np.array(0.5),
+    lambda: np.array(3),
+    lambda: np.array("out"),
+    lambda: np.array([]),
+    lambda: np.array([], dtype=object),
+    lambda: np.ones((1, 1, 1, 1, 1)),
+    lambda: np.ones((2, 3), dtype=complex),
+    lambda: np.ones((2, 3), dtype=bool),
+    lambda: np.ones((2, 3), dtype=object),
+    lambda: np.ones((2, 3), dtype=np.float16),
+    lambda: np.ones(2, dtype="f8,i4"),
+    lambda: np.ones(2, dtype=">f8"),
+    lambda: np.array([1.0, 2.0])[::-1],
+    lambda: np.array([[math.nan] * 3] * 2),
+    lambda: np.array([2**63 + 1], dtype=np.uint64),
+    lambda: np.array([-1, 5]),
+    lambda: np.array(["2000", "2001"], dtype="M8[Y]"),
+    lambda: np.broadcast_to(1.0, (HUGE, HUGE)),
+    lambda: np.broadcast_to(1, (HUGE, HUGE)),
+    lambda: np.broadcast_to(1.0, (HUGE * HUGE,)),
+    lambda: np.broadcast_to(1, (HUGE * HUGE,)),
+    lambda: {"out": np.broadcast_to(1.0, (HUGE, HUGE))},
+]
+
+
+def evidence(value: Any, depth: int = 3) -> Iterator[str]:
+    """Yield the texts by which a message may show a value: whole, in part, or by its shape."""
+    yield shown(value)
+    if isinstance(value, (float, int, np.generic)):
+        yield from numbers(value)
+    if isinstance(value, np.ndarray):
+        yield from (str(value.shape), value.dtype.name, str(value.strides))
+        if value.size < 100:
+            for part in value.ravel().tolist():
+                yield from (shown(part), *numbers(part))
+    elif depth and isinstance(value, Mapping):
+        for key, part in value.items():
+            yield shown(key)
+            yield from evidence(part, depth - 1)
+    elif depth and isinstance(value, (list, tuple, range)):
+        yield from (str((len(value),)), "(1, 0)")
+        for part in value[:9]:
+            yield from evidence(part, depth - 1)
+    elif isinstance(value, es.Spikes):
+        yield from (str(value.times.shape), *map(str, value.indices.tolist()))
+
+
+def numbers(value: Any) -> Iterator[str]:
+    yield "()"
+    try:
+        yield repr(float(value))
+        yield repr(int(value))
+    except (TypeError, ValueError, OverflowError):
+        return
+
+
+def explains(message: str, arguments: dict[str, Any]) -> bool:
+    """Tell whether a message names an argument, and shows what was given for one."""
+    named = any(name in message or ALIASES.get(name, name) in message for name in arguments)
+    return named and any(
+        text in message for value in arguments.values() for text in evidence(value)
+    )
+
+
+EXPECTED = (ValueError, TypeError, es.ActivityError)
+BY_SAMPLE = ("__getitem__", "sample", "all_spikes")
+
+
+def complaint(name: str, changes: dict[str, Any]) -> str:
+    """Return what is wrong with the error of a call with some arguments changed; "": nothing."""
+    arguments = {**TABLE[name].arguments(), **changes}
+    expected = (*EXPECTED, IndexError) if name.endswith(BY_SAMPLE) else EXPECTED
+    try:
+        TABLE[name].function(**arguments)
+    except expected as error:
+        return "" if explains(str(error), arguments) else repr(error)
+    return ""
+
+
+@st.composite
+def nonsense(draw: st.DrawFn) -> tuple[str, dict[str, int]]:
+    """Return a name of the table, and the place in the pool of the value of some arguments."""
+    name = draw(st.sampled_from([name for name in TABLE if TABLE[name].arguments()]))
+    chosen = st.sampled_from(sorted(TABLE[name].arguments()))
+    places = st.integers(0, len(POOL) - 1)
+    return name, draw(st.dictionaries(chosen, places, min_size=1, max_size=2))
+
+
+@given(nonsense())
+@settings(max_examples=10 * settings().max_examples)
+def test_nonsense_is_an_error_that_names_the_argument_and_shows_the_value(
+    case: tuple[str, dict[str, int]],
+) -> None:
+    name, places = case
+    changes = {argument: POOL[place]() for argument, place in places.items()}
+    note(f"{name}: {', '.join(f'{k} = {shown(v)}' for k, v in changes.items())}")
+    assert not complaint(name, changes)
