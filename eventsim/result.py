@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsim._compile import loop
-from eventsim._types import FloatArray, Int32Array, IntArray
+from eventsim._types import BoolArray, FloatArray, Int32Array, IntArray
 from eventsim._validate import as_floats, as_sample, as_samples, require, shown
-from eventsim.arrivals import list_arrivals, sample_states
+from eventsim.arrivals import list_arrivals, most_arrivals, sample_states
 from eventsim.crossing import ROUNDING
 from eventsim.flow import flow
 from eventsim.layered import LayeredState
@@ -29,6 +29,7 @@ from eventsim.scheduler import (
 )
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
+from eventsim.threads import interruptible
 from eventsim.window_loop import WindowState
 from eventsim.wiring import Neurons
 
@@ -43,6 +44,9 @@ __all__ = [
     "Result",
     "of_samples",
 ]
+
+
+STATE_WORK = 20.0  # nanoseconds, about, of a potential at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,16 +339,20 @@ class BatchResult:
         compiled = self.network.compiled()
         times, sources = self.all_spikes(k)
         bounds = (part.start, part.stop)
-        arrivals = list_arrivals(compiled.wiring, times, sources, self.ends[k], bounds)
+        spikes = compiled.wiring, times, sources, self.ends[k]
         own = slice(self.offsets[k], self.offsets[k + 1])
         neuron, time = self.record.neuron[own], self.record.time[own]
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
-        weight = compiled.wiring.weight
-        sample_states(
-            compiled.neurons, part.start, arrivals, weight, first, time[order], at, currents,
-            potentials,
-        )  # fmt: skip
+
+        def fill(stop: BoolArray) -> None:
+            arrivals = list_arrivals(*spikes, bounds, stop)
+            sample_states(
+                compiled.neurons, part.start, arrivals, compiled.wiring.weight, first, time[order],
+                at, currents, potentials, stop,
+            )  # fmt: skip
+
+        interruptible(fill, STATE_WORK * currents.size + most_arrivals(compiled.wiring, times.size))
 
     def all_spikes(self, k: int) -> tuple[FloatArray, IntArray]:
         """Return (times, sources) of all spikes of sample ``k``, the inputs' first."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._types import FloatArray, IntArray
+from eventsim._validate import require
 from eventsim.queue import Queue
 from eventsim.result import BatchResult, of_samples
 from eventsim.scheduler import (
@@ -39,6 +40,7 @@ __all__ = ["run_scheduler"]
 # full, so there are at most as many spikes as the record has room for.
 SPIKE_WORK = 250
 
+MOST_INPUTS = 10**9  # of a sample, in flight: they are numbered together with its spikes
 SIDE_BY_SIDE = 1024  # spikes, recorded or given, of a sample that shares its arrays with others
 
 Number = TypeVar("Number", bound=np.number)
@@ -132,12 +134,19 @@ def run_scheduler(
         Where each sample may go on.
     excess : dict of int -> (int, float)
         Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete.
+
+    Raises
+    ------
+    ValueError
+        Before any work, if a sample has more input spikes than there are numbers for.
     """
+    inputs = _flights_of_inputs(compiled, given)
+    require(inputs < MOST_INPUTS, inputs, f"a sample must have fewer than {MOST_INPUTS} inputs")
     neurons = compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
     task = Task(compiled.wiring, neurons, given, t_stop, awaited, max_spikes, threads)
     begin = partial(_new, compiled, task) if old is None else partial(_resumed, compiled, task, old)
     kept = np.zeros(given.n_samples, dtype=np.int64) if old is None else np.diff(old.offsets)
-    small = np.maximum(kept, _flights_of_inputs(compiled, given)) <= SIDE_BY_SIDE
+    small = np.maximum(kept, inputs) <= SIDE_BY_SIDE
     progress = Progress(
         alone={int(k): partial(begin, np.array([k])) for k in np.flatnonzero(~small)}
     )

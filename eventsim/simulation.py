@@ -31,6 +31,7 @@ __all__ = ["simulate"]
 
 ENGINES = ("auto", "scheduler", "windows", "layered", "cuda")
 PRECISIONS = ("float64", "float32")
+MOST_SPIKES = 10**9  # of a sample: numbered by 32 bits, with room for as many again
 
 Excess: TypeAlias = dict[int, tuple[int, float]]
 """Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete."""
@@ -105,7 +106,8 @@ def simulate(
         spikes, and the gradients of losses on them, are those of the whole run: nothing later can
         change them.
     max_spikes : int
-        Cap on the spikes of a sample, against runaway activity.
+        Cap on the spikes of a sample, against runaway activity; at most 1e9.  It bounds the memory
+        of a run: some 200 bytes for each spike at most.
     resume : Result or BatchResult, optional
         Go on where this run of the same network stopped.  ``stimulus`` then holds further input
         spikes, later than its ``t_stop``.  The result holds the whole history, bit for bit that of
@@ -149,7 +151,7 @@ def simulate(
     check_choice(engine, ENGINES, "engine")
     t_stop = as_nonnegative(t_stop, "t_stop")
     require_size(t_stop, "t_stop")
-    max_spikes = as_count(max_spikes, "max_spikes")
+    max_spikes = as_count(max_spikes, "max_spikes", most=MOST_SPIKES)
     threads = thread_count(threads)
     t_stop = _beyond_pools(network, t_stop, np.inf)
     awaited = _awaited(network, until_fired)
