@@ -1,0 +1,356 @@
+"""Arrays from files that may be damaged, foreign or forged: whole and intact, or refused.
+
+Only regular files are opened, so that nothing hangs.  A header is read first and says how many
+bytes follow; memory is taken for what is there, not for what is promised, and one byte more is
+asked for to see the end, where a packed file has its checksum.  Nothing in a file is evaluated.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import math
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Content",
+    "FileError",
+    "Shape",
+    "described",
+    "fits",
+    "opened",
+    "read_npy",
+    "read_npz",
+    "verified",
+]
+
+Shape = tuple[int | None, ...]  # None: any size
+Kind = Any  # as the second argument of numpy.isdtype
+NUMBERS = ("bool", "numeric")
+LARGEST = 2**31  # bytes that a smaller file may unpack to
+CHUNK = 2**20
+GZIP_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\0"
+XZ_CHECKS = (lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256)
+NPY_MAGIC = b"\x93NUMPY"
+LONGEST_HEADER = 10_000  # bytes, as numpy's own limit
+NPY_HEADER = re.compile(  # what numpy writes for numbers; objects, strings, records do not match
+    rb"\{ ?'descr': ?'([<>|]?(?:b1|[iu][1248]|f[248]|c8|c16))', ?'fortran_order': ?(True|False), ?"
+    rb"'shape': ?\(((?:\d{1,30}, ?)*(?:\d{1,30})?)\),? ?\} *\n?"
+)
+# All that gzip, lzma and zipfile raise for damaged files.
+DAMAGE = (EOFError, OSError, OverflowError, RuntimeError, ValueError, lzma.LZMAError, struct.error,
+          zipfile.BadZipFile, zlib.error)  # fmt: skip
+
+
+class FileError(ValueError):
+    """A file is not what it should be.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file, or a part of it.
+    wrong : str
+        What is wrong with it, as the rest of a sentence that begins with its path.
+    expected : str
+        What it should be.
+
+    Examples
+    --------
+    >>> raise FileError(Path("labels.npy"), "is cut short", "10 labels")
+    Traceback (most recent call last):
+        ...
+    scenarios.arrays.FileError: labels.npy is cut short; expected 10 labels
+    """
+
+    def __init__(self, path: Path | str, wrong: str, expected: str) -> None:
+        super().__init__(path, wrong, expected)
+
+    def __str__(self) -> str:
+        path, wrong, expected = self.args
+        return f"{path} {wrong}; expected {expected}"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds, unpacked, to be read from front to end.
+
+    Attributes
+    ----------
+    path : Path or str
+        The file, or the part of it.
+    expected : str
+        What it should be, for errors.
+    file : binary file
+        Its bytes, unpacked.
+    has_checksum : bool
+        Whether damage is noticed when the end is read.
+    largest : int
+        Number of bytes that an array in it may have.
+    """
+
+    path: Path | str
+    expected: str
+    file: BinaryIO
+    has_checksum: bool
+    largest: int
+
+    def refusal(self, wrong: str) -> FileError:
+        """Return the error that says what is wrong."""
+        return FileError(self.path, wrong, self.expected)
+
+    def take(self, size: int, of: str) -> bytearray:
+        """Return the next bytes, exactly so many; ``of`` names them in errors."""
+        taken = bytearray()
+        while len(taken) < size:
+            chunk = self.file.read(min(CHUNK, size - len(taken)))
+            if not chunk:
+                raise self.refusal(f"is cut short: {of} must have {size} bytes, got {len(taken)}")
+            taken += chunk
+        return taken
+
+    def array(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C"
+    ) -> NDArray[Any]:
+        """Return the array that is all the rest."""
+        size = math.prod(shape) * dtype.itemsize
+        if size > self.largest:
+            raise self.refusal(
+                f"is too large: its header says {shape} of {dtype} = {size} bytes, "
+                f"and at most {self.largest} are read from a file of its size"
+            )
+        content = self.take(size, f"the array {shape} of {dtype} in its header")
+        if self.file.read(1):
+            raise self.refusal(f"has more behind its data, {shape} of {dtype} = {size} bytes")
+        return np.frombuffer(content, dtype).reshape(shape, order=order)
+
+
+@contextmanager
+def opened(path: Path, expected: str) -> Iterator[Content]:
+    """Open a regular file, plain or packed by gzip or xz; its first bytes say which.
+
+    Raises
+    ------
+    FileError
+        If it cannot be opened or, within the context, if what is read is damaged.
+    """
+    with _regular(path, expected) as file:
+        content, has_checksum = _unpacked(file)
+        yield Content(path, expected, content, has_checksum, _largest(file))
+
+
+@contextmanager
+def verified(path: Path, sha256: str, expected: str) -> Iterator[BufferedReader]:
+    """Open a file of known content, after a look at all of it.
+
+    Raises
+    ------
+    FileError
+        If it cannot be opened or has another SHA-256 than the given one.
+    """
+    with _regular(path, expected) as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256:
+            raise FileError(path, f"has the SHA-256 {found}", f"{expected}, {sha256}")
+        file.seek(0)
+        yield file
+
+
+def read_npy(path: Path, shape: Shape, kind: Kind, *, checksum: bool = False) -> NDArray[Any]:
+    """Read an array of numbers from a .npy file, plain or packed by gzip or xz.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shape : tuple of int or None
+        What its shape must be; None: any size.
+    kind : dtype, str, or tuple of these
+        What its type must be, as `numpy.isdtype` takes it.
+    checksum : bool
+        Whether to refuse a file without a checksum, in which damage would not be seen.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, is anything else, or is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "labels.npy"
+    >>> np.save(path, [5, 0, 4])
+    >>> read_npy(path, (None,), "integral")
+    array([5, 0, 4])
+    """
+    with opened(path, f"a .npy array {described(shape, kind)}") as content:
+        if checksum and not content.has_checksum:
+            raise content.refusal("has no checksum, as xz with CRC64 or gzip would give it")
+        return _read_npy(content, shape, kind)
+
+
+def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Read arrays of numbers from an .npz archive.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    names : collection of str, optional
+        Which arrays to read; the archive may hold others.  Default: all.
+
+    Returns
+    -------
+    dict of str -> ndarray
+        In the order of ``names`` or of the archive.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, lacks an array, is anything else, or is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "arrays.npz"
+    >>> np.savez(path, a=[1, 2], b=0.5)
+    >>> read_npz(path, ["b"])
+    {'b': array(0.5)}
+    """
+    wanted = "" if names is None else f" with {' and '.join(names)}"
+    expected = f"an .npz archive of arrays of numbers{wanted}"
+    with _regular(path, expected) as file, zipfile.ZipFile(file) as archive:
+        found = [member.filename for member in archive.infolist()]
+        if len(set(found)) < len(found):
+            raise FileError(path, f"holds two arrays of one name among {found}", expected)
+        absent = {f"{name}.npy" for name in names or ()} - set(found)
+        if absent:
+            raise FileError(path, f"lacks {' and '.join(sorted(absent))}, got {found}", expected)
+        chosen = found if names is None else [f"{name}.npy" for name in names]
+        members = [archive.getinfo(name) for name in chosen]
+        for member in members:
+            _check_member(path, member, expected)
+        size, largest = sum(member.file_size for member in members), _largest(file)
+        if size > largest:
+            wrong = f"is too large: its arrays have {size} bytes, and at most {largest} are read"
+            raise FileError(path, wrong, expected)
+        return {
+            member.filename.removesuffix(".npy"): _member(path, archive, member, expected)
+            for member in members
+        }
+
+
+def described(shape: Shape, kind: Kind) -> str:
+    """Return a shape and a type in words.
+
+    Examples
+    --------
+    >>> described((None, 4), ("integral", "real floating"))
+    '(any, 4) of integral or real floating numbers'
+    """
+    sizes = ", ".join("any" if size is None else str(size) for size in shape)
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    names = " or ".join(k if isinstance(k, str) else np.dtype(k).name for k in kinds)
+    return f"({sizes}{',' * (len(shape) == 1)}) of {names} numbers"
+
+
+def fits(found: tuple[int, ...], shape: Shape) -> bool:
+    """Return whether a shape is the wanted one, where None is any size.
+
+    Examples
+    --------
+    >>> fits((7, 4), (None, 4)), fits((7, 4), (None, 3))
+    (True, False)
+    """
+    return len(found) == len(shape) and all(
+        wanted in (None, size) for size, wanted in zip(found, shape, strict=True)
+    )
+
+
+@contextmanager
+def _regular(path: Path, expected: str) -> Iterator[BufferedReader]:
+    """Open a regular file; whatever goes wrong with it from then on is a FileError."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a FIFO would wait for its writer
+            raise FileError(path, "is no regular file", expected)
+        with path.open("rb") as file:
+            yield file
+    except FileError:
+        raise
+    except DAMAGE as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise FileError(path, f"cannot be read: {why}", expected) from error
+
+
+def _unpacked(file: BufferedReader) -> tuple[BinaryIO, bool]:
+    """Return the unpacked bytes of a file, and whether they have a checksum."""
+    magic = file.read(len(XZ_MAGIC) + 2)
+    file.seek(0)
+    if magic.startswith(GZIP_MAGIC):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file)), True
+    if magic.startswith(XZ_MAGIC):
+        return cast(BinaryIO, lzma.LZMAFile(file, format=lzma.FORMAT_XZ)), magic[-1] in XZ_CHECKS
+    return file, False
+
+
+def _largest(file: BinaryIO) -> int:
+    return max(LARGEST, os.fstat(file.fileno()).st_size)
+
+
+def _read_npy(content: Content, shape: Shape | None, kind: Kind) -> NDArray[Any]:
+    """Return the array of the given shape (None: any) and kind."""
+    start = content.take(8, "the start of a .npy array")
+    versions = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}
+    length = versions.get(bytes(start[6:]))
+    if not start.startswith(NPY_MAGIC) or length is None:
+        raise content.refusal(f"is no .npy array: it begins with {bytes(start)!r}")
+    (size,) = struct.unpack(length, content.take(struct.calcsize(length), "the header's length"))
+    if size > LONGEST_HEADER:
+        raise content.refusal(
+            f"has a header of {size} bytes, and at most {LONGEST_HEADER} are read"
+        )
+    header = bytes(content.take(size, "the header"))
+    match = NPY_HEADER.fullmatch(header)
+    if match is None:
+        raise content.refusal(f"is no array of numbers: its header is {header[:200].rstrip()!r}")
+    dtype, fortran = np.dtype(match[1].decode()), match[2] == b"True"
+    found = tuple(int(number) for number in match[3].split(b",") if number.strip())
+    if not np.isdtype(dtype, kind) or not (shape is None or fits(found, shape)):
+        raise content.refusal(f"holds {found} of {dtype}")
+    return content.array(found, dtype, "F" if fortran else "C")
+
+
+def _check_member(path: Path, member: zipfile.ZipInfo, expected: str) -> None:
+    """Refuse what is no .npy file, is encrypted, or packed in a way that numpy does not use."""
+    wrong = None
+    if not member.filename.endswith(".npy"):
+        wrong = "is no .npy array"
+    elif member.flag_bits & 1:
+        wrong = "is encrypted"
+    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        wrong = f"is packed by method {member.compress_type} of zip, neither stored nor deflated"
+    if wrong:
+        raise FileError(path, f"holds {member.filename!r}, which {wrong}", expected)
+
+
+def _member(
+    path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, expected: str
+) -> NDArray[Any]:
+    name = f"{path}: {member.filename!r}"
+    with archive.open(member) as file:
+        content = Content(name, expected, cast(BinaryIO, file), True, member.file_size)
+        return _read_npy(content, None, NUMBERS)
