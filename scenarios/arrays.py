@@ -17,9 +17,10 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
@@ -39,13 +40,14 @@ __all__ = [
     "verified",
 ]
 
-Shape = tuple[int | None, ...]  # None: any size
+Shape = tuple[int | None, ...] | None  # None: any, of one size or of all
 Kind = Any  # as the second argument of numpy.isdtype
 NUMBERS = ("bool", "numeric")
 LARGEST = 2**31  # bytes that a smaller file may unpack to
 CHUNK = 2**20
 GZIP_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\0"
 XZ_CHECKS = (lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256)
+ENCRYPTED = 1  # bit of a zip member's flags
 NPY_MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000  # bytes, as numpy's own limit
 NPY_HEADER = re.compile(  # what numpy writes for numbers; objects, strings, records do not match
@@ -53,8 +55,8 @@ NPY_HEADER = re.compile(  # what numpy writes for numbers; objects, strings, rec
     rb"'shape': ?\(((?:\d{1,30}, ?)*(?:\d{1,30})?)\),? ?\} *\n?"
 )
 # All that gzip, lzma and zipfile raise for damaged files.
-DAMAGE = (EOFError, OSError, OverflowError, RuntimeError, ValueError, lzma.LZMAError, struct.error,
-          zipfile.BadZipFile, zlib.error)  # fmt: skip
+DAMAGE = (EOFError, MemoryError, OSError, OverflowError, RuntimeError, ValueError, lzma.LZMAError,
+          struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 class FileError(ValueError):
@@ -178,7 +180,7 @@ def read_npy(path: Path, shape: Shape, kind: Kind, *, checksum: bool = False) ->
     path : Path
         The file.
     shape : tuple of int or None
-        What its shape must be; None: any size.
+        What its shape must be; None in it: any size; None: any shape.
     kind : dtype, str, or tuple of these
         What its type must be, as `numpy.isdtype` takes it.
     checksum : bool
@@ -203,20 +205,23 @@ def read_npy(path: Path, shape: Shape, kind: Kind, *, checksum: bool = False) ->
         return _read_npy(content, shape, kind)
 
 
-def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+def read_npz(
+    path: Path, wanted: Mapping[str, tuple[Shape, Kind]] | None = None
+) -> dict[str, NDArray[Any]]:
     """Read arrays of numbers from an .npz archive.
 
     Parameters
     ----------
     path : Path
         The file.
-    names : collection of str, optional
-        Which arrays to read; the archive may hold others.  Default: all.
+    wanted : mapping of str -> (shape, kind), optional
+        The arrays to read, and what they must be, as for `read_npy`; the archive may hold others.
+        Default: all that it lists.  The list itself has no checksum: damage may hide an array.
 
     Returns
     -------
     dict of str -> ndarray
-        In the order of ``names`` or of the archive.
+        In the order of ``wanted`` or of the archive.
 
     Raises
     ------
@@ -228,29 +233,20 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, NDAr
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "arrays.npz"
     >>> np.savez(path, a=[1, 2], b=0.5)
-    >>> read_npz(path, ["b"])
-    {'b': array(0.5)}
+    >>> read_npz(path, {"a": ((None,), "integral")})
+    {'a': array([1, 2])}
     """
-    wanted = "" if names is None else f" with {' and '.join(names)}"
-    expected = f"an .npz archive of arrays of numbers{wanted}"
+    expected = "an .npz archive of numbers" + (f" with {' and '.join(wanted)}" if wanted else "")
     with _regular(path, expected) as file, zipfile.ZipFile(file) as archive:
-        found = [member.filename for member in archive.infolist()]
-        if len(set(found)) < len(found):
-            raise FileError(path, f"holds two arrays of one name among {found}", expected)
-        absent = {f"{name}.npy" for name in names or ()} - set(found)
-        if absent:
-            raise FileError(path, f"lacks {' and '.join(sorted(absent))}, got {found}", expected)
-        chosen = found if names is None else [f"{name}.npy" for name in names]
-        members = [archive.getinfo(name) for name in chosen]
-        for member in members:
-            _check_member(path, member, expected)
+        members = _members(archive, wanted, partial(FileError, path, expected=expected))
         size, largest = sum(member.file_size for member in members), _largest(file)
         if size > largest:
             wrong = f"is too large: its arrays have {size} bytes, and at most {largest} are read"
             raise FileError(path, wrong, expected)
+        names = [member.filename.removesuffix(".npy") for member in members]
         return {
-            member.filename.removesuffix(".npy"): _member(path, archive, member, expected)
-            for member in members
+            name: _member(path, archive, member, *(wanted[name] if wanted else (None, NUMBERS)))
+            for name, member in zip(names, members, strict=True)
         }
 
 
@@ -262,9 +258,11 @@ def described(shape: Shape, kind: Kind) -> str:
     >>> described((None, 4), ("integral", "real floating"))
     '(any, 4) of integral or real floating numbers'
     """
-    sizes = ", ".join("any" if size is None else str(size) for size in shape)
     kinds = kind if isinstance(kind, tuple) else (kind,)
     names = " or ".join(k if isinstance(k, str) else np.dtype(k).name for k in kinds)
+    if shape is None:
+        return f"of {names} numbers"
+    sizes = ", ".join("any" if size is None else str(size) for size in shape)
     return f"({sizes}{',' * (len(shape) == 1)}) of {names} numbers"
 
 
@@ -276,8 +274,9 @@ def fits(found: tuple[int, ...], shape: Shape) -> bool:
     >>> fits((7, 4), (None, 4)), fits((7, 4), (None, 3))
     (True, False)
     """
-    return len(found) == len(shape) and all(
-        wanted in (None, size) for size, wanted in zip(found, shape, strict=True)
+    return shape is None or (
+        len(found) == len(shape)
+        and all(wanted in (None, size) for size, wanted in zip(found, shape, strict=True))
     )
 
 
@@ -311,8 +310,7 @@ def _largest(file: BinaryIO) -> int:
     return max(LARGEST, os.fstat(file.fileno()).st_size)
 
 
-def _read_npy(content: Content, shape: Shape | None, kind: Kind) -> NDArray[Any]:
-    """Return the array of the given shape (None: any) and kind."""
+def _read_npy(content: Content, shape: Shape, kind: Kind) -> NDArray[Any]:
     start = content.take(8, "the start of a .npy array")
     versions = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}
     length = versions.get(bytes(start[6:]))
@@ -329,28 +327,39 @@ def _read_npy(content: Content, shape: Shape | None, kind: Kind) -> NDArray[Any]
         raise content.refusal(f"is no array of numbers: its header is {header[:200].rstrip()!r}")
     dtype, fortran = np.dtype(match[1].decode()), match[2] == b"True"
     found = tuple(int(number) for number in match[3].split(b",") if number.strip())
-    if not np.isdtype(dtype, kind) or not (shape is None or fits(found, shape)):
+    if not np.isdtype(dtype, kind) or not fits(found, shape):
         raise content.refusal(f"holds {found} of {dtype}")
     return content.array(found, dtype, "F" if fortran else "C")
 
 
-def _check_member(path: Path, member: zipfile.ZipInfo, expected: str) -> None:
-    """Refuse what is no .npy file, is encrypted, or packed in a way that numpy does not use."""
-    wrong = None
-    if not member.filename.endswith(".npy"):
-        wrong = "is no .npy array"
-    elif member.flag_bits & 1:
-        wrong = "is encrypted"
-    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        wrong = f"is packed by method {member.compress_type} of zip, neither stored nor deflated"
-    if wrong:
-        raise FileError(path, f"holds {member.filename!r}, which {wrong}", expected)
+def _members(
+    archive: zipfile.ZipFile, names: Collection[str] | None, error: Callable[[str], FileError]
+) -> list[zipfile.ZipInfo]:
+    """Return the arrays of these names (None: all), if numpy can have written the archive."""
+    found = archive.namelist()
+    if len(set(found)) < len(found):
+        raise error(f"holds two arrays of one name, {found}")
+    chosen = found if names is None else [f"{name}.npy" for name in names]
+    absent = [name for name in chosen if name not in found]
+    if absent:
+        raise error(f"holds {found}, not {' and '.join(absent)}")
+    members = [archive.getinfo(name) for name in chosen]
+    for member in members:
+        if not member.filename.endswith(".npy"):
+            raise error(f"holds {member.filename!r}, which is no .npy array")
+        if member.flag_bits & ENCRYPTED:
+            raise error(f"holds {member.filename!r}, which is encrypted")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise error(
+                f"holds {member.filename!r}, packed by method {member.compress_type} of zip"
+            )
+    return members
 
 
 def _member(
-    path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, expected: str
+    path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, shape: Shape, kind: Kind
 ) -> NDArray[Any]:
-    name = f"{path}: {member.filename!r}"
+    name, expected = f"{path}: {member.filename!r}", f"a .npy array {described(shape, kind)}"
     with archive.open(member) as file:
         content = Content(name, expected, cast(BinaryIO, file), True, member.file_size)
-        return _read_npy(content, None, NUMBERS)
+        return _read_npy(content, shape, kind)

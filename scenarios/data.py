@@ -34,6 +34,9 @@ YIN_YANG_SHA256 = {
     "validation_samples": "88f7e23daf578da390fe3ca10370d38fdb6060a08249ecb1be832e3e6cce75d3",
 }
 NUMBERS = ("integral", "real floating")
+SHIPPED = {f"{part}_points": ((None, 2), "real floating") for part in YIN_YANG_PARTS} | {
+    f"{part}_labels": ((None,), "integral") for part in YIN_YANG_PARTS
+}
 R_BIG, R_SMALL = 0.5, 0.1  # radii of the Yin-Yang circle and of its two dots
 
 
@@ -125,7 +128,7 @@ def yin_yang(data_dir: str | Path | None = None) -> dict[str, LabelledData]:
     names = [f"{part}_{kind}.npy" for part in YIN_YANG_PARTS for kind in ("samples", "labels")]
     folder = find_folder("yin-yang", names, data_dir)
     with as_file(files("scenarios") / "data_files" / "yin_yang.npz") as path:
-        arrays = read_npz(path)
+        arrays = read_npz(path, SHIPPED)
     published = {part: _shipped_part(arrays, part) for part in YIN_YANG_PARTS}
     if folder is None:
         return published

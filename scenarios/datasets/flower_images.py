@@ -17,7 +17,6 @@ the publication does not say how it divided them; `split` does it here.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,14 +77,8 @@ def flower_images(data_dir: str | Path | None = None) -> LabelledImages:
             f"{DATA_VARIABLE}; got none.  They may not be redistributed, so there is no download: "
             "docs/flowers_search.md shows how to make them from the original files"
         )
-    images, labels = _read_images(folder / FILES[0]), _read_labels(folder / FILES[1])
-    if len(images) != len(labels):
-        raise FileError(
-            folder / FILES[1],
-            f"holds {len(labels)} labels",
-            f"one for each of the {len(images)} images in {folder / FILES[0]}",
-        )
-    return LabelledImages(images, labels)
+    images = _read_images(folder / FILES[0])
+    return LabelledImages(images, _read_labels(folder / FILES[1], len(images)))
 
 
 def as_columns(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -165,21 +158,16 @@ def _read_images(path: Path) -> NDArray[np.uint8]:
     return images
 
 
-def _read_labels(path: Path) -> NDArray[np.int64]:
-    arrays = read_npz(path, ("labels", "classes"))
-    if arrays["classes"].tolist() != list(CLASSES):
+def _read_labels(path: Path, n: int) -> NDArray[np.int64]:
+    """Return the labels of n images, if each class has some and there are no others."""
+    wanted = {"labels": ((n,), "integral"), "classes": ((len(CLASSES),), "integral")}
+    labels, classes = read_npz(path, wanted).values()
+    if classes.tolist() != list(CLASSES):
         raise FileError(
             path,
-            f"holds the classes {arrays['classes'].tolist()}",
+            f"holds the classes {classes.tolist()}",
             f"{', '.join(map(str, CLASSES))} of the Oxford 102 flowers, in this order",
         )
-    return _checked(path, arrays["labels"])
-
-
-def _checked(path: Path, labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Return labels, if each class has some and there are no others."""
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise FileError(path, f"holds labels {labels.shape} of {labels.dtype}", "(n,) of integers")
     bad = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
     if bad.size:
         raise FileError(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.arrays import FileError, Shape, described
+from scenarios.arrays import FileError, described
 from scenarios.datasets.idx import read_idx
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import Source, download, find_folder
@@ -153,7 +153,9 @@ def _read_part(source: Source, folder: Path, start: str) -> LabelledImages:
     return LabelledImages(images, labels.astype(np.int64))
 
 
-def _read(source: Source, folder: Path, name: str, shape: Shape) -> tuple[Path, NDArray[np.uint8]]:
+def _read(
+    source: Source, folder: Path, name: str, shape: tuple[int | None, ...]
+) -> tuple[Path, NDArray[np.uint8]]:
     """Return a file and its array, if that is the published one, or else has a checksum.
 
     Another published array is a mistake.  One that nobody published may be anything, but in a plain
