@@ -341,7 +341,6 @@ BOMBS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_small_file_takes_no_large_memory_before_it_is_refused(tmp_path, name):
     start, pack, read = BOMBS[name]
