@@ -1,8 +1,9 @@
 """Arrays from files that may be damaged, foreign or forged: whole and intact, or refused.
 
 Only regular files are opened, so that nothing hangs.  A header is read first and says how many
-bytes follow; memory is taken for what is there, not for what is promised, and one byte more is
-asked for to see the end, where a packed file has its checksum.  Nothing in a file is evaluated.
+bytes follow: 2 GiB at most, or as many as the file has itself.  Memory fills with what is there,
+not with what is promised.  One byte more is asked for to see the end, where a packed file has its
+checksum.  Nothing in a file is evaluated.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ GZIP_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\0"
 XZ_CHECKS = (lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256)
 ENCRYPTED = 1  # bit of a zip member's flags
 NPY_MAGIC = b"\x93NUMPY"
+SHOWN = 9  # names of arrays in an error
 LONGEST_HEADER = 10_000  # bytes, as numpy's own limit
 NPY_HEADER = re.compile(  # what numpy writes for numbers; objects, strings, records do not match
     rb"\{ ?'descr': ?'([<>|]?(?:b1|[iu][1248]|f[248]|c8|c16))', ?'fortran_order': ?(True|False), ?"
@@ -97,7 +99,7 @@ class Content:
         The file, or the part of it.
     expected : str
         What it should be, for errors.
-    file : binary file
+    file : BufferedIOBase
         Its bytes, unpacked.
     has_checksum : bool
         Whether damage is noticed when the end is read.
@@ -107,7 +109,7 @@ class Content:
 
     path: Path | str
     expected: str
-    file: BinaryIO
+    file: BufferedIOBase
     has_checksum: bool
     largest: int
 
@@ -115,15 +117,9 @@ class Content:
         """Return the error that says what is wrong."""
         return FileError(self.path, wrong, self.expected)
 
-    def take(self, size: int, of: str) -> bytearray:
+    def take(self, size: int, of: str) -> bytes:
         """Return the next bytes, exactly so many; ``of`` names them in errors."""
-        taken = bytearray()
-        while len(taken) < size:
-            chunk = self.file.read(min(CHUNK, size - len(taken)))
-            if not chunk:
-                raise self.refusal(f"is cut short: {of} must have {size} bytes, got {len(taken)}")
-            taken += chunk
-        return taken
+        return self._bytes(size, of).tobytes()
 
     def array(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C"
@@ -135,10 +131,19 @@ class Content:
                 f"is too large: its header says {shape} of {dtype} = {size} bytes, "
                 f"and at most {self.largest} are read from a file of its size"
             )
-        content = self.take(size, f"the array {shape} of {dtype} in its header")
+        content = self._bytes(size, f"the array {shape} of {dtype} in its header")
         if self.file.read(1):
             raise self.refusal(f"has more behind its data, {shape} of {dtype} = {size} bytes")
-        return np.frombuffer(content, dtype).reshape(shape, order=order)
+        return content.view(dtype).reshape(shape, order=order)
+
+    def _bytes(self, size: int, of: str) -> NDArray[np.uint8]:
+        taken, done = np.empty(size, np.uint8), 0  # the system gives memory as it is filled
+        while done < size:
+            n = self.file.readinto(taken[done : done + CHUNK].data)
+            if n == 0:
+                raise self.refusal(f"is cut short: {of} must have {size} bytes, got {done}")
+            done += n
+        return taken
 
 
 @contextmanager
@@ -295,33 +300,33 @@ def _regular(path: Path, expected: str) -> Iterator[BufferedReader]:
         raise FileError(path, f"cannot be read: {why}", expected) from error
 
 
-def _unpacked(file: BufferedReader) -> tuple[BinaryIO, bool]:
+def _unpacked(file: BufferedReader) -> tuple[BufferedIOBase, bool]:
     """Return the unpacked bytes of a file, and whether they have a checksum."""
     magic = file.read(len(XZ_MAGIC) + 2)
     file.seek(0)
     if magic.startswith(GZIP_MAGIC):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file)), True
+        return gzip.GzipFile(fileobj=file), True
     if magic.startswith(XZ_MAGIC):
-        return cast(BinaryIO, lzma.LZMAFile(file, format=lzma.FORMAT_XZ)), magic[-1] in XZ_CHECKS
+        return lzma.LZMAFile(file, format=lzma.FORMAT_XZ), magic[-1] in XZ_CHECKS
     return file, False
 
 
-def _largest(file: BinaryIO) -> int:
+def _largest(file: BufferedReader) -> int:
     return max(LARGEST, os.fstat(file.fileno()).st_size)
 
 
 def _read_npy(content: Content, shape: Shape, kind: Kind) -> NDArray[Any]:
     start = content.take(8, "the start of a .npy array")
     versions = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}
-    length = versions.get(bytes(start[6:]))
+    length = versions.get(start[6:])
     if not start.startswith(NPY_MAGIC) or length is None:
-        raise content.refusal(f"is no .npy array: it begins with {bytes(start)!r}")
+        raise content.refusal(f"is no .npy array: it begins with {start!r}")
     (size,) = struct.unpack(length, content.take(struct.calcsize(length), "the header's length"))
     if size > LONGEST_HEADER:
         raise content.refusal(
             f"has a header of {size} bytes, and at most {LONGEST_HEADER} are read"
         )
-    header = bytes(content.take(size, "the header"))
+    header = content.take(size, "the header")
     match = NPY_HEADER.fullmatch(header)
     if match is None:
         raise content.refusal(f"is no array of numbers: its header is {header[:200].rstrip()!r}")
@@ -338,11 +343,11 @@ def _members(
     """Return the arrays of these names (None: all), if numpy can have written the archive."""
     found = archive.namelist()
     if len(set(found)) < len(found):
-        raise error(f"holds two arrays of one name, {found}")
+        raise error(f"holds two arrays of one name, {found[:SHOWN]}")
     chosen = found if names is None else [f"{name}.npy" for name in names]
     absent = [name for name in chosen if name not in found]
     if absent:
-        raise error(f"holds {found}, not {' and '.join(absent)}")
+        raise error(f"holds {found[:SHOWN]}, not {' and '.join(absent)}")
     members = [archive.getinfo(name) for name in chosen]
     for member in members:
         if not member.filename.endswith(".npy"):
@@ -361,5 +366,5 @@ def _member(
 ) -> NDArray[Any]:
     name, expected = f"{path}: {member.filename!r}", f"a .npy array {described(shape, kind)}"
     with archive.open(member) as file:
-        content = Content(name, expected, cast(BinaryIO, file), True, member.file_size)
+        content = Content(name, expected, cast(BufferedIOBase, file), True, member.file_size)
         return _read_npy(content, shape, kind)

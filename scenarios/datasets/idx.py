@@ -64,7 +64,7 @@ def read_idx(path: Path, shape: Shape) -> tuple[NDArray[np.uint8], bool]:
 
 def _shape(content: Content) -> tuple[int, ...]:
     """Return the sizes in the header, after a check of all that stands before them."""
-    start = bytes(content.take(4, "the start of an IDX file"))
+    start = content.take(4, "the start of an IDX file")
     if start[:2] != b"\0\0":
         raise content.refusal(f"is no IDX file: it begins with {start!r}, not with two zero bytes")
     kind, n_dimensions = start[2:]
