@@ -20,12 +20,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from scenarios.arrays import FileError, read_npy, read_npz, verified
+from scenarios.cli import main
 from scenarios.datasets.idx import read_idx
 from scenarios.learning.checkpoint import load_arrays, save_arrays
 from tests.scenarios.idx_files import as_idx
 
+ONE = np.arange(7)
 IMAGES = np.arange(84, dtype=np.uint8).reshape(7, 2, 2, 3)
-LABELS = {"labels": np.arange(7), "classes": np.array([0.5, 2.0])}
+LABELS = {"labels": ONE, "classes": np.array([0.5, 2.0])}
 SHAPE = (None, None, None, 3)
 WANTED = {"labels": ((7,), "integral"), "classes": ((None,), "real floating")}
 
@@ -135,6 +137,32 @@ def test_damage_is_refused_or_without_effect(tmp_path_factory, whole, name, dama
     assert_refused_or_same(path, name, whole, damaged(whole[name], damage))
 
 
+def zipped_labels(content):
+    return zipped([("labels.npy", content)], zipfile.ZIP_DEFLATED)
+
+
+read_labels = partial(read_npz, wanted={"labels": ((7,), "integral")})
+FORGERS = {  # damage below the checksum, which is then right
+    "idx": (as_idx(IMAGES), gzip.compress, READERS["idx, gzip"][1]),
+    "npy": (npy(IMAGES), gzip.compress, packed_images),
+    "npz": (npy(ONE), zipped_labels, lambda path: read_labels(path)["labels"]),
+}
+
+
+@pytest.mark.parametrize("name", FORGERS)
+@given(damage=damages, in_header=st.booleans())
+def test_forged_content_is_refused_or_what_was_wanted(tmp_path_factory, name, damage, in_header):
+    content, pack, read = FORGERS[name]
+    path = tmp_path_factory.getbasetemp() / "forged"
+    size = (20 if name == "idx" else 128) if in_header else 2**14
+    damage = [(kind, place % size, what) for kind, place, what in damage]
+    path.write_bytes(pack(damaged(content, damage)))
+    with contextlib.suppress(FileError):
+        found = read(path)
+        assert found.shape == (7,) if name == "npz" else found.shape[3:] == (3,)
+        assert found.dtype.kind in ("iu" if name == "npz" else "u")
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_no_cut_goes_unnoticed(tmp_path, whole, name):
     path = tmp_path / "cut"
@@ -216,7 +244,7 @@ def test_what_is_no_array_of_numbers_is_refused_in_words(tmp_path, name):
 
 def encrypted():
     """An archive whose members are marked as encrypted, in both places."""
-    content = bytearray(npz(labels=np.arange(7)))
+    content = bytearray(npz(labels=ONE))
     for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         content[content.index(signature) + place] |= 1
     return bytes(content)
@@ -224,26 +252,25 @@ def encrypted():
 
 def listed_as(field, value):
     """An archive whose list says something else of its member: sizes, or where it is."""
-    content = bytearray(npz(labels=np.arange(7)))
+    content = bytearray(npz(labels=ONE))
     begin = content.index(b"PK\1\2") + field
     content[begin : begin + 4] = struct.pack("<I", value)
     return bytes(content)
 
 
-ONE = npy(np.arange(7))
 FOREIGN_ARCHIVES = {
     "nothing": (b"", "cannot be read: File is not a zip file"),
-    "an npy": (ONE, "cannot be read: File is not a zip file"),
+    "an npy": (npy(ONE), "cannot be read: File is not a zip file"),
     "no arrays": (zipped([]), r"holds \[\], not labels.npy"),
-    "another array": (npz(label=np.arange(7)), r"holds \['label.npy'\], not labels.npy"),
+    "another array": (npz(label=ONE), r"holds \['label.npy'\], not labels.npy"),
     "a text": (zipped([("labels", b"7")]), r"holds \['labels'\], not labels.npy"),
     "two of a name": (
-        zipped([("labels.npy", ONE), ("Labels.npy", ONE)]).replace(b"Labels", b"labels"),
+        zipped([("labels.npy", npy(ONE)), ("Labels.npy", npy(ONE))]).replace(b"Labels", b"labels"),
         "holds two arrays of one name",
     ),
     "encrypted": (encrypted(), "holds 'labels.npy', which is encrypted"),
-    "bzip2": (zipped([("labels.npy", ONE)], zipfile.ZIP_BZIP2), "packed by method 12 of zip"),
-    "lzma": (zipped([("labels.npy", ONE)], zipfile.ZIP_LZMA), "packed by method 14 of zip"),
+    "bzip2": (zipped([("labels.npy", npy(ONE))], zipfile.ZIP_BZIP2), "packed by method 12 of zip"),
+    "lzma": (zipped([("labels.npy", npy(ONE))], zipfile.ZIP_LZMA), "packed by method 14 of zip"),
     "large": (listed_as(24, 2**32 - 2), "is too large: its arrays have 4294967294 bytes"),
     "elsewhere": (listed_as(42, 2**32 - 2), "cannot be read: "),
     "objects": (npz(labels=np.array([{}])), r": 'labels.npy' is no array of numbers: .*'\|O'"),
@@ -252,7 +279,7 @@ FOREIGN_ARCHIVES = {
     "10**15": (zipped([("labels.npy", of_shape(f"({10**15},)"))]), r" holds \(1000000000000000,\)"),
     "an open header": (zipped([("labels.npy", with_header("{'descr': ("))]), "no array of numbers"),
     "a damaged header": (
-        npz(labels=np.arange(7)).replace(b"(7,)", b"(7,("),
+        npz(labels=ONE).replace(b"(7,)", b"(7,("),
         "cannot be read: Bad CRC",
     ),
 }
@@ -273,7 +300,7 @@ def test_what_is_no_archive_of_these_arrays_is_refused_in_words(tmp_path, name):
 
 def test_other_arrays_of_an_archive_are_not_looked_at(tmp_path):
     path = tmp_path / "labels.npz"
-    path.write_bytes(npz(labels=np.arange(7), names=np.array(["petunia"])))
+    path.write_bytes(npz(labels=ONE, names=np.array(["petunia"])))
     assert read_npz(path, {"labels": ((7,), "integral")})["labels"].tolist() == list(range(7))
 
 
@@ -315,13 +342,6 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
 
 
 LONG = 2**25
-
-
-def zipped_labels(content):
-    return zipped([("labels.npy", content)], zipfile.ZIP_DEFLATED)
-
-
-read_labels = partial(read_npz, wanted={"labels": ((7,), "integral")})
 read_images = partial(read_idx, shape=SHAPE)
 BOMBS = {
     "no header, gzip": (b"", gzip.compress, packed_images),
@@ -331,7 +351,7 @@ BOMBS = {
     "small, gzip": (npy(IMAGES), gzip.compress, packed_images),
     "small, xz": (npy(IMAGES), lzma.compress, packed_images),
     "small, idx": (as_idx(IMAGES), gzip.compress, read_images),
-    "small, npz": (ONE, zipped_labels, read_labels),
+    "small, npz": (npy(ONE), zipped_labels, read_labels),
     "of another shape, gzip": (of_shape((1, LONG, 1)), gzip.compress, packed_images),
     "of another shape, idx": (
         b"\0\0\x08\1" + struct.pack(">I", LONG), gzip.compress, partial(read_idx, shape=(60_000,))
@@ -378,3 +398,14 @@ def test_the_error_survives_pickling(tmp_path):
         FileError,
         f"{tmp_path / 'a'} is cut short; expected all of it",
     )
+
+
+def test_the_command_says_it_in_one_line(tmp_path, capsys):
+    pytest.importorskip("tyro", reason="the extra scenarios is not installed")
+    data, run = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    os.mkfifo(data / "train_samples.npy")
+    assert main(["run", "yin_yang", "--data-dir", str(data), "--folder", str(run)]) == 2
+    message = f"eventsim: error: {data / 'train_samples.npy'} is no regular file; expected a .npy"
+    assert capsys.readouterr().err.startswith(message)
+    assert not run.exists()
