@@ -23,6 +23,7 @@ from scenarios.arrays import FileError, read_npy, read_npz, verified
 from scenarios.cli import main
 from scenarios.datasets.idx import read_idx
 from scenarios.learning.checkpoint import load_arrays, save_arrays
+from tests.scenarios.damage import put
 from tests.scenarios.idx_files import as_idx
 
 ONE = np.arange(7)
@@ -96,9 +97,9 @@ def bits(content):
 def assert_refused_or_same(path, name, whole, content):
     """Reading ends in the very same bits or in the one error."""
     read = READERS[name][1]
-    path.write_bytes(whole[name])
+    put(path, whole[name])
     expected = bits(read(path))
-    path.write_bytes(content)
+    put(path, content)
     with contextlib.suppress(FileError):
         assert bits(read(path)) == expected
 
@@ -156,7 +157,7 @@ def test_forged_content_is_refused_or_what_was_wanted(tmp_path_factory, name, da
     path = tmp_path_factory.getbasetemp() / "forged"
     size = (20 if name == "idx" else 128) if in_header else 2**14
     damage = [(kind, place % size, what) for kind, place, what in damage]
-    path.write_bytes(pack(damaged(content, damage)))
+    put(path, pack(damaged(content, damage)))
     with contextlib.suppress(FileError):
         found = read(path)
         assert found.shape == (7,) if name == "npz" else found.shape[3:] == (3,)
@@ -167,7 +168,7 @@ def test_forged_content_is_refused_or_what_was_wanted(tmp_path_factory, name, da
 def test_no_cut_goes_unnoticed(tmp_path, whole, name):
     path = tmp_path / "cut"
     for size in range(len(whole[name])):
-        path.write_bytes(whole[name][:size])
+        put(path, whole[name][:size])
         with pytest.raises(FileError, match="cut"):
             READERS[name][1](path)
 
@@ -190,9 +191,9 @@ def test_random_bytes_are_refused(tmp_path_factory, whole, name, start, rest):
 def test_numbers_of_any_type_shape_and_order_come_back(tmp_path_factory, array, fortran, pack):
     path = tmp_path_factory.getbasetemp() / "array"
     array = np.asfortranarray(array) if fortran else array
-    path.write_bytes(pack(npy(array)))
+    put(path, pack(npy(array)))
     assert bits(read_npy(path, array.shape, ("bool", "numeric"))) == bits(array)
-    path.write_bytes(npz(np.savez_compressed, a=array, b=array[None]))
+    put(path, npz(np.savez_compressed, a=array, b=array[None]))
     assert bits(read_npz(path)) == bits({"a": array, "b": array[None]})
 
 
@@ -235,7 +236,7 @@ def test_what_is_no_array_of_numbers_is_refused_in_words(tmp_path, name):
     content, message = FOREIGN[name]
     path = tmp_path / "images.npy"
     unpacked = "checksum" in name or name == "lzma alone"
-    path.write_bytes(content if unpacked else gzip.compress(content))
+    put(path, content if unpacked else gzip.compress(content))
     with pytest.raises(FileError) as caught:
         packed_images(path)
     expected = rf"{path} {message}.*; expected a .npy array \(any, any, any, 3\) of uint8 numbers"
@@ -289,7 +290,7 @@ FOREIGN_ARCHIVES = {
 def test_what_is_no_archive_of_these_arrays_is_refused_in_words(tmp_path, name):
     content, message = FOREIGN_ARCHIVES[name]
     path = tmp_path / "labels.npz"
-    path.write_bytes(content)
+    put(path, content)
     with pytest.raises(FileError) as caught:
         read_npz(path, {"labels": ((7,), "integral")})
     assert re.match(rf"{path}.*{message}.*; expected an? .*", str(caught.value), re.DOTALL)
@@ -300,7 +301,7 @@ def test_what_is_no_archive_of_these_arrays_is_refused_in_words(tmp_path, name):
 
 def test_other_arrays_of_an_archive_are_not_looked_at(tmp_path):
     path = tmp_path / "labels.npz"
-    path.write_bytes(npz(labels=ONE, names=np.array(["petunia"])))
+    put(path, npz(labels=ONE, names=np.array(["petunia"])))
     assert read_npz(path, {"labels": ((7,), "integral")})["labels"].tolist() == list(range(7))
 
 
@@ -365,7 +366,7 @@ BOMBS = {
 def test_a_small_file_takes_no_large_memory_before_it_is_refused(tmp_path, name):
     start, pack, read = BOMBS[name]
     path = tmp_path / "bomb"
-    path.write_bytes(pack(start + bytes(LONG)))
+    put(path, pack(start + bytes(LONG)))
     tracemalloc.start()
     try:
         with pytest.raises(FileError, match=rf"{path}.*; expected an? "):
@@ -377,11 +378,11 @@ def test_a_small_file_takes_no_large_memory_before_it_is_refused(tmp_path, name)
 
 def test_a_file_of_known_content_is_nothing_else(tmp_path):
     path = tmp_path / "known"
-    path.write_bytes(b"content")
+    put(path, b"content")
     digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
     with verified(path, digest, "the published file") as file:
         assert file.read() == b"content"
-    path.write_bytes(b"Content")
+    put(path, b"Content")
     with (
         pytest.raises(
             FileError, match=rf"known has the SHA-256 .*; expected the .* file, {digest}"

@@ -13,6 +13,7 @@ from scenarios.arrays import FileError
 from scenarios.data import LabelledData, iris, stratified_split, yin_yang, yin_yang_class
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
+from tests.scenarios.damage import emptied, flip
 
 PUBLISHED_FILES = idx_files.PUBLISHED / "yin-yang"
 
@@ -164,13 +165,10 @@ def test_another_set_of_the_size_of_the_published_one_is_read(tmp_path):
 )
 def test_a_flipped_bit_of_a_published_file_is_refused(tmp_path_factory, kind, place, bit):
     """A .npy file has no checksum, so it is compared with the shipped one."""
-    folder = tmp_path_factory.getbasetemp() / "flipped-yin-yang"
-    folder.mkdir(exist_ok=True)
+    folder = emptied(tmp_path_factory.getbasetemp() / "flipped-yin-yang")
     write_yin_yang(folder, n=None)
     path = folder / f"test_{kind}.npy"
-    content = bytearray(path.read_bytes())
-    content[place % len(content)] ^= 1 << bit
-    path.write_bytes(content)
+    flip(path, place, bit)
     with pytest.raises(FileError, match=rf"{path} .*; expected "):
         yin_yang(folder)
 

@@ -18,6 +18,7 @@ from scenarios.datasets import colour_images
 from scenarios.datasets.colour_images import ARCHIVE, CONTENTS, DATA_SETS, load_colour_images
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
+from tests.scenarios.damage import emptied, flip
 
 N = 4  # images in a file
 PUBLISHED = Path(os.environ.get("EVENTSIM_DATA") or "nowhere")
@@ -205,13 +206,11 @@ DAMAGED = {
 @given(place=st.integers(0, 2**15), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_refused(tmp_path_factory, kind, place, bit):
     name, write, file = DAMAGED[kind]
-    folder = tmp_path_factory.getbasetemp() / kind.replace(", ", "-")
+    folder = emptied(tmp_path_factory.getbasetemp() / kind.replace(", ", "-"))
     with pytest.MonkeyPatch.context() as patch:
         write(folder, patch)
         path = folder / file
-        content = bytearray(path.read_bytes())
-        content[place % len(content)] ^= 1 << bit
-        path.write_bytes(content)
+        flip(path, place, bit)
         with pytest.raises(FileError, match=rf"{path} .*; expected "):
             load_colour_images(name, folder)
 

@@ -21,6 +21,7 @@ from scenarios.datasets.flower_images import (
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.scenarios import flower_files
+from tests.scenarios.damage import emptied, flip
 
 IMAGES, LABELS = FILES
 
@@ -199,11 +200,9 @@ def test_a_bad_file_of_labels_is_named(tmp_path):
 
 @given(file=st.sampled_from(FILES), place=st.integers(0, 2**14), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_refused_or_without_effect(tmp_path_factory, file, place, bit):
-    folder = tmp_path_factory.getbasetemp() / "flowers"
+    folder = emptied(tmp_path_factory.getbasetemp() / "flowers")
     expected = flower_files.write(folder)
-    content = bytearray((folder / file).read_bytes())
-    content[place % len(content)] ^= 1 << bit
-    (folder / file).write_bytes(content)
+    flip(folder / file, place, bit)
     with contextlib.suppress(FileError):
         found = flower_images(folder)
         np.testing.assert_array_equal(found.images, expected.images)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scenarios.arrays import FileError
 from scenarios.datasets.idx import read_idx
+from tests.scenarios.damage import put
 from tests.scenarios.idx_files import as_idx
 
 LABELS = np.array([5, 0, 4, 1], np.uint8)
@@ -21,7 +22,7 @@ def test_an_array_of_any_shape_comes_back(tmp_path_factory, shape, compressed, r
     array = np.array([random.randrange(256) for _ in range(math.prod(shape))], np.uint8)
     array = array.reshape(shape)
     path = tmp_path_factory.getbasetemp() / "array"
-    path.write_bytes(gzip.compress(as_idx(array)) if compressed else as_idx(array))
+    put(path, gzip.compress(as_idx(array)) if compressed else as_idx(array))
     read, has_checksum = read_idx(path, tuple(shape))
     assert read.dtype == np.uint8
     assert has_checksum == compressed
@@ -30,7 +31,7 @@ def test_an_array_of_any_shape_comes_back(tmp_path_factory, shape, compressed, r
 
 def test_the_name_does_not_say_whether_a_file_is_compressed(tmp_path):
     path = tmp_path / "labels.gz"
-    path.write_bytes(as_idx(LABELS))
+    put(path, as_idx(LABELS))
     np.testing.assert_array_equal(read_idx(path, (None,))[0], LABELS)
 
 
@@ -67,7 +68,7 @@ SHAPE = (None, 3, 4)
 )
 def test_a_file_that_is_not_what_it_says_is_refused_with_its_path(tmp_path, content, message):
     path = tmp_path / "train-images"
-    path.write_bytes(content)
+    put(path, content)
     expected = rf"images {message}.*; expected an IDX file, \(any, 3, 4\) of uint8 numbers"
     with pytest.raises(FileError, match=expected):
         read_idx(path, SHAPE)
@@ -76,6 +77,6 @@ def test_a_file_that_is_not_what_it_says_is_refused_with_its_path(tmp_path, cont
 def test_no_cut_goes_unnoticed(tmp_path):
     path = tmp_path / "images"
     for size in range(len(PLAIN)):
-        path.write_bytes(PLAIN[:size])
+        put(path, PLAIN[:size])
         with pytest.raises(FileError, match="images"):
             read_idx(path, SHAPE)

@@ -14,6 +14,7 @@ from scenarios.datasets import images
 from scenarios.datasets.images import fashion_mnist, mnist
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
+from tests.scenarios.damage import emptied, flip
 
 LOADERS = {"mnist": mnist, "fashion-mnist": fashion_mnist}
 
@@ -133,13 +134,11 @@ def test_training_files_are_not_taken_for_those_of_the_test(tmp_path, monkeypatc
 @given(part=st.sampled_from(idx_files.NAMES), place=st.integers(0, 2**14), bit=st.integers(0, 7))
 def test_a_flipped_bit_of_a_plain_file_is_refused(tmp_path_factory, part, place, bit):
     """It has no checksum, so its content must be known."""
-    folder = tmp_path_factory.getbasetemp() / "plain-idx"
+    folder = emptied(tmp_path_factory.getbasetemp() / "plain-idx")
     with pytest.MonkeyPatch.context() as patch:
         known(patch, idx_files.write(folder, compressed=False), "MNIST")
         assert len(mnist(folder)["train"]) == 12
-        content = bytearray((folder / part).read_bytes())
-        content[place % len(content)] ^= 1 << bit
-        (folder / part).write_bytes(content)
+        flip(folder / part, place, bit)
         with pytest.raises(FileError, match=rf"{folder}/.*; expected "):
             mnist(folder)
 
