@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsim._compile import allocating_loop, loop, scalar
-from eventsim._types import FloatArray, IntArray
+from eventsim._types import BoolArray, FloatArray, IntArray
 from eventsim.flow import flow
 from eventsim.wiring import Neurons, Wiring
 
-__all__ = ["Arrivals", "list_arrivals", "sample_states"]
+__all__ = ["Arrivals", "list_arrivals", "most_arrivals", "sample_states"]
 
 
 class Arrivals(NamedTuple):
@@ -31,7 +31,12 @@ class Arrivals(NamedTuple):
 
 
 def list_arrivals(
-    wiring: Wiring, times: FloatArray, sources: IntArray, t_stop: float, neurons: tuple[int, int]
+    wiring: Wiring,
+    times: FloatArray,
+    sources: IntArray,
+    t_stop: float,
+    neurons: tuple[int, int],
+    stop: BoolArray,
 ) -> Arrivals:
     """Return the `Arrivals` up to ``t_stop`` at the neurons ``range(*neurons)``.
 
@@ -45,18 +50,25 @@ def list_arrivals(
         Arrivals after it are left out.
     neurons : (int, int)
         First neuron, and one past the last.
+    stop : (1,) ndarray of bool
+        If it is set meanwhile, the list is not completed.
     """
     low, high = neurons
     counts = np.zeros(high - low, dtype=np.int64)
-    _count(wiring, times, sources, t_stop, low, high, counts)
+    _count(wiring, times, sources, t_stop, low, high, counts, stop)
     first = np.concatenate([[0], np.cumsum(counts)])
     total = int(first[-1])
     arrivals = Arrivals(
         first, np.empty(total), np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     )
-    _fill(wiring, times, sources, t_stop, low, high, first[:-1].copy(), arrivals)
-    _sort(arrivals)
+    _fill(wiring, times, sources, t_stop, low, high, first[:-1].copy(), arrivals, stop)
+    _sort(arrivals, stop)
     return arrivals
+
+
+def most_arrivals(wiring: Wiring, n_spikes: int) -> float:
+    """Return how many arrivals spikes have at most: about as many nanoseconds as a list takes."""
+    return float(n_spikes) * wiring.target.size
 
 
 @loop
@@ -68,8 +80,11 @@ def _count(
     low: int,
     high: int,
     counts: IntArray,
+    stop: BoolArray,
 ) -> None:
     for number in range(times.size):
+        if stop[0]:
+            return
         source = sources[number]
         for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
             if times[number] + wiring.delay[g] > t_stop:
@@ -89,8 +104,11 @@ def _fill(
     high: int,
     position: IntArray,
     arrivals: Arrivals,
+    stop: BoolArray,
 ) -> None:
     for number in range(times.size):
+        if stop[0]:
+            return
         source = sources[number]
         for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
             arrival = times[number] + wiring.delay[g]
@@ -106,8 +124,10 @@ def _fill(
 
 
 @allocating_loop
-def _sort(arrivals: Arrivals) -> None:
+def _sort(arrivals: Arrivals, stop: BoolArray) -> None:
     for i in range(arrivals.first.size - 1):
+        if stop[0]:
+            return
         part = slice(arrivals.first[i], arrivals.first[i + 1])
         order = np.argsort(arrivals.time[part], kind="mergesort")
         arrivals.time[part] = arrivals.time[part][order]
@@ -126,6 +146,7 @@ def sample_states(
     at: FloatArray,
     currents: FloatArray,
     potentials: FloatArray,
+    stop: BoolArray,
 ) -> None:
     """Fill currents and potentials (n_times, n_neurons) at the ascending times ``at``.
 
@@ -138,6 +159,8 @@ def sample_states(
         current, potential, reference, release = 0.0, 0.0, 0.0, 0.0
         a, f = arrivals.first[i], own_first[i]
         for k in range(at.size):
+            if stop[0]:
+                return
             while True:
                 arrival = arrivals.time[a] if a < arrivals.first[i + 1] else math.inf
                 spike = own_time[f] if f < own_first[i + 1] else math.inf

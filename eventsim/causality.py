@@ -23,14 +23,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
 import numpy as np
 
 from eventsim._compile import loop
-from eventsim._types import FloatArray, IntArray
+from eventsim._types import BoolArray, FloatArray, IntArray
 from eventsim._validate import (
     as_finite,
     as_indices,
@@ -39,7 +39,7 @@ from eventsim._validate import (
     require,
     shown,
 )
-from eventsim.arrivals import Arrivals, list_arrivals
+from eventsim.arrivals import Arrivals, list_arrivals, most_arrivals
 from eventsim.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
@@ -50,6 +50,7 @@ from eventsim.network import Network
 from eventsim.result import RecordedSpikes, Result
 from eventsim.spikes import Spikes
 from eventsim.stimulus import Stimulus, read_stimulus
+from eventsim.threads import interruptible
 from eventsim.wiring import Neurons
 
 __all__ = ["CausalityGraph", "Edges", "Rows", "Synapse"]
@@ -236,12 +237,15 @@ class CausalityGraph:
         t_stop: float,
     ) -> CausalityGraph:
         compiled = network.compiled()
-        arrivals = list_arrivals(
+        every = (
             compiled.wiring,
             np.concatenate([stimulus.times, times]),
             np.concatenate([stimulus.sources, neurons + compiled.n_inputs]),
             t_stop,
             (0, compiled.n_neurons),
+        )
+        arrivals = interruptible(
+            partial(list_arrivals, *every), most_arrivals(compiled.wiring, every[1].size)
         )
         graph = cls(network, (stimulus.times, stimulus.sources), (times, neurons), arrivals, None)
         graph.stimulus, graph.t_stop = stimulus, t_stop
@@ -365,13 +369,20 @@ class CausalityGraph:
         return self._equations(neurons, times)
 
     def _equations(self, neurons: IntArray, times: FloatArray) -> tuple[Edges, Rows]:
+        assert self.arrivals is not None
+        work = float(times.size) * (self.arrivals.time.size + self.times.size)
+        return interruptible(partial(self._listed_equations, neurons, times), work)
+
+    def _listed_equations(
+        self, neurons: IntArray, times: FloatArray, stop: BoolArray
+    ) -> tuple[Edges, Rows]:
         assert self.network is not None
         compiled = self.network.compiled()
         own = np.argsort(self.neurons, kind="stable")
         first = np.searchsorted(self.neurons[own], np.arange(compiled.n_neurons + 1))
-        counts = np.empty(times.size, dtype=np.int64)
+        counts = np.zeros(times.size, dtype=np.int64)
         where = (self.arrivals, first, self.times[own], neurons, times)
-        _count_edges(compiled.neurons, *where, counts)
+        _count_edges(compiled.neurons, *where, counts, stop)
         start = np.concatenate([[0], np.cumsum(counts)])
         total = int(start[-1])
         ints, floats = np.empty((3, total), dtype=np.int64), np.empty((4, total))
@@ -379,7 +390,7 @@ class CausalityGraph:
         rows = Rows(*np.zeros((5, times.size)))
         nodes = own + self.input_times.size
         weight = compiled.wiring.weight
-        _fill_edges(compiled.neurons, weight, *where, nodes, start, edges, rows)
+        _fill_edges(compiled.neurons, weight, *where, nodes, start, edges, rows, stop)
         return edges, rows
 
     def to_networkx(self) -> nx.DiGraph:
@@ -568,8 +579,11 @@ def _count_edges(
     row_neuron: IntArray,
     row_time: FloatArray,
     counts: IntArray,
+    stop: BoolArray,
 ) -> None:
     for row in range(row_time.size):
+        if stop[0]:
+            return
         i, time = row_neuron[row], row_time[row]
         earlier = 0
         while own_first[i] + earlier < own_first[i + 1] and (
@@ -600,8 +614,11 @@ def _fill_edges(
     start: IntArray,
     edges: Edges,
     rows: Rows,
+    stop: BoolArray,
 ) -> None:
     for row in range(row_time.size):
+        if stop[0]:
+            return
         i, time = row_neuron[row], row_time[row]
         fired = own_first[i] < own_first[i + 1] and own_time[own_first[i]] < time
         if fired and start[row] == start[row + 1]:

@@ -96,7 +96,8 @@ class Advancing(NamedTuple):
     ``marks`` says which neurons of a tile may have fired, one byte each; ``words`` are the same
     bytes, eight at a time.  ``counts``, ``searches``, ``touched`` and ``arrivals`` (n_blocks,
     n_samples): spikes of each sample, searches for a crossing, touches of the threshold, and
-    arrivals at single tiles; ``run`` holds the spikes in this order.
+    arrivals at single tiles; ``run`` holds the spikes in this order.  ``total`` (n_samples,):
+    spikes of each sample so far, those of other layers included.
     """
 
     work: FloatArray
@@ -107,6 +108,7 @@ class Advancing(NamedTuple):
     searches: IntArray
     touched: IntArray
     arrivals: IntArray
+    total: IntArray
     progress: IntArray
 
 
@@ -219,7 +221,7 @@ def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing,
             progress[BEFORE] = progress[SPIKES]
             _advance_tile(
                 tiles, q, tiles.width[b], weight, incoming.time, incoming.row, own, start, stop,
-                t_stop, cap, advancing, base, states[k],
+                t_stop, cap - advancing.total[k], advancing, base, states[k],
             )  # fmt: skip
             if progress[STATUS] != DONE:
                 return
@@ -235,6 +237,7 @@ def _count(advancing, b, k):
     advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
     advancing.searches[b, k] = progress[SEARCHES]
     advancing.touched[b, k] = progress[TOUCHED]
+    advancing.total[k] += advancing.counts[b, k]
     progress[SEARCHES] = 0
     progress[TOUCHED] = 0
 
@@ -267,7 +270,7 @@ def advance_reached(
                     fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
                 _advance_tile(
                     tiles, q, tiles.width[b], weight, arrivals.time, arrivals.row, factors, start,
-                    stop, t_stop, cap, advancing, base, states[k],
+                    stop, t_stop, cap - advancing.total[k], advancing, base, states[k],
                 )  # fmt: skip
                 if progress[STATUS] != DONE:
                     return

@@ -141,7 +141,6 @@ def _run_samples(
         trains[layer.population] = Train(offsets, run.time, run.neuron, 0)
         runs.append((layer.first, offsets, run))
         state.count[:, 0] += np.diff(offsets)
-    _check_cap(state, cap, number)
     return merged_layers(runs)
 
 
@@ -264,8 +263,9 @@ def _advance(
     return _merge(advancing.counts, advancing.run, np.zeros(layer.n_blocks, dtype=np.int64))
 
 
-def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
-    """Return the start of a layer."""
+def _new_advancing(layer: Layer, total: IntArray) -> loops.Advancing:
+    """Return the start of a layer, in samples with so many spikes in ``total`` already."""
+    n_samples = total.size
     width = int(layer.tiles.width.max(initial=1))
     # In one block: what two threads write over and over must not share a line of the cache.
     rows = _arrays.zeros(loops.N_ROWS + 3, max(width, CACHE_LINE))
@@ -282,6 +282,7 @@ def _new_advancing(layer: Layer, n_samples: int) -> loops.Advancing:
         searches,
         touched,
         arrivals,
+        total.copy(),
         progress[: loops.N_PROGRESS],
     )
 
@@ -290,7 +291,7 @@ def _to_the_end(
     advance: partial[None], layer: Layer, state: LayeredState, number: int
 ) -> loops.Advancing:
     """Advance a layer to the last block and sample, with a larger record whenever it is full."""
-    advancing = _new_advancing(layer, state.count.shape[0])
+    advancing = _new_advancing(layer, state.count[:, 0])
     progress = advancing.progress
     while True:
         advance(advancing, layer.first, state.neuron)
@@ -350,9 +351,3 @@ def _joined(runs: Sequence[Run]) -> Run:
     if len(runs) == 1:
         return runs[0]
     return Run._make(np.concatenate(columns) for columns in zip(*runs, strict=True))
-
-
-def _check_cap(state: LayeredState, cap: int, number: int) -> None:
-    beyond = np.flatnonzero(state.count[:, 0] > cap)
-    if beyond.size:
-        raise CapReachedError(number + int(beyond[0]))

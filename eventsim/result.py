@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -11,23 +11,42 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsim._compile import loop
-from eventsim._types import FloatArray, Int32Array, IntArray
+from eventsim._types import BoolArray, FloatArray, Int32Array, IntArray
 from eventsim._validate import as_floats, as_sample, as_samples, require, shown
-from eventsim.arrivals import list_arrivals, sample_states
+from eventsim.arrivals import list_arrivals, most_arrivals, sample_states
 from eventsim.crossing import ROUNDING
 from eventsim.flow import flow
 from eventsim.layered import LayeredState
 from eventsim.network import Network
-from eventsim.scheduler import CURRENT, POTENTIAL, REFERENCE, TOUCHED, Run, State
+from eventsim.scheduler import (
+    CURRENT,
+    POTENTIAL,
+    REFERENCE,
+    TOUCHED,
+    Flights,
+    Run,
+    SchedulerState,
+)
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
+from eventsim.threads import interruptible
 from eventsim.window_loop import WindowState
 from eventsim.wiring import Neurons
 
 if TYPE_CHECKING:
     from eventsim.causality import CausalityGraph
 
-__all__ = ["ActivityError", "BatchResult", "EventCounts", "RecordedSpikes", "Result"]
+__all__ = [
+    "ActivityError",
+    "BatchResult",
+    "EventCounts",
+    "RecordedSpikes",
+    "Result",
+    "of_samples",
+]
+
+
+STATE_WORK = 20.0  # nanoseconds, about, of a potential at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,7 @@ class BatchResult:
         All spikes, flat, ascending in (sample, time); neurons numbered through all populations.
     offsets : (n_samples + 1,) ndarray
         The spikes of sample k are ``record.time[offsets[k]:offsets[k + 1]]``.
-    state : State, WindowState or LayeredState
+    state : SchedulerState, WindowState or LayeredState
         Where a resumed run goes on.
 
     Examples
@@ -98,7 +117,7 @@ class BatchResult:
     ends: FloatArray
     record: Run
     offsets: IntArray
-    state: State | WindowState | LayeredState
+    state: SchedulerState | WindowState | LayeredState
 
     @property
     def state_kind(self) -> type:
@@ -146,7 +165,7 @@ class BatchResult:
             ends=self.ends[samples],
             record=Run._make(column[take] for column in self.record),
             offsets=offsets,
-            state=_map_arrays(lambda array: array[samples], self.state),
+            state=of_samples(self.state, samples),
         )
 
     def ended_when_fired(self, population: str) -> BatchResult:
@@ -320,16 +339,20 @@ class BatchResult:
         compiled = self.network.compiled()
         times, sources = self.all_spikes(k)
         bounds = (part.start, part.stop)
-        arrivals = list_arrivals(compiled.wiring, times, sources, self.ends[k], bounds)
+        spikes = compiled.wiring, times, sources, self.ends[k]
         own = slice(self.offsets[k], self.offsets[k + 1])
         neuron, time = self.record.neuron[own], self.record.time[own]
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
-        weight = compiled.wiring.weight
-        sample_states(
-            compiled.neurons, part.start, arrivals, weight, first, time[order], at, currents,
-            potentials,
-        )  # fmt: skip
+
+        def fill(stop: BoolArray) -> None:
+            arrivals = list_arrivals(*spikes, bounds, stop)
+            sample_states(
+                compiled.neurons, part.start, arrivals, compiled.wiring.weight, first, time[order],
+                at, currents, potentials, stop,
+            )  # fmt: skip
+
+        interruptible(fill, STATE_WORK * currents.size + most_arrivals(compiled.wiring, times.size))
 
     def all_spikes(self, k: int) -> tuple[FloatArray, IntArray]:
         """Return (times, sources) of all spikes of sample ``k``, the inputs' first."""
@@ -451,7 +474,7 @@ class ActivityError(RuntimeError):
     Attributes
     ----------
     result : Result or BatchResult
-        All spikes so far.
+        All spikes so far; of a batch, the samples up to the first one that exceeds the cap.
     sample, population, neuron, time, count
         Where and when the spike that exceeded the cap was due, and the spikes before it.
 
@@ -539,8 +562,10 @@ def _count_at_threshold(
     return standing
 
 
-def _map_arrays(function: Callable[[NDArray[Any]], NDArray[Any]], arrays: Any) -> Any:
-    """Apply ``function`` to every array of nested named tuples."""
+def of_samples(arrays: Any, samples: IntArray) -> Any:
+    """Return the rows of some samples of every array of nested named tuples."""
     if isinstance(arrays, np.ndarray):
-        return function(arrays)
-    return type(arrays)(*[_map_arrays(function, part) for part in arrays])
+        return arrays[samples]
+    if isinstance(arrays, Flights):
+        return arrays.of(samples)
+    return type(arrays)._make(of_samples(part, samples) for part in arrays)

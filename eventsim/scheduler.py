@@ -19,6 +19,8 @@ After a spike the reference time is the end of the refractory period: the state 
 in the future, and arrivals until then are carried forward to it.
 """
 
+from __future__ import annotations
+
 import math
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ from eventsim._types import FloatArray, Int32Array, IntArray
 from eventsim.crossing import TOUCHES, earliest_crossing, just_after, next_crossing, spike_time
 from eventsim.flow import bias_kernel, flow, propagator
 from eventsim.queue import Queue, first_item, first_time, put, remove
+from eventsim.spikes import taken
 from eventsim.wiring import Neurons, Wiring
 
 __all__ = [
@@ -40,7 +43,9 @@ __all__ = [
     "READY",
     "REFERENCE",
     "TOUCHED",
+    "Flights",
     "Run",
+    "SchedulerState",
     "State",
     "advance",
     "advance_batch",
@@ -71,7 +76,7 @@ LONGEST_EPOCH, FARTHEST_PUSH = 1.6, 16.0
 
 
 class State(NamedTuple):
-    """All that a run carries along: arrays of one sample, or of a batch with a leading axis.
+    """All that a run carries along: arrays of one sample, or of several with a leading axis.
 
     ``neuron`` (n_neurons, 4); ``latest`` (n_neurons,) number of each neuron's last spike;
     ``slope`` (n_neurons,) slope of its predicted one; the queue of predicted spikes; the queue of
@@ -85,6 +90,34 @@ class State(NamedTuple):
     predicted: Queue
     flying: Queue
     group: Int32Array
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+
+
+class Flights(NamedTuple):
+    """Spikes in flight at the end of a run: those of sample k from ``offsets[k]`` on.
+
+    They are numbered as in `State`, and in the order of its queue.
+    """
+
+    offsets: IntArray
+    time: FloatArray
+    item: Int32Array
+    group: Int32Array
+
+    def of(self, samples: IntArray) -> Flights:
+        """Return those of some samples."""
+        take, offsets = taken(self.offsets, samples)
+        return Flights(offsets, self.time[take], self.item[take], self.group[take])
+
+
+class SchedulerState(NamedTuple):
+    """What is left of a `State` at the end of a run: of a batch, with a leading axis."""
+
+    neuron: FloatArray
+    latest: Int32Array
+    slope: FloatArray
+    predicted: Queue
+    flights: Flights
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
@@ -138,7 +171,8 @@ def advance_batch(
 ):
     """Advance the samples ``first : last`` to ``t_stop``; sets their ``status`` and ``ends``.
 
-    ``stimulus = (offsets, times, sources)``.
+    ``stimulus = (starts, stops, times, sources)``: the input spikes of a sample are
+    ``starts[k] : stops[k]``.
     """
     for k in range(first, last):
         if status[k] != DONE:
@@ -152,9 +186,9 @@ def advance_batch(
                 state.count[k],
             )
             record = Run(run.time[k], run.neuron[k], run.slope[k], run.released[k])
-            part = slice(stimulus[0][k], stimulus[0][k + 1])
+            part = slice(stimulus[0][k], stimulus[1][k])
             status[k], ends[k] = advance(
-                wiring, neurons, stimulus[1][part], stimulus[2][part], one, record, t_stop, awaited
+                wiring, neurons, stimulus[2][part], stimulus[3][part], one, record, t_stop, awaited
             )
             if status[k] == READY:
                 return

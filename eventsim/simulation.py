@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TypeAlias, TypeVar, overload
+from typing import TypeAlias, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eventsim._types import FloatArray, IntArray
 from eventsim._validate import as_count, as_nonnegative, check_choice, require_size, shown
 from eventsim.layer_plan import layered_obstacle, layers_pay
 from eventsim.layered import CapReachedError, CudaState, LayeredState, run_layers
 from eventsim.network import Network
-from eventsim.queue import Queue
 from eventsim.result import ActivityError, BatchResult, Result
-from eventsim.scheduler import (
-    DONE,
-    READY,
-    REFERENCE,
-    Run,
-    State,
-    advance_batch,
-    epoch_lengths,
-    new_record,
-    new_run,
-)
+from eventsim.scheduled import run_scheduler
+from eventsim.scheduler import REFERENCE, Run, new_record
 from eventsim.spikes import SpikeBatch, Spikes
 from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stimulus
-from eventsim.threads import for_each_part, stop_if_told, thread_count
+from eventsim.threads import thread_count
 from eventsim.window_loop import WindowState
 from eventsim.windows import (
     new_window_state,
@@ -44,12 +31,10 @@ __all__ = ["simulate"]
 
 ENGINES = ("auto", "scheduler", "windows", "layered", "cuda")
 PRECISIONS = ("float64", "float32")
+MOST_SPIKES = 10**9  # of a sample: numbered by 32 bits, with room for as many again
 
-# Nanoseconds that the scheduler takes at least for a spike.  It is called anew when the record is
-# full, so there are at most as many spikes as the record has room for.
-SPIKE_WORK = 250
-
-Number = TypeVar("Number", bound=np.number)
+Excess: TypeAlias = dict[int, tuple[int, float]]
+"""Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete."""
 
 
 @overload
@@ -121,7 +106,8 @@ def simulate(
         spikes, and the gradients of losses on them, are those of the whole run: nothing later can
         change them.
     max_spikes : int
-        Cap on the spikes of a sample, against runaway activity.
+        Cap on the spikes of a sample, against runaway activity; at most 1e9.  It bounds the memory
+        of a run: some 200 bytes for each spike at most.
     resume : Result or BatchResult, optional
         Go on where this run of the same network stopped.  ``stimulus`` then holds further input
         spikes, later than its ``t_stop``.  The result holds the whole history, bit for bit that of
@@ -165,7 +151,7 @@ def simulate(
     check_choice(engine, ENGINES, "engine")
     t_stop = as_nonnegative(t_stop, "t_stop")
     require_size(t_stop, "t_stop")
-    max_spikes = as_count(max_spikes, "max_spikes")
+    max_spikes = as_count(max_spikes, "max_spikes", most=MOST_SPIKES)
     threads = thread_count(threads)
     t_stop = _beyond_pools(network, t_stop, np.inf)
     awaited = _awaited(network, until_fired)
@@ -180,15 +166,14 @@ def simulate(
     precision = _chosen_precision(precision, engine, old)
     if engine in ("layered", "cuda"):
         run = _cuda_runner(precision) if engine == "cuda" else partial(_run_layers, threads=threads)
-        batch, excess = _run_layered(run, network, given, t_stop, until_fired, max_spikes, threads)
+        batch, excess = _run_layered(run, network, given, t_stop, until_fired, max_spikes)
     elif engine == "windows":
         batch, excess = _run_windows(network, given, t_stop, max_spikes, threads, old)
     else:
         batch, excess = _run_scheduler(network, given, t_stop, awaited, max_spikes, threads, old)
     result = batch if is_batch else Result(batch)
-    if excess:
-        k = min(excess)
-        raise _activity_error(network, result, k, *excess[k])
+    for k, (neuron, time) in excess.items():
+        raise _activity_error(network, result, k, neuron, time)
     return result
 
 
@@ -298,8 +283,7 @@ def _run_layered(
     t_stop: float,
     until_fired: str | None,
     max_spikes: int,
-    threads: int,
-) -> tuple[BatchResult, dict[int, tuple[int, float]]]:
+) -> tuple[BatchResult, Excess]:
     """Return (result, spikes beyond the cap) of the layered engine.
 
     Layers are not run in the order of time: a sample beyond the cap is run once more, alone, up to
@@ -311,10 +295,7 @@ def _run_layered(
     except CapReachedError as reached:
         if until_fired is not None:
             return _layers_until_fired(run, network, given, t_stop, until_fired, max_spikes)
-        number = _first_beyond(network, given, t_stop, max_spikes, threads, reached.sample)
-        one, beyond = _run_to_cap(run, network, given.sample(network, number), t_stop, max_spikes)
-        assert beyond is not None
-        raise _activity_error(network, Result(one), 0, *beyond, number) from None
+        return _layers_to_cap(run, network, given, t_stop, max_spikes, reached.sample)
     return (batch if until_fired is None else batch.ended_when_fired(until_fired)), {}
 
 
@@ -356,6 +337,24 @@ def _run_to_cap(
     return cut, beyond
 
 
+def _layers_to_cap(
+    run: LayerRunner, network: Network, given: Stimulus, t_stop: float, cap: int, sample: int
+) -> tuple[BatchResult, Excess]:
+    """Return (result, spikes beyond the cap) up to the first sample beyond it, given one that is.
+
+    Layers meet them in any order.
+    """
+    parts: list[BatchResult] = []
+    while sample > 0 and not parts:
+        try:
+            parts = [run(network, _first(network, given, sample), t_stop, cap)]
+        except CapReachedError as reached:
+            sample = reached.sample
+    one, beyond = _run_to_cap(run, network, given.sample(network, sample), t_stop, cap)
+    assert beyond is not None
+    return _in_a_row(network, given, [*parts, one]), {sample: beyond}
+
+
 def _layers_until_fired(
     run: LayerRunner,
     network: Network,
@@ -363,42 +362,37 @@ def _layers_until_fired(
     t_stop: float,
     until_fired: str,
     cap: int,
-) -> tuple[BatchResult, dict[int, tuple[int, float]]]:
-    """Return (result, spikes beyond the cap), sample by sample."""
-    parts, excess = [], {}
+) -> tuple[BatchResult, Excess]:
+    """Return (result, spikes beyond the cap), sample by sample, up to the first one beyond it."""
+    parts: list[BatchResult] = []
+    excess: Excess = {}
     for k in range(given.n_samples):
         one, beyond = _run_to_cap(run, network, given.sample(network, k), t_stop, cap)
         if beyond is not None and np.any(np.isinf(one.first_spikes(until_fired))):
-            excess[k] = beyond
-        else:
-            one = one.ended_when_fired(until_fired)
-        parts.append(one)
-    states = zip(*[(one.state.neuron, one.state.count) for one in parts], strict=True)
+            parts.append(one)
+            excess = {k: beyond}
+            break
+        parts.append(one.ended_when_fired(until_fired))
+    return _in_a_row(network, given, parts), excess
+
+
+def _first(network: Network, given: Stimulus, n: int) -> Stimulus:
+    """Return the stimulus of the first ``n`` samples."""
+    return given if n == given.n_samples else given.sample(network, slice(n))
+
+
+def _in_a_row(network: Network, given: Stimulus, parts: Sequence[BatchResult]) -> BatchResult:
+    """Return one result of the samples of several runs of layers."""
+    states = zip(*[(part.state.neuron, part.state.count) for part in parts], strict=True)
     neuron, count = (np.concatenate(column) for column in states)
-    joined = BatchResult(
+    return BatchResult(
         network.snapshot(),
-        given,
-        np.concatenate([one.ends for one in parts]),
-        _flat_record([one.record for one in parts]),
+        _first(network, given, count.shape[0]),
+        np.concatenate([part.ends for part in parts]),
+        _flat_record([part.record for part in parts]),
         np.concatenate([[0], np.cumsum(count[:, 0])]),
         parts[0].state._replace(neuron=neuron, count=count),
     )
-    return joined, excess
-
-
-def _first_beyond(
-    network: Network, given: Stimulus, t_stop: float, max_spikes: int, threads: int, sample: int
-) -> int:
-    """Return the first sample beyond the cap, given one that is: layers meet them in any order."""
-    while sample > 0:
-        before = replace(given, offsets=given.offsets[: sample + 1])
-        try:
-            run_layers(network, before, t_stop, max_spikes, threads)
-        except CapReachedError as reached:
-            sample = reached.sample
-        else:
-            break
-    return sample
 
 
 def _run_windows(
@@ -408,7 +402,7 @@ def _run_windows(
     max_spikes: int,
     threads: int,
     old: BatchResult | None,
-) -> tuple[BatchResult, dict[int, tuple[int, float]]]:
+) -> tuple[BatchResult, Excess]:
     """Return (result, spikes beyond the cap) of the window engine."""
     compiled = network.compiled()
     if old is None:
@@ -419,10 +413,12 @@ def _run_windows(
     records, ends, excess = run_windows(
         compiled, given, t_stop, max_spikes, threads, state, records
     )
+    n = len(records)
+    state = WindowState._make(array[:n] for array in state)
     offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
-    return BatchResult(
-        network.snapshot(), given, ends, _flat_record(records), offsets, state
-    ), excess
+    given = _first(network, given, n)
+    record = _flat_record(records)
+    return BatchResult(network.snapshot(), given, ends, record, offsets, state), excess
 
 
 def _flat_record(records: Sequence[Run]) -> Run:
@@ -439,97 +435,14 @@ def _run_scheduler(
     max_spikes: int,
     threads: int,
     old: BatchResult | None,
-) -> tuple[BatchResult, dict[int, tuple[int, float]]]:
+) -> tuple[BatchResult, Excess]:
     """Return (result, spikes beyond the cap) of the scheduler."""
-    if old is None:
-        capacity = min(max(64, 2 * network.compiled().n_neurons), max_spikes)
-        most = int(_flights_of_inputs(network, given).max())
-        state, run = new_run(network.compiled().neurons, given.n_samples, most, capacity)
-    else:
-        state, run = _restored(old, given, max_spikes)
-    run_to = partial(_advance, network, given, t_stop, awaited, max_spikes, threads)
-    state, run, status, ends = run_to(state, run)
-    counts = state.count[:, 0]
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    record = _trimmed(run, counts)
-    due = state.predicted
-    excess = {
-        int(k): (int(due.item[k, 0]), float(due.time[k, 0])) for k in np.flatnonzero(status != DONE)
-    }
-    return BatchResult(network.snapshot(), given, ends, record, offsets, state), excess
-
-
-def _advance(
-    network: Network,
-    given: Stimulus,
-    t_stop: float,
-    awaited: tuple[int, int],
-    max_spikes: int,
-    threads: int,
-    state: State,
-    run: Run,
-) -> tuple[State, Run, NDArray[np.int8], FloatArray]:
-    """Run all samples to ``t_stop``, with larger buffers when they are full, up to the cap."""
-    compiled = network.compiled()
-    status, ends = np.zeros(given.n_samples, dtype=np.int8), np.empty(given.n_samples)
-    neurons = compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
-    while True:
-        fixed = (compiled.wiring, neurons, given.arrays)
-        advance = partial(advance_batch, *fixed, state, run, t_stop, awaited, status, ends)
-
-        def run_part(first: int, last: int, advance: partial[None] = advance) -> None:
-            advance(first, last)
-            while np.any(status[first:last] == READY):
-                stop_if_told()
-                advance(first, last)
-
-        work = SPIKE_WORK * (run.time.size + given.times.size)
-        for_each_part(run_part, given.n_samples, threads, work)
-        capacity = run.time.shape[1]
-        if np.all(status == DONE) or capacity >= max_spikes:
-            return state, run, status, ends
-        larger = min(2 * capacity, max_spikes)
-        run = Run._make(_grown(array, larger) for array in run)
-        state = _with_flights(state, larger - capacity)
-
-
-def _with_flights(state: State, extra: int) -> State:
-    """Return the state with room for ``extra`` more spikes in flight."""
-    width = state.group.shape[1] + extra
-    flying = state.flying
-    return state._replace(
-        flying=flying._replace(
-            time=_grown(flying.time, width),
-            item=_grown(flying.item, width),
-            place=_grown(flying.place, width, fill=-1),
-        ),
-        group=_grown(state.group, width),
+    record, ends, state, excess = run_scheduler(
+        network.compiled(), given, t_stop, awaited, max_spikes, threads, old
     )
-
-
-def _trimmed(run: Run, counts: IntArray) -> Run:
-    """Return the first spikes of all samples as flat arrays; one sample is trimmed in place."""
-    n_samples, width = run.time.shape
-    if n_samples == 1 and all(array.flags.owndata for array in run):
-        for array in run:
-            array.resize((1, int(counts[0])), refcheck=False)
-        return Run._make(array[0] for array in run)
-    filled = np.flatnonzero(np.arange(width) < counts[:, None])
-    return Run._make(array.reshape(-1)[filled] for array in run)
-
-
-def _grown(array: NDArray[Number], width: int, fill: int | None = None) -> NDArray[Number]:
-    """Return an (n_samples, width) array that begins with ``array``; one sample grows in place."""
-    old = array.shape[1]
-    if array.shape[0] == 1 and array.base is None and array.flags.owndata:
-        array.resize((1, width), refcheck=False)
-        larger = array
-    else:
-        larger = np.empty((array.shape[0], width), dtype=array.dtype)
-        larger[:, :old] = array
-    if fill is not None:
-        larger[:, old:] = fill
-    return larger
+    offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
+    given = _first(network, given, ends.size)
+    return BatchResult(network.snapshot(), given, ends, record, offsets, state), excess
 
 
 def _joined(
@@ -566,55 +479,15 @@ def _check_history(
         raise _activity_error(network, resume, k, neuron, time, count=max_spikes)
 
 
-def _flights_of_inputs(network: Network, given: Stimulus) -> IntArray:
-    """Return how many input spikes of each sample may be in flight: none without input delays."""
-    sizes: IntArray = np.diff(given.offsets)
-    return sizes if network.compiled().longest_delays[0] > 0.0 else np.zeros_like(sizes)
-
-
-def _restored(old: BatchResult, given: Stimulus, max_spikes: int) -> tuple[State, Run]:
-    """Copy the state and the spikes of a result into buffers for a longer stimulus."""
-    assert isinstance(old.state, State)
-    network = old.network
-    before, after = (_flights_of_inputs(network, part) for part in (old.stimulus, given))
-    counts = np.diff(old.offsets)
-    most = int(counts.max())
-    capacity = max(most, min(most + max(64, most // 8), max_spikes))
-    state, run = new_run(old.network.compiled().neurons, len(old), int(after.max()), capacity)
-    for name in ("neuron", "latest", "slope", "count"):
-        getattr(state, name)[...] = getattr(old.state, name)
-    for name in Queue._fields:
-        getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)
-    for k, count in enumerate(counts.tolist()):
-        own = slice(old.offsets[k], old.offsets[k + 1])
-        for name in Run._fields:
-            getattr(run, name)[k, :count] = getattr(old.record, name)[own]
-        _copy_flights(old.state, state, k, int(before[k]), int(after[k] - before[k]))
-    return state, run
-
-
-def _copy_flights(old: State, new: State, k: int, n_inputs: int, extra: int) -> None:
-    """Copy the spikes in flight; those of neurons are numbered after ``extra`` more inputs."""
-    size = old.flying.size[k, 0]
-    number = old.flying.item[k, :size]
-    renumbered = np.where(number < n_inputs, number, number + extra)
-    new.flying.size[k] = size
-    new.flying.time[k, :size] = old.flying.time[k, :size]
-    new.flying.item[k, :size] = renumbered
-    new.flying.place[k, renumbered] = np.arange(size)
-    new.group[k, renumbered] = old.group[k, number]
-
-
 def _activity_error(
     network: Network,
     result: Result | BatchResult,
     k: int,
     neuron: int,
     time: float,
-    sample: int | None = None,
     count: int | None = None,
 ) -> ActivityError:
-    """Return the error of row ``k`` of a result, which the caller knows as ``sample``.
+    """Return the error of sample ``k``.
 
     ``count`` is the cap, if the result does not hold as many spikes.
     """
@@ -622,5 +495,4 @@ def _activity_error(
     start = network.layout().neuron_start
     population = max((name for name in start if start[name] <= neuron), key=start.__getitem__)
     count = int(batch.state.count[k, 0]) if count is None else count
-    number = k if sample is None else sample
-    return ActivityError(result, number, population, neuron - start[population], time, count)
+    return ActivityError(result, k, population, neuron - start[population], time, count)

@@ -1,8 +1,11 @@
 """Samples side by side on CPU threads.
 
 Compiled loops release the interpreter lock, so plain threads suffice.  Each sample owns its rows of
-every output: the number of threads never changes a result.  Long loops come back to Python several
-times a second, since that is when Ctrl-C is seen, and ask `stop_if_told`.
+every output: the number of threads never changes a result.
+
+Python sees Ctrl-C between two instructions of its main thread only.  So runs come back to Python
+several times a second, and ask `stop_if_told`; loops that cannot be entered again are called by
+`interruptible`.
 """
 
 import math
@@ -13,15 +16,22 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
+from typing import TypeVar
 
+import numpy as np
+
+from eventsim._types import BoolArray
 from eventsim._validate import as_count
 
-__all__ = ["for_each_part", "stop_if_told", "thread_count"]
+__all__ = ["for_each_part", "interruptible", "stop_if_told", "thread_count"]
 
 # ns; a thread that waits for the interpreter lock wakes up some 50 us later, several times a piece
 LEAST_WORK = 1_000_000
+LONG_WORK = 100_000_000
 
 _helper = threading.local()
+
+Result = TypeVar("Result")
 
 
 class _StoppedError(Exception):
@@ -33,6 +43,23 @@ def stop_if_told() -> None:
     told = getattr(_helper, "told", None)
     if told is not None and told.is_set():
         raise _StoppedError
+
+
+def interruptible(function: Callable[[BoolArray], Result], work: float) -> Result:
+    """Return ``function(stop)``; on Ctrl-C set ``stop[0]``, upon which it must return.
+
+    ``work`` is about how many nanoseconds it takes: long work is done in another thread, while this
+    one, if it is the main one, waits for it.
+    """
+    stop = np.zeros(1, dtype=np.bool_)
+    if work < LONG_WORK or threading.current_thread() is not threading.main_thread():
+        return function(stop)
+    with ThreadPoolExecutor(1, thread_name_prefix="eventsim") as beside:
+        call = beside.submit(function, stop)
+        try:
+            return call.result()
+        finally:
+            stop[0] = True
 
 
 def thread_count(threads: int | None) -> int:

@@ -9,7 +9,8 @@ window was sent before it.  A window is worked off in phases:
    window (below); their states move to its end at once.
 3. *Gather*: the arrivals of the few others are collected by a second look at the synapses, and
 4. *Replay*: each of them is taken through its arrivals in order of time, with the same search for
-   crossings as in the scheduler.  A spike cannot act within its own window.
+   crossings as in the scheduler.  A spike cannot act within its own window.  Where arrivals are
+   very many, some neurons are chosen after the others: this bounds the memory.
 5. *Record*: the new spikes are put in the order of (time, neuron).
 
 Windows begin at multiples of a width with so few digits that every multiple is exact.  A run that
@@ -82,17 +83,22 @@ CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
 (
     WINDOW, PHASE, FIRST_INPUT, LAST_INPUT, FIRST_SPIKE, LAST_SPIKE, SPIKES, BEFORE, ARRIVED,
     SEARCHES, TOUCHED, FLAGGED, REPLAYED, BEGUN, GATHERED, MARKED_ARRIVED, MARKED_SEARCHES,
-    MARKED_TOUCHED, N_PROGRESS,
-) = range(19)  # fmt: skip
+    MARKED_TOUCHED, FIRST_CHOSEN, LAST_CHOSEN, N_PROGRESS,
+) = range(21)  # fmt: skip
 
 # Phases of a window.
 SCATTER, GATHER, REPLAY, RECORD = range(4)
 
-# Why the loop stopped, besides DONE and FULL (the cap is exceeded): an array must grow.
-SPIKES_FULL, ARRIVALS_FULL = 3, 4
+# Why the loop stopped, besides DONE and FULL (the cap is exceeded): an array must grow, or fewer
+# neurons be chosen.
+SPIKES_FULL, ARRIVALS_FULL, ORDER_FULL = 3, 4, 5
 
-# Neurons looked at and arrivals before a call returns as READY to go on, so that Ctrl-C is seen.
-MOST_LOOKS = 5_000_000
+# Marks of neurons that may fire in the window, and of those whose arrivals are gathered.
+FLAG, CHOSEN = 1, 2
+
+# Neurons looked at and arrivals before a call returns as READY to go on, so that Ctrl-C is seen; an
+# arrival that is replayed counts as so many.
+MOST_LOOKS, REPLAYING = 5_000_000, 10
 
 # As potential: the neuron is refractory at the end of the window.
 HELD = math.inf
@@ -229,21 +235,30 @@ def advance_windows(
             else:
                 _dismiss(grid, state, work)
             work.horizon[0] = t_stop if final else stop
+            progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
             progress[PHASE] = GATHER
         if progress[PHASE] == GATHER:
+            _choose(work)
             progress[GATHERED] = 0
             if not _send_all(
                 wiring, grid, inputs, outputs, times, sources, run, start, before, work
             ):
                 return ARRIVALS_FULL
-            progress[REPLAYED] = 0
+            progress[REPLAYED] = progress[FIRST_CHOSEN]
             progress[PHASE] = REPLAY
         if progress[PHASE] == REPLAY:
             if not _replay(neurons, state, run, work, start, final):
                 return SPIKES_FULL
+            looks += REPLAYING * progress[GATHERED]
+            if progress[LAST_CHOSEN] < progress[FLAGGED]:
+                size = progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
+                progress[FIRST_CHOSEN] = progress[LAST_CHOSEN]
+                progress[LAST_CHOSEN] = min(progress[FLAGGED], progress[FIRST_CHOSEN] + size)
+                progress[PHASE] = GATHER
+                continue
             progress[PHASE] = RECORD
         if progress[SPIKES] - progress[BEFORE] > work.order.size:
-            return ARRIVALS_FULL
+            return ORDER_FULL
         _record(run, work)
         if progress[SPIKES] > cap:
             return FULL
@@ -509,14 +524,24 @@ def _scatter(target, weight, work, n):
 
 
 @loop
+def _choose(work):
+    """Mark the flagged neurons whose arrivals are gathered; none has any as yet."""
+    first, last = work.progress[FIRST_CHOSEN], work.progress[LAST_CHOSEN]
+    for f in range(work.progress[FLAGGED]):
+        i = work.flagged[f]
+        work.flag[i] = CHOSEN if first <= f < last else FLAG
+        work.arrivals.head[i] = -1
+
+
+@loop
 def _gather(target, weight, work, n):
-    """Add a chunk of deliveries to the lists of flagged targets; return False if they are full."""
+    """Add a chunk of deliveries to the lists of chosen targets; return False if they are full."""
     listed, arrivals, flag = work.deliveries, work.arrivals, work.flag
     size = work.progress[GATHERED]
     for k in range(n):
         for s in range(listed.start[k], listed.stop[k]):
             i = target[s]
-            if flag[i] != 0:
+            if flag[i] == CHOSEN:
                 if size == arrivals.time.size:
                     return False
                 arrivals.time[size] = listed.time[k]
@@ -575,7 +600,7 @@ def _dismiss(grid, state, work):
                 level[i, 0] = later_current * synaptic
                 level[i, 1] = later * membrane + later_current * h + grid.push[c]
             else:
-                work.flag[i] = 1
+                work.flag[i] = FLAG
                 work.flagged[flagged] = i
                 flagged += 1
     work.progress[FLAGGED] = flagged
@@ -598,7 +623,7 @@ def _dismiss_finally(neurons, grid, state, work, start):
             rows[i, 2] = start
             rows[i, 3] = neurons.bound[i]
         else:
-            work.flag[i] = 1
+            work.flag[i] = FLAG
             work.flagged[flagged] = i
             flagged += 1
         for column in range(4):
@@ -611,9 +636,9 @@ def _dismiss_finally(neurons, grid, state, work, start):
 
 @loop
 def _replay(neurons, state, run, work, start, final):
-    """Take each flagged neuron through its arrivals; return False if a spike finds no room."""
+    """Take each chosen neuron through its arrivals; return False if a spike finds no room."""
     progress, horizon, arrivals = work.progress, work.horizon[0], work.arrivals
-    for f in range(progress[REPLAYED], progress[FLAGGED]):
+    for f in range(progress[REPLAYED], progress[LAST_CHOSEN]):
         i = work.flagged[f]
         kind = neurons.kind[i]
         alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]

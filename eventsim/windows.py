@@ -18,20 +18,23 @@ from eventsim.scheduler import DONE, FULL, N_COUNTS, READY, REFERENCE, Run
 from eventsim.stimulus import Stimulus
 from eventsim.threads import for_each_part, stop_if_told
 from eventsim.window_loop import (
+    ARRIVALS_FULL,
     ARRIVED,
     BEFORE,
     BEGUN,
+    FIRST_CHOSEN,
     FIRST_INPUT,
     FIRST_SPIKE,
+    LAST_CHOSEN,
     MARGIN,
     MARKED_ARRIVED,
     MARKED_SEARCHES,
     MARKED_TOUCHED,
     N_PROGRESS,
+    ORDER_FULL,
     REPLAYED,
     SEARCHES,
     SPIKES,
-    SPIKES_FULL,
     TOUCHED,
     WINDOW,
     Arrivals,
@@ -57,6 +60,7 @@ DIGITS = 20  # bits of the width: its multiples are exact
 LAST_WINDOW = 2**32  # multiples of the width are exact up to it
 MOST_WINDOWS = 10**8  # of a run: some are empty and cost nothing, but nobody waits for more
 CHUNK = 1024
+MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
 
 
 # --- where the engine applies ---------------------------------------------------------------------
@@ -285,11 +289,11 @@ def run_windows(
     Returns
     -------
     records : list of Run
-        The spikes of each sample, up to the cap.
+        The spikes of each sample, up to the first one that exceeds the cap.
     ends : (n_samples,) ndarray
         ``t_stop``, or the time of the spike beyond the cap.
     excess : dict of int -> (int, float)
-        Neuron and time of the spike beyond the cap, by sample.
+        Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete.
     """
     n_inputs, n_sources = compiled.n_inputs, compiled.n_inputs + compiled.n_neurons
     task = Task(
@@ -307,6 +311,8 @@ def run_windows(
     def run_part(first: int, last: int) -> None:
         work = _new_work(compiled.n_neurons)
         for k in range(first, last):
+            if any(number < k for number in list(excess)):
+                return  # the run will end with that one
             part = slice(given.offsets[k], given.offsets[k + 1])
             one = WindowState._make(array[k] for array in state)
             spikes = given.times[part], given.sources[part]
@@ -315,6 +321,9 @@ def run_windows(
                 excess[k], ends[k] = beyond, beyond[1]
 
     for_each_part(run_part, given.n_samples, threads)
+    if excess:
+        last = min(excess)
+        excess, records, ends = {last: excess[last]}, records[: last + 1], ends[: last + 1]
     return records, ends, excess
 
 
@@ -379,21 +388,28 @@ def _resize(run: Run, size: int) -> None:
 
 def _with_room(task: Task, run: Run, work: Work, status: int) -> Work:
     """Return work arrays with which the loop can go on, after making room for spikes in ``run``."""
-    if status != SPIKES_FULL:
-        return _with_arrivals(work, 2 * work.order.size)
+    progress = work.progress
+    if status == ORDER_FULL:
+        return _with_order(work, int(progress[SPIKES] - progress[BEFORE]))
+    if status == ARRIVALS_FULL:
+        size, chosen = work.arrivals.time.size, progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
+        if size < MOST_ARRIVALS or chosen == 1:
+            more = max(2 * size, work.order.size)
+            return _with_order(work._replace(arrivals=_room(work.arrivals.head, more)), more)
+        progress[LAST_CHOSEN] = progress[FIRST_CHOSEN] + chosen // 2
+        return work
     size, most = run.time.size, 2 * task.max_spikes + 64
     if size < most:
-        work.progress[SPIKES] = work.progress[BEGUN]
+        progress[SPIKES] = progress[BEGUN]
         _resize(run, min(2 * size, most))
     else:
         _shorten(run, work, task.max_spikes)
     return work
 
 
-def _with_arrivals(work: Work, size: int) -> Work:
-    work.arrivals.head[:] = -1
-    order, spare = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
-    return work._replace(arrivals=_room(work.arrivals.head, size), order=order, spare=spare)
+def _with_order(work: Work, size: int) -> Work:
+    order, spare = np.empty((2, size), dtype=np.int32)
+    return work._replace(order=order, spare=spare)
 
 
 def _shorten(run: Run, work: Work, max_spikes: int) -> None:

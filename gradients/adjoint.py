@@ -162,12 +162,14 @@ def new_workspace(n_neurons: int, n_lanes: int, n_spikes: int, n_flights: int) -
 
 @loop
 def sweep_batch(
-    wiring, neurons, longest, stimulus, record, ends, cotangents, sums, work, n_lanes, first, last
-):
+    wiring, neurons, longest, stimulus, record, ends, cotangents, sums, work, n_lanes, stop, first,
+    last,
+):  # fmt: skip
     """Sweep the samples of the lanes ``first : last``.
 
     ``stimulus = (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes,
-    released)``; ``longest = (of inputs, of neurons)`` are the longest delays.
+    released)``; ``longest = (of inputs, of neurons)`` are the longest delays.  If ``stop[0]`` is
+    set meanwhile, the sums are not completed.
     """
     n_samples = stimulus[0].size - 1
     for lane in range(first, last):
@@ -206,11 +208,12 @@ def sweep_batch(
                 loss,
                 own,
                 scratch,
+                stop,
             )
 
 
 @loop
-def sweep(wiring, neurons, longest, stimulus, record, t_stop, loss, sums, work):
+def sweep(wiring, neurons, longest, stimulus, record, t_stop, loss, sums, work, stop):
     """Walk one sample backward from ``t_stop`` to 0, adding to ``sums`` and completing ``loss``."""
     times, sources = stimulus
     spike_times, spike_neurons = record[0], record[1]
@@ -218,7 +221,7 @@ def sweep(wiring, neurons, longest, stimulus, record, t_stop, loss, sums, work):
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     _begin(neurons, record, t_stop, work)
     given, fired, spike, event = n_inputs - 1, spike_times.size - 1, spike_times.size - 1, 0
-    while True:
+    while not stop[0]:
         # A spike enters the walk at the latest time at which it could arrive anywhere.
         now_given = times[given] + longest[0] if given >= 0 else -math.inf
         now_fired = spike_times[fired] + longest[1] if fired >= 0 else -math.inf

@@ -1,6 +1,7 @@
 """Derivatives of all spike times in one direction, at the cost of one sweep."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,9 +20,12 @@ from eventsim.convolution import Convolution
 from eventsim.network import Network, Projection, check_same_form, checked_matrix
 from eventsim.result import Result
 from eventsim.stimulus import Stimulus
+from eventsim.threads import interruptible
 from gradients.tangent import Direction, new_flights, tangent_sweep
 
 __all__ = ["jvp"]
+
+SYNAPTIC_WORK = 25  # ns that the sweep takes for a synaptic event
 
 
 def jvp(
@@ -92,7 +96,8 @@ def jvp(
     n_spikes = batch.record.time.size
     n_flights = batch.stimulus.times.size + n_spikes
     moved = np.empty(n_spikes)
-    tangent_sweep(
+    sweep = partial(
+        tangent_sweep,
         compiled.wiring,
         compiled.neurons,
         (batch.stimulus.times, batch.stimulus.sources),
@@ -104,6 +109,7 @@ def jvp(
         np.zeros((compiled.n_neurons, 5)),
         moved,
     )
+    interruptible(sweep, SYNAPTIC_WORK * batch.events.synaptic)
     return {name: moved[batch.positions(name)] for name in network.populations}
 
 

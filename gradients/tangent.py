@@ -54,18 +54,21 @@ def new_flights(n_spikes: int) -> Queue:
 
 
 @loop
-def tangent_sweep(wiring, neurons, stimulus, record, t_stop, direction, flying, group, rows, moved):
+def tangent_sweep(
+    wiring, neurons, stimulus, record, t_stop, direction, flying, group, rows, moved, stop
+):
     """Fill ``moved`` (n_spikes,), the derivative of each recorded spike's time.
 
     ``stimulus = (times, sources)``, ``record = (times, neurons, slopes, released)``; scratch:
-    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows`` (n_neurons, 5) of 0.
+    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows`` (n_neurons, 5) of 0.  If ``stop[0]``
+    is set meanwhile, the rest of ``moved`` is not filled.
     """
     times, sources = stimulus
     spike_times, spike_neurons = record[0], record[1]
     n_inputs = times.size
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     given, fired = 0, 0
-    while True:
+    while not stop[0]:
         now_given = times[given] if given < n_inputs else math.inf
         now_fired = spike_times[fired] if fired < spike_times.size else math.inf
         now_flying = first_time(flying)

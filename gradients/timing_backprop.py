@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eventsim._types import FloatArray, Key, Matrix
+from eventsim._types import BoolArray, FloatArray, Key, Matrix
 from eventsim._validate import (
     as_finite,
     as_floats,
@@ -20,7 +20,7 @@ from eventsim.causality import GraphLike
 from eventsim.layered import CudaState, LayeredState
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
-from eventsim.threads import for_each_part, thread_count
+from eventsim.threads import for_each_part, interruptible, thread_count
 from eventsim.wiring import Compiled
 from gradients.adjoint import (
     ALPHA,
@@ -287,12 +287,17 @@ def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     n_spikes = np.diff(batch.offsets)
     n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
     work = new_workspace(compiled.n_neurons, n_lanes, int(n_spikes.max()), n_flights)
-    sweep = partial(
-        sweep_batch, compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays,
+    fixed = (
+         compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays,
         batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends, loss, sums, work,
         n_lanes,
     )  # fmt: skip
-    for_each_part(sweep, n_lanes, threads, SYNAPTIC_WORK * batch.events.synaptic)
+    duration = SYNAPTIC_WORK * batch.events.synaptic
+
+    def sweep(stop: BoolArray) -> None:
+        for_each_part(partial(sweep_batch, *fixed, stop), n_lanes, threads, duration)
+
+    interruptible(sweep, duration)
     return Sums(*[_added(array) for array in sums])
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.arrays import FileError, read_npy, read_npz
 from scenarios.datasets.sources import find_folder
 
 __all__ = [
@@ -30,6 +32,10 @@ YIN_YANG_SHA256 = {
     "train_samples": "88ce43d8e7620b4dcd0712a582882325e609183eb71f2368cce8e87930e122d5",
     "validation_labels": "abd956deb8e62f528a271d323c7498e6d331cd261f143b539b1219d274936008",
     "validation_samples": "88f7e23daf578da390fe3ca10370d38fdb6060a08249ecb1be832e3e6cce75d3",
+}
+NUMBERS = ("integral", "real floating")
+SHIPPED = {f"{part}_points": ((None, 2), "real floating") for part in YIN_YANG_PARTS} | {
+    f"{part}_labels": ((None,), "integral") for part in YIN_YANG_PARTS
 }
 R_BIG, R_SMALL = 0.5, 0.1  # radii of the Yin-Yang circle and of its two dots
 
@@ -94,7 +100,9 @@ def yin_yang(data_dir: str | Path | None = None) -> dict[str, LabelledData]:
     data_dir : path, optional
         Folder with other files of the same six names (``train_samples.npy``, ...), itself or in a
         subfolder ``yin-yang``.  Default: that of the environment variable EVENTSIM_DATA, if it is
-        set and holds such files, else the copy in this package.
+        set and holds such files, else the copy in this package.  A .npy file has no checksum, so
+        two other things show damage: features must be (x, y, 1-x, 1-y) to the last digit, and a
+        file in which half of the numbers are the published ones must be the published one.
 
     Returns
     -------
@@ -105,7 +113,8 @@ def yin_yang(data_dir: str | Path | None = None) -> dict[str, LabelledData]:
     Raises
     ------
     ValueError
-        If a file of the folder is missing or is not what it should be, with its path.
+        If a file of the folder is missing, is not what it should be, or is damaged (`FileError`,
+        with its path).
 
     References
     ----------
@@ -118,13 +127,12 @@ def yin_yang(data_dir: str | Path | None = None) -> dict[str, LabelledData]:
     """
     names = [f"{part}_{kind}.npy" for part in YIN_YANG_PARTS for kind in ("samples", "labels")]
     folder = find_folder("yin-yang", names, data_dir)
-    if folder is not None:
-        return {part: _read_part(folder, part) for part in YIN_YANG_PARTS}
-    with (
-        as_file(files("scenarios") / "data_files" / "yin_yang.npz") as path,
-        np.load(path, allow_pickle=False) as arrays,
-    ):
-        return {part: _shipped_part(arrays, part) for part in YIN_YANG_PARTS}
+    with as_file(files("scenarios") / "data_files" / "yin_yang.npz") as path:
+        arrays = read_npz(path, SHIPPED)
+    published = {part: _shipped_part(arrays, part) for part in YIN_YANG_PARTS}
+    if folder is None:
+        return published
+    return {part: _read_part(folder, part, published[part]) for part in YIN_YANG_PARTS}
 
 
 def yin_yang_class(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -187,34 +195,35 @@ def _some(rows: NDArray[np.int64], fraction: float, rng: np.random.Generator) ->
     return rng.permutation(rows)[: round(fraction * len(rows))]
 
 
-def _shipped_part(arrays: np.lib.npyio.NpzFile, part: str) -> LabelledData:
+def _shipped_part(arrays: dict[str, NDArray[Any]], part: str) -> LabelledData:
     points = arrays[f"{part}_points"]
     return LabelledData(
         np.hstack([points, 1.0 - points]), arrays[f"{part}_labels"].astype(np.int64)
     )
 
 
-def _read_part(folder: Path, part: str) -> LabelledData:
-    samples = _read_array(folder / f"{part}_samples.npy")
-    labels = _read_array(folder / f"{part}_labels.npy")
-    if samples.ndim != 2 or samples.shape[1] != 4 or not np.all((samples >= 0) & (samples <= 1)):
-        raise ValueError(
-            f"{folder / f'{part}_samples.npy'} must hold (n, 4) numbers in [0, 1], "
-            f"got shape {samples.shape}"
-        )
-    if labels.shape != samples.shape[:1] or not np.all(np.isin(labels, (0, 1, 2))):
-        raise ValueError(
-            f"{folder / f'{part}_labels.npy'} must hold {len(samples)} labels 0, 1 or 2, "
-            f"got shape {labels.shape}"
-        )
+def _read_part(folder: Path, part: str, published: LabelledData) -> LabelledData:
+    samples_path, labels_path = (folder / f"{part}_{kind}.npy" for kind in ("samples", "labels"))
+    samples = read_npy(samples_path, (None, 4), NUMBERS)
+    labels = read_npy(labels_path, (len(samples),), NUMBERS)
+    points = samples[:, :2]
+    if not np.all((points >= 0) & (points <= 1)) or np.any(samples[:, 2:] != 1 - points):
+        raise FileError(samples_path, "holds other features", "x, y in [0, 1], then 1-x, 1-y")
+    if not np.all(np.isin(labels, (0, 1, 2))):
+        raise FileError(labels_path, f"holds the labels {np.unique(labels)[:9]}", "0, 1 and 2")
+    _check_copy(samples_path, samples, published.features)
+    _check_copy(labels_path, labels, published.labels)
     return LabelledData(samples.astype(np.float64), labels.astype(np.int64))
 
 
-def _read_array(path: Path) -> NDArray[np.float64]:
-    if not path.is_file():
-        raise ValueError(f"no file {path}: the data folder must hold {', '.join(YIN_YANG_SHA256)}")
-    try:
-        array: NDArray[np.float64] = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a readable .npy file: {error}") from error
-    return array
+def _check_copy(path: Path, found: NDArray[Any], published: NDArray[Any]) -> None:
+    """Refuse what must be a copy of the published array, but has other numbers here and there."""
+    if found.shape != published.shape:
+        return
+    other = np.count_nonzero(found != published)
+    if 0 < other <= found.size / 2:
+        raise FileError(
+            path,
+            f"holds the published numbers, but {other} of {found.size} are others",
+            "the published numbers, or those of another set",
+        )

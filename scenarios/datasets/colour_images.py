@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import lzma
+import hashlib
 import tarfile
-import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._validate import check_choice
+from scenarios.arrays import FileError, read_npy, verified
 from scenarios.datasets.images import fashion_mnist, mnist
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import Source, download, find_folder
 
 __all__ = ["CIFAR_10", "DATA_SETS", "cifar10", "load_colour_images", "svhn"]
 
-SIDE, N_CLASSES = 32, 10
+SIDE = 32
 CIFAR_10 = Source(
     title="CIFAR-10",
     folder="cifar-10",
@@ -41,7 +41,21 @@ ARRAYS = {  # the same images as compressed arrays
     "train": tuple(f"train_images_{k}.npy.xz" for k in range(1, 6)),
     "test": ("test_images.npy.xz",),
 }
+CONTENTS = {  # SHA-256 of the numbers in these files, however they are compressed
+    "train_images_1.npy.xz": "fc115a3de050d667b88cbd5b0b9612ebf996c54230fe7758f3a14bb5af9a1c27",
+    "train_images_2.npy.xz": "89e609b642f687bc796fa3bfa4211005582a0e8131d463d996d11ddb297d312e",
+    "train_images_3.npy.xz": "93a365823e61729490a8801d80864ccd0ab1e8c98f19d71af65644d1c5f1486e",
+    "train_images_4.npy.xz": "809eb95ecd057a36516318f5023ea619009dd70dd38193db9da43125a928e6fa",
+    "train_images_5.npy.xz": "d05b7d66d216d6df882cc760cdc0ff2f1f0437abf699ed16005c021ef0add9cb",
+    "train_labels.npy.xz": "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
+    "test_images.npy.xz": "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
+    "test_labels.npy.xz": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
+}
 TABLES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}  # of SVHN
+SVHN_SHA256 = {  # of the published files
+    "train_32x32.mat": "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+    "test_32x32.mat": "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+}
 
 
 def cifar10(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
@@ -53,7 +67,8 @@ def cifar10(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
         Folder that holds the official ``cifar-10-binary.tar.gz``, or the same images as arrays
         (``train_images_1.npy.xz`` to ``_5``, ``test_images.npy.xz``, ``train_labels.npy.xz``,
         ``test_labels.npy.xz``), itself or in a subfolder ``cifar-10``.  Default: the environment
-        variable EVENTSIM_DATA in the same way; else the archive is downloaded, once, and checked.
+        variable EVENTSIM_DATA in the same way; else the archive is downloaded, once.  In each case
+        the content must be the published one, by its SHA-256.
 
     Returns
     -------
@@ -64,7 +79,8 @@ def cifar10(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     Raises
     ------
     ValueError
-        If a file is missing in the named folder or is not what it should be, with its path.
+        If a file is missing in the named folder, is not what it should be, or is damaged
+        (`FileError`, with its path).
     DownloadError
         If the archive has to be downloaded, and cannot.
 
@@ -75,8 +91,9 @@ def cifar10(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     names = [*ARRAYS["train"], *ARRAYS["test"], ARCHIVE]
     folder = find_folder(CIFAR_10.folder, names, data_dir) or download(CIFAR_10)
     as_arrays = any((folder / name).exists() for name in names[:-1])
-    read = _arrays if as_arrays else _archive
-    return {part: read(folder, part) for part in ("train", "test")}
+    if as_arrays:
+        return {part: _arrays(folder, part) for part in ARRAYS}
+    return _archive(folder / ARCHIVE)
 
 
 def svhn(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
@@ -86,7 +103,8 @@ def svhn(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     ----------
     data_dir : path, optional
         Folder that holds ``train_32x32.mat`` and ``test_32x32.mat``, itself or in a subfolder
-        ``svhn``.  Default: the environment variable EVENTSIM_DATA in the same way.
+        ``svhn``.  Default: the environment variable EVENTSIM_DATA in the same way.  They must be
+        the published files, by their SHA-256: a MATLAB file need not have a checksum of its own.
 
     Returns
     -------
@@ -97,7 +115,7 @@ def svhn(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     Raises
     ------
     ValueError
-        If a file is missing or is not what it should be, with its path.
+        If a file is missing, is not what it should be, or is damaged (`FileError`, with its path).
 
     References
     ----------
@@ -149,90 +167,48 @@ def _arrays(folder: Path, part: str) -> LabelledImages:
     with ThreadPoolExecutor() as pool:  # lzma releases the interpreter lock
         arrays = pool.map(lambda name: _array(folder / name, shape), ARRAYS[part])
         images = np.concatenate(list(arrays))
-    path = folder / f"{part}_labels.npy.xz"
-    return _checked(path, images, _array(path, (len(images),)))
+    labels = _array(folder / f"{part}_labels.npy.xz", (len(images),))
+    return LabelledImages(images, labels.astype(np.int64))
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if not path.is_file():
-        wanted = ", ".join([*ARRAYS["train"], *ARRAYS["test"]])
-        raise ValueError(
-            f"no file {path}: the folder of CIFAR-10 must hold {wanted}, train_labels.npy.xz and "
-            f"test_labels.npy.xz, or {ARCHIVE} alone"
-        )
-    try:
-        with lzma.open(path) as file:
-            array: NDArray[Any] = np.load(file, allow_pickle=False)
-    except (lzma.LZMAError, ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is no whole .npy.xz file: {error}") from error
-    if array.shape != shape or array.dtype != np.uint8:
-        raise ValueError(
-            f"{path} must hold {shape} numbers of uint8, got {array.shape} of {array.dtype}"
+    """Return the array of a file of CIFAR-10, if it is the published one."""
+    array = np.ascontiguousarray(read_npy(path, shape, np.uint8))
+    found, wanted = hashlib.sha256(array.data).hexdigest(), CONTENTS[path.name]
+    if found != wanted:
+        raise FileError(
+            path, f"holds other numbers, SHA-256 {found}", f"those of CIFAR-10, {wanted}"
         )
     return array
 
 
-def _archive(folder: Path, part: str) -> LabelledImages:
-    """Return a part of CIFAR-10 from the official archive: records of a label and 3072 bytes."""
-    path = folder / ARCHIVE
-    try:
-        with tarfile.open(path) as archive:
-            batches = [_batch(path, archive, name) for name in BATCHES[part]]
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is no whole tar.gz file: {error}") from error
-    records = np.concatenate(batches)
+def _archive(path: Path) -> dict[str, LabelledImages]:
+    """Return CIFAR-10 from the official archive: records of a label and 3072 bytes."""
+    expected = "the published archive of CIFAR-10"
+    with (
+        verified(path, CIFAR_10.sha256[ARCHIVE], expected) as file,
+        tarfile.open(fileobj=file) as archive,
+    ):
+        return {part: _part(archive, names) for part, names in BATCHES.items()}
+
+
+def _part(archive: tarfile.TarFile, names: tuple[str, ...]) -> LabelledImages:
+    records = np.concatenate([_records(archive, name) for name in names])
     images = records[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return _checked(path, np.ascontiguousarray(images), records[:, 0])
+    return LabelledImages(np.ascontiguousarray(images), records[:, 0].astype(np.int64))
 
 
-def _batch(path: Path, archive: tarfile.TarFile, name: str) -> NDArray[np.uint8]:
-    size = 1 + 3 * SIDE * SIDE
-    try:
-        file = archive.extractfile(name)
-    except KeyError:
-        file = None
-    if file is None:
-        raise ValueError(f"{path} must hold a file {name}, got {archive.getnames()}")
-    content = np.frombuffer(file.read(), np.uint8)
-    if content.size != BATCH_SIZE * size:
-        raise ValueError(
-            f"{name} in {path} must have {BATCH_SIZE} x {size} bytes, got {content.size}"
-        )
-    return content.reshape(BATCH_SIZE, size)
+def _records(archive: tarfile.TarFile, name: str) -> NDArray[np.uint8]:
+    file = archive.extractfile(name)
+    assert file is not None, name
+    return np.frombuffer(file.read(), np.uint8).reshape(BATCH_SIZE, 1 + 3 * SIDE * SIDE)
 
 
 def _table(path: Path) -> LabelledImages:
     """Return a part of SVHN: X is (row, column, channel, sample), y the digit, 10 for 0."""
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
-    if not path.is_file():
-        raise ValueError(
-            f"no file {path}: the folder of SVHN must hold {', '.join(TABLES.values())}"
-        )
-    try:
-        content = loadmat(path, variable_names=("X", "y"))
-    except (MatReadError, ValueError, TypeError, EOFError, OSError, zlib.error,
-            NotImplementedError) as error:  # fmt: skip
-        raise ValueError(f"{path} is no whole MATLAB file: {error}") from error
-    if not {"X", "y"} <= set(content):
-        found = sorted(name for name in content if not name.startswith("__"))
-        raise ValueError(f"{path} must hold the arrays X and y, got {found}")
-    images, digits = content["X"], content["y"].ravel()
-    if images.ndim != 4 or images.shape[:3] != (SIDE, SIDE, 3) or images.dtype != np.uint8:
-        raise ValueError(
-            f"{path} must hold images ({SIDE}, {SIDE}, 3, n_samples) of uint8, "
-            f"got {images.shape} of {images.dtype}"
-        )
-    if not np.all((digits >= 1) & (digits <= N_CLASSES)):
-        raise ValueError(f"{path} must hold digits from 1 to 10 (10 for 0), got {set(digits)}")
-    return _checked(path, np.ascontiguousarray(images.transpose(3, 0, 1, 2)), digits % 10)
-
-
-def _checked(path: Path, images: NDArray[np.uint8], labels: NDArray[Any]) -> LabelledImages:
-    try:
-        found = LabelledImages(images, labels.astype(np.int64))
-        found.check_classes(N_CLASSES)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return found
+    with verified(path, SVHN_SHA256[path.name], "the published file of SVHN") as file:
+        content = loadmat(file, variable_names=("X", "y"))
+    images, digits = content["X"].transpose(3, 0, 1, 2), content["y"].ravel()
+    return LabelledImages(np.ascontiguousarray(images), digits.astype(np.int64) % 10)

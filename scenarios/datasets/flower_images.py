@@ -16,15 +16,12 @@ the publication does not say how it divided them; `split` does it here.
 
 from __future__ import annotations
 
-import lzma
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.arrays import FileError, read_npy, read_npz
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import DATA_VARIABLE, find_folder
 
@@ -55,6 +52,7 @@ def flower_images(data_dir: str | Path | None = None) -> LabelledImages:
     data_dir : path, optional
         Folder that holds ``images.npy.xz`` and ``labels.npz``, itself or in a subfolder
         ``oxford-flowers-10``.  Default: the environment variable EVENTSIM_DATA in the same way.
+        What the files hold is the user's; the checksums of their formats show damage.
 
     Returns
     -------
@@ -64,7 +62,8 @@ def flower_images(data_dir: str | Path | None = None) -> LabelledImages:
     Raises
     ------
     ValueError
-        If no folder is named, or a file in it is missing or not what it should be, with its path.
+        If no folder is named, or a file in it is missing, not what it should be, or damaged
+        (`FileError`, with its path).
 
     References
     ----------
@@ -78,13 +77,8 @@ def flower_images(data_dir: str | Path | None = None) -> LabelledImages:
             f"{DATA_VARIABLE}; got none.  They may not be redistributed, so there is no download: "
             "docs/flowers_search.md shows how to make them from the original files"
         )
-    images, labels = _read_images(folder / FILES[0]), _read_labels(folder / FILES[1])
-    if len(images) != len(labels):
-        raise ValueError(
-            f"{folder / FILES[1]} must hold a label for each of the {len(images)} images in "
-            f"{folder / FILES[0]}, got {len(labels)}"
-        )
-    return LabelledImages(images, labels)
+    images = _read_images(folder / FILES[0])
+    return LabelledImages(images, _read_labels(folder / FILES[1], len(images)))
 
 
 def as_columns(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -158,64 +152,34 @@ def split(
 
 
 def _read_images(path: Path) -> NDArray[np.uint8]:
-    try:
-        with lzma.open(path) as file:
-            images = np.load(file, allow_pickle=False)
-            if file.read(1):  # and so the digest at the end is checked
-                raise ValueError("there is more behind its data")
-    except FileNotFoundError as error:
-        raise ValueError(_missing(path)) from error
-    except (EOFError, OSError, ValueError, lzma.LZMAError) as error:
-        raise ValueError(f"{path} is no .npy array compressed by lzma, or cut: {error}") from error
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or images.size == 0:
-        raise ValueError(
-            f"{path} must hold an array (n, rows, columns, 3) of uint8, "
-            f"got {images.shape} of {images.dtype}"
-        )
+    images = read_npy(path, (None, None, None, 3), np.uint8, checksum=True)
+    if images.size == 0:
+        raise FileError(path, f"holds no pixels, {images.shape}", "some")
     return images
 
 
-def _read_labels(path: Path) -> NDArray[np.int64]:
-    try:
-        with path.open("rb") as file:
-            arrays = dict(np.load(file, allow_pickle=False))
-    except FileNotFoundError as error:
-        raise ValueError(_missing(path)) from error
-    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is no .npz archive, or cut: {error}") from error
-    absent = {"classes", "labels"} - set(arrays)
-    if absent:
-        raise ValueError(
-            f"{path} must hold the arrays labels and classes, got {', '.join(arrays) or 'none'}"
-        )
-    if arrays["classes"].tolist() != list(CLASSES):
-        raise ValueError(
-            f"{path} must hold the classes {', '.join(map(str, CLASSES))} of the Oxford 102 "
-            f"flowers, in this order, got {arrays['classes'].tolist()}"
-        )
-    return _checked(path, arrays["labels"])
-
-
-def _checked(path: Path, labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Return labels, if each class has some and there are no others."""
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"{path} must hold labels (n,) of integers, got {labels.shape} of {labels.dtype}"
+def _read_labels(path: Path, n: int) -> NDArray[np.int64]:
+    """Return the labels of n images, if each class has some and there are no others."""
+    wanted = {"labels": ((n,), "integral"), "classes": ((len(CLASSES),), "integral")}
+    labels, classes = read_npz(path, wanted).values()
+    if classes.tolist() != list(CLASSES):
+        raise FileError(
+            path,
+            f"holds the classes {classes.tolist()}",
+            f"{', '.join(map(str, CLASSES))} of the Oxford 102 flowers, in this order",
         )
     bad = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
     if bad.size:
-        raise ValueError(
-            f"{path} must hold labels from 0 to {len(CLASSES) - 1}, got {labels[bad[0]]} "
-            f"at position {bad[0]}"
+        raise FileError(
+            path,
+            f"holds the label {labels[bad[0]]} at position {bad[0]}",
+            f"labels from 0 to {len(CLASSES) - 1}",
         )
     counts = np.bincount(labels, minlength=len(CLASSES))
     if counts.min() < FEWEST:
-        raise ValueError(
-            f"{path} must hold at least {FEWEST} images of each class, got {counts.min()} "
-            f"of class {counts.argmin()}"
+        raise FileError(
+            path,
+            f"holds {counts.min()} images of class {counts.argmin()}",
+            f"at least {FEWEST} of each class",
         )
     return labels.astype(np.int64)
-
-
-def _missing(path: Path) -> str:
-    return f"no file {path}: the folder of the flower images must hold {' and '.join(FILES)}"

@@ -6,41 +6,41 @@ images and labels), the number of dimensions, and the size of each as a big-endi
 
 from __future__ import annotations
 
-import gzip
-import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.arrays import Content, Shape, described, fits, opened
+
 __all__ = ["read_idx"]
 
-GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
 
 
-def read_idx(path: Path, n_dimensions: int) -> NDArray[np.uint8]:
-    """Read an array of unsigned bytes from an IDX file, plain or compressed by gzip.
+def read_idx(path: Path, shape: Shape) -> tuple[NDArray[np.uint8], bool]:
+    """Read an array of unsigned bytes from an IDX file, plain or packed by gzip (or xz).
 
     Parameters
     ----------
     path : Path
-        The file; its first bytes, not its name, say whether it is compressed.
-    n_dimensions : int
-        Number of dimensions that the array must have: 3 for images, 1 for labels.
+        The file; its first bytes, not its name, say whether it is packed.
+    shape : tuple of int or None
+        What the shape of the array must be; None: any size.
 
     Returns
     -------
-    ndarray of uint8
-        Read-only: it lies on the bytes of the file.
+    array : ndarray of uint8
+        The array.
+    has_checksum : bool
+        Whether the file is packed, so that its checksum proves the array undamaged.
 
     Raises
     ------
-    ValueError
-        If the file cannot be read, is no IDX file of unsigned bytes, has another number of
-        dimensions, or holds fewer or more bytes than its header says; with its path.
+    FileError
+        If the file cannot be read, is no IDX file of unsigned bytes, has another shape, or holds
+        fewer or more bytes than its header says.
 
     References
     ----------
@@ -52,56 +52,23 @@ def read_idx(path: Path, n_dimensions: int) -> NDArray[np.uint8]:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "labels"
     >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3]) + bytes([5, 0, 4]))
-    >>> read_idx(path, 1)
-    array([5, 0, 4], dtype=uint8)
+    >>> read_idx(path, (None,))
+    (array([5, 0, 4], dtype=uint8), False)
     """
-    content = _content(path)
-    shape = _shape(path, content, n_dimensions)
-    begin = 4 + 4 * n_dimensions
-    expected, found = math.prod(shape), len(content) - begin
-    if found != expected:
-        sizes = " x ".join(map(str, shape))
-        problem = "is cut short" if found < expected else "has more behind its data"
-        raise ValueError(
-            f"{path} {problem}: its header says {sizes} = {expected} bytes, got {found}"
-        )
-    return np.frombuffer(content, np.uint8, offset=begin).reshape(shape)
+    with opened(path, f"an IDX file, {described(shape, np.uint8)}") as content:
+        found = _shape(content)
+        if not fits(found, shape):
+            raise content.refusal(f"holds {found}")
+        return content.array(found, np.dtype(np.uint8)), content.has_checksum
 
 
-def _content(path: Path) -> bytes:
-    """Return the bytes of the file, decompressed."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    if not content.startswith(GZIP_MAGIC):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is a cut or damaged gzip file: {error}") from error
-
-
-def _shape(path: Path, content: bytes, n_dimensions: int) -> tuple[int, ...]:
+def _shape(content: Content) -> tuple[int, ...]:
     """Return the sizes in the header, after a check of all that stands before them."""
-    if len(content) < 4 or content[:2] != b"\0\0":
-        raise ValueError(
-            f"{path} is no IDX file: it must begin with two zero bytes, a type and a number of "
-            f"dimensions, got {content[:4]!r}"
-        )
-    kind, found = content[2], content[3]
+    start = content.take(4, "the start of an IDX file")
+    if start[:2] != b"\0\0":
+        raise content.refusal(f"is no IDX file: it begins with {start!r}, not with two zero bytes")
+    kind, n_dimensions = start[2:]
     if kind != UNSIGNED_BYTE:
-        raise ValueError(
-            f"{path} must hold unsigned bytes (IDX type {UNSIGNED_BYTE}), got type {kind}"
-        )
-    if len(content) < 4 + 4 * found:
-        raise ValueError(
-            f"{path} is cut short: its header must have {4 + 4 * found} bytes, got {len(content)}"
-        )
-    shape = struct.unpack_from(f">{found}I", content, 4)
-    if found != n_dimensions:
-        raise ValueError(
-            f"{path} must have {n_dimensions} dimension(s) (images have 3, labels 1), "
-            f"got {found}: {shape}"
-        )
-    return shape
+        raise content.refusal(f"holds numbers of IDX type {kind}, not {UNSIGNED_BYTE}")
+    sizes = content.take(4 * n_dimensions, "the sizes in the header")
+    return struct.unpack(f">{n_dimensions}I", sizes)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.arrays import FileError, described
 from scenarios.datasets.idx import read_idx
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import Source, download, find_folder
@@ -78,7 +79,9 @@ def mnist(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     data_dir : path, optional
         Folder that holds the four IDX files (``train-images-idx3-ubyte``, ..., plain or .gz),
         itself or in a subfolder ``mnist``.  Default: the environment variable EVENTSIM_DATA in the
-        same way; else the files are downloaded, once, and checked.
+        same way; else the files are downloaded, once, and checked.  Files of the same names with
+        other images of 28 x 28 pixels are read too, if they are packed: a plain file has no
+        checksum, so it must be the published one.
 
     Returns
     -------
@@ -89,7 +92,8 @@ def mnist(data_dir: str | Path | None = None) -> dict[str, LabelledImages]:
     Raises
     ------
     ValueError
-        If a file is missing in the named folder or is not what it should be, with its path.
+        If a file is missing in the named folder, is not what it should be, or is damaged
+        (`FileError`, with its path).
     DownloadError
         If the files have to be downloaded, and cannot.
 
@@ -135,17 +139,42 @@ def _load(source: Source, data_dir: str | Path | None) -> dict[str, LabelledImag
 
 
 def _read_part(source: Source, folder: Path, start: str) -> LabelledImages:
-    images_path = _existing(source, folder, f"{start}-images-idx3-ubyte.gz")
-    labels_path = _existing(source, folder, f"{start}-labels-idx1-ubyte.gz")
-    images, labels = _read_images(images_path), _read_labels(labels_path)
-    _check_content(images, (source.title, f"{start}-images"), images_path)
-    _check_content(labels, (source.title, f"{start}-labels"), labels_path)
-    if len(images) != len(labels):
-        raise ValueError(
-            f"{labels_path} must hold a label for each of the {len(images)} images in "
-            f"{images_path}, got {len(labels)}"
+    images_path, images = _read(source, folder, f"{start}-images", (None, *SIZE))
+    if len(images) == 0:
+        raise FileError(images_path, "holds no image", "one or more")
+    labels_path, labels = _read(source, folder, f"{start}-labels", (len(images),))
+    bad = np.flatnonzero(labels >= N_CLASSES)
+    if bad.size:
+        raise FileError(
+            labels_path,
+            f"holds the label {labels[bad[0]]} at position {bad[0]}",
+            f"labels from 0 to {N_CLASSES - 1}",
         )
     return LabelledImages(images, labels.astype(np.int64))
+
+
+def _read(
+    source: Source, folder: Path, name: str, shape: tuple[int | None, ...]
+) -> tuple[Path, NDArray[np.uint8]]:
+    """Return a file and its array, if that is the published one, or else has a checksum.
+
+    Another published array is a mistake.  One that nobody published may be anything, but in a plain
+    file it cannot be told from a damaged one.
+    """
+    path = _existing(source, folder, f"{name}-idx{len(shape)}-ubyte.gz")
+    array, has_checksum = read_idx(path, shape)
+    wanted = (source.title, name)
+    found = CONTENTS.get(hashlib.sha256(array.data).hexdigest())
+    if found is None and not has_checksum:
+        raise FileError(
+            path,
+            f"holds neither {' '.join(wanted)} nor a checksum",
+            f"{' '.join(wanted)}, or other {described(shape, np.uint8)} packed by gzip, whose "
+            "checksum shows damage",
+        )
+    if found not in (None, wanted):
+        raise FileError(path, f"holds {' '.join(found)}", " ".join(wanted))
+    return path, array
 
 
 def _existing(source: Source, folder: Path, packed: str) -> Path:
@@ -154,32 +183,8 @@ def _existing(source: Source, folder: Path, packed: str) -> Path:
     for path in paths:
         if path.exists():
             return path
-    raise ValueError(
-        f"no file {paths[1]} (or .gz): the folder of {source.title} must hold "
-        f"{', '.join(source.sha256)}, plain or compressed"
+    raise FileError(
+        paths[1],
+        "does not exist, nor with .gz",
+        f"in the folder of {source.title}: {', '.join(source.sha256)}, plain or packed",
     )
-
-
-def _read_images(path: Path) -> NDArray[np.uint8]:
-    images = read_idx(path, 3)
-    if images.shape[1:] != SIZE or len(images) == 0:
-        raise ValueError(f"{path} must hold images of {SIZE} pixels, got shape {images.shape}")
-    return images
-
-
-def _read_labels(path: Path) -> NDArray[np.uint8]:
-    labels = read_idx(path, 1)
-    bad = np.flatnonzero(labels >= N_CLASSES)
-    if bad.size:
-        raise ValueError(
-            f"{path} must hold labels from 0 to {N_CLASSES - 1}, got {labels[bad[0]]} "
-            f"at position {bad[0]}"
-        )
-    return labels
-
-
-def _check_content(content: NDArray[np.uint8], name: tuple[str, str], path: Path) -> None:
-    """Refuse another of the published files; those that nobody published may be anything."""
-    found = CONTENTS.get(hashlib.sha256(content.data).hexdigest(), name)
-    if found != name:
-        raise ValueError(f"{path} must hold {' '.join(name)}, got {' '.join(found)}")

@@ -64,7 +64,8 @@ def find_folder(
     Raises
     ------
     ValueError
-        If ``data_dir`` does not hold them, or EVENTSIM_DATA does not name a folder.
+        If ``data_dir`` does not hold them or cannot be read, or EVENTSIM_DATA does not name a
+        folder.
 
     Examples
     --------
@@ -124,7 +125,10 @@ def download(source: Source) -> Path:
 
 def _holder(base: Path, folder: str, names: Collection[str]) -> Path | None:
     places = (base / folder, base)
-    return next((p for p in places if any((p / name).exists() for name in names)), None)
+    try:
+        return next((p for p in places if any((p / name).exists() for name in names)), None)
+    except OSError as error:
+        raise ValueError(f"the data folder {base} cannot be read: {error.strerror}") from error
 
 
 def _fetch(source: Source, name: str, folder: Path) -> None:

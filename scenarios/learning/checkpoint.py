@@ -11,8 +11,6 @@ import io
 import json
 import os
 import warnings
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scenarios.arrays import FileError, read_npz
 
 __all__ = ["TrainingState", "load_arrays", "load_latest", "save", "save_arrays", "write_whole"]
 
@@ -90,17 +90,12 @@ def load_arrays(path: Path) -> Arrays:
     Raises
     ------
     ValueError
-        If the file is not whole and unaltered, with its path.
+        If the file is not whole and unaltered (`FileError`, with its path).
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        intact = np.array_equal(arrays.pop("digest"), _digest(arrays))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError,
-            NotImplementedError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        raise ValueError(f"{path} is not a whole npz archive: {error}") from error
-    if not intact:
-        raise ValueError(f"{path} was altered: its content does not match its digest")
+    arrays = read_npz(path)
+    digest = arrays.pop("digest", None)
+    if digest is None or not np.array_equal(digest, _digest(arrays)):
+        raise FileError(path, "was altered: its digest is another", "arrays as they were written")
     return arrays
 
 

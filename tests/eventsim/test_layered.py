@@ -438,7 +438,8 @@ def test_the_spike_cap_names_the_first_spike_too_many_of_the_same_run(
         model.run("scheduler", max_spikes=cap)
     with pytest.raises(es.ActivityError) as found:
         model.run(max_spikes=cap, threads=threads)
-    error, kept = found.value, found.value.result.batch.record
+    error = found.value
+    kept = error.result[error.sample].batch.record
     for name in ("sample", "population", "neuron", "count"):
         assert getattr(error, name) == getattr(expected.value, name)
     first = whole.offsets[error.sample]

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventsim.threads import LEAST_WORK, for_each_part
+import eventsim as es
+import eventsim.causality
+import eventsim.result
+import gradients
+from eventsim._types import BoolArray
+from eventsim.threads import LEAST_WORK, LONG_WORK, for_each_part, interruptible
 
 
 def parts_of(n: int, threads: int, work: float) -> list[tuple[int, int]]:
@@ -88,3 +99,57 @@ def test_a_part_may_be_cut_again() -> None:
     found: list[int] = []
     for_each_part(lambda a, _: for_each_part(lambda b, _: found.append(2 * a + b), 2, 2), 2, 2)
     assert sorted(found) == [0, 1, 2, 3]
+
+
+# --- calls that Ctrl-C ends -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("work", [0.0, 2.0 * LONG_WORK])
+def test_a_call_gives_its_result_and_its_errors(work: float) -> None:
+    assert interruptible(lambda _stop: 7, work) == 7
+    with pytest.raises(ZeroDivisionError):
+        interruptible(lambda _stop: 1 // 0, work)
+
+
+def test_only_long_work_leaves_the_thread_of_the_caller() -> None:
+    for work, stays in ((0.5 * LONG_WORK, True), (2.0 * LONG_WORK, False)):
+        thread = interruptible(lambda _stop: threading.current_thread(), work)
+        assert (thread is threading.current_thread()) == stays
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a POSIX signal")
+def test_control_c_tells_a_long_call_to_stop_and_waits_for_it() -> None:
+    seen = []
+
+    def until_told(stop: BoolArray) -> None:
+        while not stop[0]:
+            time.sleep(0.001)
+        seen.append("stop")
+
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(until_told, 2.0 * LONG_WORK)
+    assert seen == ["stop"]
+
+
+def told(function: Callable[[BoolArray], Any], work: float) -> Any:
+    return function(np.ones(1, dtype=np.bool_))
+
+
+def test_every_long_loop_stops_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("p", 1, es.LIF(tau_mem=1.0, tau_syn=2.0))
+    key = network.connect("in", "p", weights=[[8.0]])
+    result = es.simulate(network, {"in": es.Spikes([0.0], [0])}, 2.0, engine="scheduler")
+    n = len(result.spikes["p"])
+    assert n > 1
+    sweeps = (sys.modules["gradients.timing_backprop"], sys.modules["gradients.jvp"])
+    for module in (eventsim.result, eventsim.causality, *sweeps):
+        monkeypatch.setattr(module, "interruptible", told)
+    monkeypatch.setattr(np, "empty", np.zeros)  # what is not filled
+    assert np.all(result.potential("p", at=[0.5, 1.0]) == 0.0)
+    assert result.causality().arrivals.time.size == 0
+    found = gradients.timing_backprop(result, spikes={"p": np.ones(n)})
+    assert found.weights[key] == 0.0
+    assert np.all(gradients.jvp(result, weights={key: [[1.0]]})["p"] == 0.0)

@@ -5,11 +5,15 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scenarios import data
+from scenarios.arrays import FileError
 from scenarios.data import LabelledData, iris, stratified_split, yin_yang, yin_yang_class
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
+from tests.scenarios.damage import emptied, flip
 
 PUBLISHED_FILES = idx_files.PUBLISHED / "yin-yang"
 
@@ -77,10 +81,11 @@ def test_a_split_depends_on_its_generator_only():
     assert not np.array_equal(one[1], other[1])
 
 
-def write_yin_yang(folder):
+def write_yin_yang(folder, n=10):
+    """Write the first points of each published set, None: all."""
     for part, loaded in yin_yang().items():
-        np.save(folder / f"{part}_samples.npy", loaded.features[:10])
-        np.save(folder / f"{part}_labels.npy", loaded.labels[:10])
+        np.save(folder / f"{part}_samples.npy", loaded.features[:n])
+        np.save(folder / f"{part}_labels.npy", loaded.labels[:n])
 
 
 def test_yin_yang_reads_another_folder_by_argument_or_by_variable(tmp_path, monkeypatch):
@@ -115,17 +120,23 @@ def test_the_published_files_can_be_read_from_their_folder():
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("test_labels.npy", None, "no file .*test_labels.npy"),
-        ("test_samples.npy", b"\x93NUMPY", "test_samples.npy is not a readable .npy file"),
+        ("test_labels.npy", None, "cannot be read: No such file"),
+        ("test_samples.npy", b"\x93NUMPY", "is cut short: the start of a .npy array"),
         (
             "test_samples.npy",
             as_file(np.zeros((10, 3))),
-            r"must hold \(n, 4\).*got shape \(10, 3\)",
+            r"holds \(10, 3\) of float64; expected .* \(any, 4\) of",
         ),
-        ("test_samples.npy", as_file(np.full((10, 4), 2.0)), r"numbers in \[0, 1\]"),
-        ("test_labels.npy", as_file(np.zeros(9)), "must hold 10 labels"),
-        ("test_labels.npy", as_file(np.full(10, 3)), "labels 0, 1 or 2"),
-        ("test_labels.npy", as_file(np.array([{}] * 10)), "not a readable .npy file"),
+        ("test_samples.npy", as_file(np.full((10, 4), 2.0)), "holds other features; expected x, y"),
+        ("test_samples.npy", as_file(np.full((10, 4), np.nan)), "holds other features"),
+        ("test_samples.npy", as_file(np.full((10, 4), 0.4)), "features; expected .* then 1-x, 1-y"),
+        ("test_labels.npy", as_file(np.zeros(9)), r"holds \(9,\) of float64; expected .* \(10,\)"),
+        (
+            "test_labels.npy",
+            as_file(np.full(10, 3)),
+            r"holds the labels \[3\]; expected 0, 1 and 2",
+        ),
+        ("test_labels.npy", as_file(np.array([{}] * 10)), "is no array of numbers"),
     ],
 )
 def test_a_bad_data_file_is_named(tmp_path, file, content, message):
@@ -133,7 +144,42 @@ def test_a_bad_data_file_is_named(tmp_path, file, content, message):
     (tmp_path / file).unlink()
     if content is not None:
         (tmp_path / file).write_bytes(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(FileError, match=rf"{tmp_path / file} .*{message}"):
+        yin_yang(tmp_path)
+
+
+def test_another_set_of_the_size_of_the_published_one_is_read(tmp_path):
+    write_yin_yang(tmp_path, n=None)
+    rng = np.random.default_rng(0)
+    points = 0.5 + 0.3 * rng.uniform(-1, 1, (1000, 2))
+    labels = yin_yang_class(*points.T)
+    np.save(tmp_path / "test_samples.npy", np.hstack([points, 1 - points]))
+    np.save(tmp_path / "test_labels.npy", labels)
+    found = yin_yang(tmp_path)["test"]
+    np.testing.assert_array_equal(found.features[:, :2], points)
+    np.testing.assert_array_equal(found.labels, labels)
+
+
+@given(
+    kind=st.sampled_from(["samples", "labels"]), place=st.integers(0, 2**15), bit=st.integers(0, 7)
+)
+def test_a_flipped_bit_of_a_published_file_is_refused(tmp_path_factory, kind, place, bit):
+    """A .npy file has no checksum, so it is compared with the shipped one."""
+    folder = emptied(tmp_path_factory.getbasetemp() / "flipped-yin-yang")
+    write_yin_yang(folder, n=None)
+    path = folder / f"test_{kind}.npy"
+    flip(path, place, bit)
+    with pytest.raises(FileError, match=rf"{path} .*; expected "):
+        yin_yang(folder)
+
+
+def test_a_label_of_the_published_files_may_not_be_changed(tmp_path):
+    write_yin_yang(tmp_path, n=None)
+    labels = yin_yang()["test"].labels
+    labels[[3, 4]] = (labels[[3, 4]] + 1) % 3
+    np.save(tmp_path / "test_labels.npy", labels)
+    message = r"test_labels.npy holds the published numbers, but 2 of 1000 are others; expected"
+    with pytest.raises(FileError, match=message):
         yin_yang(tmp_path)
 
 

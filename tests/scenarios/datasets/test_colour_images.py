@@ -1,5 +1,6 @@
 """CIFAR-10, SVHN and grey images in one form: found, checked, and what is wrong is named."""
 
+import hashlib
 import io
 import lzma
 import os
@@ -8,12 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.io import savemat
 
+from scenarios.arrays import FileError
 from scenarios.datasets import colour_images
-from scenarios.datasets.colour_images import ARCHIVE, DATA_SETS, load_colour_images
+from scenarios.datasets.colour_images import ARCHIVE, CONTENTS, DATA_SETS, load_colour_images
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
+from tests.scenarios.damage import emptied, flip
 
 N = 4  # images in a file
 PUBLISHED = Path(os.environ.get("EVENTSIM_DATA") or "nowhere")
@@ -27,6 +32,8 @@ def small_files_and_no_download(monkeypatch):
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
     monkeypatch.setattr(colour_images, "download", no_download)
     monkeypatch.setattr(colour_images, "BATCH_SIZE", N)
+    for name, array in as_files(arrays()).items():
+        monkeypatch.setitem(CONTENTS, name, hashlib.sha256(array.data).hexdigest())
 
 
 def arrays():
@@ -41,47 +48,59 @@ def arrays():
 def pack(path, array):
     buffer = io.BytesIO()
     np.save(buffer, array)
-    path.write_bytes(lzma.compress(buffer.getvalue()))
+    path.write_bytes(lzma.compress(buffer.getvalue(), preset=0))
 
 
-def write_arrays(folder):
+def as_files(found):
+    """The arrays by the name of their file."""
+    files = {
+        f"train_images_{k + 1}.npy.xz": found["train"][0][k * N : (k + 1) * N] for k in range(5)
+    }
+    files["test_images.npy.xz"] = found["test"][0]
+    return files | {f"{part}_labels.npy.xz": labels for part, (_, labels) in found.items()}
+
+
+def write_arrays(folder, _=None):
     folder.mkdir(exist_ok=True)
     found = arrays()
-    for k in range(5):
-        pack(folder / f"train_images_{k + 1}.npy.xz", found["train"][0][k * N : (k + 1) * N])
-    pack(folder / "test_images.npy.xz", found["test"][0])
-    for part in found:
-        pack(folder / f"{part}_labels.npy.xz", found[part][1])
+    for name, array in as_files(found).items():
+        pack(folder / name, array)
     return found
 
 
-def write_archive(folder, leave_out=None, cut=0):
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_archive(folder, patch):
+    """Write a small archive, and let it be the published one."""
     folder.mkdir(exist_ok=True)
     found = arrays()
     batches = {f"data_batch_{k + 1}": ("train", slice(k * N, (k + 1) * N)) for k in range(5)}
     batches["test_batch"] = ("test", slice(None))
     with tarfile.open(folder / ARCHIVE, "w:gz") as archive:
         for name, (part, rows) in batches.items():
-            if name == leave_out:
-                continue
             images, labels = (array[rows] for array in found[part])
             planes = images.transpose(0, 3, 1, 2).reshape(N, -1)  # red, green, blue
             content = np.hstack([labels[:, None], planes]).tobytes()
-            content = content[: len(content) - cut]
             info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
+    patch.setitem(colour_images.CIFAR_10.sha256, ARCHIVE, digest(folder / ARCHIVE))
     return found
 
 
-def write_svhn(folder, **changes):
+def write_svhn(folder, patch):
+    """Write small files, and let them be the published ones."""
     folder.mkdir(exist_ok=True)
     found = {}
     for part, n in (("train", 6), ("test", 3)):
         rng = np.random.default_rng(n)
         images = rng.integers(0, 256, (32, 32, 3, n), np.uint8)
         digits = np.arange(10, 10 - n, -1, dtype=np.uint8)[:, None]
-        savemat(folder / f"{part}_32x32.mat", {"X": images, "y": digits, **changes})
+        path = folder / f"{part}_32x32.mat"
+        savemat(path, {"X": images, "y": digits})
+        patch.setitem(colour_images.SVHN_SHA256, path.name, digest(path))
         found[part] = (images, digits)
     return found
 
@@ -89,7 +108,7 @@ def write_svhn(folder, **changes):
 @pytest.mark.parametrize("write", [write_arrays, write_archive])
 @pytest.mark.parametrize("by", ["argument", "subfolder", "variable"])
 def test_cifar_is_read_from_either_form(tmp_path, monkeypatch, write, by):
-    expected = write(tmp_path / "cifar-10")
+    expected = write(tmp_path / "cifar-10", monkeypatch)
     if by == "variable":
         monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     folder = {"argument": tmp_path / "cifar-10", "subfolder": tmp_path, "variable": None}[by]
@@ -101,7 +120,7 @@ def test_cifar_is_read_from_either_form(tmp_path, monkeypatch, write, by):
 
 
 def test_without_a_folder_the_official_archive_is_downloaded(tmp_path, monkeypatch):
-    expected = write_archive(tmp_path / "cache")
+    expected = write_archive(tmp_path / "cache", monkeypatch)
     monkeypatch.setattr(colour_images, "download", lambda _: tmp_path / "cache")
     found = load_colour_images("cifar10")
     np.testing.assert_array_equal(found["test"].images, expected["test"][0])
@@ -111,7 +130,7 @@ def test_without_a_folder_the_official_archive_is_downloaded(tmp_path, monkeypat
 def test_the_published_cifar_is_read(monkeypatch):
     if not (PUBLISHED / "cifar-10").is_dir():
         pytest.skip("EVENTSIM_DATA does not name the folder of CIFAR-10")
-    monkeypatch.setattr(colour_images, "BATCH_SIZE", 10_000)
+    monkeypatch.undo()
     test = colour_images._arrays(PUBLISHED / "cifar-10", "test")
     assert np.bincount(test.labels).tolist() == [1000] * 10
     assert test.labels[:5].tolist() == [3, 8, 8, 0, 6]
@@ -119,8 +138,8 @@ def test_the_published_cifar_is_read(monkeypatch):
     np.testing.assert_allclose(means, [0.49421, 0.48513, 0.45041], atol=1e-5)
 
 
-def test_svhn_has_the_samples_last_and_writes_ten_for_zero(tmp_path):
-    expected = write_svhn(tmp_path / "svhn")
+def test_svhn_has_the_samples_last_and_writes_ten_for_zero(tmp_path, monkeypatch):
+    expected = write_svhn(tmp_path / "svhn", monkeypatch)
     found = load_colour_images("svhn", tmp_path)
     assert found["train"].labels.tolist() == [0, 9, 8, 7, 6, 5]
     images = expected["train"][0]
@@ -138,16 +157,17 @@ def test_grey_images_get_a_frame(tmp_path, name):
 
 BAD_ARRAYS = {
     "train_images_3.npy.xz": [
-        (None, r"no file .*train_images_3.npy.xz: the folder of CIFAR-10 must hold"),
-        (b"nonsense", "is no whole .npy.xz file"),
-        (np.zeros((N, 32, 32, 3)), r"must hold \(4, 32, 32, 3\) numbers of uint8, got .*float64"),
-        (np.zeros((N - 1, 32, 32, 3), np.uint8), r"must hold \(4, 32, 32, 3\).* got \(3, 32"),
-        (np.zeros((N, 3, 32, 32), np.uint8), r"must hold .* got \(4, 3, 32, 32\)"),
+        (None, "cannot be read: No such file"),
+        (b"nonsense", "is no .npy array"),
+        (np.zeros((N, 32, 32, 3)), r"holds .* float64; expected .* \(4, 32, 32, 3\) of uint8"),
+        (np.zeros((N - 1, 32, 32, 3), np.uint8), r"holds \(3, 32, 32, 3\)"),
+        (np.zeros((N, 3, 32, 32), np.uint8), r"holds \(4, 3, 32, 32\)"),
+        (np.zeros((N, 32, 32, 3), np.uint8), "holds other numbers, SHA-256 .*; expected those of"),
     ],
     "test_labels.npy.xz": [
-        (None, "no file .*test_labels"),
-        (np.zeros(N + 1, np.uint8), r"must hold \(4,\) numbers of uint8, got \(5,\)"),
-        (np.full(N, 10, np.uint8), "labels must lie in 0 to 9, got 10"),
+        (None, "cannot be read: No such file"),
+        (np.zeros(N + 1, np.uint8), r"holds \(5,\) of uint8; expected .* \(4,\) of uint8"),
+        (np.full(N, 10, np.uint8), "holds other numbers"),
     ],
 }
 
@@ -163,66 +183,89 @@ def test_a_bad_array_is_named(tmp_path, name, content, expected):
         (tmp_path / name).write_bytes(content)
     elif content is not None:
         pack(tmp_path / name, content)
-    with pytest.raises(ValueError, match=expected) as caught:
+    with pytest.raises(FileError, match=rf"{tmp_path / name} {expected}"):
         load_colour_images("cifar10", tmp_path)
-    assert str(tmp_path / name) in str(caught.value)
 
 
-def test_a_truncated_array_is_named(tmp_path):
-    write_arrays(tmp_path)
-    path = tmp_path / "test_images.npy.xz"
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ValueError, match=r"test_images.npy.xz is no whole .npy.xz file"):
+def test_the_order_and_the_packing_of_an_array_do_not_matter(tmp_path):
+    expected = write_arrays(tmp_path)["test"][0]
+    pack(tmp_path / "test_images.npy.xz", np.asfortranarray(expected))
+    found = load_colour_images("cifar10", tmp_path)["test"].images
+    np.testing.assert_array_equal(found, expected)
+    assert found.flags.c_contiguous
+
+
+DAMAGED = {
+    "cifar10, arrays": ("cifar10", write_arrays, "train_images_3.npy.xz"),
+    "cifar10, archive": ("cifar10", write_archive, ARCHIVE),
+    "svhn": ("svhn", write_svhn, "test_32x32.mat"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+@given(place=st.integers(0, 2**15), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_refused(tmp_path_factory, kind, place, bit):
+    name, write, file = DAMAGED[kind]
+    folder = emptied(tmp_path_factory.getbasetemp() / kind.replace(", ", "-"))
+    with pytest.MonkeyPatch.context() as patch:
+        write(folder, patch)
+        path = folder / file
+        flip(path, place, bit)
+        with pytest.raises(FileError, match=rf"{path} .*; expected "):
+            load_colour_images(name, folder)
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+@pytest.mark.parametrize("cut", [1, 5, 200, 2000])
+def test_a_cut_file_is_refused(tmp_path, monkeypatch, kind, cut):
+    name, write, file = DAMAGED[kind]
+    write(tmp_path, monkeypatch)
+    (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:-cut])
+    with pytest.raises(FileError, match=rf"{tmp_path / file} .*; expected "):
+        load_colour_images(name, tmp_path)
+
+
+def test_an_archive_with_a_loop_of_links_is_refused_unread(tmp_path):
+    with tarfile.open(tmp_path / ARCHIVE, "w:gz") as archive:
+        names = [name for names in colour_images.BATCHES.values() for name in names]
+        for name, target in zip(names, names[1:] + names[:1], strict=True):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.LNKTYPE, target
+            archive.addfile(info)
+    with pytest.raises(FileError, match=f"{ARCHIVE} has the SHA-256 "):
         load_colour_images("cifar10", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("name", "file", "content"),
     [
-        ({"leave_out": "data_batch_2"}, "must hold a file cifar-10-batches-bin/data_batch_2.bin"),
-        ({"cut": 5}, r"data_batch_1.bin in .* must have 4 x 3073 bytes, got 12287"),
+        ("cifar10", ARCHIVE, b""),
+        ("cifar10", ARCHIVE, b"no archive" * 99),
+        ("svhn", "train_32x32.mat", b""),
+        ("svhn", "train_32x32.mat", np.random.default_rng(0).bytes(500)),
+        ("svhn", "train_32x32.mat", b"MATLAB 5.0".ljust(124) + b"\0\1IM" + b"\x0e\0\0\0" * 99),
     ],
 )
-def test_a_bad_archive_is_named(tmp_path, options, expected):
-    write_archive(tmp_path, **options)
-    with pytest.raises(ValueError, match=expected):
-        load_colour_images("cifar10", tmp_path)
+def test_another_file_of_the_name_is_refused_unread(tmp_path, name, file, content):
+    (tmp_path / file).write_bytes(content)
+    found = hashlib.sha256(content).hexdigest()
+    expected = rf"{file} has the SHA-256 {found}; expected the published .* of \w+"
+    with pytest.raises(FileError, match=expected):
+        load_colour_images(name, tmp_path)
 
 
-def test_a_truncated_archive_is_named(tmp_path):
-    write_archive(tmp_path)
-    path = tmp_path / ARCHIVE
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"is no whole tar.gz file"):
-        load_colour_images("cifar10", tmp_path)
+@pytest.mark.parametrize("name", ["cifar10", "svhn"])
+def test_a_fifo_of_the_name_is_refused(tmp_path, name):
+    file = {"cifar10": ARCHIVE, "svhn": "train_32x32.mat"}[name]
+    os.mkfifo(tmp_path / file)
+    with pytest.raises(FileError, match=f"{file} is no regular file; expected the published"):
+        load_colour_images(name, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"X": np.zeros((6, 32, 32, 3), np.uint8)}, r"must hold images \(32, 32, 3, n_samples\)"),
-        ({"X": np.zeros((32, 32, 3, 6))}, "of uint8, got .* of float64"),
-        ({"y": np.zeros((6, 1), np.uint8)}, r"must hold digits from 1 to 10 \(10 for 0\)"),
-        ({"y": np.ones((5, 1), np.uint8)}, r"labels must have shape \(6,\), got \(5,\)"),
-    ],
-)
-def test_a_bad_svhn_file_is_named(tmp_path, changes, expected):
-    write_svhn(tmp_path, **changes)
-    with pytest.raises(ValueError, match=expected) as caught:
-        load_colour_images("svhn", tmp_path)
-    assert str(tmp_path / "train_32x32.mat") in str(caught.value)
-
-
-def test_svhn_files_that_are_none_are_named(tmp_path):
-    write_svhn(tmp_path)
+def test_a_missing_file_of_svhn_is_named(tmp_path, monkeypatch):
+    write_svhn(tmp_path, monkeypatch)
     (tmp_path / "test_32x32.mat").unlink()
-    with pytest.raises(ValueError, match=r"no file .*test_32x32.mat"):
-        load_colour_images("svhn", tmp_path)
-    (tmp_path / "train_32x32.mat").write_bytes(b"no such format" * 20)
-    with pytest.raises(ValueError, match=r"train_32x32.mat is no whole MATLAB file"):
-        load_colour_images("svhn", tmp_path)
-    savemat(tmp_path / "train_32x32.mat", {"X": 1})
-    with pytest.raises(ValueError, match=r"must hold the arrays X and y, got \['X'\]"):
+    with pytest.raises(FileError, match=r"test_32x32\.mat cannot be read: No such file"):
         load_colour_images("svhn", tmp_path)
 
 

@@ -6,11 +6,15 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from scenarios.arrays import FileError
 from scenarios.datasets import images
 from scenarios.datasets.images import fashion_mnist, mnist
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.scenarios import idx_files
+from tests.scenarios.damage import emptied, flip
 
 LOADERS = {"mnist": mnist, "fashion-mnist": fashion_mnist}
 
@@ -32,6 +36,13 @@ def assert_loaded(loaded, arrays):
         np.testing.assert_array_equal(loaded[part].labels, arrays[f"{start}-labels-idx1-ubyte"])
 
 
+def known(monkeypatch, arrays, title):
+    """Let these arrays be the published ones."""
+    for name, array in arrays.items():
+        digest = hashlib.sha256(array.data).hexdigest()
+        monkeypatch.setitem(images.CONTENTS, digest, (title, name[: name.index("-idx")]))
+
+
 @pytest.mark.parametrize("name", LOADERS)
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("subfolder", [True, False])
@@ -40,6 +51,8 @@ def test_the_folder_or_its_subfolder_is_read(
     tmp_path, monkeypatch, name, compressed, subfolder, by
 ):
     arrays = idx_files.write(tmp_path / name if subfolder else tmp_path, compressed)
+    if not compressed:
+        known(monkeypatch, arrays, {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}[name])
     if by == "variable":
         monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     assert_loaded(LOADERS[name](tmp_path if by == "argument" else None), arrays)
@@ -98,7 +111,7 @@ def test_the_other_data_set_is_not_taken_for_this_one(name):
     if not idx_files.PUBLISHED.is_dir():
         pytest.skip("EVENTSIM_DATA does not name the folder of the published files")
     (other,) = set(LOADERS) - {name}
-    with pytest.raises(ValueError, match=r"train-images.* must hold .*MNIST train-images, got "):
+    with pytest.raises(FileError, match=r"train-images.* holds .*MNIST .*; expected .*MNIST tra"):
         LOADERS[name](idx_files.PUBLISHED / other)
 
 
@@ -113,9 +126,31 @@ def test_training_files_are_not_taken_for_those_of_the_test(tmp_path, monkeypatc
     for part in ("images-idx3", "labels-idx1"):
         whole = (tmp_path / f"train-{part}-ubyte.gz").read_bytes()
         (tmp_path / f"t10k-{part}-ubyte.gz").write_bytes(whole)
-    message = f"{test} must hold MNIST {test.name[:11]}, got MNIST {train.name[:12]}"
-    with pytest.raises(ValueError, match=re.escape(message)):
+    message = f"{test} holds MNIST {train.name[:12]}; expected MNIST {test.name[:11]}"
+    with pytest.raises(FileError, match=re.escape(message)):
         mnist(tmp_path)
+
+
+@given(part=st.sampled_from(idx_files.NAMES), place=st.integers(0, 2**14), bit=st.integers(0, 7))
+def test_a_flipped_bit_of_a_plain_file_is_refused(tmp_path_factory, part, place, bit):
+    """It has no checksum, so its content must be known."""
+    folder = emptied(tmp_path_factory.getbasetemp() / "plain-idx")
+    with pytest.MonkeyPatch.context() as patch:
+        known(patch, idx_files.write(folder, compressed=False), "MNIST")
+        assert len(mnist(folder)["train"]) == 12
+        flip(folder / part, place, bit)
+        with pytest.raises(FileError, match=rf"{folder}/.*; expected "):
+            mnist(folder)
+
+
+def test_a_plain_file_of_unknown_content_is_refused_with_the_way_out(tmp_path):
+    idx_files.write(tmp_path, compressed=False)
+    message = r"ubyte holds neither MNIST train-images nor a checksum; expected .* packed by gzip"
+    with pytest.raises(FileError, match=message):
+        mnist(tmp_path)
+    for path in list(tmp_path.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert len(mnist(tmp_path)["train"]) == 12
 
 
 def packed(array):
@@ -129,16 +164,24 @@ BAD_LABELS = np.array([0, 1, 10, 200, 4])
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        (TRAIN_IMAGES, None, r"no file .*train-images-idx3-ubyte \(or .gz\): the folder of MNIST"),
-        (TEST_LABELS, None, "no file .*t10k-labels-idx1-ubyte"),
-        (TRAIN_IMAGES, packed(np.zeros(12)), r"must have 3 dimension.* got 1: \(12,\)"),
-        (TRAIN_LABELS, packed(np.zeros((12, 28, 28))), r"must have 1 dimension.* got 3: \(12, 28"),
-        (TEST_IMAGES, packed(np.zeros((5, 32, 32))), r"\(28, 28\) pixels, got shape \(5, 32, 32\)"),
-        (TEST_IMAGES, packed(np.zeros((0, 28, 28))), r"pixels, got shape \(0, 28, 28\)"),
-        (TEST_LABELS, packed(np.zeros(6)), "label for each of the 5 images in .*, got 6"),
-        (TEST_LABELS, packed(BAD_LABELS), "labels from 0 to 9, got 10 at position 2"),
-        (TEST_LABELS, packed(np.zeros(5))[:-9], "cut or damaged gzip file"),
-        (TEST_IMAGES, b"<html>", "no IDX file"),
+        (
+            TRAIN_IMAGES,
+            None,
+            "does not exist, nor with .gz; expected in the folder of MNIST: train",
+        ),
+        (TEST_LABELS, None, "does not exist, nor with .gz"),
+        (TRAIN_IMAGES, packed(np.zeros(12)), r"holds \(12,\); expected .* \(any, 28, 28\) of"),
+        (TRAIN_LABELS, packed(np.zeros((12, 28, 28))), r"holds \(12, 28, 28\); .* \(12,\) of"),
+        (TEST_IMAGES, packed(np.zeros((5, 32, 32))), r"holds \(5, 32, 32\)"),
+        (TEST_IMAGES, packed(np.zeros((0, 28, 28))), "holds no image; expected one or more"),
+        (TEST_LABELS, packed(np.zeros(6)), r"holds \(6,\); expected .* \(5,\) of uint8 numbers"),
+        (
+            TEST_LABELS,
+            packed(BAD_LABELS),
+            "the label 10 at position 2; expected labels from 0 to 9",
+        ),
+        (TEST_LABELS, packed(np.zeros(5))[:-9], "cannot be read: Compressed file ended"),
+        (TEST_IMAGES, b"<html>", "is no IDX file"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, file, content, message):
@@ -146,7 +189,7 @@ def test_a_bad_file_is_named(tmp_path, file, content, message):
     (tmp_path / file).unlink()
     if content is not None:
         (tmp_path / file).write_bytes(content)
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(FileError, match=message) as caught:
         mnist(tmp_path)
     assert str(tmp_path / file.removesuffix(".gz")) in str(caught.value)
 

@@ -163,3 +163,8 @@ def test_a_failed_download_ends_the_command_without_a_traceback(capsys, monkeypa
 def test_an_empty_variable_is_no_folder(monkeypatch):
     monkeypatch.setenv(DATA_VARIABLE, "")
     assert find_folder("tiny", ["one.gz"]) is None
+
+
+def test_a_data_folder_that_cannot_be_read_is_named():
+    with pytest.raises(ValueError, match=r"the data folder x+ cannot be read: File name too long"):
+        find_folder("tiny", ["one.gz"], "x" * 5000)

@@ -1,10 +1,13 @@
 """Checkpoints are whole or refused."""
 
+import os
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from scenarios.arrays import FileError
 from scenarios.learning import checkpoint
 from scenarios.learning.checkpoint import TrainingState, load_arrays, load_latest, save, save_arrays
 
@@ -55,6 +58,37 @@ def test_a_checkpoint_cut_short_is_refused_by_name_and_the_one_before_is_used(tm
     newest = tmp_path / "checkpoint-000002.npz"
     newest.write_bytes(newest.read_bytes()[:size])
     with pytest.warns(RuntimeWarning, match="refused: .*checkpoint-000002.npz"):
+        assert_same(load_latest(tmp_path), state(1))
+
+
+def damaged_header(path):
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("rest.npy", b"\x93NUMPY\1\0\x40\0{'descr': (" + whole[:60])
+
+
+def fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def of_strings(path):
+    save_arrays(path, {"rest": np.array(["a"])})
+
+
+@pytest.mark.parametrize("replace_it", [damaged_header, fifo, folder, of_strings])
+def test_whatever_lies_there_instead_of_the_newest_checkpoint_the_one_before_is_used(
+    tmp_path, replace_it
+):
+    for epoch in (1, 2):
+        save(tmp_path, state(epoch))
+    replace_it(tmp_path / "checkpoint-000002.npz")
+    with pytest.warns(RuntimeWarning, match=r"refused: .*checkpoint-000002\.npz.*; expected an?"):
         assert_same(load_latest(tmp_path), state(1))
 
 
@@ -146,7 +180,7 @@ def test_a_checkpoint_without_the_random_numbers_or_metrics_is_refused_by_name(t
 
 def test_pickled_arrays_are_not_read(tmp_path):
     np.savez(tmp_path / "bad.npz", a=np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match=r"bad\.npz is not a whole npz archive"):
+    with pytest.raises(FileError, match=r"bad\.npz: 'a\.npy' is no array of numbers"):
         load_arrays(tmp_path / "bad.npz")
 
 
