@@ -78,9 +78,9 @@ def tangent_sweep(
         if now_fired == now:
             _fire(neurons, record, direction, rows, fired, moved)
             number, g = n_inputs + fired, wiring.first_group[n_sources + spike_neurons[fired]]
-            stop = wiring.first_group[n_sources + spike_neurons[fired] + 1]
+            last = wiring.first_group[n_sources + spike_neurons[fired] + 1]
             fired += 1
-            if g < stop:
+            if g < last:
                 group[number] = g
                 put(flying, number, now + wiring.delay[g])
             continue
@@ -95,11 +95,11 @@ def tangent_sweep(
         else:
             source = n_sources + spike_neurons[number - n_inputs]
             emitted, shift = spike_times[number - n_inputs], moved[number - n_inputs]
-        stop = wiring.first_group[source + 1]
-        while g < stop and emitted + wiring.delay[g] == now:
+        last = wiring.first_group[source + 1]
+        while g < last and emitted + wiring.delay[g] == now:
             _deliver(wiring, neurons, direction, rows, g, now, shift)
             g += 1
-        if g < stop:
+        if g < last:
             group[number] = g
             put(flying, number, emitted + wiring.delay[g])
         elif flying.place[number] >= 0:
