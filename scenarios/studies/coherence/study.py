@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from scenarios.console.progress import Progress
-from scenarios.learning.checkpoint import load_arrays, save_arrays
+from scenarios.learning.checkpoint import load_of_run, save_of_run
 from scenarios.studies.coherence.estimate import (
     Estimate,
     confidence_interval,
@@ -261,8 +261,8 @@ def _kept(path: Path, config: Config, begin: Begin) -> Estimate:
     if not path.exists():
         found = estimate(begin(), config.width).nearest(config.frequencies())
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_arrays(path, {name: np.asarray(value) for name, value in asdict(found).items()})
-    arrays = load_arrays(path)
+        save_of_run(path, {name: np.asarray(value) for name, value in asdict(found).items()})
+    arrays = load_of_run(path)
     return Estimate(
         arrays["frequencies"],
         arrays["gain"],

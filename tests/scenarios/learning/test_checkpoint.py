@@ -16,7 +16,7 @@ def state(epoch):
         optimiser={"step": 7 * epoch, "mean": {"in->out": rng.normal(size=(3, 2))}},
         rng=rng.bit_generator.state,
         epoch=epoch,
-        history=[{"epoch": k, "loss": 0.1 * k} for k in range(epoch)],
+        history=[{"epoch": k, "seconds": 0.0, "loss": 0.1 * k} for k in range(epoch + 1)],
     )
 
 
@@ -66,7 +66,8 @@ def large_state(epoch):
         {name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(3)
     )
     optimiser = {"step": epoch, "mean": mean, "square": square}
-    return TrainingState(params, optimiser, rng.bit_generator.state, epoch, [{"epoch": 0}])
+    history = [{"epoch": k, "seconds": 0.0} for k in range(epoch + 1)]
+    return TrainingState(params, optimiser, rng.bit_generator.state, epoch, history)
 
 
 @pytest.mark.parametrize("damage", ["cut in the middle", "cut at the end", "altered"])
