@@ -160,7 +160,8 @@ def as_line(record: Mapping[str, Any]) -> bytes:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the records of a file, without their digests; none if there is no such file.
 
-    A line that was altered or cut short is left out, with a warning that names it.
+    A line that was altered or cut short is left out, with a warning that names it.  In a run the
+    first one says whose they are: without it none is used.
 
     Raises
     ------
@@ -169,21 +170,23 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    records = [_intact(line) for line in path.read_bytes().splitlines(keepends=True)]
-    for number, record in enumerate(records, 1):
-        if record is None:
-            _warn(f"{path}, line {number} was altered or cut short: what it held is done again")
+    lines = path.read_bytes().splitlines(keepends=True) or [b""]
+    records = [_intact(line) for line in lines]
+    damaged = [str(number) for number, record in enumerate(records, 1) if record is None]
+    if damaged:
+        warnings.warn(
+            f"{path} was altered or cut short in line {', '.join(damaged)}: what is lost is done "
+            "again",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    first, *others = records
     if origin() is None:
         return [record for record in records if record and "run" not in record]
-    if not records or records[0] is None:
-        _warn(f"{path} does not say which run it belongs to: all that it held is done again")
+    if first is None:
         return []
-    check_origin(records[0].get("run"), path)
-    return [record for record in records[1:] if record]
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
+    check_origin(first.get("run"), path)
+    return [record for record in others if record]
 
 
 def _intact(line: bytes) -> dict[str, Any] | None:

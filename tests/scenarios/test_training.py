@@ -222,7 +222,7 @@ def test_replicates_run_once_each_and_a_line_cut_short_is_run_again(tmp_path):
 
     replicate(range(3), run, path=path)
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.warns(RuntimeWarning, match=r"runs\.jsonl, line 3 was altered or cut short"):
+    with pytest.warns(RuntimeWarning, match=r"runs\.jsonl was altered or cut short in line 3"):
         records = replicate(range(5), run, path=path)
     assert ran == [0, 1, 2, 2, 3, 4]
     assert records == [{"seed": seed, "square": seed**2} for seed in range(5)]
