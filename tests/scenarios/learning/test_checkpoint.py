@@ -1,12 +1,20 @@
 """Checkpoints are whole or refused."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scenarios.learning import checkpoint
-from scenarios.learning.checkpoint import TrainingState, load_arrays, load_latest, save, save_arrays
+from scenarios.learning.checkpoint import (
+    TrainingState,
+    load_arrays,
+    load_latest,
+    save,
+    save_arrays,
+    write_whole,
+)
 
 
 def state(epoch):
@@ -166,3 +174,18 @@ def test_a_death_while_writing_leaves_the_old_file(tmp_path, monkeypatch, moment
     with pytest.raises(KeyboardInterrupt):
         save_arrays(path, {"W": np.zeros((2, 2))})
     np.testing.assert_array_equal(load_arrays(path)["W"], np.eye(2))
+
+
+def test_writers_of_one_file_never_show_half_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint.os, "fsync", lambda _: None)
+    path = tmp_path / "file"
+    contents = [bytes([digit]) * 100_000 for digit in b"0123"]
+    write_whole(path, contents[0])
+    with ThreadPoolExecutor(4) as pool:
+        writers = [
+            pool.submit(write_whole, path, content) for _ in range(100) for content in contents
+        ]
+        while not all(writer.done() for writer in writers):
+            assert path.read_bytes() in contents
+        assert [writer.result() for writer in writers] == [None] * 400
+    assert files(tmp_path) == ["file"]
