@@ -1,7 +1,8 @@
 """Files that survive a kill at any moment: each is written whole, or not at all.
 
 A checkpoint is an npz archive without pickle.  It carries a digest of its content, so a file that
-is cut short or altered is noticed, refused by name, and the one before it is used.
+is cut short or altered is noticed, refused by name, and the one before it is used.  It also carries
+the settings of its run, so it is not mixed with those of another.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from scenarios.learning.records import (
     OtherRunError,
     check_origin,
     origin,
-    origin_array,
     origin_in_lines,
     parse,
 )
 
 __all__ = [
+    "Arrays",
     "TrainingState",
     "check_folder",
     "check_like",
@@ -153,7 +154,7 @@ def load_arrays(path: Path) -> Arrays:
 
 def save_of_run(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays as `save_arrays`, with the settings of the run under way."""
-    save_arrays(path, arrays if origin() is None else {**arrays, ORIGIN: origin_array()})
+    save_arrays(path, arrays if origin() is None else {**arrays, ORIGIN: _packed(origin())})
 
 
 def load_of_run(path: Path) -> Arrays:
@@ -273,8 +274,13 @@ def _to_arrays(state: TrainingState) -> Arrays:
     return {
         **{f"params/{name}": array for name, array in state.params.items()},
         **_flattened(state.optimiser, "optimiser/"),
-        "rest": np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8),
+        "rest": _packed(rest),
     }
+
+
+def _packed(value: Any) -> NDArray[np.uint8]:
+    """Return what JSON can hold as an array of its bytes."""
+    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
 
 
 def _from_arrays(arrays: Arrays, path: Path) -> TrainingState:

@@ -15,9 +15,6 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 __all__ = [
     "CONFIG",
     "OtherRunError",
@@ -25,7 +22,6 @@ __all__ = [
     "belonging_to",
     "check_origin",
     "origin",
-    "origin_array",
     "origin_in_lines",
     "origin_line",
     "parse",
@@ -55,11 +51,6 @@ def belonging_to(run: Origin) -> Iterator[None]:
 def origin() -> Origin | None:
     """Return scenario and settings of the run under way, or None outside of `belonging_to`."""
     return _ORIGIN.get()
-
-
-def origin_array() -> NDArray[np.uint8]:
-    """Return the `origin` as bytes of JSON, for an archive of arrays."""
-    return np.frombuffer(json.dumps(origin()).encode(), dtype=np.uint8)
 
 
 def origin_line() -> bytes:

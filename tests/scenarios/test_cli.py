@@ -1,6 +1,7 @@
 """The command line: what a newcomer meets first."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -196,15 +197,35 @@ def test_run_folders_of_the_same_second_get_different_names(tmp_path, monkeypatc
         assert len(set(made)) == 3
 
 
-def test_an_interrupted_run_says_how_to_go_on(capsys, tmp_path, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
+def interrupt(*_):
+    raise KeyboardInterrupt
 
+
+def test_an_interrupted_run_says_how_to_go_on(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(SCENARIOS["xor"].module(), "run", interrupt)
     folder = tmp_path / "run"
     text = output(capsys, "run", "xor", "--folder", str(folder), code=cli.INTERRUPTED)
     assert f"eventsim resume {folder}" in " ".join(text.split())
     assert json.loads((folder / "config.json").read_text())["scenario"] == "xor"
+
+
+@pytest.mark.filterwarnings("default:the run was begun")
+def test_a_run_goes_on_with_other_versions_after_a_warning(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(SCENARIOS["xor"].module(), "run", interrupt)
+    folder = tmp_path / "run"
+    output(capsys, "run", "xor", "--folder", str(folder), code=cli.INTERRUPTED)
+    content = json.loads((folder / "config.json").read_text())
+    content["versions"]["numpy"] = "1.0"
+    (folder / "config.json").write_text(json.dumps(content))
+    text = output(capsys, "resume", str(folder), code=cli.INTERRUPTED)
+    assert "warning: the run was begun with numpy 1.0, and goes on with numpy" in text
+
+
+def test_a_run_in_use_is_an_error_that_says_by_whom(capsys, tmp_path):
+    xor = SCENARIOS["xor"]
+    with new_run(xor, xor.module().Config(), tmp_path / "run") as folder:
+        text = output(capsys, "resume", str(folder), code=2)
+    assert f"eventsim: error: {folder} is in use by process {os.getpid()} on " in text
 
 
 @pytest.mark.slow
