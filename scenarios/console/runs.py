@@ -117,7 +117,7 @@ def _cause_named(path: Path) -> Iterator[None]:
     """Let whatever is wrong with the content of a file be one error that names the file."""
     try:
         yield
-    except (ArithmeticError, OSError, RecursionError, TypeError, ValueError) as error:
+    except (ArithmeticError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be used: {error}") from error
 
 

@@ -197,8 +197,13 @@ def save(folder: Path, state: TrainingState) -> None:
 
 def remove_old(folder: Path) -> None:
     """Remove all checkpoints but the last two."""
-    for old in sorted(folder.glob(PATTERN))[:-KEPT]:
+    for old in _checkpoints(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints by their epochs, which have six digits or more."""
+    return sorted(folder.glob(PATTERN), key=lambda path: (len(path.name), path.name))
 
 
 def load_latest(
@@ -221,7 +226,7 @@ def load_latest(
         If there are checkpoints, and all of them are damaged, or they belong to another run.
     """
     damaged = []
-    for path in sorted(folder.glob(PATTERN), reverse=True):
+    for path in reversed(_checkpoints(folder)):
         try:
             state = _from_arrays(load_of_run(path), path)
             if take:
@@ -287,8 +292,12 @@ def _from_arrays(arrays: Arrays, path: Path) -> TrainingState:
     try:
         rest = parse(arrays["rest"].tobytes())
         _check_rest(rest, path)
+        params = _part(arrays, "params/")
+        for name in params:
+            if "/" in name:
+                raise ValueError(f"names of parameters must be without a slash, got {name!r}")
         return TrainingState(
-            params=_part(arrays, "params/"),
+            params=params,
             optimiser=_nested(_part(arrays, "optimiser/")),
             **rest,
         )

@@ -224,7 +224,7 @@ def test_left_overs_of_killed_processes_go_and_no_other_file_does(tiny, tmp_path
     [
         ("", "Expecting value"),
         ("[1]", r"it must be an object, got \[1\]"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "nested at most 100 levels deep"),
         ("{}", "scenario must be a text, got None"),
         ('{"scenario": 5}', "scenario must be a text, got 5"),
         ('{"scenario": "tiny", "config": []}', r"config must be an object, got \[\]"),

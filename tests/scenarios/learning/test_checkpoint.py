@@ -11,6 +11,7 @@ from scenarios.learning.checkpoint import (
     TrainingState,
     load_arrays,
     load_latest,
+    remove_old,
     save,
     save_arrays,
     write_whole,
@@ -50,6 +51,13 @@ def test_the_last_two_checkpoints_are_kept(tmp_path):
     for epoch in range(1, 5):
         save(tmp_path, state(epoch))
     assert files(tmp_path) == ["checkpoint-000003.npz", "checkpoint-000004.npz"]
+
+
+def test_the_last_two_are_those_of_the_highest_epochs(tmp_path):
+    for epoch in (999_999, 1_000_000, 1_000_001):
+        (tmp_path / f"checkpoint-{epoch:06d}.npz").touch()
+    remove_old(tmp_path)
+    assert files(tmp_path) == ["checkpoint-1000000.npz", "checkpoint-1000001.npz"]
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path):

@@ -105,6 +105,15 @@ def test_outside_of_a_run_records_of_any_run_can_be_read(tmp_path):
     assert read_lines(path) == records
 
 
+@pytest.mark.parametrize("depth", [101, 500, 990, 1000, 100_000])
+@pytest.mark.parametrize("begin", ["[", '{"a": '])
+def test_what_is_nested_deeper_than_anything_here_is_refused(depth, begin):
+    end = {"[": "]"}.get(begin, "}")
+    with pytest.raises(ValueError, match="nested at most 100 levels deep"):
+        parse(begin * depth + "0" + end * depth)
+    assert parse(begin * 99 + "0" + end * 99)
+
+
 @given(st.binary(max_size=40) | st.text(max_size=20))
 def test_whatever_is_no_json_is_refused_in_one_way(content):
     with suppress(ValueError):
