@@ -1,5 +1,6 @@
 """Records come back to the byte, or are made again; never with another number."""
 
+import os
 from contextlib import suppress
 
 import pytest
@@ -18,6 +19,13 @@ from scenarios.learning.records import (
 from scenarios.training import replicate
 
 IRIS = {"scenario": "iris", "config": {"epochs": 2, "gamma": 0.1, "t_bias": None}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_waits_for_the_disk():
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 def accuracy(seed):
