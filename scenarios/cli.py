@@ -102,22 +102,21 @@ def _run(arguments: list[str]) -> int:
     scenario = find(arguments[0])
     _require_extras()
     config, folder = _parse(scenario, arguments[1:])
-    from scenarios.console.runs import forget, new_folder
+    from scenarios.console.runs import new_run
 
-    folder = new_folder(scenario, config, folder)
-    try:
-        return _execute(scenario, config, folder)
-    except Exception:
-        forget(folder)
-        raise
+    with new_run(scenario, config, folder) as made:
+        return _execute(scenario, config, made)
 
 
 def _resume(arguments: list[str]) -> int:
     folder = Path(_one(arguments, "eventsim resume FOLDER"))
     _require_extras()
-    from scenarios.console.runs import read_folder
+    from scenarios.console.runs import old_run
 
-    return _execute(*read_folder(folder), folder)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        with old_run(folder) as (scenario, config):
+            return _execute(scenario, config, folder)
 
 
 def _parse(scenario: Scenario, arguments: list[str]) -> tuple[Any, Path | None]:

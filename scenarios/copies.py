@@ -20,6 +20,7 @@ import eventsim as es
 import gradients
 from eventsim._types import Key, Matrix
 from scenarios.classifier import Classes, Classification, Classifier, Times, first_to_fire
+from scenarios.learning.checkpoint import check_like
 from scenarios.training import Learner, Metrics, Params
 
 __all__ = ["Copies", "CopiesStep", "SideBySide", "chosen", "stacked"]
@@ -180,10 +181,9 @@ class SideBySide(Learner):
 
     def start(self, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Draw the parameters of each from a generator of its own."""
-        own = [self.task.initial(np.random.default_rng(seed)) for seed in self.seeds]
-        self._params = stacked(own)
+        self._params = self._fresh()
         self._memory = self.optimiser.init(self._params)
-        self._steps = np.full(len(own), -1)
+        self._steps = np.full(len(self.seeds), -1)
 
     @property
     def _left(self) -> NDArray[np.int64]:
@@ -235,8 +235,17 @@ class SideBySide(Learner):
 
     def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
+        none_yet = {"steps": np.full(len(self.seeds), -1)}
+        check_like({"steps": optimiser.get("steps", ())}, none_yet, "optimiser")
+        left = chosen(self._fresh(), np.flatnonzero(optimiser["steps"] < 0))
+        check_like(params, left, "params")
+        check_like(optimiser, {"adam": self.optimiser.init(left), **none_yet}, "optimiser")
         self._params, self._memory = params, dict(optimiser["adam"])
         self._steps = optimiser["steps"]
+
+    def _fresh(self) -> Params:
+        """Return the parameters to start from, of all."""
+        return stacked([self.task.initial(np.random.default_rng(seed)) for seed in self.seeds])
 
 
 def stacked(params: Sequence[Params]) -> Params:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,14 +22,22 @@ from numpy.typing import NDArray
 from eventsim._validate import as_count
 from gradients import Adam
 from scenarios.console.progress import SILENT, Progress, Tell
-from scenarios.learning.checkpoint import TrainingState, load_latest, save, write_whole
+from scenarios.learning.checkpoint import (
+    TrainingState,
+    check_like,
+    load_latest,
+    remove_old,
+    save,
+    write_if_other,
+    write_whole,
+)
+from scenarios.learning.records import as_line, origin_line, parse, read_lines
 
 __all__ = [
     "Learner",
     "Settings",
     "Step",
     "Task",
-    "append_line",
     "check_seed",
     "fit",
     "fit_seeds",
@@ -40,6 +49,7 @@ __all__ = [
 ]
 
 METRICS = "metrics.jsonl"
+PCG = type(np.random.default_rng().bit_generator).__name__
 
 Params = dict[str, NDArray[np.float64]]
 Metrics = dict[str, float]
@@ -111,7 +121,13 @@ class Learner(ABC):
 
     @abstractmethod
     def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
-        """Take a state that `state` returned."""
+        """Take a state that `state` returned.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be one of this learner; nothing has changed then.
+        """
 
 
 @dataclass
@@ -143,6 +159,9 @@ class _Descent(Learner):
         return self._params, self._memory
 
     def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+        fresh = self.task.initial(np.random.default_rng(0))
+        check_like(params, fresh, "params")
+        check_like(optimiser, self.optimiser.init(fresh), "optimiser")
         self._params, self._memory = params, optimiser
 
 
@@ -220,10 +239,10 @@ def fit(
     Raises
     ------
     ValueError
-        If all checkpoints in ``folder`` are damaged.
+        If all checkpoints in ``folder`` are damaged or do not fit, or they belong to another run.
     """
     learner = task if isinstance(task, Learner) else _Descent(task, settings.optimiser)
-    loaded = load_latest(folder) if folder else None
+    loaded = load_latest(folder, partial(_take, learner, settings)) if folder else None
     course = _resumed(learner, loaded) if loaded else _started(learner, settings)
     saved = -1 if loaded is None else loaded.epoch
     if folder and loaded:
@@ -306,24 +325,31 @@ def replicate(
     run : callable
         From a seed to a record that JSON can hold.
     path : Path, optional
-        File with one finished record a line; a line that a kill cut short is run again.
+        File with one finished record a line; what a damaged line held is run again.
     progress : Progress
         Told about each record.
 
     Returns
     -------
     list of dict
-        The records in the order of ``seeds``, each with its "seed".
+        The records in the order of ``seeds``, each with its "seed", as JSON gives them back.
+
+    Raises
+    ------
+    ValueError
+        If the records in ``path`` belong to another run.
     """
-    done = {record["seed"]: record for record in _read_lines(path)} if path else {}
+    done = _read_records(path) if path else {}
+    if path and done:
+        _write_records(path, seeds, done)
     finished = sum(seed in done for seed in seeds)
     with progress.task(len(seeds), finished) as report:
         for seed in seeds:
             if seed in done:
                 continue
-            done[seed] = {"seed": seed, **run(seed)}
+            done[seed] = parse(json.dumps({"seed": seed, **run(seed)}))
             if path:
-                append_line(path, done[seed])
+                _write_records(path, seeds, done)
             finished += 1
             report(finished, done[seed])
     return [done[seed] for seed in seeds]
@@ -346,27 +372,15 @@ def in_chunks(n_samples: int, size: int = 1000) -> list[slice]:
     return [slice(first, min(first + size, n_samples)) for first in range(0, n_samples, size)]
 
 
-def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Append a JSON record to a file as one line, after ending a line that a kill cut short."""
-    with path.open("a+b") as file:
-        size = file.tell()
-        if size:
-            file.seek(size - 1)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-        file.write(json.dumps(record).encode() + b"\n")
+def _read_records(path: Path) -> dict[int, dict[str, Any]]:
+    return {record["seed"]: record for record in read_lines(path) if "seed" in record}
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:  # cut short by a kill
-            continue
-        if isinstance(record, dict) and "seed" in record:
-            yield record
+def _write_records(path: Path, seeds: Sequence[int], done: Mapping[int, dict[str, Any]]) -> None:
+    """Write all records, those of the seeds in their order, unless that is the file already."""
+    order = dict.fromkeys([*seeds, *done])
+    lines = [as_line(done[seed]) for seed in order if seed in done]
+    write_if_other(path, origin_line() + b"".join(lines))
 
 
 @dataclass
@@ -394,11 +408,29 @@ def _started(learner: Learner, settings: Settings) -> _Course:
     return _Course(learner, rng, [{"epoch": 0, "seconds": 0.0, **learner.evaluate()}])
 
 
-def _resumed(learner: Learner, loaded: TrainingState) -> _Course:
+def _take(learner: Learner, settings: Settings, loaded: TrainingState) -> None:
+    """Let a learner take a state; a ValueError if it cannot be one of this training."""
+    if loaded.epoch > settings.epochs:
+        raise ValueError(f"epoch must be <= {settings.epochs}, got {loaded.epoch}")
+    _generator(loaded.rng)
     learner.load(loaded.params, loaded.optimiser)
+
+
+def _resumed(learner: Learner, loaded: TrainingState) -> _Course:
+    return _Course(learner, _generator(loaded.rng), list(loaded.history))
+
+
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    """Return a random number generator in a state."""
     rng = np.random.default_rng()
-    rng.bit_generator.state = dict(loaded.rng)
-    return _Course(learner, rng, list(loaded.history))
+    try:
+        rng.bit_generator.state = state
+        same = rng.bit_generator.state == state
+    except (LookupError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"rng must be a state of numpy's {PCG}, got {state!r:.100}") from error
+    if not same:
+        raise ValueError(f"rng must be a state of numpy's {PCG}, got {state!r:.100}")
+    return rng
 
 
 def _epoch(course: _Course, settings: Settings, report: Tell) -> Metrics:
@@ -451,10 +483,9 @@ def _keep(folder: Path, state: TrainingState) -> int:
 
 
 def _catch_up(folder: Path, history: Sequence[Metrics]) -> None:
-    """Write the metrics that a kill between a checkpoint and its metrics left out."""
-    path, lines = folder / METRICS, _lines(history)
-    if not path.exists() or path.read_bytes() != lines:
-        write_whole(path, lines)
+    """Do what a kill between a checkpoint and its metrics left undone."""
+    remove_old(folder)
+    write_if_other(folder / METRICS, _lines(history))
 
 
 def _lines(history: Sequence[Metrics]) -> bytes:

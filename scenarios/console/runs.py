@@ -3,48 +3,83 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from scenarios.learning.checkpoint import write_whole
+from scenarios.console.lock import LOCK, held
+from scenarios.console.typed import typed
+from scenarios.learning.checkpoint import check_folder, remove_partial, write_whole
+from scenarios.learning.records import CONFIG, belonging_to, parse
 from scenarios.registry import Scenario, find
 
-__all__ = ["forget", "new_folder", "read_folder"]
+__all__ = ["forget", "new_run", "old_run", "read_folder"]
 
-CONFIG = "config.json"
 PACKAGES = ("eventsim-snn", "numba", "numpy", "torch")
 
 
-def new_folder(scenario: Scenario, config: Any, folder: Path | None) -> Path:
-    """Create the folder of a new run, with its configuration in it.
+@contextmanager
+def new_run(scenario: Scenario, config: Any, folder: Path | None) -> Iterator[Path]:
+    """Make the folder of a new run, with its configuration in it, and hold it.
+
+    What is written meanwhile belongs to the run.  If the run ends by an error before it leaves
+    anything but its configuration, the folder goes too.
 
     Raises
     ------
     ValueError
-        If the folder holds a run already, or something else.
+        If the folder holds a run already, or something else, or another process holds it.
     """
-    if folder is None:
-        folder = _free(Path("runs") / f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}")
-    if (folder / CONFIG).exists():
-        raise ValueError(
-            f"{folder} holds a run already: go on with it by `eventsim resume {folder}`"
-        )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"the run folder must be new or empty, got {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"scenario": scenario.name, "config": asdict(config), "versions": _versions()}
-    write_whole(folder / CONFIG, json.dumps(content, indent=2).encode() + b"\n")
-    return folder
+    folder = _fresh(Path("runs") / f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}", folder)
+    with held(folder):
+        _check_unused(folder)
+        remove_partial(folder)
+        run = _origin(scenario, config)
+        content = json.dumps({**run, "versions": _versions()}, indent=2).encode() + b"\n"
+        try:
+            write_whole(folder / CONFIG, content)
+            with belonging_to(run):
+                yield folder
+        except Exception:
+            forget(folder)
+            raise
+
+
+@contextmanager
+def old_run(folder: Path) -> Iterator[tuple[Scenario, Any]]:
+    """Hold the folder of a run that goes on; return its scenario and its configuration.
+
+    Other versions of packages than those that began it are named in a warning.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no run, its configuration cannot be used or is not what the run was
+        begun with, or another process holds it.
+    """
+    _content(folder)  # first: a folder without a run gets no lock
+    with held(folder):
+        scenario, config = read_folder(folder)
+        _compare_versions(folder)
+        remove_partial(folder)
+        with belonging_to(_origin(scenario, config)):
+            check_folder(folder)
+            yield scenario, config
 
 
 def forget(folder: Path) -> None:
     """Remove the folder of a run that ended before it left anything but its configuration."""
-    if [path.name for path in folder.iterdir()] == [CONFIG]:
-        (folder / CONFIG).unlink()
-        folder.rmdir()
+    if {path.name for path in folder.iterdir()} <= {CONFIG, LOCK}:
+        for name in (CONFIG, LOCK):
+            (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # another process may begin a run there at this moment
+            folder.rmdir()
 
 
 def read_folder(folder: Path) -> tuple[Scenario, Any]:
@@ -55,21 +90,82 @@ def read_folder(folder: Path) -> tuple[Scenario, Any]:
     ValueError
         If the folder holds no run, or its configuration cannot be used.
     """
+    content = _content(folder)
+    with _cause_named(folder / CONFIG):
+        scenario = find(content["scenario"])
+        return scenario, typed(scenario.module().Config, content["config"])
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    """Return what the configuration of a run folder says, after a check of its outline."""
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(f"{folder} is not a run folder: there is no {path}")
+    with _cause_named(path):
+        content = parse(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError(f"it must be an object, got {content!r:.100}")
+        for name, kind in {"scenario": str, "config": dict, "versions": dict}.items():
+            if not isinstance(content.get(name), kind):
+                word = "a text" if kind is str else "an object"
+                raise ValueError(f"{name} must be {word}, got {content.get(name)!r:.100}")
+        return content
+
+
+@contextmanager
+def _cause_named(path: Path) -> Iterator[None]:
+    """Let whatever is wrong with the content of a file be one error that names the file."""
     try:
-        content = json.loads(path.read_bytes())
-        scenario = find(content["scenario"])
-        return scenario, scenario.module().Config(**content["config"])
-    except (KeyError, TypeError, ValueError) as error:
+        yield
+    except (ArithmeticError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be used: {error}") from error
 
 
-def _free(path: Path) -> Path:
-    """Return the path, with a number if it is taken."""
-    candidates = (path, *(path.with_name(f"{path.name}-{k}") for k in range(2, 1000)))
-    return next(candidate for candidate in candidates if not candidate.exists())
+def _origin(scenario: Scenario, config: Any) -> dict[str, Any]:
+    return {"scenario": scenario.name, "config": asdict(config)}
+
+
+def _fresh(name: Path, chosen: Path | None) -> Path:
+    """Return a folder that is there and unused: the chosen one, or one of this name or the next."""
+    if chosen is not None:
+        _check_unused(chosen)
+        chosen.mkdir(parents=True, exist_ok=True)
+        return chosen
+    for k in count(1):
+        folder = name if k == 1 else name.with_name(f"{name.name}-{k}")
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("there is always a next number")
+
+
+def _check_unused(folder: Path) -> None:
+    """Raise an error unless a folder holds at most what a kill leaves before a run begins."""
+    if (folder / CONFIG).exists():
+        raise ValueError(
+            f"{folder} holds a run already: go on with it by `eventsim resume {folder}`"
+        )
+    if folder.exists() and not (folder.is_dir() and all(map(_is_ours, folder.iterdir()))):
+        raise ValueError(f"the run folder must be new or empty, got {folder}")
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name == LOCK or path.match(f".{CONFIG}.*.partial")
+
+
+def _compare_versions(folder: Path) -> None:
+    began, here = _content(folder)["versions"], _versions()
+    other = [name for name in {**began, **here} if began.get(name) != here.get(name)]
+    if other:
+        then, now = (
+            ", ".join(f"{name} {versions.get(name, 'not known')}" for name in other)
+            for versions in (began, here)
+        )
+        warnings.warn(
+            f"the run was begun with {then}, and goes on with {now}: numbers may differ from those "
+            "of a run with one of them",
+            stacklevel=4,
+        )
 
 
 def _versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gradients import cuda
 from scenarios.encoding import latency
+from scenarios.learning.checkpoint import check_like
 from scenarios.studies.readout.network import CONNECTIONS, ImageTask
 from scenarios.training import Learner, Metrics, Params
 
@@ -100,6 +101,9 @@ class DeviceLearner(Learner):
 
     def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
+        fresh = self.task.initial(np.random.default_rng(0))
+        check_like(params, fresh, "params")
+        check_like(optimiser, self._fresh(fresh), "optimiser")
         memory = {
             key: _by_key(value) if isinstance(value, Mapping) else value
             for key, value in optimiser.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.console.extras import require
+from scenarios.learning.checkpoint import check_like
 from scenarios.training import Learner, Metrics, Params
 
 require("torch", ("torch",), "this scenario")
@@ -107,20 +107,86 @@ class TorchLearner(Learner):
 
     def state(self) -> tuple[Params, Mapping[str, Any]]:
         """Return copies of parameters and buffers, and what optimiser and schedule remember."""
-        weights = self.task.model.state_dict()
-        params = {name: tensor.detach().cpu().numpy().copy() for name, tensor in weights.items()}
-        return params, {"torch": _packed([part.state_dict() for part in self._parts()])}
+        return _arrays(self.task.model.state_dict()), {
+            "rates": np.array([group["lr"] for group in self.optimiser.param_groups]),
+            "schedule": self._schedule(),
+            "memory": _memory(self.optimiser),
+        }
 
     def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
+        expected, remembered = self.state()
+        memory = optimiser.get("memory", {})
+        usual = {
+            name: one for name, one in _memory(_twin(self.optimiser)).items() if name in memory
+        }
+        check_like(params, _zeros(expected), "params")
+        check_like(optimiser, _zeros({**remembered, "memory": usual}), "optimiser")
         load_params(self.task.model, params)
-        packed = io.BytesIO(optimiser["torch"].tobytes())
-        states = torch.load(packed, map_location="cpu", weights_only=True)
-        for part, state in zip(self._parts(), states, strict=True):
-            part.load_state_dict(state)
+        self._load_memory(memory)
+        for group, rate in zip(self.optimiser.param_groups, optimiser["rates"], strict=True):
+            group["lr"] = float(rate)
+        if self.scheduler is not None:
+            numbers = {
+                name: np.asarray(one).tolist() for name, one in optimiser["schedule"].items()
+            }
+            self.scheduler.load_state_dict(numbers)
 
-    def _parts(self) -> list[Any]:
-        return [self.optimiser] if self.scheduler is None else [self.optimiser, self.scheduler]
+    def _schedule(self) -> dict[str, Any]:
+        """Return the numbers of the schedule; all else of it is as it was made."""
+        state = {} if self.scheduler is None else self.scheduler.state_dict()
+        return {name: np.asarray(one) for name, one in state.items() if _is_number(one)}
+
+    def _load_memory(self, memory: Mapping[str, Any]) -> None:
+        """Give the optimiser what it remembered of each parameter: copies of the arrays."""
+        state = self.optimiser.state_dict()
+        state["state"] = {
+            int(number): {name: torch.tensor(array) for name, array in arrays.items()}
+            for number, arrays in memory.items()
+        }
+        self.optimiser.load_state_dict(state)
+
+
+def _arrays(tensors: Mapping[str, torch.Tensor]) -> Params:
+    return {
+        name: torch.as_tensor(tensor).detach().cpu().numpy().copy()
+        for name, tensor in tensors.items()
+        if tensor is not None
+    }
+
+
+def _memory(optimiser: torch.optim.Optimizer) -> dict[str, Params]:
+    """Return what an optimiser remembers of each parameter, by its number."""
+    state = optimiser.state_dict()["state"]
+    return {str(number): _arrays(tensors) for number, tensors in state.items()}
+
+
+def _twin(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Return an optimiser of the same kind that has taken a step: it remembers all it ever will."""
+    groups = [
+        {**group, "params": [torch.zeros_like(p) for p in group["params"]]}
+        for group in optimiser.param_groups
+    ]
+    twin = type(optimiser)(groups)
+    for group in groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    twin.step()
+    return twin
+
+
+def _zeros(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return zeros in the place of all numbers."""
+    return {
+        name: _zeros(one) if isinstance(one, Mapping) else np.zeros_like(one)
+        for name, one in tree.items()
+    }
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether this is a number, or a list of such."""
+    each = value if isinstance(value, list) else [value]
+    return all(isinstance(one, (bool, int, float)) for one in each)
 
 
 def load_params(model: torch.nn.Module, params: Params) -> None:
@@ -159,9 +225,3 @@ def _check_finite(loss: float, model: torch.nn.Module) -> None:
             f"the loss of a minibatch must be finite, and its gradient: got {loss}, with a "
             f"gradient of norm {norm}; a lower learning rate may help, in a new run"
         )
-
-
-def _packed(states: list[Any]) -> NDArray[np.uint8]:
-    buffer = io.BytesIO()
-    torch.save(states, buffer)
-    return np.frombuffer(buffer.getvalue(), dtype=np.uint8)

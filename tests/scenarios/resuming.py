@@ -1,9 +1,14 @@
 """A training that is killed and resumed ends as one that was not."""
 
+from types import SimpleNamespace
+from unittest import mock
+
 import numpy as np
 import pytest
 
+from scenarios import training
 from scenarios.training import fit
+from tests.scenarios.stopping import files_in
 
 
 class KilledError(Exception):
@@ -11,10 +16,16 @@ class KilledError(Exception):
 
 
 def assert_a_killed_run_resumes(fresh, settings, folder, steps, *, method="step", resumed=None):
-    """Kill the run of ``fresh()`` after some steps and go on with it: the same bits.
+    """Kill the run of ``fresh()`` after some steps and go on with it: the same files.
 
     ``method`` does a step: of a task, or "learn" of a learner.  ``resumed()`` goes on, [fresh].
     """
+    with mock.patch.object(training, "time", SimpleNamespace(perf_counter=lambda: 0.0)):
+        _kill_and_resume(fresh, settings, folder, steps, method, resumed or fresh)
+    assert files_in(folder / "pieces") == files_in(folder / "whole")
+
+
+def _kill_and_resume(fresh, settings, folder, steps, method, resumed):
     whole = fit(fresh(), settings, folder=folder / "whole")
     killed, done = fresh(), []
     real = getattr(killed, method)
@@ -28,7 +39,7 @@ def assert_a_killed_run_resumes(fresh, settings, folder, steps, *, method="step"
     object.__setattr__(killed, method, dying)
     with pytest.raises(KilledError):
         fit(killed, settings, folder=folder / "pieces")
-    assert_same_course(fit((resumed or fresh)(), settings, folder=folder / "pieces"), whole)
+    assert_same_course(fit(resumed(), settings, folder=folder / "pieces"), whole)
 
 
 def assert_same_course(pieces, whole):

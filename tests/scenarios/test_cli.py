@@ -1,8 +1,10 @@
 """The command line: what a newcomer meets first."""
 
 import json
+import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from scenarios import cli
 from scenarios.cli import main
 from scenarios.console import extras
-from scenarios.console.runs import forget, new_folder, read_folder
+from scenarios.console.runs import forget, new_run, read_folder
 from scenarios.registry import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
@@ -158,7 +160,8 @@ def test_list_and_help_need_no_extra(capsys, monkeypatch):
 
 def test_a_run_folder_is_not_used_twice(capsys, tmp_path):
     xor = SCENARIOS["xor"]
-    folder = new_folder(xor, xor.module().Config(), tmp_path / "run")
+    with new_run(xor, xor.module().Config(), tmp_path / "run") as folder:
+        pass
     text = output(capsys, "run", "xor", "--folder", str(folder), code=2)
     assert "holds a run already" in text
     assert f"eventsim resume {folder}" in " ".join(text.split())
@@ -173,8 +176,8 @@ def test_a_folder_with_other_files_is_left_alone(capsys, tmp_path):
 def test_a_run_folder_gives_its_configuration_back(tmp_path):
     scenario = SCENARIOS["yin_yang"]
     config = scenario.module().Config(epochs=3, seeds=2, compare="surrogate")
-    folder = new_folder(scenario, config, tmp_path / "run")
-    assert read_folder(folder) == (scenario, config)
+    with new_run(scenario, config, tmp_path / "run") as folder:
+        assert read_folder(folder) == (scenario, config)
 
 
 @pytest.mark.parametrize(
@@ -189,19 +192,40 @@ def test_a_damaged_configuration_is_named(tmp_path, content):
 def test_run_folders_of_the_same_second_get_different_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     xor = SCENARIOS["xor"]
-    folders = {new_folder(xor, xor.module().Config(), None) for _ in range(3)}
-    assert len(folders) == 3
+    with ExitStack() as runs:
+        made = (runs.enter_context(new_run(xor, xor.module().Config(), None)) for _ in range(3))
+        assert len(set(made)) == 3
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_an_interrupted_run_says_how_to_go_on(capsys, tmp_path, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(SCENARIOS["xor"].module(), "run", interrupt)
     folder = tmp_path / "run"
     text = output(capsys, "run", "xor", "--folder", str(folder), code=cli.INTERRUPTED)
     assert f"eventsim resume {folder}" in " ".join(text.split())
     assert json.loads((folder / "config.json").read_text())["scenario"] == "xor"
+
+
+@pytest.mark.filterwarnings("default:the run was begun")
+def test_a_run_goes_on_with_other_versions_after_a_warning(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(SCENARIOS["xor"].module(), "run", interrupt)
+    folder = tmp_path / "run"
+    output(capsys, "run", "xor", "--folder", str(folder), code=cli.INTERRUPTED)
+    content = json.loads((folder / "config.json").read_text())
+    content["versions"]["numpy"] = "1.0"
+    (folder / "config.json").write_text(json.dumps(content))
+    text = output(capsys, "resume", str(folder), code=cli.INTERRUPTED)
+    assert "warning: the run was begun with numpy 1.0, and goes on with numpy" in text
+
+
+def test_a_run_in_use_is_an_error_that_says_by_whom(capsys, tmp_path):
+    xor = SCENARIOS["xor"]
+    with new_run(xor, xor.module().Config(), tmp_path / "run") as folder:
+        text = output(capsys, "resume", str(folder), code=2)
+    assert f"eventsim: error: {folder} is in use by process {os.getpid()} on " in text
 
 
 @pytest.mark.slow

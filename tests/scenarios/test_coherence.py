@@ -12,6 +12,7 @@ from scenarios.cli import main
 from scenarios.coherence import Config
 from scenarios.console.progress import SILENT
 from scenarios.learning.checkpoint import load_arrays
+from scenarios.learning.records import belonging_to
 from scenarios.studies.coherence import study as coherence_study
 from scenarios.studies.coherence.estimate import Estimate
 from scenarios.studies.coherence.figures import figure
@@ -72,6 +73,25 @@ def test_a_run_that_is_stopped_goes_on_with_what_is_missing(tiny, tmp_path, monk
         np.testing.assert_allclose(found, expected, rtol=1e-12)
     for scheme, rates in whole.convergence.rates.items():
         np.testing.assert_array_equal(rates, pieces.convergence.rates[scheme])
+
+
+def test_a_damaged_file_costs_its_simulation_and_those_of_another_run_are_refused(tiny, tmp_path):
+    run = {"scenario": "coherence", "config": {"seed": 0}}
+    with belonging_to(run):
+        whole = study(tiny, tmp_path, SILENT)
+        path = tmp_path / "neuron-0-white.npz"
+        before = path.read_bytes()
+        path.write_bytes(before[:-20])
+        with pytest.warns(RuntimeWarning, match=r"neuron-0-white\.npz .*; this is simulated again"):
+            again = study(tiny, tmp_path, SILENT)
+    assert path.read_bytes() == before
+    assert again.responses[0].white.found.rate == whole.responses[0].white.found.rate
+    other = {**run, "config": {"seed": 1}}
+    with (
+        belonging_to(other),
+        pytest.raises(ValueError, match=r"made with seed = 0, but .* seed = 1"),
+    ):
+        study(tiny, tmp_path, SILENT)
 
 
 def of_theory(neuron, n, factor=1.0):

@@ -82,6 +82,26 @@ def test_initialisations_that_are_killed_and_resumed_learn_as_those_that_were_no
     assert_a_killed_run_resumes(learner, settings, tmp_path, passes, method="learn")
 
 
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            np.full(4, -1),
+            r"optimiser/steps must be int64 of shape \(5,\), got int64 of shape \(4,\)",
+        ),
+        (np.full(5, -1.0), "optimiser/steps must be int64 of shape .*, got float64"),
+        (np.full(5, -2), "optimiser/steps must be >= -1, got -2"),
+        (np.array([-1, 3, -1, -1, -1]), r"params/in->hidden must be float64 of shape \(4, 2, 4\)"),
+    ],
+)
+def test_a_state_that_is_not_of_these_initialisations_is_refused(steps, message):
+    one = learner()
+    one.start(np.random.default_rng(0))
+    params, optimiser = one.state()
+    with pytest.raises(ValueError, match=message):
+        one.load(params, {**optimiser, "steps": steps})
+
+
 def test_initialisations_want_the_full_batch():
     with pytest.raises(ValueError, match=r"batch_size of copies must be >= 4, .* got 2"):
         fit(learner(), Settings(1, 2))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gradients import SGD, Adam, cosine
-from scenarios.learning.checkpoint import load_arrays, load_latest
+from scenarios.learning.checkpoint import load_arrays, load_latest, save_arrays
 from scenarios.training import Settings, Step, fit, in_chunks, replicate
 from tests.scenarios.resuming import assert_same_course
 
@@ -183,6 +183,80 @@ def test_a_damaged_checkpoint_costs_one_epoch_and_no_bit(tmp_path):
     np.testing.assert_array_equal(again.params["slope"], whole.params["slope"])
 
 
+def forged(folder, **changes):
+    """Change what the newest checkpoint holds, with the right digest; None: leave it out."""
+    newest = sorted(folder.glob("checkpoint-*.npz"))[-1]
+    arrays = load_arrays(newest)
+    rest = json.loads(arrays["rest"].tobytes())
+    rest |= {name: changes.pop(name) for name in list(changes) if name in rest}
+    arrays["rest"] = np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8)
+    arrays |= {name: np.asarray(array) for name, array in changes.items() if array is not None}
+    save_arrays(newest, {k: v for k, v in arrays.items() if changes.get(k, 0) is not None})
+
+
+RNG = np.random.default_rng(0).bit_generator.state
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"params/slope": np.zeros(2)},
+            r"params/slope must be float64 of shape \(1,\), got float64",
+        ),
+        ({"params/slope": np.zeros(1, np.float32)}, "must be float64 of .*, got float32 of shape"),
+        ({"params/slope": np.array(["1"])}, "params/slope must be float64 of .*, got <U1"),
+        ({"params/slope": np.array([np.nan])}, "params/slope must be finite, got nan"),
+        ({"params/slope": None}, "params must hold params/slope, got nothing"),
+        ({"params/more": np.zeros(1)}, "params must hold params/slope, got .*params/more"),
+        ({"params/a/b": np.zeros(1)}, "names of parameters must be without a slash, got 'a/b'"),
+        ({"optimiser/step": 1.5}, r"optimiser/step must be int64 of shape \(\), got float64"),
+        ({"optimiser/step": -3}, "optimiser/step must be >= 0, got -3"),
+        ({"optimiser/mean/slope": None}, "optimiser must hold .*optimiser/mean/slope.*, got"),
+        (
+            {"optimiser/mean/slope": np.array([np.inf])},
+            "optimiser/mean/slope must be finite, got inf",
+        ),
+        ({"optimiser/mean": np.zeros(1)}, "optimiser must hold .*optimiser/mean/slope, got"),
+        ({"optimiser/step/more": 1}, "step/more must be an array or a folder of arrays, got both"),
+        ({"rest": np.zeros(3)}, "is not a checkpoint of a training run"),
+        ({"rest": np.frombuffer(b"[" * 100_000, np.uint8)}, "nested at most 100 levels deep"),
+        ({"rest": None}, "is not a checkpoint of a training run: 'rest'"),
+        ({"epoch": -1}, "its epoch must be that of its name, got -1"),
+        ({"epoch": 4.0}, "its epoch must be that of its name, got 4.0"),
+        ({"epoch": True}, "its epoch must be that of its name, got True"),
+        ({"epoch": 3}, "its epoch must be that of its name, got 3"),
+        ({"history": [{"epoch": 0, "seconds": 0.0}]}, "must be a record of numbers for each epoch"),
+        ({"history": 5}, "must be a record of numbers for each epoch from 0 to 4, got 5"),
+        ({"history": [{"epoch": k, "seconds": "0"} for k in range(5)]}, "record of numbers"),
+        ({"history": [{"epoch": 0, "seconds": 0} for _ in range(5)]}, "record of numbers"),
+        ({"rng": 5}, "its rng must be the state of a generator, got 5"),
+        ({"rng": {}}, "rng must be a state of numpy's PCG64, got {}"),
+        ({"rng": {**RNG, "bit_generator": "MT19937"}}, "rng must be a state of numpy's PCG64"),
+        ({"rng": {**RNG, "state": {"state": -1, "inc": 1}}}, "rng must be a state of numpy's"),
+        ({"rng": {**RNG, "state": {"state": 1e300, "inc": 1}}}, "rng must be a state of numpy's"),
+        ({"rng": {**RNG, "state": 2**200}}, "rng must be a state of numpy's"),
+        ({"rng": {**RNG, "has_uint32": 2**70}}, "rng must be a state of numpy's"),
+        ({"rng": {**RNG, "more": 1}}, "rng must be a state of numpy's"),
+    ],
+)
+def test_a_forged_checkpoint_is_named_with_what_was_expected(tmp_path, changes, message):
+    whole = fit(Line(), settings(), folder=tmp_path)
+    forged(tmp_path, **changes)
+    with pytest.warns(RuntimeWarning, match=rf"checkpoint-000004\.npz .*{message}"):
+        again = fit(Line(), settings(), folder=tmp_path)
+    np.testing.assert_array_equal(again.params["slope"], whole.params["slope"])
+
+
+def test_checkpoints_of_a_longer_training_are_refused(tmp_path):
+    fit(Line(), settings(), folder=tmp_path)
+    with (
+        pytest.warns(RuntimeWarning, match="epoch must be <= 2, got [34]"),
+        pytest.raises(ValueError, match="no checkpoint can be used"),
+    ):
+        fit(Line(), settings(epochs=2), folder=tmp_path)
+
+
 def test_progress_is_told_after_each_minibatch_and_each_epoch():
     class Listener:
         """A `Progress` that keeps what it is told."""
@@ -222,7 +296,8 @@ def test_replicates_run_once_each_and_a_line_cut_short_is_run_again(tmp_path):
 
     replicate(range(3), run, path=path)
     path.write_bytes(path.read_bytes()[:-5])
-    records = replicate(range(5), run, path=path)
+    with pytest.warns(RuntimeWarning, match=r"runs\.jsonl was altered or cut short in line 3"):
+        records = replicate(range(5), run, path=path)
     assert ran == [0, 1, 2, 2, 3, 4]
     assert records == [{"seed": seed, "square": seed**2} for seed in range(5)]
     assert replicate(range(5), run, path=path) == records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -15,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from scenarios.console.progress import Progress
-from scenarios.learning.checkpoint import load_arrays, save_arrays
+from scenarios.learning.checkpoint import Arrays, load_of_run, save_of_run
+from scenarios.learning.records import OtherRunError
 from scenarios.studies.coherence.estimate import (
     Estimate,
     confidence_interval,
@@ -258,11 +260,12 @@ def _name(k: int, kind: str) -> str:
 
 def _kept(path: Path, config: Config, begin: Begin) -> Estimate:
     """Return what a simulation found, from its file if there is one."""
-    if not path.exists():
+    arrays = _intact(path) if path.exists() else None
+    if arrays is None:
         found = estimate(begin(), config.width).nearest(config.frequencies())
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_arrays(path, {name: np.asarray(value) for name, value in asdict(found).items()})
-    arrays = load_arrays(path)
+        save_of_run(path, {name: np.asarray(value) for name, value in asdict(found).items()})
+        arrays = load_of_run(path)
     return Estimate(
         arrays["frequencies"],
         arrays["gain"],
@@ -272,6 +275,17 @@ def _kept(path: Path, config: Config, begin: Begin) -> Estimate:
         float(arrays["rate"]),
         float(arrays["rate_error"]),
     )
+
+
+def _intact(path: Path) -> Arrays | None:
+    """Return what a file holds; None, with a warning, if it is damaged."""
+    try:
+        return load_of_run(path)
+    except OtherRunError:
+        raise
+    except ValueError as error:
+        warnings.warn(f"{error}; this is simulated again", RuntimeWarning, stacklevel=2)
+        return None
 
 
 def _compile(neuron: Neuron) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ import numpy as np
 
 from scenarios.console.progress import Progress
 from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.learning.checkpoint import TrainingState, write_whole
+from scenarios.learning.checkpoint import TrainingState
 from scenarios.learning.torch_learner import TorchLearner, device, load_params
 from scenarios.studies.leak.claims import robustness
 from scenarios.studies.leak.config import Config
@@ -86,11 +85,13 @@ def settled(config: Config, folder: Path) -> Config:
     """
     if config.precision != "auto":
         return config
-    path = folder / "precision.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(best_precision(device(config.device))).encode())
-    return replace(config, precision=json.loads(path.read_bytes()))
+    folder.mkdir(parents=True, exist_ok=True)
+    (chosen,) = replicate(
+        [config.seed],
+        lambda _: {"precision": best_precision(device(config.device))},
+        path=folder / "precision.jsonl",
+    )
+    return replace(config, precision=chosen["precision"])
 
 
 def warm_up(config: Config, parts: Parts) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,15 @@ import pytest
 
 from scenarios.arrays import FileError
 from scenarios.learning import checkpoint
-from scenarios.learning.checkpoint import TrainingState, load_arrays, load_latest, save, save_arrays
+from scenarios.learning.checkpoint import (
+    TrainingState,
+    load_arrays,
+    load_latest,
+    remove_old,
+    save,
+    save_arrays,
+    write_whole,
+)
 
 
 def state(epoch):
@@ -19,7 +28,7 @@ def state(epoch):
         optimiser={"step": 7 * epoch, "mean": {"in->out": rng.normal(size=(3, 2))}},
         rng=rng.bit_generator.state,
         epoch=epoch,
-        history=[{"epoch": k, "loss": 0.1 * k} for k in range(epoch)],
+        history=[{"epoch": k, "seconds": 0.0, "loss": 0.1 * k} for k in range(epoch + 1)],
     )
 
 
@@ -45,6 +54,13 @@ def test_the_last_two_checkpoints_are_kept(tmp_path):
     for epoch in range(1, 5):
         save(tmp_path, state(epoch))
     assert files(tmp_path) == ["checkpoint-000003.npz", "checkpoint-000004.npz"]
+
+
+def test_the_last_two_are_those_of_the_highest_epochs(tmp_path):
+    for epoch in (999_999, 1_000_000, 1_000_001):
+        (tmp_path / f"checkpoint-{epoch:06d}.npz").touch()
+    remove_old(tmp_path)
+    assert files(tmp_path) == ["checkpoint-1000000.npz", "checkpoint-1000001.npz"]
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path):
@@ -100,7 +116,8 @@ def large_state(epoch):
         {name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(3)
     )
     optimiser = {"step": epoch, "mean": mean, "square": square}
-    return TrainingState(params, optimiser, rng.bit_generator.state, epoch, [{"epoch": 0}])
+    history = [{"epoch": k, "seconds": 0.0} for k in range(epoch + 1)]
+    return TrainingState(params, optimiser, rng.bit_generator.state, epoch, history)
 
 
 @pytest.mark.parametrize("damage", ["cut in the middle", "cut at the end", "altered"])
@@ -199,3 +216,18 @@ def test_a_death_while_writing_leaves_the_old_file(tmp_path, monkeypatch, moment
     with pytest.raises(KeyboardInterrupt):
         save_arrays(path, {"W": np.zeros((2, 2))})
     np.testing.assert_array_equal(load_arrays(path)["W"], np.eye(2))
+
+
+def test_writers_of_one_file_never_show_half_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint.os, "fsync", lambda _: None)
+    path = tmp_path / "file"
+    contents = [bytes([digit]) * 100_000 for digit in b"0123"]
+    write_whole(path, contents[0])
+    with ThreadPoolExecutor(4) as pool:
+        writers = [
+            pool.submit(write_whole, path, content) for _ in range(100) for content in contents
+        ]
+        while not all(writer.done() for writer in writers):
+            assert path.read_bytes() in contents
+        assert [writer.result() for writer in writers] == [None] * 400
+    assert files(tmp_path) == ["file"]

@@ -66,13 +66,52 @@ def test_the_state_is_a_copy():
         np.testing.assert_array_equal(array, kept[name])
 
 
-def test_a_state_from_another_device_is_loaded_on_the_processor(monkeypatch):
-    one, load, asked = learner(), torch.load, []
-    monkeypatch.setattr(
-        torch, "load", lambda *packed, **options: asked.append(options) or load(*packed, **options)
-    )
-    one.load(*one.state())
-    assert asked == [{"map_location": "cpu", "weights_only": True}]
+def leaves(tree):
+    return [
+        leaf for one in tree.values() for leaf in (leaves(one) if isinstance(one, dict) else [one])
+    ]
+
+
+def test_a_state_is_of_arrays_that_no_device_holds():
+    one = learner()
+    one.learn(np.arange(8), np.random.default_rng(0))
+    assert all(isinstance(leaf, np.ndarray) for leaf in leaves(one.state()[1]))
+
+
+def with_leaf(tree, path, leaf):
+    """Return a state with one array put in, or left out if it is None."""
+    name, *deeper = path
+    if deeper:
+        return {**tree, name: with_leaf(tree.get(name, {}), deeper, leaf)}
+    rest = {key: value for key, value in tree.items() if key != name}
+    return rest if leaf is None else {**rest, name: leaf}
+
+
+@pytest.mark.parametrize(
+    ("path", "leaf", "message"),
+    [
+        (["rates"], np.array([0.1, 0.1]), r"optimiser/rates must be float64 of shape \(1,\)"),
+        (["rates"], None, "optimiser must hold optimiser/rates, .*, got"),
+        (["schedule", "last_epoch"], np.array(0.5), "optimiser/schedule/last_epoch must be int64"),
+        (["schedule", "more"], np.array(1), "optimiser must hold"),
+        (["memory", "0", "exp_avg"], np.zeros(3), "optimiser/memory/0/exp_avg must be float32"),
+        (["memory", "0", "exp_avg"], None, "optimiser must hold"),
+        (["memory", "0", "step"], np.array(np.float32("nan")), "step must be finite, got nan"),
+        (["memory", "x", "step"], np.zeros(1), "optimiser must hold"),
+        (["memory"], np.zeros(1), "optimiser must hold"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(path, leaf, message):
+    one = learner()
+    one.learn(np.arange(8), np.random.default_rng(0))
+    params, optimiser = one.state()
+    before = one.state()
+    with pytest.raises(ValueError, match=message):
+        one.load(params, with_leaf(optimiser, path, leaf))
+    with pytest.raises(ValueError, match=r"params/0\.weight must be float32"):
+        one.load({**params, "0.weight": np.zeros((8, 2))}, optimiser)
+    for ours, theirs in zip(leaves(one.state()[1]), leaves(before[1]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_gradient_that_is_no_number_stops_the_run_before_the_step():
