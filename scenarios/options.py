@@ -22,8 +22,6 @@ from typing import (
     get_type_hints,
 )
 
-from eventsim._validate import check_choice
-
 __all__ = [
     "BatchSize",
     "Count",
@@ -138,8 +136,10 @@ class Option:
         kind, words = KINDS[self.kind]
         if not isinstance(value, kind) or (isinstance(value, bool) and self.kind is not bool):
             raise ValueError(f"{name} must be {words}, got {reprlib.repr(value)}")
-        if self.choices:
-            check_choice(value, self.choices, name)
+        if self.choices and value not in self.choices:
+            raise ValueError(
+                f"{name} must be one of {', '.join(self.choices)}, got {reprlib.repr(value)}"
+            )
         if self.range is not None and value not in self.range:
             raise ValueError(f"{name} must lie in {self.range}, got {reprlib.repr(value)}")
         if isinstance(value, str) and (not value or "\0" in value):
@@ -162,9 +162,10 @@ class Option:
             ...
         ValueError: --epochs must be a whole number, got 'three'
         """
-        if not words or (len(words) > 1 and not self.many):
-            number = "values" if self.many else "one value"
-            raise ValueError(f"{name} needs {number}, got {' '.join(words)!r}")
+        if not words:
+            raise ValueError(f"{name} needs a value")
+        if len(words) > 1 and not self.many:
+            raise ValueError(f"{name} takes one value, got {' '.join(words)!r}")
         if self.optional and list(words) == ["None"]:
             return None
         values = tuple(self._read_one(word, name) for word in words)
@@ -174,8 +175,7 @@ class Option:
 
     def _read_one(self, word: str, name: str) -> Any:
         if self.kind is bool:
-            check_choice(word, ("True", "False"), name)
-            return word == "True"
+            return {"True": True, "False": False}.get(word, word)
         try:
             return self.kind(word)
         except ValueError:

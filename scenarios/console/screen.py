@@ -1,0 +1,34 @@
+"""The console of a run: rich's, without markup, for names and messages that may hold anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from scenarios.console.terminal import readable, visible
+
+__all__ = ["Screen"]
+
+
+class Screen(Console):
+    r"""A console that shows every text as it is written.
+
+    Examples
+    --------
+    >>> Screen(width=40).print("[bold]:smile:\x1b[31m")
+    [bold]:smile:\x1b[31m
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text as it can be shown here; its lines stay."""
+        lines = (readable(visible(line), self.encoding) for line in text.split("\n"))
+        return super().render_str("\n".join(lines), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the caller: here it is no reason to end with an error of its own."""
+        raise  # what is being handled
