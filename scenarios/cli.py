@@ -10,6 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from contextlib import suppress
+from typing import TextIO
+
 from scenarios.console.interrupts import INTERRUPTED, end_at_once
 
 __all__ = ["BAD_ARGUMENTS", "BROKEN_PIPE", "FAILURE", "INTERRUPTED", "main"]
@@ -26,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(list(argv))
     end_at_once()
     code = _main(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        _let_go(stream)
     if code == INTERRUPTED:  # without the farewells of libraries, which Ctrl-C may have cut short
         os._exit(code)
     return code
@@ -33,18 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     try:
-        try:
-            return _carry_out(arguments)
-        except KeyboardInterrupt as interrupt:
-            return _end("interrupted", interrupt, INTERRUPTED)
-        except BrokenPipeError:
-            _discard_output()
-            return BROKEN_PIPE
-        except Exception as error:
-            return _failed(error)
-    except BrokenPipeError:  # nobody reads the errors either
-        _discard_output()
+        return _carry_out(arguments)
+    except KeyboardInterrupt as interrupt:
+        return _end("interrupted", interrupt, INTERRUPTED)
+    except BrokenPipeError:
         return BROKEN_PIPE
+    except Exception as error:
+        return _failed(error)
 
 
 def _carry_out(arguments: list[str]) -> int:
@@ -65,8 +65,6 @@ def _failed(error: Exception) -> int:
     """Report an error; one that is a bug is raised again."""
     from scenarios.console.failures import in_words
 
-    if isinstance(error, OSError):
-        _discard_output()  # or Python would try to write the rest of it, and fail again
     words = in_words(error)
     if words is None or os.environ.get("EVENTSIM_TRACEBACK"):
         raise error
@@ -78,17 +76,21 @@ def _end(message: str, error: BaseException, code: int) -> int:
     """Say why the command ends, in one line."""
     from scenarios.console.terminal import visible
 
-    notes = getattr(error, "__notes__", ())
-    print(visible("; ".join((f"eventsim: {message}", *notes))), file=sys.stderr, flush=True)
+    line = " ".join(each.strip() for each in f"eventsim: {message}".split("\n"))
+    text = visible("; ".join((line, *getattr(error, "__notes__", ()))))
+    if sys.stderr is not None:
+        with suppress(OSError):  # nobody can be told
+            print(text, file=sys.stderr, flush=True)
     return code
 
 
-def _discard_output() -> None:
-    """Send what is still to be written to nowhere."""
-    try:
-        descriptor = sys.stdout.fileno()
-    except (AttributeError, OSError, ValueError):  # closed, or no file
+def _let_go(stream: TextIO | None) -> None:
+    """Send what a stream does not take any more to nowhere, or Python would fail on it again."""
+    if stream is None:
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from scenarios.console.terminal import visible
+
 __all__ = ["in_words"]
 
 PACKAGES = ("eventsim", "gradients", "scenarios")
@@ -13,6 +15,8 @@ ADVICE = {
     errno.EACCES: "check its permissions, or choose another folder",
     errno.EPERM: "check its permissions, or choose another folder",
     errno.EROFS: "choose another folder",
+    errno.EEXIST: "something is there already, or a link to nothing",
+    errno.ENOTDIR: "a part of the path is a file",
     errno.ENOENT: "it may have been moved or deleted",
 }
 
@@ -37,7 +41,7 @@ def in_words(error: Exception) -> str | None:
 
 
 def _of_system(error: OSError) -> str:
-    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    names = [visible(str(name)) for name in (error.filename, error.filename2) if name is not None]
     advice = ADVICE.get(error.errno or 0)
     reason = error.strerror or str(error) or type(error).__name__
     return f"{', '.join(names) or 'the output'}: {reason}" + (f"; {advice}" if advice else "")

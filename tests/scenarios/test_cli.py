@@ -441,7 +441,11 @@ def test_a_width_in_which_nothing_fits_is_not_believed(capsys, monkeypatch, colu
 
 
 def test_a_full_disk_behind_the_output_is_one_line(capsys, monkeypatch):
-    with open("/dev/full", "w") as full, monkeypatch.context() as patch:  # noqa: PTH123
+    with (
+        contextlib.suppress(OSError),
+        Path("/dev/full").open("w") as full,
+        monkeypatch.context() as patch,
+    ):
         patch.setattr(sys, "stdout", full)
         assert main(["list"]) == cli.FAILURE
     assert capsys.readouterr().err == (
@@ -454,7 +458,11 @@ def test_a_reader_that_has_gone_ends_the_command_quietly(capsys, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     reader, writer = os.pipe()
     os.close(reader)
-    with os.fdopen(writer, "w") as pipe, monkeypatch.context() as patch:
+    with (
+        contextlib.suppress(OSError),
+        os.fdopen(writer, "w") as pipe,
+        monkeypatch.context() as patch,
+    ):
         patch.setattr(sys, "stdout", pipe)
         assert main(arguments) == cli.BROKEN_PIPE
     assert capsys.readouterr().err == ""
