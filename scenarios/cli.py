@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-
 from contextlib import suppress
 from typing import TextIO
 

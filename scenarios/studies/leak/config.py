@@ -191,11 +191,13 @@ class Config(Options):
             raise ValueError(f"severities must be ascending, got {self.severities!r}")
 
     def require(self) -> None:
-        """Check that PyTorch is there, and that it can use the device."""
+        """Check that PyTorch is there, that it can use the device, and the network."""
         require("torch", ("torch",), "the scenario leak")
         from scenarios.learning.torch_learner import device  # late: it needs the extra
+        from scenarios.studies.leak.network import read_layers
 
         device(self.device)
+        read_layers(self.recipe.network, (1 if "mnist" in self.data else 3, 32, 32))
 
     @property
     def recipe(self) -> Recipe:
