@@ -47,7 +47,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.console.progress import Progress
-from scenarios.options import Options, Positive, Range, Seed
+from scenarios.options import Options, Positive, Range, Seed, TimeConstant
 from scenarios.report import Report, Row
 from scenarios.studies.coherence.simulation import Scheme, Segments
 from scenarios.studies.coherence.study import (
@@ -93,7 +93,7 @@ class Config(Options):
         Of the noise.
     """
 
-    taus: tuple[Annotated[float, Range(1e-6, math.inf)], ...] = (30.0, 100.0, math.inf)
+    taus: tuple[TimeConstant, ...] = (30.0, 100.0, math.inf)
     current: Positive = 1.0 / 30.0
     noise: Positive = 1.0 / 300.0
     jumps: tuple[Annotated[float, Range(0.001, 1, "[)")], ...] = (0.2, 0.1, 0.05, 0.025)

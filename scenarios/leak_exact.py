@@ -61,7 +61,7 @@ from scenarios.console.progress import Progress
 from scenarios.console.stopwatch import session_note
 from scenarios.datasets.images import mnist
 from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.options import Epochs, Layer, Options, Range, Rows, Seed
+from scenarios.options import Epochs, Layer, Options, Range, Rows, Seed, TimeConstant
 from scenarios.report import Report, Row, percent, with_deviation
 from scenarios.studies.leak_exact.noise import NOISES
 from scenarios.studies.leak_exact.study import Kind, Study, study
@@ -112,7 +112,7 @@ class Config(Options):
 
     full: bool = False
     vary: Varied = "both"
-    taus: tuple[Annotated[float, Range(1e-6, math.inf)], ...] | None = None
+    taus: tuple[TimeConstant, ...] | None = None
     spikes: Spiking = "multi"
     hidden: Layer | None = None
     epochs: Epochs | None = None

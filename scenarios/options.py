@@ -6,6 +6,7 @@ values from the command line, from a file and from Python alike.
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -36,6 +37,7 @@ __all__ = [
     "Rate",
     "Rows",
     "Seed",
+    "TimeConstant",
     "options_of",
 ]
 
@@ -50,6 +52,8 @@ class Range:
         Its ends.
     ends : str
         "[]"; a round bracket leaves an end out.
+    also : float, optional
+        A number outside that is allowed too.
 
     Examples
     --------
@@ -60,16 +64,18 @@ class Range:
     low: float
     high: float
     ends: str = "[]"
+    also: float | None = None
 
     def __contains__(self, value: Any) -> bool:
         """Whether a number lies there; NaN does not."""
         above = self.low < value or (self.ends[0] == "[" and self.low == value)
         below = value < self.high or (self.ends[1] == "]" and value == self.high)
-        return above and below
+        return (above and below) or value == self.also
 
     def __str__(self) -> str:
         low, high = (f"{x:g}" if isinstance(x, float) else str(x) for x in (self.low, self.high))
-        return f"{self.ends[0]}{low}, {high}{self.ends[1]}"
+        other = "" if self.also is None else f" or be {self.also:g}"
+        return f"{self.ends[0]}{low}, {high}{self.ends[1]}{other}"
 
 
 Count: TypeAlias = Annotated[int, Range(1, 100_000)]  # networks, runs, segments, ...
@@ -81,6 +87,7 @@ Seed: TypeAlias = Annotated[int, Range(0, 2**32 - 1)]
 Rate: TypeAlias = Annotated[float, Range(0, 1000, "(]")]  # of learning
 Fraction: TypeAlias = Annotated[float, Range(0, 1, "[)")]
 Positive: TypeAlias = Annotated[float, Range(1e-6, 1e6)]  # times and what else has a scale
+TimeConstant: TypeAlias = Annotated[float, Range(1e-6, 1e6, also=math.inf)]  # inf: no leak
 NonNegative: TypeAlias = Annotated[float, Range(0.0, 1e6)]  # strengths and deviations
 
 KINDS: dict[type, tuple[Any, str]] = {
@@ -193,7 +200,7 @@ def options_of(config: Any) -> dict[str, Option]:
     ... class Config(Options):
     ...     taus: tuple[Positive, ...] | None = None
     >>> options_of(Config)["taus"]
-    Option(kind=<class 'float'>, choices=(), range=Range(low=1e-06, high=1000000.0, ends='[]'),
+    Option(kind=<class 'float'>, choices=(), range=Range(low=1e-06, high=1000000.0, ends='[]', also=None),
            many=True, optional=True)
     """
     hints = get_type_hints(config, include_extras=True)

@@ -86,6 +86,13 @@ def test_a_bracket_says_whether_an_end_belongs_to_a_range(low, high, ends, insid
     assert not any(value in limits for value in outside)
 
 
+def test_a_number_may_be_allowed_beside_a_range():
+    limits = Range(1, 9, also=math.inf)
+    assert [value in limits for value in (9, 10, math.inf, math.nan)] == [True, False, True, False]
+    with pytest.raises(ValueError, match=r"^tau must lie in \[1, 9\] or be inf, got 10.0$"):
+        Option(float, range=limits).check(10.0, "tau")
+
+
 def test_a_subclass_keeps_what_its_parent_checks():
     @dataclass(frozen=True)
     class Narrow(Config):

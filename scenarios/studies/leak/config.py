@@ -18,6 +18,7 @@ from scenarios.options import (
     Rate,
     Rows,
     Seed,
+    TimeConstant,
 )
 from scenarios.training import Settings
 
@@ -162,7 +163,7 @@ class Config(Options):
     data: Data = "cifar10"
     size: Size = "small"
     network: str | None = None
-    tau_m: tuple[Annotated[float, Range(1e-6, math.inf)], ...] = (30.0, 100.0, math.inf)
+    tau_m: tuple[TimeConstant, ...] = (30.0, 100.0, math.inf)
     steps: Annotated[int, Range(3, 10_000)] | None = None  # fewer: no frequency below Nyquist's
     epochs: Epochs | None = None
     seeds: Count | None = None
