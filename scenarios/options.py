@@ -199,9 +199,9 @@ def options_of(config: Any) -> dict[str, Option]:
     >>> @dataclass(frozen=True)
     ... class Config(Options):
     ...     taus: tuple[Positive, ...] | None = None
-    >>> options_of(Config)["taus"]
-    Option(kind=<class 'float'>, choices=(), range=Range(low=1e-06, high=1000000.0, ends='[]', also=None),
-           many=True, optional=True)
+    >>> taus = options_of(Config)["taus"]
+    >>> taus.kind, str(taus.range), taus.many, taus.optional
+    (<class 'float'>, '[1e-06, 1e+06]', True, True)
     """
     hints = get_type_hints(config, include_extras=True)
     return {field.name: _option(hints[field.name]) for field in fields(config)}

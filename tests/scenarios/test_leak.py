@@ -143,7 +143,7 @@ def test_without_pytorch_the_extra_is_named_and_nothing_is_loaded(monkeypatch, t
     def loaded(*_):
         raise AssertionError("images must not be loaded")
 
-    monkeypatch.setattr(leak, "require", without)
+    monkeypatch.setattr("scenarios.studies.leak.config.require", without)
     monkeypatch.setattr(leak, "load_colour_images", loaded)
     with pytest.raises(MissingExtraError, match=r"scenario leak needs torch; install .* torch"):
         leak.run(TINY, tmp_path, SILENT)
