@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from scenarios.console.extras import require
 from scenarios.console.interrupts import ends_as_interrupt
+from scenarios.console.terminal import output_is_taken
 from scenarios.options import Option, options_of
 from scenarios.registry import SCENARIOS, Scenario, find
 
@@ -123,7 +124,7 @@ def _run(arguments: Sequence[str]) -> int:
     from scenarios.console.runs import forget, new_folder  # late: slow to import
 
     folder = new_folder(scenario, config, Path(chosen) if chosen else None)
-    with _noting_how_to_go_on(folder):
+    with _telling_how_to_go_on(folder):
         try:
             return _execute(scenario, config, folder)
         except Exception:
@@ -143,17 +144,22 @@ def _resume(arguments: Sequence[str]) -> int:
 
     scenario, config = read_folder(folder)
     config.require()
-    with _noting_how_to_go_on(folder):
+    with _telling_how_to_go_on(folder):
         return _execute(scenario, config, folder)
 
 
 @contextmanager
-def _noting_how_to_go_on(folder: Path) -> Iterator[None]:
-    """Add to what ends a run how to go on with it, if there is something to go on with."""
+def _telling_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Add to what ends a run where that was, and how to go on, if there is something to go on with.
+
+    An error of the system while a file is written, such as a full disk, names no file.
+    """
     try:
         with ends_as_interrupt():
             yield
     except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, OSError) and error.filename is None and output_is_taken():
+            error.filename = str(folder)
         if folder.is_dir():
             error.add_note(f"go on with: eventsim resume {_typed(folder)}")
         raise

@@ -329,6 +329,13 @@ def failing(error):
     return run
 
 
+def refusal_of_a_run(capsys, arguments):
+    assert main(arguments) == cli.FAILURE
+    errors = capsys.readouterr().err
+    assert_one_line(errors)
+    return errors.removeprefix("eventsim: error: ").removesuffix("\n")
+
+
 FULL = OSError(errno.ENOSPC, "No space left on device", "runs/x/checkpoint.npz")
 
 
@@ -357,6 +364,15 @@ def test_a_run_with_something_to_go_on_with_says_how(capsys, tmp_path, monkeypat
     monkeypatch.setattr(SCENARIOS["xor"].module(), "run", run)
     assert main(["run", "xor", "--folder", str(tmp_path / "run")]) == cli.FAILURE
     assert f"; go on with: eventsim resume {tmp_path}/run\n" in capsys.readouterr().err
+
+
+def test_a_full_disk_under_a_run_is_told_from_one_behind_the_output(capsys, tmp_path, monkeypatch):
+    full = failing(OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr(SCENARIOS["xor"].module(), "run", full)
+    words = ["run", "xor", "--folder", str(tmp_path / "run")]
+    assert refusal_of_a_run(capsys, words) == (
+        f"{tmp_path}/run: No space left on device; free some space"
+    )
 
 
 def test_a_run_whose_folder_is_deleted_meanwhile_is_one_line(capsys, tmp_path, monkeypatch):
