@@ -183,6 +183,7 @@ def _parse(scenario: Scenario, arguments: Sequence[str]) -> dict[str, Any]:
 
     kind = scenario.module().Config
     options = {**options_of(kind), "folder": FOLDER}
+    _check_switches(arguments, options)
     defaults = {each.name: each.default for each in fields(kind)} | {"folder": None}
     doc = inspect.cleandoc(kind.__doc__)
     shape: Any = make_dataclass(
@@ -203,6 +204,19 @@ def _parse(scenario: Scenario, arguments: Sequence[str]) -> dict[str, Any]:
     return {name: _value(getattr(parsed, name), option, name) for name, option in options.items()}
 
 
+def _check_switches(arguments: Sequence[str], options: Mapping[str, Option]) -> None:
+    """Refuse ``--full=yes``: a switch is on by its name, and off by its name after "no"."""
+    switches = {_flag(name) for name, option in options.items() if _is_switch(option)}
+    for word in arguments:
+        name, given, _ = word.partition("=")
+        if given and name.replace("_", "-").replace("--no-", "--") in switches:
+            raise ValueError(f"{name} takes no value, got {word!r}")
+
+
+def _is_switch(option: Option) -> bool:
+    return option.kind is bool and not option.optional
+
+
 class _Words(tuple[str, ...]):
     """What a user wrote after an option."""
 
@@ -213,7 +227,7 @@ def _argument(option: Option) -> Any:
     """Return for tyro the type of an argument: a flag, or words that are read afterwards."""
     import tyro
 
-    if option.kind is bool and not option.optional:
+    if _is_switch(option):
         return bool
     one = "{" + ",".join(option.choices) + "}" if option.choices else METAVARS[option.kind]
     return Annotated[

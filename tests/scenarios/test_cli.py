@@ -140,6 +140,8 @@ def test_a_wrong_command_is_explained(capsys, arguments, words):
             ["xor", "--max-stpes", "3"],
             "there is no option '--max-stpes'; did you mean --max-steps?",
         ),
+        (["xor", "--full=yes"], "--full takes no value, got '--full=yes'"),
+        (["xor", "--no-full="], "--no-full takes no value, got '--no-full='"),
         (["xor", "--full", "yes"], "there is no option 'yes'"),
         (["xor", "5"], "there is no option '5'"),
         (["iris", "--epochs", "many"], "--epochs must be a whole number, got 'many'"),
