@@ -184,10 +184,13 @@ class Option:
         if self.kind is bool:
             return {"True": True, "False": False}.get(word, word)
         try:
-            return self.kind(word)
+            value = self.kind(word)
         except ValueError:
+            value = None
+        if value is None or (value == math.inf and "inf" not in word.lower()):  # 1e999 is no number
             words = KINDS[self.kind][1]
-            raise ValueError(f"{name} must be {words}, got {reprlib.repr(word)}") from None
+            raise ValueError(f"{name} must be {words}, got {reprlib.repr(word)}")
+        return value
 
 
 @cache

@@ -152,6 +152,7 @@ def test_a_wrong_command_is_explained(capsys, arguments, words):
         (["iris", "--spikes", "few"], "--spikes must be one of multi, single, got 'few'"),
         (["flowers", "--flip", "maybe"], "--flip must be True or False, got 'maybe'"),
         (["mnist", "--hidden", "1" + "0" * 9], "--hidden must lie in [1, 100000], got 1000000000"),
+        (["leak", "--tau-m", "9", "1e400"], "--tau-m must be a number, got '1e400'"),
         (["coherence", "--taus", "9", "x"], "--taus must be a number, got 'x'"),
         (["yin_yang", "--n-train", "6000"], "--n-train must lie in [1, 5000], got 6000"),
         (["yin_yang", "--t-late", "0"], "t_late must be >= 0.15, got 0.0"),

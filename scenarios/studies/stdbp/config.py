@@ -173,7 +173,7 @@ class Config(Options):
     batch_size: BatchSize | None = None
     learning_rate: Rate | None = None
     weight_decay: NonNegative | None = None
-    clip_norm: Annotated[float, Range(0, math.inf, "(]")] | None = None
+    clip_norm: Annotated[float, Range(0, 1e6, "(]", also=math.inf)] | None = None
     smoothing: Fraction | None = None
     shift: Annotated[int, Range(0, 27)] | None = None
     jitter: NonNegative | None = None
