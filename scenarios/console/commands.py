@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 from scenarios.console.extras import require
 from scenarios.console.interrupts import ends_as_interrupt
-from scenarios.console.terminal import output_is_taken
 from scenarios.options import Option, options_of
 from scenarios.registry import SCENARIOS, Scenario, find
 
@@ -158,7 +157,7 @@ def _telling_how_to_go_on(folder: Path) -> Iterator[None]:
         with ends_as_interrupt():
             yield
     except (Exception, KeyboardInterrupt) as error:
-        if isinstance(error, OSError) and error.filename is None and output_is_taken():
+        if isinstance(error, OSError) and error.filename is None:
             error.filename = str(folder)
         if folder.is_dir():
             error.add_note(f"go on with: eventsim resume {_typed(folder)}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 
-from scenarios.console.terminal import output_is_taken, visible
+from scenarios.console.terminal import visible
 
-__all__ = ["in_words"]
+__all__ = ["OUTPUT", "in_words"]
 
+OUTPUT = "the output"
 PACKAGES = ("eventsim", "gradients", "scenarios")
 ADVICE = {
     errno.ENOSPC: "free some space",
@@ -29,7 +30,7 @@ def in_words(error: Exception) -> str | None:
     >>> in_words(PermissionError(errno.EACCES, "Permission denied", "runs"))
     'runs: Permission denied; check its permissions, or choose another folder'
     >>> in_words(OSError(errno.ENOSPC, "No space left on device"))
-    'a file: No space left on device; free some space'
+    'the output: No space left on device; free some space'
     >>> in_words(TypeError())
     """
     if isinstance(error, OSError):
@@ -41,8 +42,7 @@ def in_words(error: Exception) -> str | None:
 
 
 def _of_system(error: OSError) -> str:
-    nameless = "a file" if output_is_taken() else "the output"
     names = [visible(str(name)) for name in (error.filename, error.filename2) if name is not None]
     advice = ADVICE.get(error.errno or 0)
     reason = error.strerror or str(error) or type(error).__name__
-    return f"{', '.join(names) or nameless}: {reason}" + (f"; {advice}" if advice else "")
+    return f"{', '.join(names) or OUTPUT}: {reason}" + (f"; {advice}" if advice else "")

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
+from scenarios.console.failures import OUTPUT
 from scenarios.console.terminal import readable, visible
 
 __all__ = ["Screen"]
+
+
+class _Output:
+    """The standard output, whose errors name it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _naming_output():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _naming_output():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _naming_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = OUTPUT
+        raise
 
 
 class Screen(Console):
@@ -22,6 +53,8 @@ class Screen(Console):
     """
 
     def __init__(self, **options: Any) -> None:
+        if sys.stdout is not None:
+            options = {"file": _Output(sys.stdout), **options}
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:

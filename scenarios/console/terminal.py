@@ -12,7 +12,7 @@ import os
 import sys
 import unicodedata
 
-__all__ = ["output_is_taken", "prepare", "readable", "visible"]
+__all__ = ["prepare", "readable", "visible"]
 
 SIZES = {"COLUMNS": range(20, 1001), "LINES": range(5, 1001)}  # what one can read in
 SIGNS = {
@@ -86,13 +86,3 @@ def prepare() -> None:
         value = os.environ.get(name, "")
         if not (value.isdecimal() and value.isascii() and len(value) < 9 and int(value) in sizes):
             os.environ.pop(name, None)
-
-
-def output_is_taken() -> bool:
-    """Whether all that was printed has been written; else it is the output that fails."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        return False
-    return True

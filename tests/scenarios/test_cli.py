@@ -459,14 +459,20 @@ def test_a_width_in_which_nothing_fits_is_not_believed(capsys, monkeypatch, colu
     assert output(capsys, "help", "xor") == usual
 
 
-def test_a_full_disk_behind_the_output_is_one_line(capsys, monkeypatch):
+@pytest.mark.parametrize("arguments", [["list"], ["help", "xor"], ["run", "xor"]])
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_full_disk_behind_the_output_is_one_line(
+    capsys, tmp_path, monkeypatch, arguments, buffered
+):
+    monkeypatch.chdir(tmp_path)
     with (
         contextlib.suppress(OSError),
         Path("/dev/full").open("w") as full,
         monkeypatch.context() as patch,
     ):
+        full.reconfigure(write_through=not buffered)
         patch.setattr(sys, "stdout", full)
-        assert main(["list"]) == cli.FAILURE
+        assert main(arguments) == cli.FAILURE
     assert capsys.readouterr().err == (
         "eventsim: error: the output: No space left on device; free some space\n"
     )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
+from scenarios.console.progress import ConsoleProgress
 from scenarios.console.screen import Screen
 from scenarios.console.terminal import prepare, readable, visible
 
@@ -64,3 +65,13 @@ def test_a_screen_shows_texts_as_they_are_written(text):
     screen.print(table)
     screen.print(text, soft_wrap=True)
     assert screen.file.getvalue().count(visible(text)) == 4
+
+
+def test_what_is_printed_beside_a_live_bar_goes_through_the_screen(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    screen = Screen(force_terminal=True, width=100)
+    with ConsoleProgress(screen, "xor").task(1) as tell:
+        sys.stdout.write("a library speaks\n")
+        tell(1, {})
+    assert "a library speaks" in stream.getvalue()
