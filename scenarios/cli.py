@@ -1,187 +1,95 @@
-"""The ``eventsim`` command."""
+"""The ``eventsim`` command, where it meets the shell: streams, errors, signals and exit codes.
+
+What the commands do is in `scenarios.console.commands`.  All is imported late, so that Ctrl-C in
+the first second is heeded like any other.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-import textwrap
-import warnings
 from collections.abc import Sequence
-from dataclasses import field, make_dataclass
-from importlib import metadata
-from pathlib import Path
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import TextIO
 
-from scenarios.console.extras import MissingExtraError, require
-from scenarios.datasets.sources import DownloadError
-from scenarios.registry import SCENARIOS, Scenario, find
+from scenarios.console.interrupts import INTERRUPTED, end_at_once
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["BAD_ARGUMENTS", "BROKEN_PIPE", "FAILURE", "INTERRUPTED", "main"]
 
-COMMANDS = ("list", "info", "run", "resume", "help")
-BAD_ARGUMENTS, INTERRUPTED = 2, 130  # exit codes
-FOLDER_HELP = """Options of a run.
-
-Attributes
-----------
-folder
-    Where to write the run [runs/NAME-DATE-TIME].
-"""
-HELP = """\
-eventsim: exact, event-driven simulation of spiking neural networks, with exact gradients.
-This command runs published experiments and sets your numbers beside the published ones.
-
-  eventsim list                  the experiments, one line each
-  eventsim info NAME             what one of them does, and what was published
-  eventsim info                  versions, CUDA devices, and a self-test of the engines
-  eventsim run NAME [options]    run it; `eventsim run NAME --help` lists its options
-  eventsim resume FOLDER         go on with a run that was interrupted, from where it was
-  eventsim --version
-
-A run shows its progress, ends with a table "published | this run", and leaves a folder under
-runs/ with its configuration, metrics, weights and pictures.
-
-A good first one:   eventsim run yin_yang
-"""
+FAILURE, BAD_ARGUMENTS, BROKEN_PIPE = 1, 2, 141  # exit codes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code (0: success, 1: failure, 2: bad arguments)."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _dispatch(arguments)
-    except (MissingExtraError, DownloadError, FloatingPointError) as error:
-        return _fail(str(error), 1)
-    except ValueError as error:
-        return _fail(str(error), BAD_ARGUMENTS)
+    """Run the command line; return the exit code.
 
-
-def _dispatch(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("help", "-h", "--help"):
-        print(HELP, end="")
-        return 0
-    if arguments[0] in ("-V", "--version"):
-        print(f"eventsim {metadata.version('eventsim-snn')}")
-        return 0
-    command, rest = arguments[0], arguments[1:]
-    if command not in COMMANDS:
-        hint = f"; did you mean `eventsim run {command}`?" if command in SCENARIOS else ""
-        raise ValueError(f"command must be one of {', '.join(COMMANDS)}, got {command!r}{hint}")
-    return {"list": _list, "info": _info, "run": _run, "resume": _resume}[command](rest)
-
-
-def _list(arguments: list[str]) -> int:
-    if arguments:
-        raise ValueError(f"`eventsim list` takes no arguments, got {' '.join(arguments)!r}")
-    width = max(map(len, SCENARIOS))
-    for scenario in SCENARIOS.values():
-        print(f"{scenario.name:<{width}}  {scenario.summary}  ({scenario.source})")
-    print("\nRun one with: eventsim run NAME")
-    return 0
-
-
-def _info(arguments: list[str]) -> int:
-    if not arguments:
-        from scenarios.console.system import report  # late: it compiles the engines
-
-        print("\n".join(report()))
-        return 0
-    scenario = find(_one(arguments, "eventsim info NAME"))
-    print(f"{scenario.name}: {scenario.summary}\nAfter {scenario.source}.\n")
-    print(textwrap.dedent(scenario.module().__doc__ or "").strip())
-    print(f"\nOptions: eventsim run {scenario.name} --help")
-    return 0
-
-
-def _run(arguments: list[str]) -> int:
-    if arguments and arguments[0] in ("-h", "--help"):
-        print(HELP, end="")
-        return 0
-    if not arguments or arguments[0].startswith("-"):
-        raise ValueError(f"`eventsim run` needs a scenario first: {', '.join(SCENARIOS)}")
-    scenario = find(arguments[0])
-    _require_extras()
-    config, folder = _parse(scenario, arguments[1:])
-    from scenarios.console.runs import new_run
-
-    with new_run(scenario, config, folder) as made:
-        return _execute(scenario, config, made)
-
-
-def _resume(arguments: list[str]) -> int:
-    folder = Path(_one(arguments, "eventsim resume FOLDER"))
-    _require_extras()
-    from scenarios.console.runs import old_run
-
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-        with old_run(folder) as (scenario, config):
-            return _execute(scenario, config, folder)
-
-
-def _parse(scenario: Scenario, arguments: list[str]) -> tuple[Any, Path | None]:
-    """Return the configuration and the run folder that the options ask for."""
-    import tyro
-
-    kind: Any = scenario.module().Config
-    fields: list[Any] = [
-        ("config", Annotated[kind, tyro.conf.OmitArgPrefixes], field(default_factory=kind)),
-        ("folder", Path | None, field(default=None)),
-    ]
-    options: Any = make_dataclass("Options", fields, namespace={"__doc__": FOLDER_HELP})
-    parsed: Any = tyro.cli(
-        options,
-        args=arguments,
-        prog=f"eventsim run {scenario.name}",
-        description=f"{scenario.summary}, after {scenario.source}.",
-    )
-    return parsed.config, parsed.folder
-
-
-def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
-    """Run a scenario in its folder, show its table and write its files."""
-    from rich.console import Console
-
-    from scenarios import report
-    from scenarios.console.progress import ConsoleProgress
-    from scenarios.learning.memory import keep_freed_memory
-
-    keep_freed_memory()
-    console = Console()
-    console.print(
-        f"{scenario.name}: {scenario.summary}; run folder {folder}", highlight=False, soft_wrap=True
-    )
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: console.print(f"warning: {message}")
-            result = scenario.module().run(config, folder, ConsoleProgress(console, scenario.name))
-    except KeyboardInterrupt:
-        console.print(
-            f"interrupted; go on with: eventsim resume {folder}", highlight=False, soft_wrap=True
-        )
-        return INTERRUPTED
-    paths = report.write(result, folder)
-    report.show(result, console)
-    pictures = [str(path) for path in paths if path.suffix == ".png"]
-    console.print("pictures: " + ", ".join(pictures), highlight=False, soft_wrap=True)
-    console.print(
-        f"everything on one page: {folder / 'report.html'}", highlight=False, soft_wrap=True
-    )
-    return 0
-
-
-def _require_extras() -> None:
-    require("scenarios", ("rich", "tyro", "matplotlib"), "running a scenario")
-
-
-def _one(arguments: list[str], usage: str) -> str:
-    if len(arguments) != 1:
-        raise ValueError(f"usage: {usage}, got {len(arguments)} arguments instead of one")
-    return arguments[0]
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"eventsim: error: {message}", file=sys.stderr)
-    if os.environ.get("EVENTSIM_TRACEBACK"):
-        raise
+    0: success, 1: failure, 2: bad arguments, 130: Ctrl-C, 141: nobody reads the output any more.
+    """
+    if argv is not None:
+        return _main(list(argv))
+    end_at_once()
+    code = _main(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        _let_go(stream)
+    if code == INTERRUPTED:  # without the farewells of libraries, which Ctrl-C may have cut short
+        os._exit(code)
     return code
+
+
+def _main(arguments: list[str]) -> int:
+    try:
+        return _carry_out(arguments)
+    except KeyboardInterrupt as interrupt:
+        return _end("interrupted", interrupt, INTERRUPTED)
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except Exception as error:
+        return _failed(error)
+
+
+def _carry_out(arguments: list[str]) -> int:
+    from scenarios.console.commands import dispatch
+    from scenarios.console.terminal import prepare
+
+    prepare()
+    try:
+        code = dispatch(arguments)
+    except SystemExit as leaving:  # of the library that prints `--help`
+        code = int(leaving.code or 0)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code
+
+
+def _failed(error: Exception) -> int:
+    """Report an error; one that is a bug is raised again."""
+    from scenarios.console.failures import in_words
+
+    words = in_words(error)
+    if words is None or os.environ.get("EVENTSIM_TRACEBACK"):
+        raise error
+    code = BAD_ARGUMENTS if isinstance(error, ValueError) else FAILURE
+    return _end(f"error: {words}", error, code)
+
+
+def _end(message: str, error: BaseException, code: int) -> int:
+    """Say why the command ends, in one line."""
+    from scenarios.console.terminal import visible
+
+    line = " ".join(each.strip() for each in f"eventsim: {message}".split("\n"))
+    text = visible("; ".join((line, *getattr(error, "__notes__", ()))))
+    if sys.stderr is not None:
+        with suppress(OSError):  # nobody can be told
+            print(text, file=sys.stderr, flush=True)
+    return code
+
+
+def _let_go(stream: TextIO | None) -> None:
+    """Send what a stream does not take any more to nowhere, or Python would fail on it again."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -30,15 +30,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from gradients import Adam
 from scenarios.console.extras import require
 from scenarios.console.progress import Progress
+from scenarios.options import BatchSize, Count, Epochs, Layer, Options, Range, Seed
 from scenarios.report import Report, Row, with_deviation
-from scenarios.training import Params, Settings, check_seed, fit, replicate
+from scenarios.training import Params, Settings, fit, replicate
 
 if TYPE_CHECKING:
     from scenarios.studies.compare.readout_task import ReadoutTask
@@ -75,7 +76,7 @@ TRAININGS = {"MNIST": Training(2, 100, 5e-3, 20_000), "Yin-Yang": Training(20, 1
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings.
 
     Attributes
@@ -101,27 +102,25 @@ class Config:
         download].
     """
 
-    networks: int = 10
-    batches: int = 3
-    batch_size: int = 100
+    networks: Count = 10
+    batches: Count = 3
+    batch_size: BatchSize = 100
     finest: int = 500
-    hidden: int | None = None
-    epochs: int | None = None
-    n_train: int | None = None
-    seed: int = 0
+    hidden: Layer | None = None
+    epochs: Epochs | None = None
+    n_train: Annotated[int, Range(2, 5000)] | None = None
+    seed: Seed = 0
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
-        for name in ("networks", "batches", "batch_size", "hidden", "epochs"):
-            value = getattr(self, name)
-            if value is not None and not value >= 1:
-                raise ValueError(f"{name} must be >= 1, got {value!r}")
-        if self.n_train is not None and not 2 <= self.n_train <= 5000:
-            raise ValueError(f"n_train must lie in [2, 5000], got {self.n_train!r}")
+        """Check the fields."""
+        super().__post_init__()
         if self.finest not in STEPS:
             raise ValueError(f"finest must be one of {STEPS}, got {self.finest!r}")
-        check_seed(self.seed)
+
+    def require(self) -> None:
+        """Check that PyTorch is there."""
+        require("torch", ("torch",), "the scenario clock")
 
     def training(self, name: str) -> Training:
         """Return how the network of a data set is trained."""
@@ -149,7 +148,7 @@ class Config:
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Measure what has not been measured yet; return the table and the picture."""
-    require("torch", ("torch",), "the scenario clock")
+    config.require()
     tasks = _tasks(config)
     spikes = _spikes(config, folder, progress)
     angles = {

@@ -41,13 +41,13 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._validate import as_count
 from scenarios.console.progress import Progress
+from scenarios.options import Options, Positive, Range, Seed, TimeConstant
 from scenarios.report import Report, Row
 from scenarios.studies.coherence.simulation import Scheme, Segments
 from scenarios.studies.coherence.study import (
@@ -61,19 +61,18 @@ from scenarios.studies.coherence.study import (
     study,
 )
 from scenarios.studies.coherence.theory import Neuron
-from scenarios.training import check_seed
 
 __all__ = ["Config", "rows", "run", "study"]
 
 Floats = NDArray[np.float64]
-FEWEST = 10  # segments
+Segmented: TypeAlias = Annotated[int, Range(10, 100_000)]  # fewer: errors are not known
 HIGHEST = 3.0  # frequency, in units of the rate of the non-leaky neuron
 N_COMPARED, N_LINE = 60, 120  # frequencies at most
 BINS, PER_INTERVAL = 8192, 100  # bins of a segment, and of an interval of the non-leaky neuron
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings.
 
     Attributes
@@ -94,34 +93,21 @@ class Config:
         Of the noise.
     """
 
-    taus: tuple[float, ...] = (30.0, 100.0, math.inf)
-    current: float = 1.0 / 30.0
-    noise: float = 1.0 / 300.0
-    jumps: tuple[float, ...] = (0.2, 0.1, 0.05, 0.025)
-    segments: int = 1000
-    shot_segments: int = 400
-    seed: int = 0
+    taus: tuple[TimeConstant, ...] = (30.0, 100.0, math.inf)
+    current: Positive = 1.0 / 30.0
+    noise: Positive = 1.0 / 300.0
+    jumps: tuple[Annotated[float, Range(0.001, 1, "[)")], ...] = (0.2, 0.1, 0.05, 0.025)
+    segments: Segmented = 1000
+    shot_segments: Segmented = 400
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
-        for name in ("taus", "jumps"):  # lists, when read from a file
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        """Check the fields, and that the neurons fire."""
+        super().__post_init__()
         if not self.taus or any(not a < b for a, b in pairwise(self.taus)):
             raise ValueError(f"taus must be one or more, ascending, got {self.taus!r}")
         if any(not a > b for a, b in pairwise(self.jumps)):
             raise ValueError(f"jumps must descend, got {self.jumps!r}")
-        for jump in self.jumps:
-            if not 0.0 < jump < 1.0:
-                raise ValueError(f"jumps must lie in (0, 1), got {jump!r}")
-        if not 0.0 < self.current < math.inf:
-            raise ValueError(f"current must be finite and > 0, got {self.current!r}")
-        for name in ("segments", "shot_segments"):
-            if as_count(getattr(self, name), name) < FEWEST:
-                raise ValueError(
-                    f"{name} must be >= {FEWEST}, for errors to be known, "
-                    f"got {getattr(self, name)!r}"
-                )
-        check_seed(self.seed)
         self.neurons()
 
     def neurons(self) -> list[Neuron]:

@@ -35,16 +35,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios import yin_yang
 from scenarios.console.extras import require
 from scenarios.console.progress import Progress
 from scenarios.learning.checkpoint import TrainingState
+from scenarios.options import Count, Epochs, Layer, Options, Range, Rows, Seed
 from scenarios.report import Report, Row, percent
-from scenarios.training import Settings, check_seed, last, seconds_per_epoch, warm_up
+from scenarios.training import Settings, last, seconds_per_epoch, warm_up
 
 if TYPE_CHECKING:
     from scenarios.studies.compare.contest import Contest
@@ -87,7 +87,7 @@ BATCH = {"yin_yang": 150, "mnist": 100}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings.
 
     Attributes
@@ -116,25 +116,23 @@ class Config:
 
     problem: Problem | None = None
     full: bool = False
-    seeds: int | None = None
-    seed: int = 0
-    epochs: int | None = None
-    steps: int | None = None
-    hidden: int | None = None
-    n_train: int | None = None
+    seeds: Count | None = None
+    seed: Seed = 0
+    epochs: Epochs | None = None
+    steps: Annotated[int, Range(1, 10_000)] | None = None
+    hidden: Layer | None = None
+    n_train: Rows | None = None
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
-        if self.problem is not None:
-            check_choice(self.problem, PROBLEMS, "problem")
-        for name in ("seeds", "epochs", "steps", "hidden", "n_train"):
-            value = getattr(self, name)
-            if value is not None and not value >= 1:
-                raise ValueError(f"{name} must be >= 1, got {value!r}")
-        check_seed(self.seed)
+        """Check the fields, and that the options go together."""
+        super().__post_init__()
         if self.n_train is not None and self.n_train > 5000 and self.problem != "mnist":
             raise ValueError(f"n_train must be <= 5000 for Yin-Yang, got {self.n_train!r}")
+
+    def require(self) -> None:
+        """Check that PyTorch is there."""
+        require("torch", ("torch",), "the scenario compare")
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -159,7 +157,7 @@ class Config:
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train all networks, or go on with them; return the table and the picture."""
-    require("torch", ("torch",), "the scenario compare")
+    config.require()
     from scenarios.studies.compare.contest import train
 
     contests = [_contest(config, problem) for problem in config.problems]

@@ -41,7 +41,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.console.extras import require
 from scenarios.console.progress import Progress
 from scenarios.datasets.flower_images import CLASSES, flower_images, split
 from scenarios.datasets.labelled_images import LabelledImages
@@ -127,11 +126,7 @@ def learner(config: Config, task: FlowerTask, network: str) -> TorchLearner:
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train all networks, or go on with them; return the table and the pictures."""
-    require("torch", ("torch",), "the scenario flowers")
-    require("plot", ("plotly",), "the page with interactive figures")
-    from scenarios.learning.torch_learner import device
-
-    device(config.device)
+    config.require()
     parts = split(flower_images(config.data_dir), config.test_share, config.split_seed)
     write_whole(folder / PAGE, _page(parts["test"]).encode())  # first: it may refuse the images
     started = time.perf_counter()

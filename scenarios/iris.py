@@ -35,15 +35,15 @@ from typing import Any, Literal
 import numpy as np
 
 import eventsim as es
-from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
 from scenarios.console.progress import SILENT, Progress
 from scenarios.data import iris, stratified_split
 from scenarios.encoding import earlier_for_larger, with_bias
 from scenarios.learning.checkpoint import TrainingState
+from scenarios.options import BatchSize, Count, Epochs, NonNegative, Options, Positive, Rate, Seed
 from scenarios.report import Report, Row, percent
-from scenarios.training import Params, Settings, check_seed, fit, replicate, warm_up
+from scenarios.training import Params, Settings, fit, replicate, warm_up
 
 TABLE_2: dict[str, Any] = {
     "t_max": 16.0,
@@ -61,7 +61,7 @@ SPECIES = ["setosa", "versicolor", "virginica"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings; why they are not those of Table 2: eventsim info iris.
 
     Attributes
@@ -102,36 +102,20 @@ class Config:
 
     published: bool = False
     full: bool = False
-    seed: int = 105
-    splits: int | None = None
-    epochs: int = 200
-    batch_size: int = 20
-    learning_rate: float = 0.05
+    seed: Seed = 105
+    splits: Count | None = None
+    epochs: Epochs = 200
+    batch_size: BatchSize = 20
+    learning_rate: Rate = 0.05
     schedule: Literal["constant", "cosine"] = "cosine"
     spikes: Literal["multi", "single"] = "single"
-    t_max: float = 2.0
-    t_bias: float | None = 1.0
-    t_stop: float = 3.0
-    gamma: float = 0.1
-    tau0: float = 0.2
-    tau1: float = 2.0
-    bump: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_seed(self.seed)
-        for name in ("n_splits", "epochs", "batch_size"):
-            if not getattr(self, name) >= 1:
-                label = name.removeprefix("n_")
-                raise ValueError(f"{label} must be >= 1, got {getattr(self, name)!r}")
-        if not 0.0 < self.learning_rate < np.inf:
-            raise ValueError(f"learning_rate must be > 0, got {self.learning_rate!r}")
-        check_choice(self.schedule, ("constant", "cosine"), "schedule")
-        check_choice(self.spikes, ("multi", "single"), "spikes")
-        if not 0.0 <= self.bump < np.inf:
-            raise ValueError(f"bump must be finite and >= 0, got {self.bump!r}")
-        if not 0.0 < self.t_stop < np.inf:
-            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
+    t_max: Positive = 2.0
+    t_bias: NonNegative | None = 1.0
+    t_stop: Positive = 3.0
+    gamma: NonNegative = 0.1
+    tau0: Positive = 0.2
+    tau1: Positive = 2.0
+    bump: NonNegative = 1.0
 
     @property
     def n_splits(self) -> int:

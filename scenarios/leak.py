@@ -46,7 +46,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scenarios.console.extras import require
 from scenarios.console.progress import Progress
 from scenarios.datasets.colour_images import load_colour_images
 from scenarios.report import Report, Row, percent, with_deviation
@@ -83,7 +82,7 @@ LAST_EPOCHS = 20 / 150  # of the training, over which SSE is averaged in Table 1
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train and measure all networks, or go on with them; return the table and the pictures."""
-    require("torch", ("torch",), "the scenario leak")
+    config.require()
     from scenarios.studies.leak import runs as leak_runs  # late: it needs the extra
 
     parts = load_colour_images(config.data, config.data_dir)

@@ -53,22 +53,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
-from eventsim._validate import check_choice
 from scenarios.console.progress import Progress
 from scenarios.console.stopwatch import session_note
 from scenarios.datasets.images import mnist
 from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.options import Epochs, Layer, Options, Range, Rows, Seed, TimeConstant
 from scenarios.report import Report, Row, percent, with_deviation
 from scenarios.studies.leak_exact.noise import NOISES
 from scenarios.studies.leak_exact.study import Kind, Study, study
 from scenarios.studies.readout.config import Config as ReadoutConfig
 from scenarios.studies.readout.config import Spiking
 from scenarios.studies.readout.runs import Variant
-from scenarios.training import check_seed
 
 __all__ = ["Config", "rows", "run", "study"]
 
@@ -80,7 +79,7 @@ CLAIM = "leak protects"  # Fig. 3 of the paper: clocked networks, rate code, CIF
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings; brackets give the defaults, and those of --full.
 
     Attributes
@@ -113,31 +112,22 @@ class Config:
 
     full: bool = False
     vary: Varied = "both"
-    taus: tuple[float, ...] | None = None
+    taus: tuple[TimeConstant, ...] | None = None
     spikes: Spiking = "multi"
-    hidden: int | None = None
-    epochs: int | None = None
-    seeds: int | None = None
-    seed: int = 0
-    n_train: int | None = None
-    n_test: int | None = None
+    hidden: Layer | None = None
+    epochs: Epochs | None = None
+    seeds: Annotated[int, Range(2, 100_000)] | None = None  # or effects have no uncertainty
+    seed: Seed = 0
+    n_train: Rows | None = None
+    n_test: Rows | None = None
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_choice(self.vary, get_args(Varied), "vary")
-        if self.taus is not None:
-            object.__setattr__(self, "taus", tuple(self.taus))  # a list, when read from a file
+        """Check the fields, and that there are networks to compare."""
+        super().__post_init__()
         taus = self.constants
-        if len(taus) < 2 or not all(a < b for a, b in pairwise(taus)) or not taus[0] > 0.0:
-            raise ValueError(f"taus must be two or more, ascending and > 0, got {taus!r}")
-        if self.n_seeds < 2:
-            raise ValueError(
-                f"seeds must be >= 2, or effects have no uncertainty, got {self.n_seeds!r}"
-            )
-        check_seed(self.seed)
-        if self.n_test is not None and not self.n_test >= 1:
-            raise ValueError(f"n_test must be >= 1, got {self.n_test!r}")
+        if len(taus) < 2 or not all(a < b for a, b in pairwise(taus)):
+            raise ValueError(f"taus must be two or more, ascending, got {taus!r}")
         for tau in taus:
             self.readout(tau)
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -38,8 +38,9 @@ from gradients import Adam
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
 from scenarios.console.progress import SILENT, Progress
 from scenarios.copies import SideBySide
+from scenarios.options import Count, Fraction, NonNegative, Options, Positive, Range, Rate, Seed
 from scenarios.report import Report, Row
-from scenarios.training import Params, Settings, check_seed, fit
+from scenarios.training import Params, Settings, fit
 
 EARLY, LATE = 0.0, 2.0
 PATTERNS = np.array([[EARLY, EARLY], [EARLY, LATE], [LATE, EARLY], [LATE, LATE]])
@@ -50,7 +51,7 @@ TABLE_1: dict[str, Any] = {"gamma": 0.2, "tau0": 0.1, "beta2": 0.999}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings; the defaults are Table 1 of the publication, except for gamma, tau0 and beta2.
 
     Attributes
@@ -81,27 +82,15 @@ class Config:
 
     published: bool = False
     full: bool = False
-    runs: int | None = None
-    seed: int = 0
-    max_steps: int = 300
-    learning_rate: float = 0.1
-    beta2: float = 0.99
-    gamma: float = 0.01
-    tau0: float = 0.03
-    tau1: float = 1.0
-    t_stop: float = 5.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_seed(self.seed)
-        for name in ("n_runs", "max_steps"):
-            if not getattr(self, name) >= 1:
-                label = name.removeprefix("n_")
-                raise ValueError(f"{label} must be >= 1, got {getattr(self, name)!r}")
-        if not self.learning_rate > 0.0:
-            raise ValueError(f"learning_rate must be > 0, got {self.learning_rate!r}")
-        if not LATE < self.t_stop < np.inf:
-            raise ValueError(f"t_stop must be finite and > {LATE}, got {self.t_stop!r}")
+    runs: Count | None = None
+    seed: Seed = 0
+    max_steps: Annotated[int, Range(1, 999_998)] = 300  # an epoch more than steps
+    learning_rate: Rate = 0.1
+    beta2: Fraction = 0.99
+    gamma: NonNegative = 0.01
+    tau0: Positive = 0.03
+    tau1: Positive = 1.0
+    t_stop: Annotated[float, Range(LATE, 1e6, "(]")] = 5.0
 
     @property
     def n_runs(self) -> int:

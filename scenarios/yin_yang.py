@@ -44,13 +44,12 @@ import time
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
-from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios.classifier import Classification, Classifier, FirstSpikeLoss
 from scenarios.console.extras import require
@@ -59,8 +58,20 @@ from scenarios.console.stopwatch import session_note
 from scenarios.data import yin_yang
 from scenarios.encoding import later_for_larger, with_bias
 from scenarios.learning.checkpoint import TrainingState
+from scenarios.options import (
+    BatchSize,
+    Count,
+    Epochs,
+    Layer,
+    NonNegative,
+    Options,
+    Positive,
+    Range,
+    Rate,
+    Seed,
+)
 from scenarios.report import Report, Row, percent
-from scenarios.training import Settings, check_seed, fit_seeds, warm_up
+from scenarios.training import Settings, fit_seeds, warm_up
 
 T_EARLY, T_LATE, T_BIAS = 0.15, 2.0, 0.9
 CLASSES = ["yin", "yang", "dot"]
@@ -165,7 +176,7 @@ BESIDE: dict[Name, tuple[str, str, int]] = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings; brackets give the defaults of the recipes "published" and "best".
 
     Attributes
@@ -220,60 +231,42 @@ class Config:
 
     recipe: Name = "published"
     full: bool = False
-    seeds: int = 1
-    seed: int = 0
-    epochs: int | None = None
-    hidden: int | None = None
+    seeds: Count = 1
+    seed: Seed = 0
+    epochs: Epochs | None = None
+    hidden: Layer | None = None
     spikes: Spiking | None = None
-    tau_mem: float | None = None
-    t_late: float | None = None
-    t_bias: float | None = None
-    t_stop: float | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
+    tau_mem: Positive | None = None
+    t_late: NonNegative | None = None
+    t_bias: NonNegative | None = None
+    t_stop: Positive | None = None
+    batch_size: BatchSize | None = None
+    learning_rate: Rate | None = None
     schedule: Schedule | None = None
-    tau0: float | None = None
-    gamma: float | None = None
-    tau1: float | None = None
-    bump: float | None = None
-    n_train: int | None = None
+    tau0: Positive | None = None
+    gamma: NonNegative | None = None
+    tau1: Positive | None = None
+    bump: NonNegative | None = None
+    n_train: Annotated[int, Range(1, 5000)] | None = None
     data_dir: str | None = None
     compare: Literal["nothing", "surrogate"] = "nothing"
-    compare_epochs: int | None = None
+    compare_epochs: Epochs | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers, and that the options go together."""
-        check_seed(self.seed)
-        check_choice(self.recipe, RECIPES, "recipe")
-        check_choice(self.compare, ("nothing", "surrogate"), "compare")
+        """Check the fields, and that the options go together."""
+        super().__post_init__()
         chosen = self.chosen
-        check_choice(chosen.spikes, ("multi", "single"), "spikes")
-        check_choice(chosen.schedule, ("constant", "cosine"), "schedule")
-        counts = {name: getattr(chosen, name) for name in ("epochs", "hidden", "batch_size")}
-        counts |= {"seeds": self.seeds, "compare_epochs": self.n_compare_epochs}
-        for name, count in counts.items():
-            if not count >= 1:
-                raise ValueError(f"{name} must be >= 1, got {count!r}")
-        if self.n_train is not None and not 1 <= self.n_train <= 5000:
-            raise ValueError(f"n_train must lie in [1, 5000], got {self.n_train!r}")
-        if not 0.0 < chosen.learning_rate < np.inf:
-            raise ValueError(f"learning_rate must be > 0, got {chosen.learning_rate!r}")
-        if not chosen.tau_mem > 0.0:
-            raise ValueError(f"tau_mem must be > 0, got {chosen.tau_mem!r}")
-        if not 0.0 < chosen.t_stop < np.inf:
-            raise ValueError(f"t_stop must be finite and > 0, got {chosen.t_stop!r}")
-        if not chosen.t_early <= chosen.t_late < np.inf:
-            raise ValueError(
-                f"t_late must be finite and >= {chosen.t_early}, got {chosen.t_late!r}"
-            )
-        for name in ("t_bias", "bump"):
-            if not 0.0 <= getattr(chosen, name) < np.inf:
-                raise ValueError(f"{name} must be finite and >= 0, got {getattr(chosen, name)!r}")
+        if not chosen.t_early <= chosen.t_late:
+            raise ValueError(f"t_late must be >= {chosen.t_early}, got {chosen.t_late!r}")
         if self.compare == "surrogate" and self.recipe != "published":
             raise ValueError(
                 f"recipe must be 'published' with --compare surrogate, got {self.recipe!r}"
             )
-        _loss(chosen)
+
+    def require(self) -> None:
+        """Check that PyTorch is there for the comparison."""
+        if self.compare == "surrogate":
+            require("torch", ("torch",), "the comparison with surrogate gradients")
 
     @property
     def chosen(self) -> Recipe:
@@ -329,8 +322,7 @@ def _loss(recipe: Recipe) -> FirstSpikeLoss:
 
 def run(config: Config, folder: Path, progress: Progress) -> Report:
     """Train with each seed; return the table and the pictures."""
-    if config.compare == "surrogate":
-        require("torch", ("torch",), "the comparison with surrogate gradients")
+    config.require()
     task = build(config)
     if config.compare == "surrogate":
         from scenarios.studies.compare.contest import CountedToTheEnd  # late: it needs the extra

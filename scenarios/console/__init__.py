@@ -1,1 +1,1 @@
-"""What the command shows and keeps: progress, timings, run folders, `eventsim info`."""
+"""What the command does, shows and keeps: commands, progress, timings, run folders, errors."""

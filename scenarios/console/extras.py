@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-__all__ = ["MissingExtraError", "require"]
+__all__ = ["MissingExtraError", "require", "require_engine"]
 
 
 class MissingExtraError(RuntimeError):
@@ -42,4 +42,24 @@ def require(extra: str, modules: tuple[str, ...], purpose: str) -> None:
         raise MissingExtraError(
             f"{purpose} needs {', '.join(missing)}, which {verb} not installed; "
             f"install the extra \"{extra}\": pip install 'eventsim-snn[{extra}]'"
+        )
+
+
+def require_engine(engine: str) -> None:
+    """Check that this machine has what an engine needs: an NVIDIA GPU, for "cuda".
+
+    Raises
+    ------
+    MissingExtraError
+        If it has not, with what is missing.
+    """
+    if engine != "cuda":
+        return
+    from eventsim import cuda  # late: an extra, slow to import
+
+    if cuda.device_obstacle():
+        raise MissingExtraError(
+            '--engine cuda needs an NVIDIA GPU, its driver and the extra "cuda" '
+            "(pip install 'eventsim-snn[cuda]'), and no device is found here; without this option "
+            "the run gives the same on processors"
         )

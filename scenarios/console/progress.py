@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scenarios.console.terminal import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -89,16 +91,18 @@ class ConsoleProgress:
         from rich.progress import Progress as Bar
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn(f"{self.unit} {{task.fields[now]}}/{{task.total}}"),
             TimeElapsedColumn(),
             TextColumn("· time left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.fields[metrics]}", markup=False),
         )
         with Bar(*columns, console=self.console) as bar:
-            task = bar.add_task(self.name, total=total, completed=done, now=done, metrics="")
+            task = bar.add_task(
+                visible(self.name), total=total, completed=done, now=done, metrics=""
+            )
 
             def report(now: float, metrics: Mapping[str, Any]) -> None:
                 bar.update(task, completed=now, now=_short(now), metrics=describe(metrics))

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.console.lock import LOCK, held
-from scenarios.console.typed import typed
 from scenarios.learning.checkpoint import check_folder, remove_partial, write_whole
 from scenarios.learning.records import CONFIG, belonging_to, parse
 from scenarios.registry import Scenario, find
 
-__all__ = ["forget", "new_run", "old_run", "read_folder"]
+__all__ = ["forget", "is_blank", "new_run", "old_run", "read_folder"]
 
 PACKAGES = ("eventsim-snn", "numba", "numpy", "torch")
 
@@ -47,7 +46,8 @@ def new_run(scenario: Scenario, config: Any, folder: Path | None) -> Iterator[Pa
             with belonging_to(run):
                 yield folder
         except Exception:
-            forget(folder)
+            with suppress(OSError):  # it may be gone
+                forget(folder)
             raise
 
 
@@ -75,11 +75,16 @@ def old_run(folder: Path) -> Iterator[tuple[Scenario, Any]]:
 
 def forget(folder: Path) -> None:
     """Remove the folder of a run that ended before it left anything but its configuration."""
-    if {path.name for path in folder.iterdir()} <= {CONFIG, LOCK}:
+    if is_blank(folder):
         for name in (CONFIG, LOCK):
             (folder / name).unlink(missing_ok=True)
         with suppress(OSError):  # another process may begin a run there at this moment
             folder.rmdir()
+
+
+def is_blank(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but the configuration of a run."""
+    return {path.name for path in folder.iterdir()} <= {CONFIG, LOCK}
 
 
 def read_folder(folder: Path) -> tuple[Scenario, Any]:
@@ -93,7 +98,7 @@ def read_folder(folder: Path) -> tuple[Scenario, Any]:
     content = _content(folder)
     with _cause_named(folder / CONFIG):
         scenario = find(content["scenario"])
-        return scenario, typed(scenario.module().Config, content["config"])
+        return scenario, scenario.module().Config.of(content["config"])
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -210,7 +210,9 @@ def device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
+        one = torch.ones(1, device=name)
+        one.item()  # a device of shapes alone has no values
+        return one.device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"device must be one that PyTorch can use, got {name!r}: {error}"

@@ -143,7 +143,7 @@ def test_without_pytorch_the_extra_is_named_and_nothing_is_loaded(monkeypatch, t
     def loaded(*_):
         raise AssertionError("images must not be loaded")
 
-    monkeypatch.setattr(leak, "require", without)
+    monkeypatch.setattr("scenarios.studies.leak.config.require", without)
     monkeypatch.setattr(leak, "load_colour_images", loaded)
     with pytest.raises(MissingExtraError, match=r"scenario leak needs torch; install .* torch"):
         leak.run(TINY, tmp_path, SILENT)
@@ -175,28 +175,28 @@ def test_what_does_not_fit_is_refused_before_any_training(tmp_path, options, exp
         ({"data": "imagenet"}, "data must be one of cifar10, svhn, mnist, fashion_mnist, got 'im"),
         ({"size": "huge"}, "size must be one of small, medium, paper, got 'huge'"),
         ({"precision": "int8"}, "precision must be one of auto, float32, bfloat16, got 'int8'"),
-        ({"tau_m": (30.0, 0.0)}, r"tau_m must be > 0 \(inf: no leak\), got 0.0"),
-        ({"tau_m": (-1.0,)}, "tau_m must be > 0 .*, got -1.0"),
-        ({"tau_m": (math.nan,)}, "tau_m must be > 0 .*, got nan"),
+        ({"tau_m": (30.0, 0.0)}, r"tau_m must lie in .*, got 0.0"),
+        ({"tau_m": (-1.0,)}, "tau_m must lie in .*, got -1.0"),
+        ({"tau_m": (math.nan,)}, "tau_m must lie in .*, got nan"),
         ({"tau_m": ()}, r"tau_m must be one or more numbers that differ in six digits, got \(\)"),
         ({"tau_m": (30.0, 30.0)}, "tau_m must be one or more numbers that differ in six digits"),
-        ({"severities": (0, 1)}, "severities must be ascending whole numbers from 1 to 8"),
-        ({"severities": (9,)}, r"from 1 to 8, got \(9,\)"),
+        ({"severities": (0, 1)}, "severities must lie in .*, got 0"),
+        ({"severities": (9,)}, r"severities must lie in .*, got 9"),
         ({"severities": (2, 1)}, "severities must be ascending"),
         ({"severities": (1, 1)}, "severities must be ascending"),
-        ({"severities": (1.5,)}, "severities must be ascending whole numbers"),
+        ({"severities": (1.5,)}, "severities must be a whole number, got 1.5"),
         ({"severities": ()}, "severities must be ascending"),
-        ({"steps": 2}, "steps must be >= 3, got 2"),
-        ({"epochs": 0}, "epochs must be an integer >= 1, got 0"),
-        ({"seeds": 0}, "seeds must be an integer >= 1, got 0"),
-        ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
-        ({"n_train": 0}, "n_train must be an integer >= 1, got 0"),
-        ({"n_noisy": -5}, "n_noisy must be an integer >= 1, got -5"),
-        ({"learning_rate": 0.0}, "learning_rate must be finite and > 0, got 0.0"),
-        ({"learning_rate": math.inf}, "learning_rate must be finite and > 0, got inf"),
-        ({"gain": -1.0}, "gain must be finite and > 0, got -1.0"),
+        ({"steps": 2}, "steps must lie in .*, got 2"),
+        ({"epochs": 0}, "epochs must lie in .*, got 0"),
+        ({"seeds": 0}, "seeds must lie in .*, got 0"),
+        ({"batch_size": 0}, "batch_size must lie in .*, got 0"),
+        ({"n_train": 0}, "n_train must lie in .*, got 0"),
+        ({"n_noisy": -5}, "n_noisy must lie in .*, got -5"),
+        ({"learning_rate": 0.0}, "learning_rate must lie in .*, got 0.0"),
+        ({"learning_rate": math.inf}, "learning_rate must lie in .*, got inf"),
+        ({"gain": -1.0}, "gain must lie in .*, got -1.0"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
-        ({"shift": 32}, "shift must lie in 0 to 31, got 32"),
+        ({"shift": 32}, "shift must lie in .*, got 32"),
     ],
 )
 def test_bad_options_are_refused(options, expected):

@@ -166,15 +166,15 @@ def test_the_picture_has_a_panel_for_each_noise_and_a_line_for_each_time_constan
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"taus": (0.8,)}, r"taus must be two or more, ascending and > 0, got \(0.8,\)"),
+        ({"taus": (0.8,)}, r"taus must be two or more, ascending, got \(0.8,\)"),
         ({"taus": (0.8, 0.4)}, "taus must be two or more, ascending"),
-        ({"taus": (0.0, 0.4)}, "taus must be two or more, ascending and > 0"),
+        ({"taus": (0.0, 0.4)}, "taus must lie in .*, got 0.0"),
         ({"vary": "leak"}, "vary must be one of both, membrane, current, got 'leak'"),
-        ({"seeds": 1}, "seeds must be >= 2, or effects have no uncertainty, got 1"),
-        ({"n_test": 0}, "n_test must be >= 1, got 0"),
-        ({"n_train": 0}, "n_train must be >= 1, got 0"),
-        ({"hidden": 0}, "hidden must be >= 1, got 0"),
-        ({"epochs": -1}, "epochs must be >= 1, got -1"),
+        ({"seeds": 1}, "seeds must lie in .*, got 1"),
+        ({"n_test": 0}, "n_test must lie in .*, got 0"),
+        ({"n_train": 0}, "n_train must lie in .*, got 0"),
+        ({"hidden": 0}, "hidden must lie in .*, got 0"),
+        ({"epochs": -1}, "epochs must lie in .*, got -1"),
         ({"spikes": "many"}, "spikes must be one of multi, single, got 'many'"),
     ],
 )

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from eventsim._validate import check_choice
+from scenarios.console.extras import require
+from scenarios.options import (
+    BatchSize,
+    Count,
+    Epochs,
+    Fraction,
+    Options,
+    Positive,
+    Range,
+    Rate,
+    Seed,
+)
 
 __all__ = ["NETWORKS", "Config", "Recipe"]
 
@@ -47,28 +57,13 @@ class Recipe:
     shift: int = 4
     flip: bool = True
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        if not self.batch_size >= 1:
-            raise ValueError(f"batch_size must be >= 1, got {self.batch_size!r}")
-        for name in ("learning_rate", "unit_rate", "w_input", "gain"):
-            value = getattr(self, name)
-            if not 0.0 < value < math.inf:
-                raise ValueError(f"{name} must be finite and > 0, got {value!r}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout!r}")
-        if not 0.0 <= self.w_leak <= 1.0:
-            raise ValueError(f"w_leak must lie in [0, 1], got {self.w_leak!r}")
-        if not self.shift >= 0:
-            raise ValueError(f"shift must be >= 0, got {self.shift!r}")
-
 
 RECIPES = {"1": Recipe(), "2": Recipe(unit_rate=2e-4, w_leak=0.5, gain=4.0)}
 CHOICES = tuple(field.name for field in fields(Recipe))
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings; a time step is a column of an image.
 
     Attributes
@@ -123,39 +118,31 @@ class Config:
     derivative: Derivative = "constant"
     control: bool = True
     full: bool = False
-    epochs: int | None = None
-    patience: int = 30
-    seeds: int | None = None
-    seed: int = 0
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    unit_rate: float | None = None
-    dropout: float | None = None
-    w_input: float | None = None
-    w_leak: float | None = None
-    gain: float | None = None
-    shift: int | None = None
+    epochs: Epochs | None = None
+    patience: Epochs = 30
+    seeds: Count | None = None
+    seed: Seed = 0
+    batch_size: BatchSize | None = None
+    learning_rate: Rate | None = None
+    unit_rate: Rate | None = None
+    dropout: Fraction | None = None
+    w_input: Positive | None = None
+    w_leak: Annotated[float, Range(0, 1)] | None = None
+    gain: Positive | None = None
+    shift: Annotated[int, Range(0, 79)] | None = None
     flip: bool | None = None
-    test_share: float = 0.2
-    split_seed: int = 0
+    test_share: Annotated[float, Range(0, 1, "()")] = 0.2
+    split_seed: Seed = 0
     device: str = "auto"
     data_dir: str | None = None
 
-    def __post_init__(self) -> None:
-        """Check all that can be checked without the data."""
-        check_choice(self.network, ("both", *NETWORKS), "network")
-        check_choice(self.derivative, get_args(Derivative), "derivative")
-        for name in ("epochs", "patience", "seeds"):
-            value = getattr(self, name)
-            if value is not None and not value >= 1:
-                raise ValueError(f"{name} must be >= 1, got {value!r}")
-        for name in ("seed", "split_seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
-        if not 0.0 < self.test_share < 1.0:
-            raise ValueError(f"test_share must lie in (0, 1), got {self.test_share!r}")
-        for network in self.networks:
-            self.recipe(network)
+    def require(self) -> None:
+        """Check that PyTorch is there, that it can use the device, and what draws the page."""
+        require("torch", ("torch",), "the scenario flowers")
+        require("plot", ("plotly",), "the page with interactive figures")
+        from scenarios.learning.torch_learner import device  # late: it needs the extra
+
+        device(self.device)
 
     @property
     def networks(self) -> tuple[str, ...]:

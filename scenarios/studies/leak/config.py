@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from eventsim._validate import as_count, check_choice
-from scenarios.datasets.colour_images import DATA_SETS
-from scenarios.training import Settings, check_seed
+from scenarios.console.extras import require
+from scenarios.options import (
+    BatchSize,
+    Count,
+    Epochs,
+    Fraction,
+    Options,
+    Positive,
+    Range,
+    Rate,
+    Rows,
+    Seed,
+    TimeConstant,
+)
+from scenarios.training import Settings
 
 __all__ = ["Config", "Data", "Recipe", "Size"]
 
@@ -97,11 +109,10 @@ RECIPES = {
         n_noisy=None,
     ),
 }
-COUNTS = ("steps", "epochs", "seeds", "batch_size", "n_train", "n_test", "n_noisy")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings; times are in steps.
 
     Attributes
@@ -152,60 +163,42 @@ class Config:
     data: Data = "cifar10"
     size: Size = "small"
     network: str | None = None
-    tau_m: tuple[float, ...] = (30.0, 100.0, math.inf)
-    steps: int | None = None
-    epochs: int | None = None
-    seeds: int | None = None
-    seed: int = 0
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    dropout: float | None = None
-    gain: float | None = None
-    shift: int | None = None
-    n_train: int | None = None
-    n_test: int | None = None
-    n_noisy: int | None = None
-    severities: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    tau_m: tuple[TimeConstant, ...] = (30.0, 100.0, math.inf)
+    steps: Annotated[int, Range(3, 10_000)] | None = None  # fewer: no frequency below Nyquist's
+    epochs: Epochs | None = None
+    seeds: Count | None = None
+    seed: Seed = 0
+    batch_size: BatchSize | None = None
+    learning_rate: Rate | None = None
+    dropout: Fraction | None = None
+    gain: Positive | None = None
+    shift: Annotated[int, Range(0, 31)] | None = None
+    n_train: Rows | None = None
+    n_test: Rows | None = None
+    n_noisy: Rows | None = None
+    severities: tuple[Annotated[int, Range(1, 8)], ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     precision: Precision = "auto"
     device: str = "auto"
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Check what needs neither the images nor PyTorch."""
-        for name in ("tau_m", "severities"):  # lists, when they come from a file
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        check_choice(self.data, DATA_SETS, "data")
-        check_choice(self.size, RECIPES, "size")
-        check_choice(self.precision, get_args(Precision), "precision")
-        self._check_lists()
-        recipe = self.recipe
-        for name in COUNTS:
-            if getattr(recipe, name) is not None:
-                as_count(getattr(recipe, name), name)
-        if recipe.steps < 3:  # with fewer, no frequency lies below that of Nyquist
-            raise ValueError(f"steps must be >= 3, got {recipe.steps!r}")
-        for name in ("learning_rate", "gain"):
-            if not 0.0 < getattr(recipe, name) < math.inf:
-                raise ValueError(f"{name} must be finite and > 0, got {getattr(recipe, name)!r}")
-        if not 0.0 <= recipe.dropout < 1.0:
-            raise ValueError(f"dropout must lie in [0, 1), got {recipe.dropout!r}")
-        if not 0 <= recipe.shift < 32:
-            raise ValueError(f"shift must lie in 0 to 31, got {recipe.shift!r}")
-
-    def _check_lists(self) -> None:
-        check_seed(self.seed)
+        """Check the fields, and the lists."""
+        super().__post_init__()
         if not self.tau_m or len({f"{tau:g}" for tau in self.tau_m}) < len(self.tau_m):
             raise ValueError(
                 f"tau_m must be one or more numbers that differ in six digits, got {self.tau_m!r}"
             )
-        for tau in self.tau_m:
-            if not tau > 0.0:
-                raise ValueError(f"tau_m must be > 0 (inf: no leak), got {tau!r}")
-        good = all(isinstance(s, int) and 1 <= s <= 8 for s in self.severities)
-        if not good or not self.severities or list(self.severities) != sorted({*self.severities}):
-            raise ValueError(
-                f"severities must be ascending whole numbers from 1 to 8, got {self.severities!r}"
-            )
+        if not self.severities or list(self.severities) != sorted({*self.severities}):
+            raise ValueError(f"severities must be ascending, got {self.severities!r}")
+
+    def require(self) -> None:
+        """Check that PyTorch is there, that it can use the device, and the network."""
+        require("torch", ("torch",), "the scenario leak")
+        from scenarios.learning.torch_learner import device  # late: it needs the extra
+        from scenarios.studies.leak.network import read_layers
+
+        device(self.device)
+        read_layers(self.recipe.network, (1 if "mnist" in self.data else 3, 32, 32))
 
     @property
     def recipe(self) -> Recipe:

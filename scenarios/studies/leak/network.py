@@ -23,6 +23,7 @@ from gradients.surrogate import LIFNeuron, LIFReadout
 
 __all__ = ["Layer", "Passed", "SpikingNetwork", "best_precision", "read_layers"]
 
+NUMBER = r"[1-9]\d{0,4}"  # more neurons than that fit into no machine
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FAST_BFLOAT16 = ("avx512bf16", "amx-bf16", "bf16")  # what processors call it that can multiply it
 
@@ -143,14 +144,14 @@ def read_layers(architecture: str, image: tuple[int, int, int]) -> list[Layer]:
 
 def _read(text: str, last: bool) -> tuple[str, int, int]:
     """Return kind, number of channels or neurons, and size."""
-    patterns = {"conv": r"([1-9]\d*)C([1-9]\d*)", "pool": r"()([1-9]\d*)P", "fc": r"([1-9]\d*)FC()"}
+    patterns = {"conv": f"({NUMBER})C({NUMBER})", "pool": f"()({NUMBER})P", "fc": f"({NUMBER})FC()"}
     for kind, pattern in patterns.items():
         found = re.fullmatch(pattern, text)
         if found and not last:
             return kind, int(found[1] or 0), int(found[2] or 0)
-    if last and re.fullmatch(r"[1-9]\d*", text):
+    if last and re.fullmatch(NUMBER, text):
         return "out", int(text), 0
-    raise ValueError("must be nCk, kP or nFC, and the last one n, with numbers >= 1")
+    raise ValueError("must be nCk, kP or nFC, and the last one n, with numbers >= 1, <= 99999")
 
 
 def _shape_after(kind: str, number: int, size: int, before: tuple[int, ...]) -> tuple[int, ...]:

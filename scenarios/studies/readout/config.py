@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Annotated, Literal
 
-from eventsim._validate import check_choice
 from gradients import Adam, cosine
+from scenarios.console.extras import require_engine
+from scenarios.options import (
+    BatchSize,
+    Count,
+    Epochs,
+    Fraction,
+    Layer,
+    NonNegative,
+    Options,
+    Positive,
+    Range,
+    Rate,
+    Rows,
+    Seed,
+)
 from scenarios.studies.readout.network import ReadoutLoss
-from scenarios.training import Settings, check_seed
+from scenarios.training import Settings
 
 __all__ = ["BEST", "PUBLISHED", "Config", "Recipe", "Spiking"]
 
@@ -81,7 +95,7 @@ BEST = Recipe(
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings; brackets give the defaults of this project's recipe and of --published.
 
     Attributes
@@ -151,62 +165,41 @@ class Config:
     sweep: Literal["nothing", "tau"] = "nothing"
     spikes: Spiking = "multi"
     leaky: bool = True
-    tau_i: float | None = None
-    hidden: int = 400
-    epochs: int | None = None
-    seeds: int | None = None
-    seed: int = 0
-    batch_size: int = 100
-    learning_rate: float | None = None
+    tau_i: Positive | None = None
+    hidden: Layer = 400
+    epochs: Epochs | None = None
+    seeds: Count | None = None
+    seed: Seed = 0
+    batch_size: BatchSize = 100
+    learning_rate: Rate | None = None
     schedule: Literal["constant", "cosine"] | None = None
-    weight_decay: float | None = None
-    smoothing: float | None = None
-    shift: int | None = None
-    jitter: float | None = None
-    dropout: float | None = None
-    dead_penalty: float | None = None
-    dead_fraction: float | None = None
-    norm_penalty: float | None = None
-    init_mean: float = 0.03
-    init_std: float = 0.3
+    weight_decay: NonNegative | None = None
+    smoothing: Fraction | None = None
+    shift: Annotated[int, Range(0, 27)] | None = None
+    jitter: NonNegative | None = None
+    dropout: Fraction | None = None
+    dead_penalty: NonNegative | None = None
+    dead_fraction: Annotated[float, Range(0, 1, "(]")] | None = None
+    norm_penalty: NonNegative | None = None
+    init_mean: Annotated[float, Range(-1e6, 1e6)] = 0.03
+    init_std: NonNegative = 0.3
     engine: Literal["auto", "cuda"] = "auto"
     precision: Literal["float64", "float32"] = "float64"
-    n_train: int | None = None
+    n_train: Rows | None = None
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers, and that the options go together."""
-        check_seed(self.seed)
-        for name in ("n_epochs", "n_seeds", "hidden", "batch_size"):
-            if not getattr(self, name) >= 1:
-                label = name.removeprefix("n_")
-                raise ValueError(f"{label} must be >= 1, got {getattr(self, name)!r}")
-        if self.n_train is not None and not self.n_train >= 1:
-            raise ValueError(f"n_train must be >= 1, got {self.n_train!r}")
-        check_choice(self.spikes, ("multi", "single"), "spikes")
-        check_choice(self.sweep, ("nothing", "tau"), "sweep")
-        check_choice(self.recipe.schedule, ("constant", "cosine"), "schedule")
-        check_choice(self.engine, ("auto", "cuda"), "engine")
-        check_choice(self.precision, ("float64", "float32"), "precision")
+        """Check the fields, and that the options go together."""
+        super().__post_init__()
         if self.precision != "float64" and self.engine != "cuda":
             raise ValueError(
                 f"precision must be 'float64' without --engine cuda, got {self.precision!r}"
             )
-        for name in ("tau_i", "learning_rate"):
-            value = getattr(self.recipe, name)
-            if not 0.0 < value < math.inf:
-                raise ValueError(f"{name} must be finite and > 0, got {value!r}")
-        for name, value in (("jitter", self.recipe.jitter), ("init_std", self.init_std)):
-            if not 0.0 <= value < math.inf:
-                raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
-        if not self.recipe.shift >= 0:
-            raise ValueError(f"shift must be >= 0, got {self.recipe.shift!r}")
-        if not 0.0 <= self.recipe.dropout < 1.0:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.recipe.dropout!r}")
-        if not math.isfinite(self.init_mean):
-            raise ValueError(f"init_mean must be finite, got {self.init_mean!r}")
         self._check_kinds()
-        self.loss(), self.optimiser(n_train=1)
+
+    def require(self) -> None:
+        """Check that there is a GPU for the engine."""
+        require_engine(self.engine)
 
     def _check_kinds(self) -> None:
         """Check that the options name one set of kinds of network."""

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Annotated, Literal
 
-from eventsim._validate import check_choice
 from gradients import Adam, cosine
 from scenarios.classifier import FirstSpikeLoss
+from scenarios.console.extras import require_engine
+from scenarios.options import (
+    BatchSize,
+    Count,
+    Epochs,
+    Fraction,
+    NonNegative,
+    Options,
+    Positive,
+    Range,
+    Rate,
+    Rows,
+    Seed,
+)
 from scenarios.studies.stdbp.network import ReLPSPNetwork, read_layers
-from scenarios.training import Settings, check_seed
+from scenarios.training import Settings
 
 __all__ = ["CSNN", "ROWS", "Config", "Recipe"]
 
@@ -99,7 +112,7 @@ CHOICES = tuple(f.name for f in fields(Recipe) if f.name not in ("epochs", "full
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings; times are in units of the input window, in which white pixels fire at 0.
 
     Attributes
@@ -154,42 +167,37 @@ class Config:
     network: str = "784-400-10"
     rows: bool = False
     full: bool = False
-    epochs: int | None = None
-    seeds: int | None = None
-    seed: int = 0
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    clip_norm: float | None = None
-    smoothing: float | None = None
-    shift: int | None = None
-    jitter: float | None = None
-    dropout: float | None = None
-    bump: float | None = None
-    tau0: float | None = None
-    t_stop: float | None = None
-    init_total: float | None = None
-    init_spread: float | None = None
+    epochs: Epochs | None = None
+    seeds: Count | None = None
+    seed: Seed = 0
+    batch_size: BatchSize | None = None
+    learning_rate: Rate | None = None
+    weight_decay: NonNegative | None = None
+    clip_norm: Annotated[float, Range(0, 1e6, "(]", also=math.inf)] | None = None
+    smoothing: Fraction | None = None
+    shift: Annotated[int, Range(0, 27)] | None = None
+    jitter: NonNegative | None = None
+    dropout: Fraction | None = None
+    bump: NonNegative | None = None
+    tau0: Positive | None = None
+    t_stop: Positive | None = None
+    init_total: Annotated[float, Range(-1e6, 1e6)] | None = None
+    init_spread: NonNegative | None = None
     engine: Literal["auto", "cuda"] = "auto"
-    n_train: int | None = None
+    n_train: Rows | None = None
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the networks, the numbers, and that the options go together."""
-        check_seed(self.seed)
+        """Check the fields, the networks, and that the options go together."""
+        super().__post_init__()
         if self.rows and self.network != "784-400-10":
             raise ValueError(f"network must not be given with rows, got {self.network!r}")
-        for name in ("epochs", "seeds", "n_train", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and not value >= 1:
-                raise ValueError(f"{name} must be >= 1, got {value!r}")
-        if self.t_stop is not None and not 0.0 < self.t_stop < math.inf:
-            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
-        check_choice(self.engine, ("auto", "cuda"), "engine")
         for network in self.networks:
             self.model(network)
-            self.settings(network, n_train=1, seed=self.seed)
-            _check(self.recipe(network))
+
+    def require(self) -> None:
+        """Check that there is a GPU for the engine."""
+        require_engine(self.engine)
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -238,17 +246,3 @@ class Config:
             clip_norm=None if recipe.clip_norm == math.inf else recipe.clip_norm,
         )
         return Settings(epochs=epochs, batch_size=recipe.batch_size, optimiser=adam, seed=seed)
-
-
-def _check(recipe: Recipe) -> None:
-    """Check the numbers that nothing else checks."""
-    if not recipe.shift >= 0:
-        raise ValueError(f"shift must be >= 0, got {recipe.shift!r}")
-    for name in ("jitter", "bump", "init_spread"):
-        value = getattr(recipe, name)
-        if not 0.0 <= value < math.inf:
-            raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
-    if not 0.0 <= recipe.dropout < 1.0:
-        raise ValueError(f"dropout must lie in [0, 1), got {recipe.dropout!r}")
-    if not math.isfinite(recipe.init_total):
-        raise ValueError(f"init_total must be finite, got {recipe.init_total!r}")

@@ -37,6 +37,7 @@ from scenarios.training import Metrics, Params, Step, in_chunks
 __all__ = ["Activity", "FirstSpikeImages", "Layer", "ReLPSPNetwork", "read_layers"]
 
 REL_PSP = es.LIF(tau_mem=np.inf, tau_syn=np.inf, threshold=1.0, refractory=np.inf)
+NUMBER = r"[1-9]\d{0,4}"  # more neurons than that fit into no machine
 PORTION = 500  # samples that are evaluated at a time
 N_BINS = 200  # of the histograms of spike times
 
@@ -119,7 +120,7 @@ def read_layers(architecture: str) -> list[Layer]:
     out (10,) (128, 10)
     """
     first, *rest = architecture.split("-")
-    size = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", first)
+    size = re.fullmatch(f"({NUMBER})(?:x({NUMBER}))?", first)
     if size is None or not rest:
         raise ValueError(
             "network must begin with n or HxW, and have further layers separated by '-', "
@@ -149,15 +150,17 @@ def _names(texts: list[str]) -> list[str]:
 
 def _read_layer(name: str, text: str, previous: Layer) -> Layer:
     """Return the layer that ``text`` says, which follows another."""
-    found = re.fullmatch(r"(?:([1-9]\d*)C|(P)|)([1-9]\d*)", text)
+    found = re.fullmatch(f"(?:({NUMBER})C|(P)|)({NUMBER})", text)
     if found is None:
-        raise ValueError("must be n, nCk or Pw, with numbers >= 1")
+        raise ValueError("must be n, nCk or Pw, with numbers >= 1, <= 99999")
     channels, pool, number = found[1], found[2], int(found[3])
     if channels is None and not pool:
         return Layer(name, (number,), text, (previous.size, number))
     image = _as_image(previous)
     if pool:
         return Layer(name, _pooled(image, number), text, window=number)
+    if number > min(image[1:]):
+        raise ValueError(f"a kernel must fit into the image, got {image[1]} x {image[2]} pixels")
     kernel = np.zeros((int(channels), image[0], number, number))
     return Layer(name, es.Convolution(kernel, image=image[1:]).output, text, kernel.shape)
 

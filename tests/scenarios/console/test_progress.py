@@ -56,6 +56,13 @@ def test_a_file_gets_a_line_now_and_then_and_one_at_the_end(monkeypatch):
     assert lines[1] == ("Yin-Yang: epoch 3/3, about 0 s left · loss 0.500 · test accuracy 95.7 %")
 
 
+def test_the_title_of_a_bar_is_shown_as_it_is_written():
+    screen = console(terminal=True)
+    with ConsoleProgress(screen, "[/x]\x1b[5m").task(1) as tell:
+        tell(1, METRICS)
+    assert r"[/x]\x1b[5m" in shown(screen)
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_compilation_is_shown_and_not_counted(terminal):
     screen = console(terminal=terminal)

@@ -18,6 +18,7 @@ from gradients import SGD
 from scenarios import report, training
 from scenarios.console.progress import SILENT
 from scenarios.console.runs import new_run, old_run, read_folder
+from scenarios.options import Options
 from scenarios.registry import SCENARIOS
 from scenarios.training import Settings, fit_seeds, replicate
 from tests.scenarios.stopping import Disk, KilledError, files_in
@@ -25,7 +26,7 @@ from tests.scenarios.test_training import NoisyLine
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Settings.
 
     Attributes

@@ -9,6 +9,7 @@ import pytest
 
 from scenarios.cli import main
 from scenarios.console import extras
+from scenarios.console.commands import COMMANDS
 from scenarios.console.extras import MissingExtraError
 from scenarios.datasets import images
 from scenarios.datasets.images import mnist
@@ -155,7 +156,7 @@ def test_a_failed_download_ends_the_command_without_a_traceback(capsys, monkeypa
     def fail(arguments):
         raise DownloadError("a.gz could not be downloaded")
 
-    monkeypatch.setattr("scenarios.cli._list", fail)
+    monkeypatch.setitem(COMMANDS, "list", fail)
     assert main(["list"]) == 1
     assert capsys.readouterr().err == "eventsim: error: a.gz could not be downloaded\n"
 

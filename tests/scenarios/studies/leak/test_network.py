@@ -181,6 +181,7 @@ def test_the_fan_out_of_a_convolution_is_that_of_its_borders(height, width, n_in
         ("16C3", "layer '16C3' of network '16C3': must be nCk"),
         ("16C3-x-10", "layer 'x' of network"),
         ("0C3-10", "must be nCk, kP or nFC"),
+        ("100000FC-10", "must be nCk, kP or nFC"),
         ("16C4-10", "a kernel must have an odd size, got 4"),
         ("3P-10", "windows must divide the image, got 32 x 32 pixels"),
         ("100FC-16C3-10", "layer '16C3' .*: must follow an image, got one of 100 neurons"),
