@@ -107,14 +107,14 @@ def _fill(
     stop: BoolArray,
 ) -> None:
     for number in range(times.size):
-        if stop[0]:
-            return
         source = sources[number]
         for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
             arrival = times[number] + wiring.delay[g]
             if arrival > t_stop:
                 break
             for s in range(wiring.start[g], wiring.stop[g]):
+                if stop[0]:  # at each arrival: the first ones may take the system much memory
+                    return
                 i = wiring.target[s] - low
                 if low <= wiring.target[s] < high:
                     arrivals.time[position[i]] = arrival
