@@ -28,7 +28,7 @@ export EVENTSIM_NEST_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspa
 export EVENTSIM_BRIAN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/brian/.ready)))
 export EVENTSIM_TORCH_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/torch/.ready)))
 
-.PHONY: help run test lint unit coverage bench peers lock clean
+.PHONY: help run test lint unit bounds coverage bench peers lock clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -37,7 +37,7 @@ run: $(VENV)/.for-scenarios  ## learn the Yin-Yang task, default size (under thr
 	@$(SAY) "eventsim run yin_yang"
 	@$(BIN)/eventsim run yin_yang
 
-test: lint unit coverage  ## run every check: lint, types, imports, tests, coverage
+test: lint unit bounds coverage  ## run every check: lint, types, imports, tests, bounds, coverage
 	@$(SAY) "all checks passed"
 
 lint: $(VENV)/.for-dev  ## check style, types and the direction of imports
@@ -52,6 +52,11 @@ lint: $(VENV)/.for-dev  ## check style, types and the direction of imports
 unit: $(VENV)/.for-dev  ## run all tests and doctests, compiled
 	@$(SAY) "pytest, compiled (the first run compiles: a few minutes)"
 	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
+
+bounds: $(VENV)/.for-dev  ## run the quick tests of compiled loops with every index checked
+	@$(SAY) "pytest, compiled with bounds checks (tests marked slow are left out)"
+	@NUMBA_BOUNDSCHECK=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
+		-m "not (slow or gpu or peers)" tests/eventsim tests/gradients tests/test_bounds.py $(PYTEST_ARGS)
 
 coverage: $(VENV)/.for-dev  ## run the quick tests as plain Python; show coverage, that of `make unit` included
 	@$(SAY) "pytest, not compiled, with coverage (tests marked slow or jit are left out)"

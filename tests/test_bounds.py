@@ -1,0 +1,26 @@
+"""With NUMBA_BOUNDSCHECK=1 every index of compiled code is checked: `make bounds` relies on it."""
+
+import numpy as np
+import pytest
+from numba import config
+
+from eventsim._compile import allocating_loop, inlined, loop, scalar
+from eventsim._types import FloatArray
+
+
+def read(values: FloatArray, i: int) -> float:
+    return values[i]
+
+
+@pytest.mark.skipif(not config.BOUNDSCHECK, reason="the checks are off")
+@pytest.mark.parametrize("compiled", [allocating_loop, loop, scalar])
+def test_an_index_out_of_bounds_is_an_error(compiled: type) -> None:
+    inner = inlined(read)
+
+    def outer(values: FloatArray, i: int) -> float:
+        return inner(values, i)
+
+    for function in (compiled(read), compiled(outer)):
+        assert function(np.ones(3), 2) == 1.0
+        with pytest.raises(IndexError):
+            function(np.ones(3), 3)
