@@ -145,7 +145,7 @@ def test_every_long_loop_stops_when_told(monkeypatch: pytest.MonkeyPatch) -> Non
     network.add_input("in", 1)
     network.add_population("p", 1, es.LIF(tau_mem=1.0, tau_syn=2.0))
     key = network.connect("in", "p", weights=[[8.0]])
-    result = es.simulate(network, {"in": es.Spikes([0.0], [0])}, 2.0, engine="scheduler")
+    result = es.simulate(network, {"in": es.Spikes([0.1], [0])}, 2.0, engine="scheduler")
     n = len(result.spikes["p"])
     assert n > 1
 
