@@ -53,10 +53,10 @@ unit: $(VENV)/.for-dev  ## run all tests and doctests, compiled
 	@$(SAY) "pytest, compiled (the first run compiles: a few minutes)"
 	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
 
-bounds: $(VENV)/.for-dev  ## run the quick tests of compiled loops with every index checked
+bounds: $(VENV)/.for-dev  ## run the quick tests, compiled with every index checked
 	@$(SAY) "pytest, compiled with bounds checks (tests marked slow are left out)"
 	@NUMBA_BOUNDSCHECK=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
-		-m "not (slow or gpu or peers)" tests/eventsim tests/gradients tests/test_bounds.py $(PYTEST_ARGS)
+		-m "not (slow or gpu or peers)" $(PYTEST_ARGS)
 
 coverage: $(VENV)/.for-dev  ## run the quick tests as plain Python; show coverage, that of `make unit` included
 	@$(SAY) "pytest, not compiled, with coverage (tests marked slow or jit are left out)"
