@@ -119,13 +119,14 @@ def stopped_at_instruction(number: int, files: set[str]) -> bool:
                 raise KeyboardInterrupt
         return trace
 
+    tracer = sys.gettrace()
     sys.settrace(trace)
     try:
         _arrays.empty(LARGE)
     except KeyboardInterrupt:
         return True
     finally:
-        sys.settrace(None)
+        sys.settrace(tracer)  # that of the coverage, where it is measured
     return False
 
 

@@ -67,6 +67,7 @@ def assert_same(found: es.Result, expected: es.Result) -> None:
         np.testing.assert_array_equal(found.spike_counts(name), expected.spike_counts(name))
 
 
+@pytest.mark.jit
 def test_samples_of_any_length_are_those_of_runs_of_their_own() -> None:
     """Some share arrays, some outgrow them, some begin with more inputs than fit."""
     rng = np.random.default_rng(0)
@@ -103,6 +104,7 @@ def after(sample: dict[str, es.Spikes], t: float) -> dict[str, es.Spikes]:
     return {"in": es.Spikes(spikes.times[spikes.times > t], spikes.indices[spikes.times > t])}
 
 
+@pytest.mark.jit
 def test_arrivals_beyond_the_room_for_them_are_replayed_in_several_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -342,6 +342,7 @@ def test_windows_without_any_scale_of_time_are_refused() -> None:
         by_windows(built)
 
 
+@pytest.mark.jit
 def test_millions_of_windows_do_not_add_up_their_roundings() -> None:
     """A spike is in flight for a million windows, so none of them may be jumped over."""
     network = es.Network()

@@ -149,6 +149,7 @@ def test_a_tie_is_an_error_even_if_the_first_of_the_tied_is_the_label():
     assert (metrics["test_accuracy"], metrics["test_tied"]) == (0.0, 1.0)
 
 
+@pytest.mark.jit
 def test_spikes_of_exact_runs_are_counted_to_the_end_of_those_on_the_clock():
     exact = by_spikes(yin_yang.build(CONFIG), lambda _: SETTINGS).exact
     params = exact.initial(np.random.default_rng(0))

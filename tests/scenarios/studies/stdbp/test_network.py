@@ -142,6 +142,7 @@ def test_all_neurons_fire_at_most_once_and_pools_pass_on_the_earliest_spike():
     np.testing.assert_allclose(pool, conv.min(axis=(3, 5)), rtol=1e-15)
 
 
+@pytest.mark.jit
 def test_the_initial_sum_of_weights_has_the_mean_and_deviation_asked_for():
     model = ReLPSPNetwork("28x28-300C5-4000-10", T_STOP, LOSS)
     kernels = model.initial(4.0, 0.5, np.random.default_rng(0))["in->conv1"]
