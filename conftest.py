@@ -1,6 +1,7 @@
 """The test session: a numba cache that cannot be stale, hypothesis profiles, markers.
 
-This file lies at the top so that a doctest run alone (``pytest eventsim/flow.py``) has it too.
+This file lies at the top so that a doctest run alone has it too (``pytest
+eventsim/model/flow.py``).
 """
 
 import hashlib

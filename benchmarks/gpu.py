@@ -37,9 +37,9 @@ from runners.eventsim_layered import HIDDEN, Step
 
 import eventsim as es
 import gradients
-from eventsim import cuda as forward
-from eventsim.cuda.device import quietly
-from eventsim.cuda.neurons import advance
+from eventsim._engines import cuda as forward
+from eventsim._engines.cuda.device import quietly
+from eventsim._engines.cuda.neurons import advance
 from gradients import cuda as backward
 
 COPIED = 2**27  # numbers of a copy that measures the bandwidth
@@ -85,7 +85,7 @@ class Watch:
         self._places: list[tuple[Any, str, Any]] = []
 
     def __enter__(self) -> dict[str, Kernel]:
-        ours = ("eventsim.cuda.", "gradients.cuda.")
+        ours = ("eventsim._engines.cuda.", "gradients.cuda.")
         for module in [m for name, m in sys.modules.items() if name.startswith(ours)]:
             for name, value in list(vars(module).items()):
                 if isinstance(value, type(advance)) and not _is_for_device(value):

@@ -2,9 +2,9 @@
 
 from eventsim.causality import CausalityGraph, Synapse
 from eventsim.convolution import Convolution, pooling
-from eventsim.crossing import first_crossing
+from eventsim.model.crossing import first_crossing
+from eventsim.model.neuron import LIF
 from eventsim.network import Network, Projection
-from eventsim.neuron import LIF
 from eventsim.result import ActivityError, BatchResult, EventCounts, RecordedSpikes, Result
 from eventsim.simulation import simulate
 from eventsim.spikes import SpikeBatch, Spikes

@@ -29,9 +29,12 @@ from typing import Any, NamedTuple, TypeAlias
 import networkx as nx
 import numpy as np
 
-from eventsim._compile import loop
-from eventsim._types import BoolArray, FloatArray, IntArray
-from eventsim._validate import (
+from eventsim._layout.arrivals import Arrivals, list_arrivals, most_arrivals
+from eventsim._layout.wiring import Neurons
+from eventsim._support.compile import loop
+from eventsim._support.threads import interruptible
+from eventsim._support.types import BoolArray, FloatArray, IntArray
+from eventsim._support.validate import (
     as_finite,
     as_indices,
     as_mapping,
@@ -39,8 +42,7 @@ from eventsim._validate import (
     require,
     shown,
 )
-from eventsim.arrivals import Arrivals, list_arrivals, most_arrivals
-from eventsim.flow import (
+from eventsim.model.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
     kernel_rate_derivatives,
@@ -50,8 +52,6 @@ from eventsim.network import Network
 from eventsim.result import RecordedSpikes, Result
 from eventsim.spikes import Spikes
 from eventsim.stimulus import Stimulus, read_stimulus
-from eventsim.threads import interruptible
-from eventsim.wiring import Neurons
 
 __all__ = ["CausalityGraph", "Edges", "Rows", "Synapse"]
 

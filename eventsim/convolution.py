@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from eventsim._types import FloatArray, Int32Array, IntArray
-from eventsim._validate import MOST_NUMBERED, as_count, as_floats, require, shown
+from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim._support.validate import MOST_NUMBERED, as_count, as_floats, require, shown
 
 __all__ = ["Convolution", "pooling"]
 

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from eventsim._types import FloatArray, Key, Matrix, MatrixLike
-from eventsim._validate import (
+from eventsim._layout.layers import Layer, plan
+from eventsim._layout.wiring import Compiled, Layout, compile_network, lay_out
+from eventsim._support.types import FloatArray, Key, Matrix, MatrixLike
+from eventsim._support.validate import (
     MOST_NUMBERED,
     as_count,
     as_floats,
@@ -23,9 +25,7 @@ from eventsim._validate import (
     shown,
 )
 from eventsim.convolution import Convolution
-from eventsim.layer_plan import Layer, plan
-from eventsim.neuron import LIF
-from eventsim.wiring import Compiled, Layout, compile_network, lay_out
+from eventsim.model.neuron import LIF
 
 __all__ = ["Network", "Projection"]
 

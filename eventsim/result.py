@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eventsim._compile import loop
-from eventsim._types import BoolArray, FloatArray, Int32Array, IntArray
-from eventsim._validate import as_floats, as_sample, as_samples, require, shown
-from eventsim.arrivals import list_arrivals, most_arrivals, sample_states
-from eventsim.crossing import ROUNDING
-from eventsim.flow import flow
-from eventsim.layered import LayeredState
-from eventsim.network import Network
-from eventsim.scheduler import (
+from eventsim._engines.layered.host import LayeredState
+from eventsim._engines.scheduler.loop import (
     CURRENT,
     POTENTIAL,
     REFERENCE,
@@ -27,11 +20,18 @@ from eventsim.scheduler import (
     Run,
     SchedulerState,
 )
+from eventsim._engines.windows.loop import WindowState
+from eventsim._layout.arrivals import list_arrivals, most_arrivals, sample_states
+from eventsim._layout.wiring import Neurons
+from eventsim._support.compile import loop
+from eventsim._support.threads import interruptible
+from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray
+from eventsim._support.validate import as_floats, as_sample, as_samples, require, shown
+from eventsim.model.crossing import ROUNDING
+from eventsim.model.flow import flow
+from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
-from eventsim.threads import interruptible
-from eventsim.window_loop import WindowState
-from eventsim.wiring import Neurons
 
 if TYPE_CHECKING:
     from eventsim.causality import CausalityGraph

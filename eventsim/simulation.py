@@ -8,24 +8,24 @@ from typing import TypeAlias, overload
 
 import numpy as np
 
-from eventsim._validate import as_count, as_nonnegative, check_choice, require_size, shown
-from eventsim.layer_plan import layered_obstacle, layers_pay
-from eventsim.layered import CapReachedError, CudaState, LayeredState, run_layers
-from eventsim.network import Network
-from eventsim.result import ActivityError, BatchResult, Result
-from eventsim.scheduled import run_scheduler
-from eventsim.scheduler import REFERENCE, Run, new_record
-from eventsim.spikes import SpikeBatch, Spikes
-from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stimulus
-from eventsim.threads import thread_count
-from eventsim.window_loop import WindowState
-from eventsim.windows import (
+from eventsim._engines.layered.host import CapReachedError, CudaState, LayeredState, run_layers
+from eventsim._engines.scheduler.host import run_scheduler
+from eventsim._engines.scheduler.loop import REFERENCE, Run, new_record
+from eventsim._engines.windows.host import (
     new_window_state,
     resumed_window_state,
     run_windows,
     window_obstacle,
     windows_pay,
 )
+from eventsim._engines.windows.loop import WindowState
+from eventsim._layout.layers import layered_obstacle, layers_pay
+from eventsim._support.threads import thread_count
+from eventsim._support.validate import as_count, as_nonnegative, check_choice, require_size, shown
+from eventsim.network import Network
+from eventsim.result import ActivityError, BatchResult, Result
+from eventsim.spikes import SpikeBatch, Spikes
+from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stimulus
 
 __all__ = ["simulate"]
 
@@ -268,7 +268,7 @@ def _cuda_runner(precision: str) -> LayerRunner:
     RuntimeError
         If there is no device to run it on.
     """
-    from eventsim import cuda  # late: an extra, slow to import
+    from eventsim._engines import cuda  # late: an extra, slow to import
 
     obstacle = cuda.device_obstacle()
     if obstacle:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eventsim._compile import loop
-from eventsim._types import BoolArray, FloatArray, IntArray
-from eventsim._validate import (
+from eventsim._support.compile import loop
+from eventsim._support.types import BoolArray, FloatArray, IntArray
+from eventsim._support.validate import (
     MOST_NUMBERED,
     as_count,
     as_floats,

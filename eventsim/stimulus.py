@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._types import FloatArray, IntArray
-from eventsim._validate import as_mapping, as_samples, check_name, shown
+from eventsim._support.types import FloatArray, IntArray
+from eventsim._support.validate import as_mapping, as_samples, check_name, shown
 from eventsim.network import Network
 from eventsim.spikes import (
     RecordedSpikes,

@@ -1,15 +1,15 @@
 """Exact gradients of spike times and potentials, by the implicit function theorem."""
 
-from gradients.cross_entropy import first_spike_cross_entropy, membrane_cross_entropy
 from gradients.firing_rate import firing_rate, threshold_current
-from gradients.forward_propagation import forward_propagation
 from gradients.gradient import Gradient
-from gradients.jacobian import SRM, Jacobian, jacobian
+from gradients.graph.forward_propagation import forward_propagation
+from gradients.graph.jacobian import SRM, Jacobian, jacobian
 from gradients.jvp import jvp
-from gradients.loss import Loss
-from gradients.optimizers import SGD, Adam
-from gradients.schedules import constant, cosine, step_decay
-from gradients.spike_count_penalty import dead_neurons, spike_count_penalty
+from gradients.losses.cross_entropy import first_spike_cross_entropy, membrane_cross_entropy
+from gradients.losses.loss import Loss
+from gradients.losses.spike_count_penalty import dead_neurons, spike_count_penalty
+from gradients.optim.optimizers import SGD, Adam
+from gradients.optim.schedules import constant, cosine, step_decay
 from gradients.timing_backprop import timing_backprop
 from gradients.value_and_grad import value_and_grad
 

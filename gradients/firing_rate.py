@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eventsim._types import FloatArray
-from eventsim._validate import as_broadcast, as_floats, require
+from eventsim._support.types import FloatArray
+from eventsim._support.validate import as_broadcast, as_floats, require
 
 __all__ = ["firing_rate", "threshold_current"]
 
@@ -14,7 +14,7 @@ __all__ = ["firing_rate", "threshold_current"]
 def firing_rate(
     current: ArrayLike, w_input: ArrayLike, w_leak: ArrayLike, threshold: ArrayLike = 1.0
 ) -> FloatArray:
-    r"""Return the spikes per step of the unit `gradients.surrogate.LIFUnit` under constant input.
+    r"""Return the spikes per step of a `gradients.clocked.LIFUnit` under constant input.
 
     .. math::
         r = 1 / \left\lceil \frac{\ln(1 - \vartheta w_{leak} / (w_{input} I))}{\ln(1 - w_{leak})}

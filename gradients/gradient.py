@@ -6,10 +6,10 @@ from typing import Any
 
 from scipy import sparse
 
-from eventsim._types import FloatArray, Key, Matrix
-from eventsim._validate import as_floats, as_mapping
+from eventsim._support.types import FloatArray, Key, Matrix
+from eventsim._support.validate import as_floats, as_mapping
 from eventsim.network import Network
-from gradients.elementwise import norm_in_unit
+from gradients.optim.elementwise import norm_in_unit
 
 __all__ = ["Gradient", "gradient_of_network"]
 

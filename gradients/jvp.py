@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from eventsim._types import FloatArray, Key, MatrixLike
-from eventsim._validate import (
+from eventsim._support.threads import interruptible
+from eventsim._support.types import FloatArray, Key, MatrixLike
+from eventsim._support.validate import (
     as_finite,
     as_floats,
     check_name,
@@ -20,8 +21,7 @@ from eventsim.convolution import Convolution
 from eventsim.network import Network, Projection, check_same_form, checked_matrix
 from eventsim.result import Result
 from eventsim.stimulus import Stimulus
-from eventsim.threads import interruptible
-from gradients.tangent import Direction, new_flights, tangent_sweep
+from gradients._sweeps.tangent import Direction, new_flights, tangent_sweep
 
 __all__ = ["jvp"]
 
@@ -67,7 +67,7 @@ def jvp(
     Notes
     -----
     The product of the Jacobian of forward propagation (Lee et al., Eq. 10) with a vector, by the
-    tangent sweep of the module `gradients.tangent`: no matrix is built.
+    tangent sweep of the module `gradients._sweeps.tangent`: no matrix is built.
 
     Examples
     --------

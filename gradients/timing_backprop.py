@@ -7,8 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eventsim._types import BoolArray, FloatArray, Key, Matrix
-from eventsim._validate import (
+from eventsim._engines.layered.host import CudaState, LayeredState
+from eventsim._layout.wiring import Compiled
+from eventsim._support.threads import for_each_part, interruptible, thread_count
+from eventsim._support.types import BoolArray, FloatArray, Key, Matrix
+from eventsim._support.validate import (
     as_finite,
     as_floats,
     as_number,
@@ -17,12 +20,9 @@ from eventsim._validate import (
     shown,
 )
 from eventsim.causality import GraphLike
-from eventsim.layered import CudaState, LayeredState
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
-from eventsim.threads import for_each_part, interruptible, thread_count
-from eventsim.wiring import Compiled
-from gradients.adjoint import (
+from gradients._sweeps.events import (
     ALPHA,
     BETA,
     BIAS,
@@ -36,10 +36,10 @@ from gradients.adjoint import (
     sweep_batch,
     with_epochs,
 )
+from gradients._sweeps.layers.host import LayerGradients, sweep_layers
 from gradients.gradient import Gradient, gradient_of_network
-from gradients.jacobian import as_graph
-from gradients.layered import LayerGradients, sweep_layers
-from gradients.transposed import backprop_on_graph
+from gradients.graph.jacobian import as_graph
+from gradients.graph.transposed import backprop_on_graph
 
 __all__ = ["timing_backprop"]
 
@@ -107,9 +107,9 @@ def timing_backprop(
 
     Notes
     -----
-    The adjoint sweep of the module `gradients.adjoint`: time linear in the events (about that of
-    the run), memory linear in the spikes.  It solves the transpose of the triangular system of Lee
-    et al., Eq. 10, without building it.
+    The adjoint sweep of the module `gradients._sweeps.events`: time linear in the events (about
+    that of the run), memory linear in the spikes.  It solves the transpose of the triangular system
+    of Lee et al., Eq. 10, without building it.
 
     Examples
     --------

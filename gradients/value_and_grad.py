@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
-from eventsim._validate import shown
+from eventsim._support.validate import shown
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from eventsim.simulation import simulate
 from eventsim.spikes import SpikeBatch, Spikes
 from gradients.gradient import Gradient
-from gradients.loss import Loss
+from gradients.losses.loss import Loss
 from gradients.timing_backprop import timing_backprop, wanted_parameters
 
 __all__ = ["value_and_grad"]

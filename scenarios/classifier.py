@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import eventsim as es
 import gradients
-from eventsim._types import Key
+from eventsim._support.types import Key
 from scenarios.console.stopwatch import Stopwatch
 from scenarios.training import Metrics, Params, Step, in_chunks
 

@@ -18,7 +18,7 @@ from scipy import sparse
 
 import eventsim as es
 import gradients
-from eventsim._types import Key, Matrix
+from eventsim._support.types import Key, Matrix
 from scenarios.classifier import Classes, Classification, Classifier, Times, first_to_fire
 from scenarios.learning.checkpoint import check_like
 from scenarios.training import Learner, Metrics, Params

@@ -83,7 +83,7 @@ def build(
     """
     import torch
 
-    from gradients.surrogate import SpikeDerivative
+    from gradients.clocked import SpikeDerivative
     from scenarios.learning.torch_learner import device
     from scenarios.studies.flowers.network import channel_network, unit_network
     from scenarios.studies.flowers.task import FlowerTask

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._validate import as_count
+from eventsim._support.validate import as_count
 from gradients import Adam
 from scenarios.console.progress import SILENT, Progress, Tell
 from scenarios.learning.checkpoint import (

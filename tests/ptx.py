@@ -19,7 +19,7 @@ import numpy as np
 from numba import cuda, typeof
 from numba.cuda import dispatcher
 
-from eventsim.cuda import arrivals, device, neurons, plan, samples, scan
+from eventsim._engines.cuda import arrivals, device, neurons, plan, samples, scan
 from gradients.cuda import loss_kernels, optimizers, part, program, sweep
 
 Arguments = dict[ModuleType, dict[str, tuple[Any, ...]]]

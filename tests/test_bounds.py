@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import config
 
-from eventsim._compile import allocating_loop, inlined, loop, scalar
-from eventsim._types import FloatArray
+from eventsim._support.compile import allocating_loop, inlined, loop, scalar
+from eventsim._support.types import FloatArray
 
 
 def read(values: FloatArray, i: int) -> float:

@@ -13,8 +13,8 @@ import pytest
 
 import eventsim as es
 import gradients
-from eventsim.cuda import device
-from tests.feedforward import Cells, Model, Population, Recipe, Window, Wires
+from eventsim._engines.cuda import device
+from tests.helpers.feedforward import Cells, Model, Population, Recipe, Window, Wires
 
 pytestmark = pytest.mark.gpu
 
@@ -144,7 +144,7 @@ def test_a_hundred_trainings_give_the_same_bits() -> None:
 
 
 def test_many_chunks_have_the_running_sum_of_numpy() -> None:
-    from eventsim.cuda.scan import CHUNK, RunningSum
+    from eventsim._engines.cuda.scan import CHUNK, RunningSum
 
     for n in (1, CHUNK, CHUNK + 1, 40 * CHUNK + 7, CHUNK * CHUNK + 3):
         counts = np.random.default_rng(n).integers(0, 5, n)
@@ -203,8 +203,8 @@ def test_the_sanitizer_finds_nothing(tool: str) -> None:
     if sanitizer is None:
         pytest.skip("compute-sanitizer is not installed")
     program = [
-        sys.executable, "-m", "pytest", "-q", "-x", "tests/gradients/test_cuda.py",
-        "tests/gradients/test_cuda_training.py",
+        sys.executable, "-m", "pytest", "-q", "-x", "tests/gradients/cuda/test_functions.py",
+        "tests/gradients/cuda/test_training.py",
     ]  # fmt: skip
     command = [sanitizer, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all"]
     run = subprocess.run([*command, *program], capture_output=True, text=True, check=False)

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
-from eventsim._validate import shown
+from eventsim._support.validate import shown
 
 PACKAGES = (es, gradients)
 KEY = ("in", "out")

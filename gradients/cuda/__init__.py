@@ -5,7 +5,7 @@ others.  What is here works on arrays that stay on the device: those of numba, a
 that speaks ``__cuda_array_interface__`` (CuPy, PyTorch).
 """
 
-from eventsim.cuda.samples import DeviceSpikes
+from eventsim._engines.cuda.samples import DeviceSpikes
 from gradients.cuda.functions import simulate, weight_gradient
 from gradients.cuda.layers import sweep_layers
 from gradients.cuda.losses import (

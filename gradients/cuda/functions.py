@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from eventsim import simulation
-from eventsim._types import Key
-from eventsim._validate import as_count, as_mapping, as_nonnegative, mapping_or_empty, shown
-from eventsim.cuda.device import (
+from eventsim._engines.cuda.device import (
     as_device,
     device_obstacle,
     flat,
@@ -20,12 +18,14 @@ from eventsim.cuda.device import (
     type_of,
     wait,
 )
-from eventsim.cuda.plan import weight_tables
-from eventsim.cuda.result import lacks_room
-from eventsim.cuda.run import DeviceRun
-from eventsim.cuda.samples import DeviceSpikes
-from eventsim.layer_plan import layered_obstacle
-from eventsim.layered import CapReachedError
+from eventsim._engines.cuda.plan import weight_tables
+from eventsim._engines.cuda.result import lacks_room
+from eventsim._engines.cuda.run import DeviceRun
+from eventsim._engines.cuda.samples import DeviceSpikes
+from eventsim._engines.layered.host import CapReachedError
+from eventsim._layout.layers import layered_obstacle
+from eventsim._support.types import Key
+from eventsim._support.validate import as_count, as_mapping, as_nonnegative, mapping_or_empty, shown
 from eventsim.network import Network
 from eventsim.result import ActivityError
 from eventsim.spikes import Spikes

@@ -8,8 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from eventsim._types import FloatArray, IntArray, Key
-from eventsim.cuda.device import (
+from eventsim._engines.cuda.device import (
     clear,
     empty,
     grid_for,
@@ -20,8 +19,8 @@ from eventsim.cuda.device import (
     to_device,
     total_memory,
 )
-from eventsim.cuda.plan import DeviceLayer, device_layers, weight_tables
-from eventsim.cuda.result import (
+from eventsim._engines.cuda.plan import DeviceLayer, device_layers, weight_tables
+from eventsim._engines.cuda.result import (
     CudaResult,
     bytes_per_sample,
     make_room,
@@ -29,10 +28,13 @@ from eventsim.cuda.result import (
     run_portion,
     smaller,
 )
-from eventsim.cuda.run import DeviceRun, LayerRun
-from eventsim.cuda.scan import RunningSum
+from eventsim._engines.cuda.run import DeviceRun, LayerRun
+from eventsim._engines.cuda.scan import RunningSum
+from eventsim._support.types import FloatArray, IntArray, Key
 from eventsim.network import Network
-from gradients.adjoint import Cotangents
+from gradients._sweeps.events import Cotangents
+from gradients._sweeps.layers.host import LayerGradients
+from gradients._sweeps.layers.loop import Wanted, running_sum
 from gradients.cuda.sweep import (
     Columns,
     Fired,
@@ -45,8 +47,6 @@ from gradients.cuda.sweep import (
     pass_straight,
     sweep,
 )
-from gradients.layer_sweep import Wanted, running_sum
-from gradients.layered import LayerGradients
 
 __all__ = ["BY_WEIGHTS", "Copies", "DeviceSweep", "new_copies", "sweep_layers"]
 
@@ -293,7 +293,7 @@ def sweep_layers(
 ) -> LayerGradients:
     """Sweep all samples of a run; completes ``loss.inputs``.
 
-    Parameters, and what is returned, are those of `gradients.layered.sweep_layers`.
+    Parameters, and what is returned, are those of `gradients._sweeps.layers.host.sweep_layers`.
     """
     by_inputs = loss.inputs.copy()
     size = len(batch) if batch.on_device else _fitting(batch)

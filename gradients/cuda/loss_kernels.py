@@ -1,8 +1,8 @@
 """The kernels of the losses.
 
 Each is one block, or a thread per neuron: sums are made in a fixed order, so a loss is the same
-bits in every run.  The formulas are those of `gradients.cross_entropy` and
-`gradients.spike_count_penalty`, which NumPy computes, array by array, and a device number by
+bits in every run.  The formulas are those of `gradients.losses.cross_entropy` and
+`gradients.losses.spike_count_penalty`, which NumPy computes, array by array, and a device number by
 number.
 """
 
@@ -13,8 +13,8 @@ import math
 import numpy as np
 from numba import cuda
 
-from eventsim.cuda.device import MOST_THREADS, kernel
-from gradients.cross_entropy import MOST_EXPONENT
+from eventsim._engines.cuda.device import MOST_THREADS, kernel
+from gradients.losses.cross_entropy import MOST_EXPONENT
 
 __all__ = [
     "add_scaled",

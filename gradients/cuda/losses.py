@@ -8,16 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eventsim._validate import (
-    as_indices,
-    as_nonnegative,
-    as_number,
-    as_positive,
-    as_share,
-    require,
-    shown,
-)
-from eventsim.cuda.device import (
+from eventsim._engines.cuda.device import (
     MOST_THREADS,
     as_device,
     empty,
@@ -30,7 +21,16 @@ from eventsim.cuda.device import (
     wait,
     zeros,
 )
-from eventsim.cuda.neurons import find_first_spikes
+from eventsim._engines.cuda.neurons import find_first_spikes
+from eventsim._support.validate import (
+    as_indices,
+    as_nonnegative,
+    as_number,
+    as_positive,
+    as_share,
+    require,
+    shown,
+)
 from gradients.cuda.layers import DeviceSweep
 from gradients.cuda.loss_kernels import (
     add_scaled,
@@ -175,7 +175,7 @@ class _BoundFirstSpikes:
 class DeadNeurons:
     """A penalty that lifts the potentials of neurons that hardly ever fire.
 
-    `gradients.spike_count_penalty` with the condition `gradients.dead_neurons`.
+    `gradients.losses.spike_count_penalty` with the condition `gradients.dead_neurons`.
 
     Parameters
     ----------

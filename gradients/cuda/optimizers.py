@@ -10,12 +10,19 @@ import numpy as np
 from numba import config, cuda
 from numpy.typing import NDArray
 
-from eventsim._validate import as_count, as_finite, as_floats, as_mapping, mapping_or_empty, shown
-from eventsim.cuda.device import MOST_THREADS, empty, grid_for, kernel, of_blocks, zeros
-from eventsim.cuda.samples import PRECISIONS
-from gradients.elementwise import LARGEST, adam_step, momentum_step
-from gradients.optimizers import SGD, Adam
-from gradients.schedules import rate_at
+from eventsim._engines.cuda.device import MOST_THREADS, empty, grid_for, kernel, of_blocks, zeros
+from eventsim._engines.cuda.samples import PRECISIONS
+from eventsim._support.validate import (
+    as_count,
+    as_finite,
+    as_floats,
+    as_mapping,
+    mapping_or_empty,
+    shown,
+)
+from gradients.optim.elementwise import LARGEST, adam_step, momentum_step
+from gradients.optim.optimizers import SGD, Adam
+from gradients.optim.schedules import rate_at
 
 __all__ = ["DeviceOptimizer"]
 

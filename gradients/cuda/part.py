@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numba import cuda
 
-from eventsim._types import IntArray
-from eventsim._validate import as_indices, require
-from eventsim.cuda.device import clear, empty, flat, grid_for, kernel, to_device
+from eventsim._engines.cuda.device import clear, empty, flat, grid_for, kernel, to_device
+from eventsim._support.types import IntArray
+from eventsim._support.validate import as_indices, require
 from eventsim.network import Network
 from gradients.cuda.optimizers import DeviceOptimizer
 

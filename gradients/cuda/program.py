@@ -9,12 +9,20 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
-from eventsim._types import IntArray, Key
-from eventsim.cuda.device import MOST_THREADS, empty, flat, grid_for, kernel, of_blocks, zeros
-from eventsim.cuda.graph import Recording
-from eventsim.cuda.plan import device_layers, write_weights
-from eventsim.cuda.run import DeviceRun
-from eventsim.cuda.samples import Minibatch
+from eventsim._engines.cuda.device import (
+    MOST_THREADS,
+    empty,
+    flat,
+    grid_for,
+    kernel,
+    of_blocks,
+    zeros,
+)
+from eventsim._engines.cuda.graph import Recording
+from eventsim._engines.cuda.plan import device_layers, write_weights
+from eventsim._engines.cuda.run import DeviceRun
+from eventsim._engines.cuda.samples import Minibatch
+from eventsim._support.types import IntArray, Key
 from gradients.cuda.layers import BY_WEIGHTS, DeviceSweep, new_copies
 from gradients.cuda.losses import N_TOTALS
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from eventsim.cuda.device import kernel
-from gradients.adjoint_flow import flow_back, flow_back_with_rates
-from gradients.layer_sweep import ALPHA, BETA, BIAS, THRESHOLD
+from eventsim._engines.cuda.device import kernel
+from gradients._sweeps.flow import flow_back, flow_back_with_rates
+from gradients._sweeps.layers.loop import ALPHA, BETA, BIAS, THRESHOLD
 
 __all__ = [
     "Columns",
@@ -44,7 +44,7 @@ class Columns(NamedTuple):
 
 
 class Fired(NamedTuple):
-    """Spikes of a layer, linked as in `eventsim.cuda.neurons.Spikes`.
+    """Spikes of a layer, linked as in `eventsim._engines.cuda.neurons.Spikes`.
 
     ``by_time`` is the derivative by the time of each, at its ``rank`` in the sorted train.
     """

@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eventsim._types import IntArray, Key
-from eventsim._validate import (
+from eventsim._engines.cuda.device import (
+    device_obstacle,
+    is_out_of_memory,
+    out_of_memory,
+    quietly,
+)
+from eventsim._engines.cuda.plan import device_layers
+from eventsim._engines.cuda.result import bytes_per_sample, lacks_room, make_room
+from eventsim._engines.cuda.samples import PRECISIONS, DeviceSpikes
+from eventsim._engines.layered.host import CapReachedError
+from eventsim._support.types import IntArray, Key
+from eventsim._support.validate import (
     as_count,
     as_indices,
     as_mapping,
@@ -20,16 +30,6 @@ from eventsim._validate import (
     require,
     shown,
 )
-from eventsim.cuda.device import (
-    device_obstacle,
-    is_out_of_memory,
-    out_of_memory,
-    quietly,
-)
-from eventsim.cuda.plan import device_layers
-from eventsim.cuda.result import bytes_per_sample, lacks_room, make_room
-from eventsim.cuda.samples import PRECISIONS, DeviceSpikes
-from eventsim.layered import CapReachedError
 from eventsim.network import Network
 from eventsim.spikes import SpikeBatch
 from gradients.cuda.functions import activity_error
@@ -37,8 +37,8 @@ from gradients.cuda.losses import N_TOTALS, Term, check_terms, read_labels
 from gradients.cuda.optimizers import NO_NUMBER, NO_ROOM, DeviceOptimizer
 from gradients.cuda.part import Part
 from gradients.cuda.program import Program
-from gradients.elementwise import LARGEST
-from gradients.optimizers import SGD, Adam
+from gradients.optim.elementwise import LARGEST
+from gradients.optim.optimizers import SGD, Adam
 
 __all__ = ["Trainer"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._validate import check_choice
+from eventsim._support.validate import check_choice
 from scenarios.arrays import FileError, read_npy, verified
 from scenarios.datasets.images import fashion_mnist, mnist
 from scenarios.datasets.labelled_images import LabelledImages

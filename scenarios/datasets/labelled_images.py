@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._validate import require
+from eventsim._support.validate import require
 
 __all__ = ["LabelledImages", "mirrored", "shifted"]
 

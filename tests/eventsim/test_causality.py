@@ -14,9 +14,9 @@ from hypothesis import assume, given
 
 import eventsim as es
 import gradients
-from tests import cases, naive
-from tests.naive import Case
-from tests.strategies import examples, networks
+from tests.helpers import cases, naive
+from tests.helpers.naive import Case
+from tests.helpers.strategies import examples, networks
 
 
 def run_of(case: Case) -> tuple[cases.Built, es.Result]:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
-from tests.feedforward import assert_same_gradient, assert_same_run, dense
-from tests.strategies import examples
+from tests.helpers.feedforward import assert_same_gradient, assert_same_run, dense
+from tests.helpers.strategies import examples
 
 
 @st.composite

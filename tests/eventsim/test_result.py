@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 
 import eventsim as es
-from tests import cases, naive
-from tests.naive import Case
-from tests.strategies import examples, networks
+from tests.helpers import cases, naive
+from tests.helpers.naive import Case
+from tests.helpers.strategies import examples, networks
 
 
 def oracle_states(case: Case, at: float) -> tuple[list[float], list[float]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 from eventsim.stimulus import Stimulus, extend_stimulus, read_stimulus
-from tests.strategies import decimals, examples
+from tests.helpers.strategies import decimals, examples
 
 SOURCES = {"a": 2, "b": 1, "c": 3}
 Columns = dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]

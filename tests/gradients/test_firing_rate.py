@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gradients import firing_rate, threshold_current
-from gradients.surrogate import LIFUnit
-from tests.strategies import decimals
+from gradients.clocked import LIFUnit
+from tests.helpers.strategies import decimals
 
 STEPS = 400
 

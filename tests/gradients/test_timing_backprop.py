@@ -15,10 +15,9 @@ from hypothesis import assume, given
 import eventsim as es
 import gradients
 from gradients.gradient import gradient_of_network
-from tests import cases, naive
-from tests.gradients import differences
-from tests.naive import Case
-from tests.strategies import examples, networks
+from tests.helpers import cases, differences, naive
+from tests.helpers.naive import Case
+from tests.helpers.strategies import examples, networks
 
 
 def smooth(case: Case) -> naive.Run:

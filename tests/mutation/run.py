@@ -52,13 +52,13 @@ TIMING_BACKPROP = ["tests/gradients/test_timing_backprop.py", "-knot random_netw
 
 # module: (file that is mutated, tests that must notice)
 MODULES = {
-    "flow": ("eventsim/flow.py", ["tests/eventsim/test_flow.py"]),
-    "crossing": ("eventsim/crossing.py", ["tests/eventsim/test_crossing.py"]),
-    "queue": ("eventsim/queue.py", ["tests/eventsim/test_queue.py"]),
-    "jacobian": ("gradients/jacobian.py", ["tests/gradients/test_jacobian.py"]),
+    "flow": ("eventsim/model/flow.py", ["tests/eventsim/model/test_flow.py"]),
+    "crossing": ("eventsim/model/crossing.py", ["tests/eventsim/model/test_crossing.py"]),
+    "queue": ("eventsim/_support/queue.py", ["tests/eventsim/support/test_queue.py"]),
+    "jacobian": ("gradients/graph/jacobian.py", ["tests/gradients/graph/test_jacobian.py"]),
     "timing_backprop": ("gradients/timing_backprop.py", TIMING_BACKPROP),
-    "transposed": ("gradients/transposed.py", TIMING_BACKPROP),
-    "adjoint": ("gradients/adjoint.py", TIMING_BACKPROP),
+    "transposed": ("gradients/graph/transposed.py", TIMING_BACKPROP),
+    "adjoint": ("gradients/_sweeps/events.py", TIMING_BACKPROP),
 }
 
 # Operators on bits, and identity of numbers, die of a TypeError or a warning at once, and

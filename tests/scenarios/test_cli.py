@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventsim.cuda import device
+from eventsim._engines.cuda import device
 from scenarios import cli
 from scenarios.cli import main
 from scenarios.console import commands, extras

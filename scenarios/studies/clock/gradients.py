@@ -28,8 +28,7 @@ require("torch", ("torch",), "this scenario")
 
 import torch  # noqa: E402
 
-from gradients.clocked import ClockedNetwork  # noqa: E402
-from gradients.surrogate import SpikeDerivative  # noqa: E402
+from gradients.clocked import ClockedNetwork, SpikeDerivative  # noqa: E402
 
 __all__ = ["SLOPES", "Angles", "cosine", "measure", "surrogate_gradient"]
 

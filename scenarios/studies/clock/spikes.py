@@ -20,8 +20,7 @@ require("torch", ("torch",), "this scenario")
 
 import torch  # noqa: E402
 
-from gradients.clocked import ClockedNetwork  # noqa: E402
-from gradients.surrogate import Reset  # noqa: E402
+from gradients.clocked import ClockedNetwork, Reset  # noqa: E402
 
 __all__ = ["LAYERS", "Shifts", "compare_spikes", "measure", "order", "random_network"]
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
-from eventsim._compile import allocating_loop
-from eventsim._validate import as_count, check_choice
+from eventsim._support.compile import allocating_loop
+from eventsim._support.validate import as_count, check_choice
 from scenarios.studies.coherence.theory import Neuron
 
 __all__ = ["Scheme", "Segments", "shot_noise", "shot_noise_network", "white_noise"]

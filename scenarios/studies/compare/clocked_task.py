@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
-from eventsim._validate import as_count, check_choice
+from eventsim._support.validate import as_count, check_choice
 from scenarios.console.extras import require
 from scenarios.studies.readout.network import accuracy, highest
 from scenarios.training import Metrics, Params, Step, in_chunks
@@ -25,8 +25,11 @@ require("torch", ("torch",), "training with surrogate gradients")
 import torch  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 
-from gradients.clocked import ClockedNetwork, ClockedRun  # noqa: E402
-from gradients.surrogate import SpikeDerivative  # noqa: E402
+from gradients.clocked import (  # noqa: E402
+    ClockedNetwork,
+    ClockedRun,
+    SpikeDerivative,
+)
 
 __all__ = ["DERIVATIVES", "ClockedTask", "LossName", "SpikeData"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradients.surrogate import SpikeDerivative
+from gradients.clocked import SpikeDerivative
 from scenarios.classifier import Classification
 from scenarios.console.progress import Progress
 from scenarios.learning.checkpoint import TrainingState

@@ -28,7 +28,7 @@ def gradient_picture() -> Figure:
 
     One panel for each of three units with the same input: with a small leak, with a large one, and
     with the derivative of a spike set to 0.  The gradient is PyTorch's, through
-    `gradients.surrogate.LIFUnit`.
+    `gradients.clocked.LIFUnit`.
     """
     figure = Figure(figsize=(13, 7.2), layout="constrained")
     inputs = np.random.default_rng(GRADIENT_SEED).uniform(0.0, 1.2, GRADIENT_STEPS)
@@ -58,7 +58,7 @@ def through_time(
     step : int
         The output whose gradient is taken.
     kind : str
-        Derivative of a spike: see `gradients.surrogate.SpikeDerivative`.
+        Derivative of a spike: see `gradients.clocked.SpikeDerivative`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def through_time(
     """
     import torch
 
-    from gradients.surrogate import LIFUnit, SpikeDerivative
+    from gradients.clocked import LIFUnit, SpikeDerivative
 
     unit = LIFUnit(w_input, w_leak, derivative=SpikeDerivative(kind)).double()
     with torch.no_grad():  # what `LIFUnit` has rounded to single precision
@@ -122,7 +122,7 @@ def simulated_rate(inputs: Floats, w_leak: float) -> Floats:
     """Return spikes per step of LIF units under constant inputs, from their last two spikes."""
     import torch
 
-    from gradients.surrogate import LIFUnit
+    from gradients.clocked import LIFUnit
 
     unit = LIFUnit(W_INPUT, w_leak)
     with torch.no_grad():

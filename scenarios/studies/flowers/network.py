@@ -17,8 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from eventsim._validate import as_count
-from gradients.surrogate import LIFUnit, SpikeDerivative
+from eventsim._support.validate import as_count
+from gradients.clocked import LIFUnit, SpikeDerivative
 
 __all__ = ["FlowerNetwork", "Response", "channel_network", "presented", "unit_network"]
 

@@ -3,7 +3,7 @@
 After the publication's interactive Figs 1 and 4: move the input, its weight and the leak, and see
 potential, spikes and rate; choose the time step from which the gradient flows back.  The figures
 are Plotly's; what moves them is `page_files/lif.js`, whose recurrence the tests compare with
-`gradients.surrogate.LIFUnit`.  Needs plotly (extra "plot").
+`gradients.clocked.LIFUnit`.  Needs plotly (extra "plot").
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eventsim._validate import as_count
+from eventsim._support.validate import as_count
 from scenarios.datasets.flower_images import as_columns
 from scenarios.datasets.labelled_images import LabelledImages, mirrored, shifted
 from scenarios.studies.flowers.network import FlowerNetwork, Response, presented

@@ -19,7 +19,7 @@ from llvmlite import binding
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from gradients.surrogate import LIFNeuron, LIFReadout
+from gradients.clocked import LIFNeuron, LIFReadout
 
 __all__ = ["Layer", "Passed", "SpikingNetwork", "best_precision", "read_layers"]
 

@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from eventsim._validate import as_count, check_choice
+from eventsim._support.validate import as_count, check_choice
 
 __all__ = ["KINDS", "SCENARIOS", "SEVERITIES", "Noise", "input_spikes", "normalised", "rates"]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import eventsim as es
 import gradients
-from eventsim._types import Key
+from eventsim._support.types import Key
 from scenarios.console.stopwatch import Stopwatch
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.encoding import check_noise, latency, noisy_latency

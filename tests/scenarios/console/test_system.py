@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eventsim.cuda import device
+from eventsim._engines.cuda import device
 from scenarios import cli
 from scenarios.classifier import FirstSpikeLoss
 from scenarios.console import system

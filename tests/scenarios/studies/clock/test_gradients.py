@@ -10,8 +10,7 @@ import torch
 
 import eventsim as es
 import gradients
-from gradients.clocked import ClockedNetwork
-from gradients.surrogate import SpikeDerivative
+from gradients.clocked import ClockedNetwork, SpikeDerivative
 from scenarios.studies.clock.gradients import Angles, cosine, measure, surrogate_gradient
 from scenarios.studies.compare.clocked_task import DERIVATIVES
 from scenarios.studies.compare.readout_task import ReadoutTask, yin_yang_task

@@ -16,7 +16,7 @@ from scenarios.studies.clock.spikes import (
     order,
     random_network,
 )
-from tests.strategies import decimals
+from tests.helpers.strategies import decimals
 
 T_STOP = 3.0
 

@@ -8,7 +8,7 @@ import torch
 
 import eventsim as es
 from gradients import Adam
-from gradients.surrogate import SpikeDerivative
+from gradients.clocked import SpikeDerivative
 from scenarios import yin_yang
 from scenarios.studies.compare import clocked_task
 from scenarios.studies.compare.clocked_task import DERIVATIVES, ClockedTask

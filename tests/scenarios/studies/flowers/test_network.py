@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
-from gradients.surrogate import SpikeDerivative  # noqa: E402
+from gradients.clocked import SpikeDerivative  # noqa: E402
 from scenarios.studies.flowers.network import (  # noqa: E402
     FlowerNetwork,
     channel_network,

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 pytest.importorskip("plotly", reason="the extra plot is not installed")
 
-from gradients.surrogate import LIFUnit  # noqa: E402
+from gradients.clocked import LIFUnit  # noqa: E402
 from scenarios.studies.flowers.lif_figures import through_time  # noqa: E402
 from scenarios.studies.flowers.page import STEPS, interactive_page  # noqa: E402
 

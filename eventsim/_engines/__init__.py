@@ -1,0 +1,1 @@
+"""The engines: a room each, with a host that prepares and a loop that is compiled."""

@@ -1,0 +1,353 @@
+"""The layered engine: feed-forward networks, layer by layer, in batches.
+
+Between two layers all spikes of a sample are merged in time.  Samples are independent of each other
+and spread over threads, and each has its own part of every output, so neither the number of threads
+nor the batch changes a bit of the result.
+
+Each thread takes its samples in portions: the scratch arrays are linear in the arrivals of a
+portion, and the next one finds them in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eventsim._engines.layered import loop as loops
+from eventsim._engines.scheduler.loop import Run, new_record
+from eventsim._layout.layers import Layer
+from eventsim._support import arrays
+from eventsim._support.threads import for_each_part, stop_if_told
+from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.network import Network
+from eventsim.stimulus import Stimulus
+
+__all__ = [
+    "COPYING",
+    "COUNTING",
+    "CapReachedError",
+    "CudaState",
+    "LayeredState",
+    "Train",
+    "all_factors",
+    "gather",
+    "input_trains",
+    "merged_layers",
+    "new_scratch",
+    "portions",
+    "run_layers",
+]
+
+PORTION = 100_000  # input spikes and neurons of the samples that a thread takes at a time
+FEW_KINDS = 4  # of tiles, whose factors take as much memory as the rest
+ROOM = 2  # spikes of a neuron in a sample that there is room for at first
+CACHE_LINE = 16  # numbers that processors fetch together, at most
+
+# About how many nanoseconds it takes to look at a spike, to copy it, to compute the flow until the
+# next one, and to let it arrive at one neuron.
+COUNTING, COPYING, FLOW, SYNAPSE = 2.0, 4.0, 20.0, 0.5
+READING = 8.0  # every part reads all weights anew: see `for_each_part`
+
+
+class LayeredState(NamedTuple):
+    """Final states (n_samples, n_neurons, 3) of a run, and counters (n_samples, 5).
+
+    The columns are those of the scheduler's: current, potential and reference time; spikes,
+    inputs, synaptic events, searches and touches.
+    """
+
+    neuron: FloatArray
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+
+
+class CudaState(LayeredState):
+    """That of a run on a CUDA device."""
+
+    __slots__ = ()
+
+
+class CapReachedError(Exception):
+    """A sample has more spikes than allowed."""
+
+    def __init__(self, sample: int) -> None:
+        """Keep the number of the sample."""
+        super().__init__(sample)
+        self.sample = sample
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Train:
+    """Spikes of one input or population, ascending in (sample, time).
+
+    ``sources`` are numbered from ``low`` on; those of other groups in between do not count.
+    """
+
+    offsets: IntArray
+    times: FloatArray
+    sources: IntArray | Int32Array
+    low: int
+
+
+def run_layers(
+    network: Network, given: Stimulus, t_stop: float, cap: int, threads: int
+) -> tuple[Run, IntArray, LayeredState]:
+    """Return (record, offsets, state) of a feed-forward network.
+
+    Raises
+    ------
+    CapReachedError
+        If a sample has more than ``cap`` spikes.
+    """
+    n_samples, n_neurons = given.n_samples, network.layout().n_neurons
+    state = LayeredState(
+        np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, 5), dtype=np.int64)
+    )
+    happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
+    state.count[:, 1] = np.diff(happened[given.offsets])
+    tables = network.weight_tables()
+    records: dict[int, Run] = {}
+
+    def run(first: int, last: int) -> None:
+        for low, high in portions(network, given.offsets, PORTION, first, last):
+            own = LayeredState(state.neuron[low:high], state.count[low:high])
+            trains = input_trains(network, given, low, high)
+            records[low] = _run_samples(network, tables, trains, t_stop, cap, own, low)
+
+    work = SYNAPSE * n_neurons * (given.times.size + n_neurons * n_samples)
+    for_each_part(run, n_samples, threads, work, READING)
+    offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
+    return _joined([records[first] for first in sorted(records)]), offsets, state
+
+
+def _run_samples(
+    network: Network,
+    tables: Sequence[FloatArray],
+    trains: dict[str, Train],
+    t_stop: float,
+    cap: int,
+    state: LayeredState,
+    number: int,
+) -> Run:
+    """Return the spikes of the samples that begin with ``number``; completes their ``state``."""
+    runs = []
+    for layer, table in zip(network.layers(), tables, strict=True):
+        causes = [trains[synapses.pre] for synapses in layer.synapses]
+        offsets, run = _advance(layer, table, causes, t_stop, cap, number, state)
+        trains[layer.population] = Train(offsets, run.time, run.neuron, 0)
+        runs.append((layer.first, offsets, run))
+        state.count[:, 0] += np.diff(offsets)
+    return merged_layers(runs)
+
+
+def input_trains(network: Network, given: Stimulus, first: int, last: int) -> dict[str, Train]:
+    """Return the spikes of every input in the samples ``first : last``."""
+    part = slice(given.offsets[first], given.offsets[last])
+    offsets = given.offsets[first : last + 1] - part.start
+    times, sources = given.times[part], given.sources[part]
+    starts = network.layout().input_start
+    return {name: Train(offsets, times, sources, low) for name, low in starts.items()}
+
+
+def portions(
+    network: Network, offsets: IntArray, size: int, first: int, last: int
+) -> Iterator[tuple[int, int]]:
+    """Cut the samples ``first : last`` into ranges of about ``size``, or of one sample.
+
+    A sample counts as many as it has input spikes and as the network has neurons, since most often
+    these fire about once; more if layers have many kinds of tiles, each with factors of its own.
+    """
+    kinds = max(layer.n_kinds for layer in network.layers())
+    sizes = offsets + network.layout().n_neurons * np.arange(offsets.size)
+    size = max(1, size // max(1, kinds // FEW_KINDS))
+    n = min(max(1, -(-int(sizes[last] - sizes[first]) // size)), last - first)
+    edges = np.searchsorted(sizes, np.linspace(sizes[first], sizes[last], n + 1))
+    edges[0], edges[-1] = first, last
+    yield from pairwise(np.unique(edges).tolist())
+
+
+def gather(
+    layer: Layer, causes: Sequence[Train], n_samples: int, t_stop: float, threads: int
+) -> loops.Incoming:
+    """Return the arrivals of a layer, given the spikes that each of its projections comes from."""
+    starts = 1 if layer.reach is None and layer.is_biased else 0
+    counts = np.full(n_samples, starts)
+    sources = [
+        (t.offsets, t.times, t.sources, t.low, t.low + s.sources.stop - s.sources.start, s.delay,
+         t_stop) for s, t in zip(layer.synapses, causes, strict=True)
+    ]  # fmt: skip
+    for source in sources:
+        count = partial(loops.count_arrivals, *source, counts)
+        for_each_part(count, n_samples, threads, COUNTING * source[1].size)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    incoming = new_arrivals(offsets, int(offsets[-1]))
+    if starts:
+        for_each_part(partial(loops.start_arrivals, incoming, layer.n_sources), n_samples, threads)
+    filled, origin = np.full(n_samples, starts), 0
+    for source, synapses in zip(sources, layer.synapses, strict=True):
+        fill = partial(
+            loops.add_arrivals, *source, synapses.sources.start, origin, incoming, filled
+        )
+        for_each_part(fill, n_samples, threads, COPYING * source[1].size)
+        origin += source[1].size
+    if len(sources) > 1:
+        for_each_part(partial(loops.sort_arrivals, incoming), n_samples, threads)
+    return incoming
+
+
+def new_arrivals(offsets: IntArray, n: int) -> loops.Incoming:
+    """Return room for ``n`` arrivals."""
+    return loops.Incoming(
+        offsets, arrays.empty(n), *(arrays.empty(n, dtype=np.int64) for _ in range(2))
+    )
+
+
+def new_factors(*shape: int) -> loops.Factors:
+    """Return room for factors."""
+    return loops.Factors(*(arrays.empty(*shape) for _ in loops.Factors._fields))
+
+
+def all_factors(
+    layer: Layer, incoming: loops.Incoming, threads: int, fill: Callable[..., None], *until: Any
+) -> loops.Factors:
+    """Return the factors of all arrivals, for each kind of tile of an all-to-all layer.
+
+    ``fill`` is `loop.fill_factors` or its like, and ``until`` says up to when: ``t_stop``.
+    """
+    n = incoming.time.size
+    factors = new_factors(layer.n_kinds, n)
+    part = partial(fill, layer.tiles, incoming, *until, factors)
+    for_each_part(part, incoming.offsets.size - 1, threads, FLOW * n)
+    return factors
+
+
+def new_scratch(layer: Layer, incoming: loops.Incoming) -> loops.Scratch:
+    """Return room for the arrivals of any sample at a block of tiles that have their own."""
+    assert layer.reach is not None
+    tiles = int(np.diff(layer.tiles.first).max())
+    fan = np.diff(layer.reach.first, axis=1).max(axis=0, initial=0)
+    total = np.concatenate([[0], np.cumsum(fan[incoming.row])])
+    room = tiles + int(np.diff(total[incoming.offsets]).max(initial=0))
+    starts = np.empty(tiles + 1, dtype=np.int64)
+    return loops.Scratch(new_arrivals(starts, room), new_factors(room), starts)
+
+
+def _advance(
+    layer: Layer,
+    table: FloatArray,
+    causes: Sequence[Train],
+    t_stop: float,
+    cap: int,
+    number: int,
+    state: LayeredState,
+) -> tuple[IntArray, Run]:
+    """Return the spikes of a layer in the samples that begin with ``number``."""
+    n_samples = state.count.shape[0]
+    incoming = gather(layer, causes, n_samples, t_stop, threads=1)
+    if layer.reach is None:
+        factors = all_factors(layer, incoming, 1, loops.fill_factors, t_stop)
+        advance = partial(
+            loops.advance_all_to_all, layer.tiles, table, incoming, factors, t_stop, cap
+        )
+    else:
+        advance = partial(
+            loops.advance_reached, layer.tiles, layer.reach, table, incoming,
+            new_scratch(layer, incoming), layer.is_biased, t_stop, cap,
+        )  # fmt: skip
+    advancing = _to_the_end(advance, layer, state, number)
+    _count_arrivals(layer, incoming, advancing, state)
+    return _merge(advancing.counts, advancing.run, np.zeros(layer.n_blocks, dtype=np.int64))
+
+
+def _new_advancing(layer: Layer, total: IntArray) -> loops.Advancing:
+    """Return the start of a layer, in samples with so many spikes in ``total`` already."""
+    n_samples = total.size
+    width = int(layer.tiles.width.max(initial=1))
+    # In one block: what two threads write over and over must not share a line of the cache.
+    rows = arrays.zeros(loops.N_ROWS + 3, max(width, CACHE_LINE))
+    words, progress = rows[loops.N_ROWS : loops.N_ROWS + 2].view(np.int64)
+    progress[loops.TILE] = -1
+    counts, searches, touched, arrivals = np.zeros((4, layer.n_blocks, n_samples), dtype=np.int64)
+    words = words[: -(-width // 8)].view(np.uint64)
+    return loops.Advancing(
+        rows[: loops.N_ROWS],
+        words.view(np.uint8),
+        words,
+        new_record(max(1, ROOM * n_samples * layer.n)),
+        counts,
+        searches,
+        touched,
+        arrivals,
+        total.copy(),
+        progress[: loops.N_PROGRESS],
+    )
+
+
+def _to_the_end(
+    advance: partial[None], layer: Layer, state: LayeredState, number: int
+) -> loops.Advancing:
+    """Advance a layer to the last block and sample, with a larger record whenever it is full."""
+    advancing = _new_advancing(layer, state.count[:, 0])
+    progress = advancing.progress
+    while True:
+        advance(advancing, layer.first, state.neuron)
+        if progress[loops.STATUS] == loops.DONE:
+            return advancing
+        if progress[loops.STATUS] == loops.CAPPED:
+            raise CapReachedError(number + int(progress[loops.SAMPLE]))
+        paused = progress[loops.STATUS] == loops.PAUSED
+        progress[loops.STATUS] = loops.DONE
+        stop_if_told()
+        if paused:
+            continue
+        advancing = advancing._replace(run=_joined([advancing.run, advancing.run]))
+
+
+def _count_arrivals(
+    layer: Layer, incoming: loops.Incoming, advancing: loops.Advancing, state: LayeredState
+) -> None:
+    """Count synaptic events and searches."""
+    tiles = layer.tiles
+    if layer.reach is None:
+        starts = 1 if layer.is_biased else 0
+        state.count[:, 2] += layer.n * (np.diff(incoming.offsets) - starts)
+    else:
+        for b in range(layer.n_blocks):
+            some = tiles.lane[tiles.first[b]] + np.arange(tiles.width[b])
+            state.count[:, 2] += advancing.arrivals[b] * np.count_nonzero(tiles.neuron[some] >= 0)
+    state.count[:, 3] += advancing.searches.sum(axis=0)
+    state.count[:, 4] += advancing.touched.sum(axis=0)
+
+
+def merged_layers(parts: Sequence[tuple[int, IntArray, Run]]) -> Run:
+    """Return the spikes of all layers, ``(first neuron, offsets, run)`` of each, as one record."""
+    filled = [part for part in parts if part[2].time.size]
+    if (len(filled) == 1 and filled[0][0] == 0) or not filled:
+        return (filled or parts)[0][2]
+    counts = np.stack([np.diff(offsets) for _, offsets, _ in filled])
+    base = np.array([first for first, _, _ in filled])
+    return _merge(counts, _joined([run for _, _, run in filled]), base)[1]
+
+
+def _merge(counts: IntArray, spikes: Run, base: IntArray) -> tuple[IntArray, Run]:
+    """Merge parts (blocks or populations) that follow each other, ``counts`` (n_parts, n_samples).
+
+    ``base`` is added to the numbers of each part's neurons.
+    """
+    per_sample = counts.sum(axis=0)
+    offsets = np.concatenate([[0], np.cumsum(per_sample)])
+    begin = np.cumsum(counts.reshape(-1)).reshape(counts.shape) - counts
+    merged = new_record(int(offsets[-1]))
+    bins = np.empty(int(per_sample.max(initial=0)) + 1, dtype=np.int64)
+    loops.merge_spikes(begin, begin + counts, spikes, base, offsets, bins, merged)
+    return offsets, merged
+
+
+def _joined(runs: Sequence[Run]) -> Run:
+    if len(runs) == 1:
+        return runs[0]
+    return Run._make(np.concatenate(columns) for columns in zip(*runs, strict=True))

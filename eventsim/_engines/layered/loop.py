@@ -1,0 +1,565 @@
+"""The compiled loops of the layered engine.
+
+All neurons of a tile see the same arrivals, so between two of them the tile is moved by one vector
+loop, which also asks each neuron whether it could have fired: only those that could are looked at
+one by one, with the same `next_crossing` as in every engine.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsim._engines.scheduler.loop import Run
+from eventsim._support.compile import allocating_loop, inlined, loop
+from eventsim._support.types import FloatArray, IntArray
+from eventsim.model.crossing import TOUCHES, crossing_within, just_after, spike_time
+from eventsim.model.flow import bias_kernel, flow, propagator
+
+__all__ = [
+    "Advancing",
+    "Factors",
+    "Incoming",
+    "Scratch",
+    "add_arrivals",
+    "advance_all_to_all",
+    "advance_reached",
+    "count_arrivals",
+    "factors_of",
+    "fill",
+    "fill_factors",
+    "merge_spikes",
+    "reached_arrivals",
+    "sort_arrivals",
+    "sort_rows",
+    "start_arrivals",
+]
+
+# A neuron that fires once is held for so long.
+FOREVER = np.finfo(np.float64).max
+
+# The potential lies below its tangent wherever it rises towards the threshold (crossing.py, case 2
+# of the proof), so a neuron whose tangent stays below did not fire; this covers the rounding.
+# While the current is negative (and a bias lifts the potential) it can only fall and then rise: it
+# is highest at an end.
+MARGIN = 1.0 - 1e-12
+
+# Moves per item with which sorting by insertion is the fastest.
+FEW_MOVES = 16
+
+# Rows of a tile's state; LATEST is the number of its last spike among those recorded.
+CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
+
+# Entries of the progress (BEFORE: spikes before the current sample; SEARCHES and TOUCHED: within
+# it), and what stopped it.
+BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, TOUCHED, STATUS, N_PROGRESS = range(9)
+DONE, FULL, CAPPED, PAUSED = range(4)
+
+# Lanes times arrivals before a call is PAUSED, so that Ctrl-C is seen.
+MOST_LOOKS = 50_000_000
+
+# Of eight marks in one word; its lowest byte is the first one.
+NONE, ONE, ONES = np.uint64(0), np.uint64(1), np.uint64(0x0101010101010101)
+LAST_BYTE = np.uint64(56)
+
+
+class Incoming(NamedTuple):
+    """Arrivals of a layer, ascending in (sample, time).
+
+    Those of sample k are ``offsets[k] : offsets[k + 1]``; ``row`` is the number of the source
+    within the layer, ``origin`` that of the causing spike among all presynaptic ones (-1: none, the
+    start of a run with a bias current).
+    """
+
+    offsets: IntArray
+    time: FloatArray
+    row: IntArray
+    origin: IntArray
+
+
+class Factors(NamedTuple):
+    """Flow from each arrival to the next one (or to the end): the `propagator` of the lag.
+
+    Of an all-to-all layer, a row for each kind of tile.
+    """
+
+    synaptic: FloatArray
+    membrane: FloatArray
+    h: FloatArray
+    lag: FloatArray
+
+
+class Advancing(NamedTuple):
+    """A layer on its way through some samples, block by block, and what comes of it.
+
+    ``marks`` says which neurons of a tile may have fired, one byte each; ``words`` are the same
+    bytes, eight at a time.  ``counts``, ``searches``, ``touched`` and ``arrivals`` (n_blocks,
+    n_samples): spikes of each sample, searches for a crossing, touches of the threshold, and
+    arrivals at single tiles; ``run`` holds the spikes in this order.  ``total`` (n_samples,):
+    spikes of each sample so far, those of other layers included.
+    """
+
+    work: FloatArray
+    marks: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+    run: Run
+    counts: IntArray
+    searches: IntArray
+    touched: IntArray
+    arrivals: IntArray
+    total: IntArray
+    progress: IntArray
+
+
+class Scratch(NamedTuple):
+    """Room for the arrivals of one sample, tile by tile."""
+
+    arrivals: Incoming
+    factors: Factors
+    starts: IntArray
+
+
+@loop
+def count_arrivals(offsets, times, sources, low, high, delay, t_stop, counts, first, last):
+    """Add to ``counts`` the arrivals of each sample from the sources ``low : high``."""
+    for k in range(first, last):
+        for s in range(offsets[k], offsets[k + 1]):
+            if low <= sources[s] < high and times[s] + delay <= t_stop:
+                counts[k] += 1
+
+
+@loop
+def add_arrivals(
+    offsets, times, sources, low, high, delay, t_stop, row, origin, incoming, filled, first, last
+):
+    """Append them; the first source is ``row`` in the layer, the first spike ``origin``."""
+    for k in range(first, last):
+        at = incoming.offsets[k] + filled[k]
+        for s in range(offsets[k], offsets[k + 1]):
+            if low <= sources[s] < high and times[s] + delay <= t_stop:
+                incoming.time[at] = times[s] + delay
+                incoming.row[at] = sources[s] - low + row
+                incoming.origin[at] = origin + s
+                at += 1
+        filled[k] = at - incoming.offsets[k]
+
+
+@loop
+def start_arrivals(incoming, row, first, last):
+    """Let each sample begin with an arrival of nothing at time 0."""
+    for k in range(first, last):
+        at = incoming.offsets[k]
+        incoming.time[at] = 0.0
+        incoming.row[at] = row
+        incoming.origin[at] = -1
+
+
+@allocating_loop
+def sort_arrivals(incoming, first, last):
+    """Sort the arrivals of each sample by time; those of the same time stay in order."""
+    for k in range(first, last):
+        part = slice(incoming.offsets[k], incoming.offsets[k + 1])
+        order = np.argsort(incoming.time[part], kind="mergesort")
+        incoming.time[part] = incoming.time[part][order]
+        incoming.row[part] = incoming.row[part][order]
+        incoming.origin[part] = incoming.origin[part][order]
+
+
+@loop
+def fill_factors(tiles, incoming, t_stop, factors, first, last):
+    """Fill the `Factors` of the samples ``first : last``, for every kind of tile."""
+    kind = -1
+    for q in range(tiles.kind.size):
+        if tiles.kind[q] > kind:
+            kind = tiles.kind[q]
+            own = factors_of(factors, kind)
+            for k in range(first, last):
+                start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+                fill(incoming.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], own)
+
+
+@inlined
+def factors_of(factors, kind):
+    """Return the factors of one kind of tile."""
+    return Factors(
+        factors.synaptic[kind], factors.membrane[kind], factors.h[kind], factors.lag[kind]
+    )
+
+
+@inlined
+def fill(time, start, stop, t_stop, alpha, beta, factors):
+    """Fill the factors of the arrivals ``start : stop`` of one sample."""
+    for a in range(start, stop):
+        lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        factors.synaptic[a] = synaptic
+        factors.membrane[a] = membrane
+        factors.h[a] = h
+        factors.lag[a] = lag
+
+
+@loop
+def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing, base, states):
+    """Advance all blocks, of one tile each, through all samples, from ``progress`` on.
+
+    ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.  Stops
+    where the ``run`` is full, or where a sample has more than ``cap`` spikes.
+    """
+    progress, looks = advancing.progress, 0
+    while progress[BLOCK] < tiles.width.size:
+        b = progress[BLOCK]
+        q = tiles.first[b]
+        own = factors_of(factors, tiles.kind[q])
+        while progress[SAMPLE] < states.shape[0]:
+            k = progress[SAMPLE]
+            start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+            if looks > MOST_LOOKS:
+                progress[STATUS] = PAUSED
+                return
+            looks += (stop - start) * tiles.width[b]
+            progress[BEFORE] = progress[SPIKES]
+            _advance_tile(
+                tiles, q, tiles.width[b], weight, incoming.time, incoming.row, own, start, stop,
+                t_stop, cap - advancing.total[k], advancing, base, states[k],
+            )  # fmt: skip
+            if progress[STATUS] != DONE:
+                return
+            _count(advancing, b, k)
+            progress[SAMPLE] = k + 1
+        progress[BLOCK], progress[SAMPLE] = b + 1, 0
+
+
+@inlined
+def _count(advancing, b, k):
+    """Take down what block ``b`` did in sample ``k``."""
+    progress = advancing.progress
+    advancing.counts[b, k] = progress[SPIKES] - progress[BEFORE]
+    advancing.searches[b, k] = progress[SEARCHES]
+    advancing.touched[b, k] = progress[TOUCHED]
+    advancing.total[k] += advancing.counts[b, k]
+    progress[SEARCHES] = 0
+    progress[TOUCHED] = 0
+
+
+@loop
+def advance_reached(
+    tiles, reach, weight, incoming, scratch, biased, t_stop, cap, advancing, base, states
+):
+    """Advance all tiles of all blocks, each with its own arrivals, as `advance_all_to_all`."""
+    progress, looks = advancing.progress, 0
+    arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
+    while progress[BLOCK] < tiles.width.size:
+        b = progress[BLOCK]
+        low, high = tiles.first[b], tiles.first[b + 1]
+        while progress[SAMPLE] < states.shape[0]:
+            k = progress[SAMPLE]
+            if looks > MOST_LOOKS:
+                progress[STATUS] = PAUSED
+                return
+            reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
+            if progress[TILE] < low:
+                progress[TILE] = low
+                progress[BEFORE] = progress[SPIKES]
+            looks += starts[high - low] * tiles.width[b]
+            while progress[TILE] < high:
+                q = progress[TILE]
+                start, stop = starts[q - low], starts[q - low + 1]
+                if start < stop:
+                    alpha, beta = tiles.alpha[q], tiles.beta[q]
+                    fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
+                _advance_tile(
+                    tiles, q, tiles.width[b], weight, arrivals.time, arrivals.row, factors, start,
+                    stop, t_stop, cap - advancing.total[k], advancing, base, states[k],
+                )  # fmt: skip
+                if progress[STATUS] != DONE:
+                    return
+                progress[TILE] = q + 1
+            _count(advancing, b, k)
+            advancing.arrivals[b, k] = starts[high - low] - (high - low if biased else 0)
+            progress[SAMPLE], progress[TILE] = k + 1, -1
+        progress[BLOCK], progress[SAMPLE] = b + 1, 0
+
+
+@loop
+def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts):
+    """List the arrivals of sample ``k`` tile by tile, ascending in time.
+
+    Those of the tile with number i in block ``b`` are ``starts[i] : starts[i + 1]``; ``origin`` is
+    the number of the arrival in ``incoming``.
+    """
+    low = tiles.first[b]
+    n = tiles.first[b + 1] - low
+    starts[: n + 1] = 0
+    if biased:
+        starts[1 : n + 1] = 1
+    for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
+        for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
+            if incoming.time[a] + reach.delay[r] <= t_stop:
+                starts[reach.tile[r] - low + 1] += 1
+    for i in range(n):
+        starts[i + 1] += starts[i]
+    # Each start serves as the place of the next arrival, and is moved back afterwards.
+    if biased:
+        for i in range(n):
+            _put(arrivals, starts, i, 0.0, tiles.rows[low + i] - 1, -1)
+    for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
+        for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
+            time = incoming.time[a] + reach.delay[r]
+            if time <= t_stop:
+                _put(arrivals, starts, reach.tile[r] - low, time, reach.row[r], a)
+    for i in range(n, 0, -1):
+        starts[i] = starts[i - 1]
+    starts[0] = 0
+    for i in range(n):
+        # In the order in which they came, where they come at once; the row is all that follows.
+        row = arrivals.row
+        sort_rows(arrivals.time, arrivals.origin, row, row, starts[i], starts[i + 1])
+
+
+@inlined
+def _put(arrivals, starts, i, time, row, origin):
+    at = starts[i]
+    arrivals.time[at] = time
+    arrivals.row[at] = row
+    arrivals.origin[at] = origin
+    starts[i] = at + 1
+
+
+@inlined
+def _advance_tile(
+    tiles, q, width, weight, time, row, factors, start, stop, t_stop, cap, advancing, base, state
+):
+    """Run one tile through the arrivals ``start : stop`` of one sample.
+
+    The current is kept as of the last arrival and lags one interval behind the potential.
+    """
+    work, progress = advancing.work, advancing.progress
+    lane = tiles.lane[q]
+    alpha, beta = tiles.alpha[q], tiles.beta[q]
+    bias = tiles.bias[lane : lane + width]
+    current, theta = work[CURRENT][:width], work[THRESHOLD][:width]
+    potential, following = work[POTENTIAL][:width], work[FOLLOWING][:width]
+    biased = False
+    for j in range(width):
+        current[j] = 0.0
+        potential[j] = 0.0
+        theta[j] = tiles.threshold[lane + j] * MARGIN
+        biased = biased or bias[j] != 0.0
+    for word in range((width + 7) // 8):
+        advancing.words[word] = NONE
+    decay = 1.0
+    before, searches, held = progress[SPIKES], progress[SEARCHES], 0
+    touched = progress[TOUCHED]
+    for a in range(start, stop):
+        entry = tiles.table[q] + row[a] * width
+        w = weight[entry : entry + width]
+        synaptic, membrane = factors.synaptic[a], factors.membrane[a]
+        h, lag = factors.h[a], factors.lag[a]
+        rest = 1.0 - beta * lag
+        hit = False
+        if not biased:
+            for j in range(width):
+                i = current[j] * decay + w[j]
+                hit |= potential[j] * rest + i * lag >= theta[j]
+                following[j] = potential[j] * membrane + i * h
+                current[j] = i
+        else:
+            b = bias_kernel(lag, beta)
+            for j in range(width):
+                i = current[j] * decay + w[j]
+                v = potential[j] * membrane + i * h + bias[j] * b
+                tangent = potential[j] * rest + (i + bias[j]) * lag
+                hit |= (v if i < 0.0 else tangent) >= theta[j]
+                following[j] = v
+                current[j] = i
+        if hit or held > 0:
+            until = time[a + 1] if a + 1 < stop else t_stop
+            # Neurons that are held may be released, though they cannot fire as yet.
+            marks, waits = advancing.marks[:width], held > 0
+            if not biased:
+                for j in range(width):
+                    tangent = potential[j] * rest + current[j] * lag
+                    marks[j] = (tangent >= theta[j]) | (waits & (theta[j] == math.inf))
+            else:
+                for j in range(width):
+                    tangent = potential[j] * rest + (current[j] + bias[j]) * lag
+                    highest = following[j] if current[j] < 0.0 else tangent
+                    marks[j] = (highest >= theta[j]) | (waits & (theta[j] == math.inf))
+            for word in range((width + 7) // 8):
+                marked = advancing.words[word]
+                while marked != NONE:
+                    j = 8 * word + _first_marked(marked)
+                    marked &= marked - ONE
+                    held = _look_closer(
+                        tiles, lane, j, alpha, beta, time[a], until, a + 1 == stop, current[j],
+                        potential[j], cap, advancing, following, held,
+                    )  # fmt: skip
+            if progress[STATUS] != DONE:
+                progress[SPIKES], progress[SEARCHES] = before, searches
+                progress[TOUCHED] = touched
+                return
+        decay = synaptic
+        potential, following = following, potential
+    for j in range(width):
+        i = tiles.neuron[lane + j]
+        if i >= 0:
+            at_rest = theta[j] == math.inf and tiles.threshold[lane + j] < math.inf
+            state[base + i, 0] = current[j] * decay
+            state[base + i, 1] = 0.0 if at_rest else potential[j]
+            state[base + i, 2] = t_stop
+
+
+@inlined
+def _first_marked(word):
+    """Return which byte of a word of zeros and ones is the first one."""
+    below = (word - ONE) & ~word & ONES
+    return int((below * ONES) >> LAST_BYTE)
+
+
+@inlined
+def _look_closer(
+    tiles, lane, j, alpha, beta, now, until, is_last, current, potential, cap, advancing,
+    following, held,
+):  # fmt: skip
+    """Let neuron ``j`` of a tile fire until the next arrival; return how many are held for a time.
+
+    A pool fires just after what sets it off, if need be after the end.  A held neuron has an
+    infinite threshold for as long.
+    """
+    work, run, progress = advancing.work, advancing.run, advancing.progress
+    threshold, bias = tiles.threshold[lane + j], tiles.bias[lane + j]
+    start, i, v = now, current, potential
+    looks = True
+    if is_last and threshold == 0.0:
+        until = just_after(until)
+    if work[THRESHOLD, j] == math.inf:
+        release = work[RELEASE, j]
+        looks = threshold < math.inf and release <= until
+        if looks:
+            # The neuron is released in this interval, from rest.
+            start, v = release, 0.0
+            i *= math.exp(-alpha * (start - now))
+            run.released[int(work[LATEST, j])] = i
+            work[THRESHOLD, j] = threshold * MARGIN
+            held -= 1
+        elif threshold < math.inf:
+            following[j] = 0.0
+    holding = beta * threshold - bias
+    while looks:
+        lag, slope = crossing_within(until - start, i, v, alpha, beta, threshold, bias)
+        progress[SEARCHES] += 1
+        spike = spike_time(start, lag)
+        if spike > until:
+            break
+        if slope == TOUCHES:
+            progress[TOUCHED] += 1
+            break
+        number = progress[SPIKES]
+        if number == run.time.size or number - progress[BEFORE] == cap:
+            progress[STATUS] = CAPPED if number - progress[BEFORE] == cap else FULL
+            break
+        i = slope + holding
+        run.time[number] = spike
+        run.neuron[number] = tiles.neuron[lane + j]
+        run.slope[number] = slope
+        run.released[number] = i
+        progress[SPIKES] = number + 1
+        work[LATEST, j] = number
+        start, v = spike, 0.0
+        refractory = tiles.refractory[lane + j]
+        if refractory > 0.0:
+            start = spike + refractory
+            i *= math.exp(-alpha * refractory)
+            run.released[number] = i
+            if start > until:
+                work[RELEASE, j] = start
+                work[THRESHOLD, j] = math.inf
+                held += 1 if refractory < FOREVER else 0
+                following[j] = 0.0
+                return held
+        # As in the tile's loop, from a potential of 0.
+        looks = i < 0.0 or (i + bias) * (until - start) >= threshold * MARGIN
+    if start > now:
+        following[j] = flow(i, v, until - start, alpha, beta, bias)[1]
+    return held
+
+
+@loop
+def sort_rows(time, number, second, third, start, stop):
+    """Sort rows of four columns by (time, number, second), and ``third`` with them, in place.
+
+    By insertion if few are out of order, else by Shell's method: many are where neurons fire again
+    and again between two arrivals, or where each synapse has its own delay.
+    """
+    n = stop - start
+    if _insert(time, number, second, third, start, stop, 1, FEW_MOVES * n):
+        return
+    gap = n // 2
+    while gap > 1:
+        _insert(time, number, second, third, start, stop, gap, n * n)
+        gap = 4 * gap // 9
+    _insert(time, number, second, third, start, stop, 1, n * n)
+
+
+@loop
+def _insert(time, number, second, third, start, stop, gap, moves):
+    """Sort rows that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
+    for a in range(start + gap, stop):
+        t, m, u = time[a], number[a], second[a]
+        if not _comes_after(time, number, second, a - gap, t, m, u):
+            continue
+        v, b = third[a], a
+        while b - gap >= start and _comes_after(time, number, second, b - gap, t, m, u):
+            time[b], number[b] = time[b - gap], number[b - gap]
+            second[b], third[b] = second[b - gap], third[b - gap]
+            b -= gap
+            moves -= 1
+        time[b], number[b], second[b], third[b] = t, m, u, v
+        if moves < 0:
+            return False
+    return True
+
+
+@inlined
+def _comes_after(time, number, second, at, t, m, u):
+    """Tell whether the row ``at`` belongs behind ``(t, m, u)``."""
+    if time[at] != t:
+        return time[at] > t
+    return number[at] > m or (number[at] == m and second[at] > u)
+
+
+@loop
+def merge_spikes(begin, ends, spikes, base, offsets, bins, merged):
+    """Sort the spikes of each sample by (time, neuron), wherever they come from.
+
+    Those of sample k in part p (a block, or a population) are ``begin[p, k] : ends[p, k]``, in any
+    order; ``base[p]`` is added to the numbers of the neurons.  Counting them in as many ``bins``
+    of time as there are spikes brings each one near its place.
+    """
+    n_parts, n_samples = begin.shape
+    for k in range(n_samples):
+        first, n = offsets[k], offsets[k + 1] - offsets[k]
+        earliest, latest = math.inf, -math.inf
+        for p in range(n_parts):
+            for s in range(begin[p, k], ends[p, k]):
+                earliest = min(earliest, spikes.time[s])
+                latest = max(latest, spikes.time[s])
+        span = latest - earliest
+        per_time = (n - 1) / span if span > np.finfo(np.float64).tiny * n else 0.0
+        bins[: n + 1] = 0
+        for p in range(n_parts):
+            for s in range(begin[p, k], ends[p, k]):
+                bins[int((spikes.time[s] - earliest) * per_time) + 1] += 1
+        for i in range(n):
+            bins[i + 1] += bins[i]
+        for p in range(n_parts):
+            for s in range(begin[p, k], ends[p, k]):
+                i = int((spikes.time[s] - earliest) * per_time)
+                at = first + bins[i]
+                bins[i] += 1
+                merged.time[at] = spikes.time[s]
+                merged.neuron[at] = spikes.neuron[s] + base[p]
+                merged.slope[at] = spikes.slope[s]
+                merged.released[at] = spikes.released[s]
+        sort_rows(merged.time, merged.neuron, merged.slope, merged.released, first, first + n)

@@ -1,0 +1,1 @@
+"""The scheduler: one priority queue, any network, one event after another."""

@@ -1,0 +1,399 @@
+"""The scheduler engine: the samples of a batch, in memory that follows what each of them records.
+
+Samples begin side by side in arrays of the same length.  Those whose spikes no longer fit go on in
+longer arrays, without the others; and one by one, each in arrays of its own, when they are long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsim._engines.scheduler.loop import (
+    DONE,
+    READY,
+    Flights,
+    Run,
+    SchedulerState,
+    State,
+    advance_batch,
+    epoch_lengths,
+    new_run,
+)
+from eventsim._layout.wiring import Compiled, Neurons, Wiring
+from eventsim._support.queue import Queue
+from eventsim._support.threads import for_each_part, stop_if_told
+from eventsim._support.types import FloatArray, IntArray
+from eventsim._support.validate import require
+from eventsim.result import BatchResult, of_samples
+from eventsim.spikes import taken
+from eventsim.stimulus import Stimulus
+
+__all__ = ["run_scheduler"]
+
+# Nanoseconds that the scheduler takes at least for a spike.  It is called anew when the record is
+# full, so there are at most as many spikes as the record has room for.
+SPIKE_WORK = 250
+
+MOST_INPUTS = 10**9  # of a sample, in flight: they are numbered together with its spikes
+SIDE_BY_SIDE = 1024  # spikes, recorded or given, of a sample that shares its arrays with others
+
+Number = TypeVar("Number", bound=np.number)
+
+
+class Task(NamedTuple):
+    """What is the same for all samples of a run."""
+
+    wiring: Wiring
+    neurons: Neurons
+    given: Stimulus
+    t_stop: float
+    awaited: tuple[int, int]
+    max_spikes: int
+    threads: int
+
+
+class Samples(NamedTuple):
+    """The samples of some ``numbers`` on their way: their state and record, a row for each."""
+
+    numbers: IntArray
+    state: State
+    run: Run
+
+    @property
+    def room(self) -> int:
+        """Number of spikes that a row of the record can hold."""
+        return self.run.time.shape[1]
+
+
+class Finished(NamedTuple):
+    """The samples of some ``numbers`` at their end; the record is flat."""
+
+    numbers: IntArray
+    state: SchedulerState
+    record: Run
+    ends: FloatArray
+
+
+@dataclass
+class Progress:
+    """What is finished of a run, what waits to be run on alone, and what exceeded the cap."""
+
+    finished: list[Finished] = field(default_factory=list)
+    alone: dict[int, Callable[[], Samples]] = field(default_factory=dict)
+    excess: dict[int, tuple[int, float]] = field(default_factory=dict)
+
+    def is_beyond(self, number: int) -> bool:
+        """Tell whether a sample before this one exceeded the cap: the run will end there."""
+        return any(first < number for first in list(self.excess))
+
+    def keep(self, samples: Samples, rows: NDArray[np.bool_], ends: FloatArray) -> None:
+        """Take samples that are finished."""
+        if np.any(rows):
+            self.finished.append(_finished(samples, rows, ends))
+
+
+def run_scheduler(
+    compiled: Compiled,
+    given: Stimulus,
+    t_stop: float,
+    awaited: tuple[int, int],
+    max_spikes: int,
+    threads: int,
+    old: BatchResult | None,
+) -> tuple[Run, FloatArray, SchedulerState, dict[int, tuple[int, float]]]:
+    """Run all samples to ``t_stop``, or up to the first one that exceeds the cap.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        The network.
+    given : Stimulus
+        Input spikes.
+    t_stop : float
+        End of the run.
+    awaited : (int, int)
+        First and one past the last of the neurons whose first spikes end a sample; equal: none.
+    max_spikes, threads : int
+        Cap on the spikes of a sample; number of threads.
+    old : BatchResult, optional
+        Where to go on.
+
+    Returns
+    -------
+    record : Run
+        The spikes, flat, sample by sample.
+    ends : ndarray
+        End of each sample.
+    state : SchedulerState
+        Where each sample may go on.
+    excess : dict of int -> (int, float)
+        Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete.
+
+    Raises
+    ------
+    ValueError
+        Before any work, if a sample has more input spikes than there are numbers for.
+    """
+    inputs = _flights_of_inputs(compiled, given)
+    require(inputs < MOST_INPUTS, inputs, f"a sample must have fewer than {MOST_INPUTS} inputs")
+    neurons = compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
+    task = Task(compiled.wiring, neurons, given, t_stop, awaited, max_spikes, threads)
+    begin = partial(_new, compiled, task) if old is None else partial(_resumed, compiled, task, old)
+    kept = np.zeros(given.n_samples, dtype=np.int64) if old is None else np.diff(old.offsets)
+    small = np.maximum(kept, inputs) <= SIDE_BY_SIDE
+    progress = Progress(
+        alone={int(k): partial(begin, np.array([k])) for k in np.flatnonzero(~small)}
+    )
+    if np.any(small):
+        _run_side_by_side(task, begin(np.flatnonzero(small)), progress)
+    _run_alone(task, progress)
+    return *_joined(progress), progress.excess
+
+
+def _run_side_by_side(task: Task, samples: Samples, progress: Progress) -> None:
+    """Run samples until they are finished, or too long for arrays that are shared."""
+    while True:
+        status, ends = _advance(task, samples)
+        progress.keep(samples, status == DONE, ends)
+        full = status != DONE
+        if not np.any(full):
+            return
+        if samples.room >= task.max_spikes:
+            _note_excess(samples, full, ends, progress)
+            return
+        if samples.room >= SIDE_BY_SIDE:
+            for row in np.flatnonzero(full).tolist():
+                number = int(samples.numbers[row])
+                progress.alone[number] = partial(_longer, task, samples, np.array([row]))
+            return
+        samples = _longer(task, samples, np.flatnonzero(full))
+
+
+def _run_alone(task: Task, progress: Progress) -> None:
+    """Run on one by one, in order, but none behind a sample that exceeds the cap."""
+    numbers = sorted(progress.alone)
+
+    def run_part(first: int, last: int) -> None:
+        for number in numbers[first:last]:
+            if progress.is_beyond(number):
+                return
+            samples = progress.alone.pop(number)()
+            while True:
+                status, ends = _advance(task, samples)
+                if status[0] == DONE or samples.room >= task.max_spikes:
+                    break
+                samples = _longer(task, samples, np.array([0]))
+            progress.keep(samples, status == DONE, ends)
+            _note_excess(samples, status != DONE, ends, progress)
+
+    for_each_part(run_part, len(numbers), task.threads)
+
+
+def _advance(task: Task, samples: Samples) -> tuple[NDArray[np.int8], FloatArray]:
+    """Advance samples to the end, or until their record is full; return their status and ends."""
+    n = samples.numbers.size
+    status, ends = np.zeros(n, dtype=np.int8), np.empty(n)
+    offsets, times, sources = task.given.arrays
+    stimulus = offsets[samples.numbers], offsets[samples.numbers + 1], times, sources
+    advance = partial(
+        advance_batch, task.wiring, task.neurons, stimulus, samples.state, samples.run,
+        task.t_stop, task.awaited, status, ends,
+    )  # fmt: skip
+
+    def run_part(first: int, last: int) -> None:
+        advance(first, last)
+        while np.any(status[first:last] == READY):
+            stop_if_told()
+            advance(first, last)
+
+    work = SPIKE_WORK * (samples.run.time.size + times.size)
+    for_each_part(run_part, n, task.threads, work)
+    return status, ends
+
+
+def _note_excess(
+    samples: Samples, rows: NDArray[np.bool_], ends: FloatArray, progress: Progress
+) -> None:
+    """Keep the first of the samples that exceed the cap: the run ends with it."""
+    due = samples.state.predicted
+    for row in np.flatnonzero(rows)[:1].tolist():
+        number = int(samples.numbers[row])
+        if not progress.is_beyond(number):
+            progress.excess[number] = int(due.item[row, 0]), float(due.time[row, 0])
+            progress.keep(samples, np.arange(rows.size) == row, ends)
+
+
+# --- arrays with room -----------------------------------------------------------------------------
+
+
+def _new(compiled: Compiled, task: Task, numbers: IntArray) -> Samples:
+    """Return samples at rest."""
+    room = min(max(64, 2 * compiled.n_neurons), task.max_spikes)
+    most = int(_flights_of_inputs(compiled, task.given)[numbers].max())
+    return Samples(numbers, *new_run(compiled.neurons, numbers.size, most, room))
+
+
+def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray) -> Samples:
+    """Return samples where they ended, with copies of all their spikes."""
+    assert isinstance(old.state, SchedulerState)
+    before, after = (
+        _flights_of_inputs(compiled, part)[numbers] for part in (old.stimulus, task.given)
+    )
+    counts = np.diff(old.offsets)[numbers]
+    most = int(counts.max())
+    room = max(most, min(most + max(64, most // 8), task.max_spikes))
+    state, run = new_run(compiled.neurons, numbers.size, int(after.max()), room)
+    for name in ("neuron", "latest", "slope", "count"):
+        getattr(state, name)[...] = getattr(old.state, name)[numbers]
+    for name in Queue._fields:
+        getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)[numbers]
+    for row, (number, count) in enumerate(zip(numbers.tolist(), counts.tolist(), strict=True)):
+        own = slice(old.offsets[number], old.offsets[number + 1])
+        for name in Run._fields:
+            getattr(run, name)[row, :count] = getattr(old.record, name)[own]
+        more = int(after[row] - before[row])
+        _take_flights(old.state.flights.of(np.array([number])), state, row, int(before[row]), more)
+    return Samples(numbers, state, run)
+
+
+def _take_flights(flights: Flights, state: State, row: int, n_inputs: int, extra: int) -> None:
+    """Put spikes in flight into a row; those of neurons come after ``extra`` more inputs."""
+    size, number = flights.item.size, flights.item
+    renumbered = np.where(number < n_inputs, number, number + extra)
+    state.flying.size[row] = size
+    state.flying.time[row, :size] = flights.time
+    state.flying.item[row, :size] = renumbered
+    state.flying.place[row, renumbered] = np.arange(size)
+    state.group[row, renumbered] = flights.group
+
+
+def _flights_of_inputs(compiled: Compiled, given: Stimulus) -> IntArray:
+    """Return how many input spikes of each sample may be in flight: none without input delays."""
+    sizes: IntArray = np.diff(given.offsets)
+    return sizes if compiled.longest_delays[0] > 0.0 else np.zeros_like(sizes)
+
+
+def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:
+    """Return some of the samples with room for twice as many spikes."""
+    room = min(2 * samples.room, task.max_spikes)
+    width = samples.state.group.shape[1] + room - samples.room
+    state, flying = samples.state, samples.state.flying
+    longer = State(
+        neuron=_rows(state.neuron, rows),
+        latest=_rows(state.latest, rows),
+        slope=_rows(state.slope, rows),
+        predicted=_queue_of(state.predicted, rows),
+        flying=Queue(
+            time=_grown(flying.time, rows, width),
+            item=_grown(flying.item, rows, width),
+            place=_grown(flying.place, rows, width, fill=-1),
+            size=_rows(flying.size, rows),
+        ),
+        group=_grown(state.group, rows, width),
+        count=_rows(state.count, rows),
+    )
+    run = Run._make(_grown(array, rows, room) for array in samples.run)
+    return Samples(samples.numbers[rows], longer, run)
+
+
+def _queue_of(queue: Queue, rows: IntArray) -> Queue:
+    return Queue._make(_rows(array, rows) for array in queue)
+
+
+def _rows(array: NDArray[Number], rows: IntArray) -> NDArray[Number]:
+    """Return some rows, the array itself if they are all."""
+    return array if rows.size == array.shape[0] else array[rows]
+
+
+def _grown(
+    array: NDArray[Number], rows: IntArray, width: int, fill: int | None = None
+) -> NDArray[Number]:
+    """Return some rows of an array, with more columns; a single row grows in place."""
+    n, old = array.shape
+    if n == 1 and array.base is None and array.flags.owndata:
+        array.resize((1, width), refcheck=False)
+        larger = array
+    else:
+        larger = np.empty((rows.size, width), dtype=array.dtype)
+        larger[:, :old] = _rows(array, rows)
+    if fill is not None:
+        larger[:, old:] = fill
+    return larger
+
+
+# --- what is left at the end ----------------------------------------------------------------------
+
+
+def _finished(samples: Samples, chosen: NDArray[np.bool_], ends: FloatArray) -> Finished:
+    rows = np.flatnonzero(chosen)
+    state = samples.state
+    rest = SchedulerState(
+        neuron=_rows(state.neuron, rows),
+        latest=_rows(state.latest, rows),
+        slope=_rows(state.slope, rows),
+        predicted=_queue_of(state.predicted, rows),
+        flights=_flights(state, rows),
+        count=_rows(state.count, rows),
+    )
+    record = _flat(samples.run, rows, rest.count[:, 0])
+    return Finished(samples.numbers[rows], rest, record, ends[rows])
+
+
+def _flights(state: State, rows: IntArray) -> Flights:
+    """Return the spikes in flight of some rows."""
+    sizes = state.flying.size[rows, 0]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    row = np.repeat(rows, sizes)
+    column = np.arange(row.size) - np.repeat(offsets[:-1], sizes)
+    item = state.flying.item[row, column]
+    return Flights(offsets, state.flying.time[row, column], item, state.group[row, item])
+
+
+def _flat(run: Run, rows: IntArray, counts: IntArray) -> Run:
+    """Return the first spikes of some rows as flat arrays; a single row is cut in place."""
+    n_samples, width = run.time.shape
+    if n_samples == 1 and all(array.flags.owndata for array in run):
+        for array in run:
+            array.resize((1, int(counts[0])), refcheck=False)
+        return Run._make(array[0] for array in run)
+    row, column = np.nonzero(np.arange(width) < counts[:, None])
+    return Run._make(array[rows[row], column] for array in run)
+
+
+def _joined(progress: Progress) -> tuple[Run, FloatArray, SchedulerState]:
+    """Return (record, ends, state) of all samples, or of those up to one that exceeded the cap."""
+    parts = progress.finished
+    if len(parts) == 1 and not progress.excess:
+        return parts[0].record, parts[0].ends, parts[0].state
+    numbers = np.concatenate([part.numbers for part in parts])
+    order = np.argsort(numbers)
+    if progress.excess:
+        last = min(progress.excess)
+        progress.excess = {last: progress.excess[last]}
+        order = order[numbers[order] <= last]
+    state = _end_to_end([part.state for part in parts])
+    spikes, _ = taken(np.concatenate([[0], np.cumsum(state.count[:, 0])]), order)
+    record = _end_to_end([part.record for part in parts])
+    return (
+        Run._make(column[spikes] for column in record),
+        np.concatenate([part.ends for part in parts])[order],
+        of_samples(state, order),
+    )
+
+
+def _end_to_end(parts: Sequence[Any]) -> Any:
+    """Join the arrays of nested named tuples."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    columns = list(zip(*parts, strict=True))
+    if not isinstance(parts[0], Flights):
+        return type(parts[0])._make(_end_to_end(column) for column in columns)
+    sizes = np.concatenate([np.diff(offsets) for offsets in columns[0]])
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return Flights(offsets, *(np.concatenate(column) for column in columns[1:]))

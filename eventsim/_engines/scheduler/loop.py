@@ -1,0 +1,456 @@
+"""The event loop: networks of any topology, in continuous time.
+
+Three sources of events are merged in time: predicted spikes (a queue with one entry per neuron that
+may fire if nothing else arrives), spikes in flight (a queue with one entry per spike, which moves
+on from delay group to delay group), and the sorted input spikes.  Ties: a neuron's spike precedes
+every arrival of the same time, since an arrival acts after it; spikes go by neuron number, arrivals
+by the number of the spike, inputs first.
+
+A neuron's state is ``(I, V)`` as of a reference time.  Advancing it at every arrival would cost two
+exponentials per synapse; instead time is cut into epochs of about one (shorter) time constant, the
+reference time is the start of the epoch in which the neuron was last touched, and an arrival in the
+epoch is carried back to its start by the flow with a negative lag.  All synapses of a delay group
+share that flow, so a synaptic event costs two multiply-adds and a comparison.
+
+Epochs last a power of two, so each begins at an exact number, never after what happens in it.
+Factors stay below e^1.6, and an epoch is so short that no single arrival moves V by many
+thresholds within it: carried back and forth, an arrival leaves V within some ulp of the threshold.
+After a spike the reference time is the end of the refractory period: the state ``(I, 0)`` may lie
+in the future, and arrivals until then are carried forward to it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsim._layout.wiring import Neurons, Wiring
+from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.queue import Queue, first_item, first_time, put, remove
+from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.model.crossing import (
+    TOUCHES,
+    earliest_crossing,
+    just_after,
+    next_crossing,
+    spike_time,
+)
+from eventsim.model.flow import bias_kernel, flow, propagator
+from eventsim.spikes import taken
+
+__all__ = [
+    "CURRENT",
+    "DONE",
+    "FULL",
+    "N_COUNTS",
+    "POTENTIAL",
+    "READY",
+    "REFERENCE",
+    "TOUCHED",
+    "Flights",
+    "Run",
+    "SchedulerState",
+    "State",
+    "advance",
+    "advance_batch",
+    "epoch_lengths",
+    "epoch_start",
+    "new_record",
+    "new_run",
+    "powers_of_two",
+]
+
+# Columns of State.neuron: state as of the reference time, and the current below which an arrival
+# cannot lead to a spike (-inf while a spike is predicted, since every arrival then changes it).
+CURRENT, POTENTIAL, REFERENCE, BOUND = 0, 1, 2, 3
+
+# Entries of State.count.
+SPIKES, INPUTS, SYNAPTIC, SEARCHES, TOUCHED, STARTED, AWAITED, N_COUNTS = range(8)
+
+# Slope of a queued entry that is no spike yet, but a search that is due.
+SEARCH = 0.0
+
+# Status of a run; a call that leaves it READY has worked for long enough to look for Ctrl-C.
+READY, DONE, FULL = 0, 1, 2
+MOST_EVENTS, MOST_SYNAPTIC = 300_000, 5_000_000
+
+# An epoch lasts so many (shorter) time constants at most, and an arrival moves V by so many
+# thresholds at most within it.
+LONGEST_EPOCH, FARTHEST_PUSH = 1.6, 16.0
+
+
+class State(NamedTuple):
+    """All that a run carries along: arrays of one sample, or of several with a leading axis.
+
+    ``neuron`` (n_neurons, 4); ``latest`` (n_neurons,) number of each neuron's last spike;
+    ``slope`` (n_neurons,) slope of its predicted one; the queue of predicted spikes; the queue of
+    spikes in flight (inputs are numbered first, then recorded spikes) and the delay group each is
+    heading for; counters.
+    """
+
+    neuron: FloatArray
+    latest: Int32Array
+    slope: FloatArray
+    predicted: Queue
+    flying: Queue
+    group: Int32Array
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+
+
+class Flights(NamedTuple):
+    """Spikes in flight at the end of a run: those of sample k from ``offsets[k]`` on.
+
+    They are numbered as in `State`, and in the order of its queue.
+    """
+
+    offsets: IntArray
+    time: FloatArray
+    item: Int32Array
+    group: Int32Array
+
+    def of(self, samples: IntArray) -> Flights:
+        """Return those of some samples."""
+        take, offsets = taken(self.offsets, samples)
+        return Flights(offsets, self.time[take], self.item[take], self.group[take])
+
+
+class SchedulerState(NamedTuple):
+    """What is left of a `State` at the end of a run: of a batch, with a leading axis."""
+
+    neuron: FloatArray
+    latest: Int32Array
+    slope: FloatArray
+    predicted: Queue
+    flights: Flights
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+
+
+class Run(NamedTuple):
+    """Recorded spikes, in the order in which they happened.
+
+    ``released`` is the synaptic current at the end of the refractory period.
+    """
+
+    time: FloatArray
+    neuron: Int32Array
+    slope: FloatArray
+    released: FloatArray
+
+
+def new_run(neurons: Neurons, n_samples: int, n_inputs: int, capacity: int) -> tuple[State, Run]:
+    """Return the `State` and `Run` arrays of a batch at rest, with room for ``capacity`` spikes."""
+    n = neurons.kind.size
+    flights = n_inputs + capacity
+    rows = np.zeros((n_samples, n, 4))
+    rows[:, :, BOUND] = neurons.bound
+    state = State(
+        neuron=rows,
+        latest=np.full((n_samples, n), -1, dtype=np.int32),
+        slope=np.zeros((n_samples, n)),
+        predicted=_new_queue(n_samples, n),
+        flying=_new_queue(n_samples, flights),
+        group=np.empty((n_samples, flights), dtype=np.int32),
+        count=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
+    )
+    return state, new_record((n_samples, capacity))
+
+
+def new_record(shape: int | tuple[int, int]) -> Run:
+    """Return empty `Run` arrays."""
+    return Run(np.empty(shape), np.empty(shape, dtype=np.int32), np.empty(shape), np.empty(shape))
+
+
+def _new_queue(n_samples: int, n_items: int) -> Queue:
+    return Queue(
+        time=np.empty((n_samples, n_items)),
+        item=np.empty((n_samples, n_items), dtype=np.int32),
+        place=np.full((n_samples, n_items), -1, dtype=np.int32),
+        size=np.zeros((n_samples, 1), dtype=np.int64),
+    )
+
+
+@loop
+def advance_batch(
+    wiring, neurons, stimulus, state, run, t_stop, awaited, status, ends, first, last
+):
+    """Advance the samples ``first : last`` to ``t_stop``; sets their ``status`` and ``ends``.
+
+    ``stimulus = (starts, stops, times, sources)``: the input spikes of a sample are
+    ``starts[k] : stops[k]``.
+    """
+    for k in range(first, last):
+        if status[k] != DONE:
+            one = State(
+                state.neuron[k],
+                state.latest[k],
+                state.slope[k],
+                _queue_of(state.predicted, k),
+                _queue_of(state.flying, k),
+                state.group[k],
+                state.count[k],
+            )
+            record = Run(run.time[k], run.neuron[k], run.slope[k], run.released[k])
+            part = slice(stimulus[0][k], stimulus[1][k])
+            status[k], ends[k] = advance(
+                wiring, neurons, stimulus[2][part], stimulus[3][part], one, record, t_stop, awaited
+            )
+            if status[k] == READY:
+                return
+
+
+@inlined
+def _queue_of(queue, k):
+    return Queue(queue.time[k], queue.item[k], queue.place[k], queue.size[k])
+
+
+@loop
+def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
+    """Process the events of one sample up to and including ``t_stop``; return (status, end).
+
+    A run ends earlier, at the spike with which the last of the neurons ``awaited[0]:awaited[1]``
+    has fired for the first time.
+    """
+    count = state.count
+    if count[STARTED] == 0:
+        count[STARTED] = 1
+        for i in range(neurons.kind.size):
+            if neurons.bound[i] == -math.inf:
+                _expect(neurons, state, i, 0.0, 0.0, 0.0)
+    if awaited[0] < awaited[1] and count[AWAITED] == awaited[1] - awaited[0]:
+        t_stop = run.time[count[SPIKES] - 1]
+    n_inputs = times.size
+    n_sources = wiring.first_group.size - 1 - neurons.kind.size
+    # Without input delays only spikes of neurons are ever in flight, and numbered from 0.
+    base = n_inputs if state.group.size > run.time.size else 0
+    events, most_synaptic = 0, count[SYNAPTIC] + MOST_SYNAPTIC
+    while True:
+        events += 1
+        if events > MOST_EVENTS or count[SYNAPTIC] > most_synaptic:
+            return READY, t_stop
+        k = count[INPUTS]
+        now = times[k] if k < n_inputs else math.inf
+        arrival = first_time(state.flying)
+        spike = first_time(state.predicted)
+        if spike <= arrival and spike <= now:
+            if spike > t_stop and not _is_pooled_at(neurons, state, spike, t_stop):
+                return DONE, t_stop
+            if state.slope[first_item(state.predicted)] <= SEARCH:
+                _search(neurons, state, first_item(state.predicted), spike)
+                continue
+            if count[SPIKES] == run.time.size:
+                return FULL, spike
+            i = first_item(state.predicted)
+            if state.latest[i] < 0 and awaited[0] <= i < awaited[1]:
+                count[AWAITED] += 1
+                if count[AWAITED] == awaited[1] - awaited[0]:
+                    t_stop = spike  # The other events of this time still happen.
+            _fire(neurons, state, run, i, spike)
+            number = base + count[SPIKES] - 1
+            g = wiring.first_group[n_sources + i]
+            if g < wiring.first_group[n_sources + i + 1]:
+                state.group[number] = g
+                put(state.flying, number, spike + wiring.delay[g])
+        elif arrival < now or (arrival == now and first_item(state.flying) < min(k, base)):
+            if arrival > t_stop:
+                return DONE, t_stop
+            number = first_item(state.flying)
+            if number < base:
+                source, emitted = sources[number], times[number]
+            else:
+                source = n_sources + run.neuron[number - base]
+                emitted = run.time[number - base]
+            g = state.group[number]
+            stop = wiring.first_group[source + 1]
+            delay = wiring.delay[g]
+            while g < stop and wiring.delay[g] == delay:
+                _deliver(wiring, neurons, state, run, g, arrival)
+                g += 1
+            if g < stop:
+                state.group[number] = g
+                put(state.flying, number, emitted + wiring.delay[g])
+            else:
+                remove(state.flying, number)
+        else:
+            if now > t_stop:
+                return DONE, t_stop
+            count[INPUTS] = k + 1
+            g = wiring.first_group[sources[k]]
+            stop = wiring.first_group[sources[k] + 1]
+            while g < stop and wiring.delay[g] == 0.0:
+                _deliver(wiring, neurons, state, run, g, now)
+                g += 1
+            if g < stop:
+                state.group[k] = g
+                put(state.flying, k, now + wiring.delay[g])
+
+
+@inlined
+def _is_pooled_at(neurons, state, spike, t_stop):
+    """Tell whether the next spike is a pool's that something at ``t_stop`` sets off."""
+    return spike == just_after(t_stop) and neurons.threshold[first_item(state.predicted)] == 0.0
+
+
+@scalar
+def epoch_start(now, length):
+    """Return the start of the epoch of ``now``: a multiple of ``length``, a power of two.
+
+    Exact, and never later than ``now``; where numbers lie farther apart than epochs it is ``now``.
+    """
+    number = now / length
+    return math.floor(number) * length if number < 2.0**52 else now
+
+
+def epoch_lengths(wiring: Wiring, neurons: Neurons) -> FloatArray:
+    """Return how long an epoch lasts, for each kind of neuron."""
+    push = np.zeros(neurons.alpha.size)
+    _strongest(wiring, neurons, push)
+    return powers_of_two(neurons, LONGEST_EPOCH, push)
+
+
+def powers_of_two(
+    neurons: Neurons, time_constants: float, push: FloatArray | float = 0.0
+) -> FloatArray:
+    """Return the longest epochs, of a power of two, for each kind of neuron.
+
+    They last at most so many (shorter) ``time_constants``, and an arrival that moves V by ``push``
+    thresholds in a unit of time moves it by no more than `FARTHEST_PUSH` of them.
+    """
+    with np.errstate(divide="ignore"):
+        longest = np.minimum(
+            time_constants / np.maximum(neurons.alpha, neurons.beta), np.divide(FARTHEST_PUSH, push)
+        )
+    return np.ldexp(1.0, np.frexp(np.clip(longest, 1e-300, 1e300))[1] - 1)
+
+
+@loop
+def _strongest(wiring, neurons, push):
+    """Set the largest weight in units of its target's threshold, for each kind of target."""
+    for g in range(wiring.kind.size):
+        kind = wiring.kind[g]
+        most = push[kind]
+        for s in range(wiring.start[g], wiring.stop[g]):
+            # A pool, whose threshold is 0, tolerates no rounding: its epochs are no epochs.
+            most = max(most, abs(wiring.weight[s]) / neurons.threshold[wiring.target[s]])
+        push[kind] = most
+
+
+@inlined
+def _deliver(wiring, neurons, state, run, g, now):
+    """Let the arrivals of delay group ``g`` act at time ``now``."""
+    kind = wiring.kind[g]
+    alpha, beta = neurons.alpha[kind], neurons.beta[kind]
+    epoch = epoch_start(now, neurons.epoch[kind])
+    synaptic, membrane, h = propagator(epoch - now, alpha, beta)
+    forward_synaptic, forward_membrane = 1.0 / synaptic, 1.0 / membrane
+    forward_h = -h * forward_synaptic * forward_membrane
+    rows = state.neuron
+    start, stop = wiring.start[g], wiring.stop[g]
+    state.count[SYNAPTIC] += stop - start
+    for s in range(start, stop):
+        i = wiring.target[s]
+        weight = wiring.weight[s]
+        reference = rows[i, REFERENCE]
+        if reference > now:
+            current = rows[i, CURRENT] + weight * math.exp(-alpha * (reference - now))
+            rows[i, CURRENT] = current
+            run.released[state.latest[i]] = current
+            _expect(neurons, state, i, reference, current, 0.0)
+            continue
+        if reference != epoch:
+            _settle(rows, i, epoch, alpha, beta, neurons.bias[i])
+        current = rows[i, CURRENT] + weight * synaptic
+        potential = rows[i, POTENTIAL] + weight * h
+        rows[i, CURRENT] = current
+        rows[i, POTENTIAL] = potential
+        if current > rows[i, BOUND] * synaptic:
+            potential = potential * forward_membrane + current * forward_h
+            if neurons.bias[i] != 0.0:
+                potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
+            _expect(neurons, state, i, now, current * forward_synaptic, potential)
+
+
+@inlined
+def _settle(rows, i, epoch, alpha, beta, bias):
+    """Move the state of neuron ``i`` to the start of the epoch."""
+    lag = epoch - rows[i, REFERENCE]
+    current, potential = flow(rows[i, CURRENT], rows[i, POTENTIAL], lag, alpha, beta, bias)
+    rows[i, CURRENT] = current
+    rows[i, POTENTIAL] = potential
+    rows[i, REFERENCE] = epoch
+
+
+@inlined
+def _expect(neurons, state, i, start, current, potential):
+    """Queue the search for the next spike of neuron ``i``, in the given state at ``start``.
+
+    It is queued for a time before which no spike is possible; most often the next arrival comes
+    first, and the search is never made.
+    """
+    kind = neurons.kind[i]
+    lag = earliest_crossing(
+        current,
+        potential,
+        neurons.alpha[kind],
+        neurons.beta[kind],
+        neurons.threshold[i],
+        neurons.bias[i],
+    )
+    if lag < math.inf:
+        state.slope[i] = SEARCH
+        state.neuron[i, BOUND] = -math.inf
+        put(state.predicted, i, start + lag)
+    elif state.predicted.place[i] >= 0:
+        state.neuron[i, BOUND] = neurons.bound[i]
+        remove(state.predicted, i)
+
+
+@loop
+def _search(neurons, state, i, now):
+    """Replace the search of neuron ``i``, due ``now``, by its next spike or touch, if there is one.
+
+    A touch that has come is counted; V only falls after it.
+    """
+    if state.slope[i] == TOUCHES:
+        state.count[TOUCHED] += 1
+        state.neuron[i, BOUND] = neurons.bound[i]
+        remove(state.predicted, i)
+        return
+    kind = neurons.kind[i]
+    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+    rows = state.neuron
+    lag = now - rows[i, REFERENCE]
+    current, potential = flow(rows[i, CURRENT], rows[i, POTENTIAL], lag, alpha, beta, bias)
+    lag, slope = next_crossing(current, potential, alpha, beta, neurons.threshold[i], bias)
+    state.count[SEARCHES] += 1
+    if lag < math.inf:
+        # A spike lies strictly after the event that releases it, if only by rounding.
+        state.slope[i] = slope
+        put(state.predicted, i, spike_time(now, lag))
+    else:
+        rows[i, BOUND] = neurons.bound[i]
+        remove(state.predicted, i)
+
+
+@inlined
+def _fire(neurons, state, run, i, now):
+    """Record the spike of neuron ``i``, reset the neuron, and predict its next spike."""
+    remove(state.predicted, i)
+    row, kind = state.neuron[i], neurons.kind[i]
+    release = now + neurons.refractory[i]
+    current = state.slope[i] + (neurons.beta[kind] * neurons.threshold[i] - neurons.bias[i])
+    current *= math.exp(-neurons.alpha[kind] * neurons.refractory[i])
+    row[CURRENT] = current
+    row[POTENTIAL] = 0.0
+    row[REFERENCE] = release
+    row[BOUND] = neurons.bound[i]
+    number = state.count[SPIKES]
+    state.count[SPIKES] = number + 1
+    state.latest[i] = number
+    run.time[number] = now
+    run.neuron[number] = i
+    run.slope[number] = state.slope[i]
+    run.released[number] = current
+    if current > row[BOUND]:
+        _expect(neurons, state, i, release, current, 0.0)

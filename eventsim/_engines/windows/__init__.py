@@ -1,0 +1,1 @@
+"""The window engine: recurrent networks with delays, a window of time after another."""

@@ -1,0 +1,435 @@
+"""The window engine: networks whose neurons act on each other with a positive delay.
+
+`eventsim._engines.windows.loop` is the loop; this module prepares it, lets its arrays grow, and
+tells where it applies.  The width of a window is limited by the shortest delay between neurons
+(what arrives in a window was sent before it) and by half of the shortest time constant.
+"""
+
+import math
+from decimal import Decimal, localcontext
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsim._engines.scheduler.loop import DONE, FULL, N_COUNTS, READY, REFERENCE, Run
+from eventsim._engines.windows.loop import (
+    ARRIVALS_FULL,
+    ARRIVED,
+    BEFORE,
+    BEGUN,
+    FIRST_CHOSEN,
+    FIRST_INPUT,
+    FIRST_SPIKE,
+    LAST_CHOSEN,
+    MARGIN,
+    MARKED_ARRIVED,
+    MARKED_SEARCHES,
+    MARKED_TOUCHED,
+    N_PROGRESS,
+    ORDER_FULL,
+    REPLAYED,
+    SEARCHES,
+    SPIKES,
+    TOUCHED,
+    WINDOW,
+    Arrivals,
+    Deliveries,
+    Grid,
+    Senders,
+    WindowState,
+    Work,
+    advance_windows,
+)
+from eventsim._layout.wiring import Compiled, Neurons, Wiring
+from eventsim._support.threads import for_each_part, stop_if_told
+from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.model.flow import bias_kernel, propagator
+from eventsim.result import BatchResult
+from eventsim.stimulus import Stimulus
+
+__all__ = [
+    "new_window_state",
+    "resumed_window_state",
+    "run_windows",
+    "window_obstacle",
+    "windows_pay",
+]
+
+LARGEST_LAG = 0.5  # times the faster rate: the series of the loop are exact to rounding up to it
+DIGITS = 20  # bits of the width: its multiples are exact
+LAST_WINDOW = 2**32  # multiples of the width are exact up to it
+MOST_WINDOWS = 10**8  # of a run: some are empty and cost nothing, but nobody waits for more
+CHUNK = 1024
+MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
+
+
+# --- where the engine applies ---------------------------------------------------------------------
+
+
+def window_width(compiled: Compiled) -> float:
+    """Return the width of the windows; ``inf`` if neither a delay nor a time constant limits it."""
+    neurons, wiring = compiled.neurons, compiled.wiring
+    split = wiring.first_group[compiled.n_inputs]
+    rate = max(neurons.alpha.max(), neurons.beta.max())
+    width = min(wiring.delay[split:].min(initial=np.inf), LARGEST_LAG / rate if rate else np.inf)
+    if width == np.inf:
+        return width
+    digits, exponent = math.frexp(width)
+    return math.ldexp(math.floor(digits * 2**DIGITS), exponent - DIGITS)
+
+
+def window_obstacle(
+    compiled: Compiled, t_start: float, t_stop: float, until_fired: str | None
+) -> str | None:
+    """Return why the window engine cannot do this run, as an error message; None if it can."""
+    if until_fired is not None:
+        return f"engine 'windows' cannot stop early: until_fired must be None, got {until_fired!r}"
+    width = window_width(compiled)
+    if width == 0.0:
+        return (
+            "engine 'windows' needs delays > 0 of all synapses between neurons, "
+            f"got a smallest one of {_shortest_delay(compiled)!r}"
+        )
+    if width == np.inf:
+        return (
+            "engine 'windows' needs a delay between neurons or a finite time constant, got neither"
+        )
+    for begun, most in ((0.0, LAST_WINDOW), (t_start, MOST_WINDOWS)):
+        if (t_stop - begun) / width > most:
+            return (
+                f"engine 'windows' cannot do more than {most} windows of {width} (the shortest "
+                f"delay, or half of the shortest time constant), got t_stop {t_stop!r}"
+            )
+    return None
+
+
+def _shortest_delay(compiled: Compiled) -> float:
+    split = compiled.wiring.first_group[compiled.n_inputs]
+    return float(compiled.wiring.delay[split:].min())
+
+
+def windows_pay(compiled: Compiled) -> bool:
+    """Tell whether windows can be expected to beat the scheduler.
+
+    Only the network decides, not the input or the end: a run in pieces must not change its engine.
+    The cost of a window is that of its pass over all neurons, each a tenth of that of an arrival.
+    So windows pay from 200 neurons on, if one neuron in ten would receive a spike in an average
+    window when every source fired once in ten (slower) time constants.  Neurons of more than 8
+    kinds, or mixed ones, would each need a pass of their own.
+    """
+    neurons, wiring = compiled.neurons, compiled.wiring
+    n = neurons.kind.size
+    if n < 200 or neurons.alpha.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:
+        return False
+    pace = np.minimum(neurons.alpha, neurons.beta).max()
+    return bool(wiring.weight.size / n * window_width(compiled) * pace / 10.0 >= 0.1)
+
+
+# --- preparation ----------------------------------------------------------------------------------
+
+
+def _ranges(kind: Int32Array) -> IntArray:
+    """Return (first, one past the last, kind) of neurons of one kind that follow each other."""
+    edges = np.flatnonzero(np.diff(kind)) + 1
+    first, last = np.append(0, edges), np.append(edges, kind.size)
+    return np.stack([first, last, kind[first]], axis=1).astype(np.int64)
+
+
+def _grid(compiled: Compiled) -> Grid:
+    neurons, width = compiled.neurons, window_width(compiled)
+    kinds = [_kind_row(a, b, width) for a, b in zip(neurons.alpha, neurons.beta, strict=True)]
+    fires = np.isfinite(neurons.threshold)
+    beta = neurons.beta[neurons.kind]
+    holding = np.full(fires.size, np.inf)
+    holding[fires] = beta[fires] * neurons.threshold[fires] - neurons.bias[fires]
+    holding[fires] -= MARGIN * np.abs(holding[fires])
+    push = np.array([bias_kernel(width, b) for b in neurons.beta])[neurons.kind] * neurons.bias
+    columns = [neurons.threshold, holding, push]
+    alike = all(np.all(column == column[0]) for column in columns)
+    columns = [np.ascontiguousarray(column[:1] if alike else column) for column in columns]
+    return Grid(width, np.array(kinds), _ranges(neurons.kind), 0 if alike else 1, *columns)
+
+
+def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
+    """Return the row of `Grid.kind` of a kind."""
+    synaptic, membrane, h = propagator(width, alpha, beta)
+    b = bias_kernel(width, beta)
+    fast = 1.0 if alpha >= beta else 0.0
+    safe = h * (1.0 + MARGIN)
+    ratio, inverse = membrane / b * (1.0 - MARGIN), (1.0 + MARGIN) / b
+    slow, spread = min(alpha, beta), abs(alpha - beta)
+    (synaptic, *synaptic_rest), (membrane, *membrane_rest) = (
+        _fall(r, width) for r in (alpha, beta)
+    )
+    return (
+        synaptic, membrane, h, safe, ratio, inverse, slow, spread, fast, *synaptic_rest,
+        *membrane_rest,
+    )  # fmt: skip
+
+
+def _fall(rate: float, width: float) -> tuple[float, float, float]:
+    """Return the number below ``exp(-rate width)``, the step to the next one, and how far it is.
+
+    ``loop.window_factor`` takes one of the two.
+    """
+    with localcontext() as context:
+        context.prec = 60
+        exact = (-Decimal(rate) * Decimal(width)).exp()
+        below = float(exact)
+        below = math.nextafter(below, 0.0) if Decimal(below) > exact else below
+        step = math.nextafter(below, 2.0) - below
+        return below, step, float((exact - Decimal(below)) / Decimal(step))
+
+
+def _senders(compiled: Compiled, first: int, last: int) -> Senders:
+    """Return the `Senders` of the sources ``first : last``."""
+    wiring = compiled.wiring
+    groups = slice(wiring.first_group[first], wiring.first_group[last])
+    delay, kind = wiring.delay[groups], wiring.kind[groups]
+    if delay.size == 0:
+        return Senders(first, np.inf, np.inf, 0, np.zeros(last - first + 1, dtype=np.int64))
+    shortest, longest = float(delay.min()), float(delay.max())
+    start, stop = wiring.start[groups], wiring.stop[groups]
+    counts = np.diff(wiring.first_group[first : last + 1])
+    alike = shortest == longest and np.all(kind == kind[0]) and np.all(counts <= 1)
+    if not (alike and np.array_equal(start[1:], stop[:-1])):
+        return Senders(first, shortest, longest, -1, np.empty(0, dtype=np.int64))
+    row = np.append(start, stop[-1])[np.append(0, np.cumsum(counts))]
+    return Senders(first, shortest, longest, int(kind[0]), row)
+
+
+def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
+    deliveries = Deliveries(
+        np.empty(CHUNK),
+        np.empty(CHUNK, dtype=np.uint64),
+        np.empty(CHUNK, dtype=np.uint64),
+        *[np.empty(CHUNK) for _ in range(3)],
+    )
+    return Work(
+        sums=_aligned_rows(n_neurons),
+        flag=np.zeros(n_neurons, dtype=np.uint8),
+        flagged=np.empty(n_neurons, dtype=np.int32),
+        times=np.empty(CHUNK),
+        sources=np.empty(CHUNK, dtype=np.int64),
+        deliveries=deliveries,
+        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals),
+        order=np.empty(n_arrivals, dtype=np.int32),
+        spare=np.empty(n_arrivals, dtype=np.int32),
+        cursor=np.zeros(2, dtype=np.int64),
+        progress=np.zeros(N_PROGRESS, dtype=np.int64),
+        horizon=np.zeros(1),
+    )
+
+
+def _aligned_rows(n: int) -> FloatArray:
+    """Return zeroed rows of four numbers, none of them across two cache lines."""
+    flat = np.zeros(4 * n + 8)
+    skip = -flat.ctypes.data % 64 // 8
+    return flat[skip : skip + 4 * n].reshape(n, 4)
+
+
+def _room(head: Int32Array, n: int) -> Arrivals:
+    return Arrivals(head, np.empty(n), np.empty(n), np.empty(n, dtype=np.int32))
+
+
+def new_window_state(neurons: Neurons, n_samples: int) -> WindowState:
+    """Return the state of a batch at rest."""
+    n = neurons.kind.size
+    return WindowState(
+        neuron=np.zeros((n_samples, n, 4)),
+        level=np.zeros((n_samples, n, 2)),
+        release=np.zeros((n_samples, n)),
+        latest=np.full((n_samples, n), -1, dtype=np.int32),
+        count=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
+        mark=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
+    )
+
+
+# --- a run ----------------------------------------------------------------------------------------
+
+
+class Task(NamedTuple):
+    """What is the same for all samples of a run."""
+
+    wiring: Wiring
+    neurons: Neurons
+    grid: Grid
+    inputs: Senders
+    outputs: Senders
+    t_stop: float
+    max_spikes: int
+
+
+def run_windows(
+    compiled: Compiled,
+    given: Stimulus,
+    t_stop: float,
+    max_spikes: int,
+    threads: int | None,
+    state: WindowState,
+    records: list[Run],
+) -> tuple[list[Run], FloatArray, dict[int, tuple[int, float]]]:
+    """Advance all samples to ``t_stop``.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        The network.
+    given : Stimulus
+        Input spikes.
+    t_stop : float
+        End of the run.
+    max_spikes, threads : int
+        Cap on the spikes of a sample; number of threads.
+    state : WindowState
+        Where to go on; it is moved to the end of the run.
+    records : list of Run
+        Of each sample, the spikes so far; those of the last window are found again.
+
+    Returns
+    -------
+    records : list of Run
+        The spikes of each sample, up to the first one that exceeds the cap.
+    ends : (n_samples,) ndarray
+        ``t_stop``, or the time of the spike beyond the cap.
+    excess : dict of int -> (int, float)
+        Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete.
+    """
+    n_inputs, n_sources = compiled.n_inputs, compiled.n_inputs + compiled.n_neurons
+    task = Task(
+        compiled.wiring._replace(target=compiled.wiring.target.view(np.uint32)),
+        compiled.neurons,
+        _grid(compiled),
+        _senders(compiled, 0, n_inputs),
+        _senders(compiled, n_inputs, n_sources),
+        t_stop,
+        max_spikes,
+    )
+    records, ends = list(records), np.full(given.n_samples, t_stop)
+    excess: dict[int, tuple[int, float]] = {}
+
+    def run_part(first: int, last: int) -> None:
+        work = _new_work(compiled.n_neurons)
+        for k in range(first, last):
+            if any(number < k for number in list(excess)):
+                return  # the run will end with that one
+            part = slice(given.offsets[k], given.offsets[k + 1])
+            one = WindowState._make(array[k] for array in state)
+            spikes = given.times[part], given.sources[part]
+            records[k], work, beyond = _run_sample(task, spikes, one, records[k], work)
+            if beyond is not None:
+                excess[k], ends[k] = beyond, beyond[1]
+
+    for_each_part(run_part, given.n_samples, threads)
+    if excess:
+        last = min(excess)
+        excess, records, ends = {last: excess[last]}, records[: last + 1], ends[: last + 1]
+    return records, ends, excess
+
+
+def _run_sample(
+    task: Task, spikes: tuple[FloatArray, IntArray], state: WindowState, record: Run, work: Work
+) -> tuple[Run, Work, tuple[int, float] | None]:
+    """Run one sample; return its spikes, the work arrays, and the spike beyond the cap."""
+    progress, kept = work.progress, int(state.mark[0])
+    room = max(kept // 8, min(2 * task.neurons.kind.size, task.max_spikes + 1 - kept))
+    capacity = kept + max(64, room)
+    run = Run._make(array.copy() for array in record)
+    _resize(run, capacity)
+    progress[:] = 0
+    progress[SPIKES] = progress[BEFORE] = kept
+    _, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED], progress[WINDOW] = state.mark[:5]
+    start = progress[WINDOW] * task.grid.width
+    for entry, senders, times in (
+        (FIRST_INPUT, task.inputs, spikes[0]),
+        (FIRST_SPIKE, task.outputs, run.time[:kept]),
+    ):
+        # All that was sent before has arrived; less a margin, since the loop adds in another order.
+        first = np.searchsorted(
+            times, (start - senders.longest) * (1.0 - MARGIN) - senders.longest * MARGIN
+        )
+        progress[entry] = progress[entry + 1] = first
+    while True:
+        status = advance_windows(*task[:5], *spikes, state, run, work, task.t_stop, task.max_spikes)
+        if status in (DONE, FULL):
+            break
+        stop_if_told()
+        if status != READY:
+            work = _with_room(task, run, work, status)
+    n_inputs = np.searchsorted(spikes[0], task.t_stop, side="right")
+    state.count[:5] = (
+        progress[SPIKES], n_inputs, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED]
+    )  # fmt: skip
+    state.mark[:5] = (
+        progress[BEFORE], progress[MARKED_ARRIVED], progress[MARKED_SEARCHES],
+        progress[MARKED_TOUCHED], progress[WINDOW],
+    )  # fmt: skip
+    beyond = None
+    if status == FULL:
+        beyond = int(run.neuron[task.max_spikes]), float(run.time[task.max_spikes])
+        _begin_anew(state, task.max_spikes)
+    _resize(run, int(state.count[0]))
+    return run, work, beyond
+
+
+def _begin_anew(state: WindowState, count: int) -> None:
+    """Let a run that exceeded its cap be resumed from the start; it has no state at its end."""
+    for array in (state.level, state.release, state.mark):
+        array[...] = 0
+    state.latest[...] = -1
+    state.neuron[:, REFERENCE] = np.inf
+    state.count[0] = count
+
+
+def _resize(run: Run, size: int) -> None:
+    for array in run:
+        array.resize(size, refcheck=False)
+
+
+def _with_room(task: Task, run: Run, work: Work, status: int) -> Work:
+    """Return work arrays with which the loop can go on, after making room for spikes in ``run``."""
+    progress = work.progress
+    if status == ORDER_FULL:
+        return _with_order(work, int(progress[SPIKES] - progress[BEFORE]))
+    if status == ARRIVALS_FULL:
+        size, chosen = work.arrivals.time.size, progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
+        if size < MOST_ARRIVALS or chosen == 1:
+            more = max(2 * size, work.order.size)
+            return _with_order(work._replace(arrivals=_room(work.arrivals.head, more)), more)
+        progress[LAST_CHOSEN] = progress[FIRST_CHOSEN] + chosen // 2
+        return work
+    size, most = run.time.size, 2 * task.max_spikes + 64
+    if size < most:
+        progress[SPIKES] = progress[BEGUN]
+        _resize(run, min(2 * size, most))
+    else:
+        _shorten(run, work, task.max_spikes)
+    return work
+
+
+def _with_order(work: Work, size: int) -> Work:
+    order, spare = np.empty((2, size), dtype=np.int32)
+    return work._replace(order=order, spare=spare)
+
+
+def _shorten(run: Run, work: Work, max_spikes: int) -> None:
+    """Keep the first spikes of a window that exceeds the cap, and replay no further than them."""
+    progress = work.progress
+    new = slice(progress[BEFORE], progress[SPIKES])
+    order = np.lexsort((run.neuron[new], run.time[new]))
+    for array in run:
+        array[new] = array[new][order]
+    progress[SPIKES] = max_spikes + 1
+    progress[REPLAYED] += 1
+    work.horizon[0] = run.time[max_spikes]
+
+
+def resumed_window_state(old: BatchResult) -> tuple[WindowState, list[Run]]:
+    """Return (state, records) of a batch result, to be run on."""
+    assert isinstance(old.state, WindowState)
+    state = WindowState._make(array.copy() for array in old.state)
+    records = []
+    for k in range(len(old)):
+        part = slice(old.offsets[k], old.offsets[k] + state.mark[k, 0])
+        records.append(Run._make(column[part] for column in old.record))
+    return state, records

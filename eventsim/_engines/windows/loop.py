@@ -1,0 +1,781 @@
+r"""The loop of the window engine: windows no longer than the shortest delay between neurons.
+
+Time is cut into windows no longer than the shortest delay between neurons, so whatever arrives in a
+window was sent before it.  A window is worked off in phases:
+
+1. *Scatter*: each arrival at time a of the window is carried back to its start by the flow with a
+   negative lag, and added to a row of its target: two multiply-adds, and two more for the bound.
+2. *Dismiss*: one pass over the neurons.  Nearly all provably stay below threshold throughout the
+   window (below); their states move to its end at once.
+3. *Gather*: the arrivals of the few others are collected by a second look at the synapses, and
+4. *Replay*: each of them is taken through its arrivals in order of time, with the same search for
+   crossings as in the scheduler.  A spike cannot act within its own window.  Where arrivals are
+   very many, some neurons are chosen after the others: this bounds the memory.
+5. *Record*: the new spikes are put in the order of (time, neuron).
+
+Windows begin at multiples of a width with so few digits that every multiple is exact.  A run that
+stops within a window keeps the state at its start; to resume is to do that window again.  Where
+nothing arrives, the next window worked off is that of the next arrival, or of the first moment at
+which a neuron could fire: no state depends on where the run ends.
+
+Proof that no spike is lost
+---------------------------
+Let :math:`x = \theta - V`, at the start of the window :math:`x_0`, and
+:math:`I_\theta = \beta\theta - c`.  Since :math:`\dot x = -\beta x - (I - I_\theta)`, until the
+first spike
+
+.. math:: e^{\beta t} x(t) = x_0 - \int_0^t e^{\beta s} (I(s) - I_\theta)\, ds.
+
+Let :math:`I_+ = \max(I_0, 0)`, W the width, b and h the kernels of `eventsim.model.flow`, S the
+sum of the positive weights :math:`w_i` that arrive in the window, and
+:math:`E = \sum_i w_i h(W - a_i)` the potential that they leave behind alone at its end.
+
+*First bound.*  The current stays below :math:`I_+ + S`.  If :math:`M_1 = I_+ + S - I_\theta < 0`
+then x rises relative to :math:`x_0 e^{-\beta t}`, and at no crossing could V rise; else
+:math:`x(t) \ge x_0 e^{-\beta t} - M_1 b(t) \ge e^{-\beta W} x_0 - M_1 b(W)` for :math:`x_0 > 0`.
+
+*Second bound.*  What was there at the start adds to the integral at most
+:math:`\max(I_+ - I_\theta, 0)\, e^{\beta t} b(t)`; the arrivals add at most
+:math:`e^{\beta t} \sum_{a_i < t} w_i h(t - a_i) \le e^{\beta W} E`, because h rises until
+:math:`t^* \ge 1/\max(\alpha, \beta) > W`.  With :math:`M_2 = \max(I_+ - I_\theta, 0) + E/b(W)`
+again :math:`x(t) e^{\beta t} \ge x_0 - M_2 e^{\beta W} b(W)`.
+
+So there is no spike in the window if
+:math:`\min(M_1, M_2) < K x_0,\; K = e^{-\beta W}/b(W)`; for :math:`x_0 \le 0` (rounding of an
+earlier flow) this leaves :math:`M_1 < 0`, a falling potential.
+
+*Rounding.*  S and E are sums of nonnegative numbers: n arrivals make a relative error below n eps.
+Every quantity is rounded to the safe side by a factor :math:`1 \pm 10^{-9}`, more than all errors
+as long as n < 10^6 arrivals at one neuron in one window; the factor of E gets the same margin of
+h(W) itself, since it is made from two terms that nearly cancel.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsim._engines.scheduler.loop import DONE, FULL, READY
+from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.model.crossing import (
+    TOUCHES,
+    crossing_within,
+    earliest_crossing,
+    just_after,
+    spike_time,
+)
+from eventsim.model.flow import flow
+
+__all__ = ["Arrivals", "Deliveries", "Grid", "Senders", "WindowState", "Work", "advance_windows"]
+
+MARGIN = 1e-9
+
+# Columns of Grid.kind.
+SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, SLOW, SPREAD, FAST = range(9)
+SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART = range(9, 13)
+
+# Columns of Work.sums.
+CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
+
+# Entries of Work.progress; BEFORE: spikes of earlier windows, MARKED: their arrivals and searches.
+(
+    WINDOW, PHASE, FIRST_INPUT, LAST_INPUT, FIRST_SPIKE, LAST_SPIKE, SPIKES, BEFORE, ARRIVED,
+    SEARCHES, TOUCHED, FLAGGED, REPLAYED, BEGUN, GATHERED, MARKED_ARRIVED, MARKED_SEARCHES,
+    MARKED_TOUCHED, FIRST_CHOSEN, LAST_CHOSEN, N_PROGRESS,
+) = range(21)  # fmt: skip
+
+# Phases of a window.
+SCATTER, GATHER, REPLAY, RECORD = range(4)
+
+# Why the loop stopped, besides DONE and FULL (the cap is exceeded): an array must grow, or fewer
+# neurons be chosen.
+SPIKES_FULL, ARRIVALS_FULL, ORDER_FULL = 3, 4, 5
+
+# Marks of neurons that may fire in the window, and of those whose arrivals are gathered.
+FLAG, CHOSEN = 1, 2
+
+# Neurons looked at and arrivals before a call returns as READY to go on, so that Ctrl-C is seen; an
+# arrival that is replayed counts as so many.
+MOST_LOOKS, REPLAYING = 5_000_000, 10
+
+# As potential: the neuron is refractory at the end of the window.
+HELD = math.inf
+
+
+class Grid(NamedTuple):
+    """The windows, and what a flow over a whole window needs.
+
+    ``kind`` (n_kinds, 13); ``ranges`` (n_ranges, 3) first neuron, one past the last, and kind of
+    neurons that follow each other.  ``threshold``, ``holding`` (the current that holds V at
+    threshold, less a margin) and ``push`` (potential left by the bias) of neuron i are at
+    ``i * step``; ``step`` is 0 if all neurons are alike.
+    """
+
+    width: float
+    kind: FloatArray
+    ranges: IntArray
+    step: int
+    threshold: FloatArray
+    holding: FloatArray
+    push: FloatArray
+
+
+class Senders(NamedTuple):
+    """The inputs, or the neurons, as sources of spikes.
+
+    ``kind`` is -1 in general.  If every source has at most one delay group, all of the same delay
+    and kind, ``kind`` is that one and the synapses of source s are ``row[s] : row[s + 1]``.
+    """
+
+    offset: int
+    shortest: float
+    longest: float
+    kind: int
+    row: IntArray
+
+
+class WindowState(NamedTuple):
+    """All that a run carries along: arrays of one sample, or of a batch with a leading axis.
+
+    ``neuron`` (n_neurons, 4) is the state at the end of the run, as in the scheduler; ``level``
+    (n_neurons, 2) current and potential at the start of the window that holds the end, ``release``
+    (n_neurons,) the time up to which a potential is `HELD`, ``latest`` (n_neurons,) number of the
+    last spike before that window.  ``count`` as in the scheduler; ``mark``: spikes, arrivals,
+    searches and touches before that window, and its number.
+    """
+
+    neuron: FloatArray
+    level: FloatArray
+    release: FloatArray
+    latest: Int32Array
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    mark: IntArray
+
+
+class Deliveries(NamedTuple):
+    """A chunk of deliveries: arrival times, synapse ranges, and the factors of their weights."""
+
+    time: FloatArray
+    start: NDArray[np.uint64]
+    stop: NDArray[np.uint64]
+    current: FloatArray
+    potential: FloatArray
+    reach: FloatArray
+
+
+class Arrivals(NamedTuple):
+    """Gathered arrivals, in linked lists, latest first, that begin at ``head`` (n_neurons,)."""
+
+    head: Int32Array
+    time: FloatArray
+    weight: FloatArray
+    following: Int32Array
+
+
+class Work(NamedTuple):
+    """Scratch arrays of one thread.
+
+    ``times`` and ``sources`` hold a chunk of spikes; ``horizon`` is the end of a replay.
+    """
+
+    sums: FloatArray
+    flag: NDArray[np.uint8]
+    flagged: Int32Array
+    times: FloatArray
+    sources: IntArray
+    deliveries: Deliveries
+    arrivals: Arrivals
+    order: Int32Array
+    spare: Int32Array
+    cursor: IntArray
+    progress: IntArray
+    horizon: FloatArray
+
+
+@loop
+def advance_windows(
+    wiring, neurons, grid, inputs, outputs, times, sources, state, run, work, t_stop, cap
+):
+    """Work off the windows of one sample up to ``t_stop``; return why it stopped.
+
+    ``inputs`` and ``outputs`` are the `Senders`; the loop can be entered again where it stopped.
+    """
+    progress, looks = work.progress, 0
+    enough = progress[ARRIVED] + MOST_LOOKS
+    while True:
+        if progress[ARRIVED] + looks > enough:
+            return READY
+        looks += neurons.kind.size
+        start = progress[WINDOW] * grid.width
+        stop = start + grid.width
+        final = stop > t_stop
+        before = np.nextafter(t_stop, math.inf) if final else stop
+        if progress[PHASE] == SCATTER:
+            progress[MARKED_ARRIVED] = progress[ARRIVED]
+            progress[MARKED_SEARCHES] = progress[SEARCHES]
+            progress[MARKED_TOUCHED] = progress[TOUCHED]
+            _select(inputs, times, times.size, start, before, progress, FIRST_INPUT)
+            _select(outputs, run.time, progress[SPIKES], start, before, progress, FIRST_SPIKE)
+            if (
+                progress[FIRST_INPUT] == progress[LAST_INPUT]
+                and progress[FIRST_SPIKE] == progress[LAST_SPIKE]
+            ):
+                event = _next_event(neurons, grid, inputs, outputs, times, run, state, work, start)
+                if event > t_stop:
+                    _rest(neurons, state, start)
+                    return DONE
+                if event >= stop:
+                    progress[WINDOW] = _jump(neurons, grid, state, start, event)
+                    continue
+            _send_all(wiring, grid, inputs, outputs, times, sources, run, start, before, work)
+            if final:
+                _dismiss_finally(neurons, grid, state, work, start)
+            else:
+                _dismiss(grid, state, work)
+            work.horizon[0] = t_stop if final else stop
+            progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
+            progress[PHASE] = GATHER
+        if progress[PHASE] == GATHER:
+            _choose(work)
+            progress[GATHERED] = 0
+            if not _send_all(
+                wiring, grid, inputs, outputs, times, sources, run, start, before, work
+            ):
+                return ARRIVALS_FULL
+            progress[REPLAYED] = progress[FIRST_CHOSEN]
+            progress[PHASE] = REPLAY
+        if progress[PHASE] == REPLAY:
+            if not _replay(neurons, state, run, work, start, final):
+                return SPIKES_FULL
+            looks += REPLAYING * progress[GATHERED]
+            if progress[LAST_CHOSEN] < progress[FLAGGED]:
+                size = progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
+                progress[FIRST_CHOSEN] = progress[LAST_CHOSEN]
+                progress[LAST_CHOSEN] = min(progress[FLAGGED], progress[FIRST_CHOSEN] + size)
+                progress[PHASE] = GATHER
+                continue
+            progress[PHASE] = RECORD
+        if progress[SPIKES] - progress[BEFORE] > work.order.size:
+            return ORDER_FULL
+        _record(run, work)
+        if progress[SPIKES] > cap:
+            return FULL
+        if final:
+            return DONE
+        for k in range(progress[BEFORE], progress[SPIKES]):
+            state.latest[run.neuron[k]] = k
+        progress[BEFORE] = progress[SPIKES]
+        progress[WINDOW] += 1
+        progress[PHASE] = SCATTER
+
+
+# --- where nothing arrives ------------------------------------------------------------------------
+
+
+@inlined
+def _begin(state, i, start):
+    """Return (current, potential, time) at the start of a window, or at a later release."""
+    if state.level[i, 1] == HELD:
+        return state.level[i, 0], 0.0, state.release[i]
+    return state.level[i, 0], state.level[i, 1], start
+
+
+@loop
+def _next_event(neurons, grid, inputs, outputs, times, run, state, work, start):
+    """Return a time before which nothing arrives and no neuron fires; all that was sent is there.
+
+    The search ends with a neuron that may fire within the window.
+    """
+    progress, event = work.progress, math.inf
+    if progress[LAST_INPUT] < times.size:
+        event = times[progress[LAST_INPUT]] + inputs.shortest
+    if progress[LAST_SPIKE] < progress[SPIKES]:
+        event = min(event, run.time[progress[LAST_SPIKE]] + outputs.shortest)
+    for i in range(neurons.kind.size):
+        kind = neurons.kind[i]
+        current, potential, begun = _begin(state, i, start)
+        lag = earliest_crossing(
+            current, potential, neurons.alpha[kind], neurons.beta[kind], neurons.threshold[i],
+            neurons.bias[i],
+        )  # fmt: skip
+        event = min(event, begun + lag)
+        if event < start + grid.width:
+            return start
+    return event
+
+
+@loop
+def _jump(neurons, grid, state, start, event):
+    """Move all neurons to the start of the window of ``event``; return its number."""
+    number = math.floor(event / grid.width)
+    if number * grid.width > event:
+        number -= 1
+    new = number * grid.width
+    for i in range(neurons.kind.size):
+        kind = neurons.kind[i]
+        current, potential, begun = _begin(state, i, start)
+        if begun <= new:
+            state.level[i, 0], state.level[i, 1] = flow(
+                current, potential, new - begun, neurons.alpha[kind], neurons.beta[kind],
+                neurons.bias[i],
+            )  # fmt: skip
+    return number
+
+
+@loop
+def _rest(neurons, state, start):
+    """End a run until whose end nothing happens: the states are those at the start."""
+    for i in range(neurons.kind.size):
+        row = state.neuron[i]
+        row[0], row[1], row[2] = _begin(state, i, start)
+        row[3] = neurons.bound[i]
+
+
+# --- scatter and gather ---------------------------------------------------------------------------
+
+
+@inlined
+def _select(senders, times, size, start, before, progress, entry):
+    """Set the range of spikes of which something may arrive from ``start`` on, but ``before``."""
+    first, last = progress[entry], progress[entry + 1]
+    while first < size and times[first] + senders.longest < start:
+        first += 1
+    while last < size and times[last] + senders.shortest < before:
+        last += 1
+    progress[entry], progress[entry + 1] = first, last
+
+
+@loop
+def _send_all(wiring, grid, inputs, outputs, times, sources, run, start, before, work):
+    """Scatter, or gather, what arrives in the window; return False if there is no room."""
+    progress, chunk = work.progress, work.sources.size
+    for first in range(progress[FIRST_INPUT], progress[LAST_INPUT], chunk):
+        n = min(chunk, progress[LAST_INPUT] - first)
+        for k in range(n):
+            work.times[k] = times[first + k]
+            work.sources[k] = sources[first + k]
+        if not _send(wiring, grid, inputs, n, start, before, work):
+            return False
+    for first in range(progress[FIRST_SPIKE], progress[LAST_SPIKE], chunk):
+        n = min(chunk, progress[LAST_SPIKE] - first)
+        for k in range(n):
+            work.times[k] = run.time[first + k]
+            work.sources[k] = run.neuron[first + k]
+        if not _send(wiring, grid, outputs, n, start, before, work):
+            return False
+    return True
+
+
+@loop
+def _send(wiring, grid, senders, size, start, before, work):
+    """Scatter, or gather, what a chunk of spikes sends; return False if there is no room."""
+    for kind in range(grid.kind.shape[0]):
+        if senders.kind >= 0 and senders.kind != kind:
+            continue
+        work.cursor[0], work.cursor[1] = 0, -1
+        while work.cursor[0] < size:
+            if senders.kind >= 0:
+                n = _list_rows(senders, size, work)
+            else:
+                n = _list_groups(wiring, senders, size, kind, start, before, work)
+            if work.progress[PHASE] == GATHER:
+                if not _gather(wiring.target, wiring.weight, work, n):
+                    return False
+            else:
+                _factors(work.deliveries, n, start, grid.kind[kind])
+                _scatter(wiring.target, wiring.weight, work, n)
+    return True
+
+
+@inlined
+def _list_rows(senders, size, work):
+    """List the deliveries of sources with one delay group; return how many."""
+    listed = work.deliveries
+    for k in range(size):
+        source = work.sources[k]
+        listed.time[k] = work.times[k] + senders.shortest
+        listed.start[k] = senders.row[source]
+        listed.stop[k] = senders.row[source + 1]
+    work.cursor[0] = size
+    return size
+
+
+@inlined
+def _list_groups(wiring, senders, size, kind, start, before, work):
+    """List as many deliveries to neurons of one kind as there is room for; return how many."""
+    listed = work.deliveries
+    k, g = work.cursor[0], work.cursor[1]
+    n = 0
+    while k < size and n < listed.time.size:
+        emitted = work.times[k]
+        source = work.sources[k] + senders.offset
+        end = wiring.first_group[source + 1]
+        if g < 0:
+            g = _first_arrival(wiring.delay, wiring.first_group[source], end, emitted, start)
+        while g < end and emitted + wiring.delay[g] < before and n < listed.time.size:
+            if wiring.kind[g] == kind:
+                listed.time[n] = emitted + wiring.delay[g]
+                listed.start[n] = wiring.start[g]
+                listed.stop[n] = wiring.stop[g]
+                n += 1
+            g += 1
+        if n < listed.time.size:
+            k += 1
+            g = -1
+    work.cursor[0], work.cursor[1] = k, g
+    return n
+
+
+@inlined
+def _first_arrival(delay, low, high, emitted, start):
+    """Return the first delay group of ``low : high`` that arrives at ``start`` or later."""
+    while low < high:
+        middle = (low + high) // 2
+        if emitted + delay[middle] < start:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@loop
+def _factors(deliveries, n, start, kind):
+    """Set what a unit arrival adds: current, potential at ``start``, reach at the window's end.
+
+    ``exp(rate lag)`` and ``h(-lag)``, as `eventsim.model.flow.propagator` has them, but without
+    branches, so they are vectorised.  The series are exact to rounding for ``rate lag <= 1/2``.
+    """
+    slow, spread, fast = kind[SLOW], kind[SPREAD], kind[FAST]
+    safe, membrane = kind[SAFE_KERNEL], kind[MEMBRANE]
+    time, current, potential = deliveries.time, deliveries.current, deliveries.potential
+    reach = deliveries.reach
+    for k in range(n):
+        lag = time[k] - start
+        e = _exponential(slow * lag)
+        v = spread * lag
+        g = e * _exponential_ratio(v)
+        p = e + fast * (g * v)
+        q = -lag * g
+        current[k] = p
+        potential[k] = q
+        reach[k] = p * safe + q * membrane
+
+
+@scalar
+def _exponential(x):
+    """Return exp(x) for 0 <= x <= 1/2: the first term left out is below 2e-17."""
+    y = 1.0 / 87178291200.0
+    y = y * x + 1.0 / 6227020800.0
+    y = y * x + 1.0 / 479001600.0
+    y = y * x + 1.0 / 39916800.0
+    y = y * x + 1.0 / 3628800.0
+    y = y * x + 1.0 / 362880.0
+    y = y * x + 1.0 / 40320.0
+    y = y * x + 1.0 / 5040.0
+    y = y * x + 1.0 / 720.0
+    y = y * x + 1.0 / 120.0
+    y = y * x + 1.0 / 24.0
+    y = y * x + 1.0 / 6.0
+    y = y * x + 1.0 / 2.0
+    y = y * x + 1.0
+    return y * x + 1.0
+
+
+@scalar
+def _exponential_ratio(x):
+    """Return (exp(x) - 1)/x for 0 <= x <= 1/2, 1 at x = 0."""
+    y = 1.0 / 1307674368000.0
+    y = y * x + 1.0 / 87178291200.0
+    y = y * x + 1.0 / 6227020800.0
+    y = y * x + 1.0 / 479001600.0
+    y = y * x + 1.0 / 39916800.0
+    y = y * x + 1.0 / 3628800.0
+    y = y * x + 1.0 / 362880.0
+    y = y * x + 1.0 / 40320.0
+    y = y * x + 1.0 / 5040.0
+    y = y * x + 1.0 / 720.0
+    y = y * x + 1.0 / 120.0
+    y = y * x + 1.0 / 24.0
+    y = y * x + 1.0 / 6.0
+    y = y * x + 1.0 / 2.0
+    return y * x + 1.0
+
+
+@loop
+def _scatter(target, weight, work, n):
+    """Add a chunk of deliveries to the rows of their targets."""
+    listed, sums = work.deliveries, work.sums
+    arrived = 0
+    for k in range(n):
+        current, potential, reach = listed.current[k], listed.potential[k], listed.reach[k]
+        start, stop = listed.start[k], listed.stop[k]
+        arrived += np.int64(stop) - np.int64(start)
+        for s in range(start, stop):
+            i = target[s]
+            w = weight[s]
+            positive = max(w, 0.0)
+            sums[i, CURRENT] += w * current
+            sums[i, POTENTIAL] += w * potential
+            sums[i, POSITIVE] += positive
+            sums[i, REACH] += positive * reach
+    work.progress[ARRIVED] += arrived
+
+
+@loop
+def _choose(work):
+    """Mark the flagged neurons whose arrivals are gathered; none has any as yet."""
+    first, last = work.progress[FIRST_CHOSEN], work.progress[LAST_CHOSEN]
+    for f in range(work.progress[FLAGGED]):
+        i = work.flagged[f]
+        work.flag[i] = CHOSEN if first <= f < last else FLAG
+        work.arrivals.head[i] = -1
+
+
+@loop
+def _gather(target, weight, work, n):
+    """Add a chunk of deliveries to the lists of chosen targets; return False if they are full."""
+    listed, arrivals, flag = work.deliveries, work.arrivals, work.flag
+    size = work.progress[GATHERED]
+    for k in range(n):
+        for s in range(listed.start[k], listed.stop[k]):
+            i = target[s]
+            if flag[i] == CHOSEN:
+                if size == arrivals.time.size:
+                    return False
+                arrivals.time[size] = listed.time[k]
+                arrivals.weight[size] = weight[s]
+                arrivals.following[size] = arrivals.head[i]
+                arrivals.head[i] = size
+                size += 1
+    work.progress[GATHERED] = size
+    return True
+
+
+# --- dismiss --------------------------------------------------------------------------------------
+
+
+@scalar
+def stays_below(current, potential, positive, reach, threshold, holding, ratio, inverse):
+    """Tell whether a neuron provably cannot fire in the window: the proof is on top."""
+    begun = max(current, 0.0) * (1.0 + MARGIN)
+    first = begun + positive * (1.0 + MARGIN) - holding
+    second = max(begun - holding, 0.0) + reach * inverse
+    return min(first, second) < ratio * (threshold - potential)
+
+
+@scalar
+def window_factor(below, step, part, window):
+    """Return the factor by which a window lets an exponential fall: ``below``, or the next number.
+
+    The exact one lies a ``part`` of the way between the two.  The larger one is taken in as many
+    windows: were it always the nearer one, its rounding would add up over millions of windows.
+    """
+    return below + step if math.floor((window + 1) * part) > math.floor(window * part) else below
+
+
+@loop
+def _dismiss(grid, state, work):
+    """Move the neurons that stay below threshold to the end of the window, and flag the others."""
+    level, sums, step = state.level, work.sums, grid.step
+    flagged = 0
+    for r in range(grid.ranges.shape[0]):
+        kind = grid.kind[grid.ranges[r, 2]]
+        window, h = float(work.progress[WINDOW]), kind[KERNEL]
+        synaptic = window_factor(kind[SYNAPTIC], kind[SYNAPTIC_STEP], kind[SYNAPTIC_PART], window)
+        membrane = window_factor(kind[MEMBRANE], kind[MEMBRANE_STEP], kind[MEMBRANE_PART], window)
+        ratio, inverse = kind[RATIO], kind[INVERSE]
+        for i in range(grid.ranges[r, 0], grid.ranges[r, 1]):
+            c = i * step
+            current, potential = level[i, 0], level[i, 1]
+            positive, reach = sums[i, POSITIVE], sums[i, REACH]
+            threshold, holding = grid.threshold[c], grid.holding[c]
+            later_current, later = current + sums[i, CURRENT], potential + sums[i, POTENTIAL]
+            sums[i, CURRENT] = 0.0
+            sums[i, POTENTIAL] = 0.0
+            sums[i, POSITIVE] = 0.0
+            sums[i, REACH] = 0.0
+            if stays_below(current, potential, positive, reach, threshold, holding, ratio, inverse):
+                level[i, 0] = later_current * synaptic
+                level[i, 1] = later * membrane + later_current * h + grid.push[c]
+            else:
+                work.flag[i] = FLAG
+                work.flagged[flagged] = i
+                flagged += 1
+    work.progress[FLAGGED] = flagged
+
+
+@loop
+def _dismiss_finally(neurons, grid, state, work, start):
+    """Do the same in the window in which the run ends, but keep the state at its start."""
+    level, sums, rows = state.level, work.sums, state.neuron
+    flagged = 0
+    for i in range(neurons.kind.size):
+        kind = grid.kind[neurons.kind[i]]
+        c = i * grid.step
+        if stays_below(
+            level[i, 0], level[i, 1], sums[i, POSITIVE], sums[i, REACH], grid.threshold[c],
+            grid.holding[c], kind[RATIO], kind[INVERSE],
+        ):  # fmt: skip
+            rows[i, 0] = level[i, 0] + sums[i, CURRENT]
+            rows[i, 1] = level[i, 1] + sums[i, POTENTIAL]
+            rows[i, 2] = start
+            rows[i, 3] = neurons.bound[i]
+        else:
+            work.flag[i] = FLAG
+            work.flagged[flagged] = i
+            flagged += 1
+        for column in range(4):
+            sums[i, column] = 0.0
+    work.progress[FLAGGED] = flagged
+
+
+# --- replay ---------------------------------------------------------------------------------------
+
+
+@loop
+def _replay(neurons, state, run, work, start, final):
+    """Take each chosen neuron through its arrivals; return False if a spike finds no room."""
+    progress, horizon, arrivals = work.progress, work.horizon[0], work.arrivals
+    for f in range(progress[REPLAYED], progress[LAST_CHOSEN]):
+        i = work.flagged[f]
+        kind = neurons.kind[i]
+        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+        threshold, refractory = neurons.threshold[i], neurons.refractory[i]
+        holding = beta * threshold - bias
+        first = _sorted_arrivals(work, i)
+        current, potential, now = _begin(state, i, start)
+        number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
+        for a in range(first, work.order.size + 1):
+            e = work.order[a] if a < work.order.size else -1
+            until = arrivals.time[e] if e >= 0 else horizon
+            if e < 0 and threshold == 0.0 and final:
+                until = just_after(horizon)  # what comes at the end sets a pool off
+            while now <= until:
+                lag, slope = crossing_within(
+                    until - now, current, potential, alpha, beta, threshold, bias
+                )
+                searches += 1
+                # A spike lies strictly after the event that releases it, if only by rounding.
+                spike = spike_time(now, lag)
+                if spike > until:
+                    break
+                if slope == TOUCHES:
+                    touched += 1
+                    break
+                if spikes == run.time.size:
+                    progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
+                    progress[SPIKES] = spikes
+                    return False
+                current = (slope + holding) * math.exp(-alpha * refractory)
+                potential, now, number = 0.0, spike + refractory, spikes
+                run.time[spikes] = spike
+                run.neuron[spikes] = i
+                run.slope[spikes] = slope
+                run.released[spikes] = current
+                spikes += 1
+            if now < until:
+                current, potential = flow(current, potential, until - now, alpha, beta, bias)
+                now = until
+            if e >= 0:
+                if now > until:
+                    current += arrivals.weight[e] * math.exp(-alpha * (now - until))
+                    run.released[number] = current
+                else:
+                    current += arrivals.weight[e]
+        progress[SPIKES] = spikes
+        progress[SEARCHES] += searches
+        progress[TOUCHED] += touched
+        if final:
+            row = state.neuron[i]
+            row[0], row[1], row[2], row[3] = current, potential, now, neurons.bound[i]
+        else:
+            state.level[i, 0] = current
+            state.level[i, 1] = HELD if now > horizon else potential
+            state.release[i] = now
+    return True
+
+
+@inlined
+def _sorted_arrivals(work, i):
+    """Put the arrivals of neuron ``i`` at the end of ``order``, by time; return where they begin.
+
+    Arrivals of the same time stay in the order of the spikes that cause them.
+    """
+    first = work.order.size
+    e = work.arrivals.head[i]
+    while e >= 0:
+        first -= 1
+        work.order[first] = e
+        e = work.arrivals.following[e]
+    sort_stably(work.arrivals.time, work.order, work.spare, first, work.order.size)
+    return first
+
+
+@loop
+def sort_stably(key, order, spare, first, last):
+    """Sort ``order[first:last]`` by ``key[order]``: blocks by insertion, then merged."""
+    block = 16
+    for begin in range(first, last, block):
+        for a in range(begin + 1, min(begin + block, last)):
+            moved = order[a]
+            b = a - 1
+            while b >= begin and key[order[b]] > key[moved]:
+                order[b + 1] = order[b]
+                b -= 1
+            order[b + 1] = moved
+    while block < last - first:
+        for begin in range(first, last - block, 2 * block):
+            _merge(key, order, spare, begin, begin + block, min(begin + 2 * block, last))
+        block *= 2
+
+
+@loop
+def _merge(key, order, spare, begin, middle, end):
+    """Merge two sorted neighbours in place."""
+    if key[order[middle - 1]] <= key[order[middle]]:
+        return
+    size = middle - begin
+    for a in range(size):
+        spare[a] = order[begin + a]
+    a, b, place = 0, middle, begin
+    while a < size:
+        if b < end and key[order[b]] < key[spare[a]]:
+            order[place] = order[b]
+            b += 1
+        else:
+            order[place] = spare[a]
+            a += 1
+        place += 1
+
+
+# --- record ---------------------------------------------------------------------------------------
+
+
+@loop
+def _record(run, work):
+    """Put the spikes of the window in the order of (time, neuron), and forget who was flagged."""
+    progress, order = work.progress, work.order
+    before, first = progress[BEFORE], np.int64(0)
+    n = progress[SPIKES] - before
+    for k in range(n):
+        order[k] = before + k
+    sort_stably(run.time, order, work.spare, first, n)
+    for k in range(n):
+        # Earlier places are final: what stood there has moved to where the chain leads.
+        source = order[k] - before
+        while source < k:
+            source = order[source] - before
+        _exchange(run.time, before + k, before + source)
+        _exchange(run.neuron, before + k, before + source)
+        _exchange(run.slope, before + k, before + source)
+        _exchange(run.released, before + k, before + source)
+    for f in range(progress[FLAGGED]):
+        work.flag[work.flagged[f]] = 0
+        work.arrivals.head[work.flagged[f]] = -1
+
+
+@inlined
+def _exchange(array, a, b):
+    array[a], array[b] = array[b], array[a]

@@ -1,0 +1,199 @@
+"""All arrivals of a run, neuron by neuron: the basis of the causality graph and of potentials.
+
+A run records spikes, not arrivals; this module lists them after the run, in time linear in the
+synaptic events.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsim._layout.wiring import Neurons, Wiring
+from eventsim._support.compile import allocating_loop, loop, scalar
+from eventsim._support.types import BoolArray, FloatArray, IntArray
+from eventsim.model.flow import flow
+
+__all__ = ["Arrivals", "list_arrivals", "most_arrivals", "sample_states"]
+
+
+class Arrivals(NamedTuple):
+    """Arrivals of the neurons of a range, ascending in (neuron, time).
+
+    Those of neuron i are ``first[i] : first[i + 1]``; ``spike`` is the number of the causing spike
+    (inputs first, then recorded spikes), ``synapse`` the position in the wiring.
+    """
+
+    first: IntArray
+    time: FloatArray
+    spike: IntArray
+    synapse: IntArray
+
+
+def list_arrivals(
+    wiring: Wiring,
+    times: FloatArray,
+    sources: IntArray,
+    t_stop: float,
+    neurons: tuple[int, int],
+    stop: BoolArray,
+) -> Arrivals:
+    """Return the `Arrivals` up to ``t_stop`` at the neurons ``range(*neurons)``.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        The synapses.
+    times, sources : (n_spikes,) ndarray
+        All spikes, inputs first; sources numbered as in the wiring.
+    t_stop : float
+        Arrivals after it are left out.
+    neurons : (int, int)
+        First neuron, and one past the last.
+    stop : (1,) ndarray of bool
+        If it is set meanwhile, the list is not completed.
+    """
+    low, high = neurons
+    counts = np.zeros(high - low, dtype=np.int64)
+    _count(wiring, times, sources, t_stop, low, high, counts, stop)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    total = int(first[-1])
+    arrivals = Arrivals(
+        first, np.empty(total), np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+    )
+    _fill(wiring, times, sources, t_stop, low, high, first[:-1].copy(), arrivals, stop)
+    _sort(arrivals, stop)
+    return arrivals
+
+
+def most_arrivals(wiring: Wiring, n_spikes: int) -> float:
+    """Return how many arrivals spikes have at most: about as many nanoseconds as a list takes."""
+    return float(n_spikes) * wiring.target.size
+
+
+@loop
+def _count(
+    wiring: Wiring,
+    times: FloatArray,
+    sources: IntArray,
+    t_stop: float,
+    low: int,
+    high: int,
+    counts: IntArray,
+    stop: BoolArray,
+) -> None:
+    for number in range(times.size):
+        if stop[0]:
+            return
+        source = sources[number]
+        for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
+            if times[number] + wiring.delay[g] > t_stop:
+                break
+            for s in range(wiring.start[g], wiring.stop[g]):
+                if low <= wiring.target[s] < high:
+                    counts[wiring.target[s] - low] += 1
+
+
+@loop
+def _fill(
+    wiring: Wiring,
+    times: FloatArray,
+    sources: IntArray,
+    t_stop: float,
+    low: int,
+    high: int,
+    position: IntArray,
+    arrivals: Arrivals,
+    stop: BoolArray,
+) -> None:
+    for number in range(times.size):
+        source = sources[number]
+        for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
+            arrival = times[number] + wiring.delay[g]
+            if arrival > t_stop:
+                break
+            for s in range(wiring.start[g], wiring.stop[g]):
+                if stop[0]:  # at each arrival: the first ones may take the system much memory
+                    return
+                i = wiring.target[s] - low
+                if low <= wiring.target[s] < high:
+                    arrivals.time[position[i]] = arrival
+                    arrivals.spike[position[i]] = number
+                    arrivals.synapse[position[i]] = s
+                    position[i] += 1
+
+
+@allocating_loop
+def _sort(arrivals: Arrivals, stop: BoolArray) -> None:
+    for i in range(arrivals.first.size - 1):
+        if stop[0]:
+            return
+        part = slice(arrivals.first[i], arrivals.first[i + 1])
+        order = np.argsort(arrivals.time[part], kind="mergesort")
+        arrivals.time[part] = arrivals.time[part][order]
+        arrivals.spike[part] = arrivals.spike[part][order]
+        arrivals.synapse[part] = arrivals.synapse[part][order]
+
+
+@loop
+def sample_states(
+    neurons: Neurons,
+    low: int,
+    arrivals: Arrivals,
+    weight: FloatArray,
+    own_first: IntArray,
+    own_time: FloatArray,
+    at: FloatArray,
+    currents: FloatArray,
+    potentials: FloatArray,
+    stop: BoolArray,
+) -> None:
+    """Fill currents and potentials (n_times, n_neurons) at the ascending times ``at``.
+
+    Neuron ``low + i`` fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those
+    after the events of the same time.
+    """
+    for i in range(arrivals.first.size - 1):
+        kind = neurons.kind[low + i]
+        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
+        current, potential, reference, release = 0.0, 0.0, 0.0, 0.0
+        a, f = arrivals.first[i], own_first[i]
+        for k in range(at.size):
+            if stop[0]:
+                return
+            while True:
+                arrival = arrivals.time[a] if a < arrivals.first[i + 1] else math.inf
+                spike = own_time[f] if f < own_first[i + 1] else math.inf
+                now = min(arrival, spike, at[k])
+                there = _flow_held(current, potential, reference, release, now, alpha, beta, bias)
+                if now < min(arrival, spike):
+                    currents[k, i], potentials[k, i] = there
+                    break
+                current, potential = there
+                reference = now
+                if spike == now:
+                    potential, release = 0.0, spike + neurons.refractory[low + i]
+                    f += 1
+                else:
+                    current += weight[arrivals.synapse[a]]
+                    a += 1
+
+
+@scalar
+def _flow_held(
+    current: float,
+    potential: float,
+    reference: float,
+    release: float,
+    now: float,
+    alpha: float,
+    beta: float,
+    bias: float,
+) -> tuple[float, float]:
+    """Return the state at ``now``, where the potential is held at 0 until ``release``."""
+    if now <= release:
+        return current * math.exp(-alpha * (now - reference)), 0.0
+    if reference < release:
+        current *= math.exp(-alpha * (release - reference))
+        return flow(current, 0.0, now - release, alpha, beta, bias)
+    return flow(current, potential, now - reference, alpha, beta, bias)

@@ -1,0 +1,336 @@
+"""A network as arrays: the form that the engines run on.
+
+Sources are numbered inputs first, then neurons, each in the order in which they were added.  The
+synapses of a projection lie together, row by row; within a row they are ordered by delay, so the
+synapses of one source that share a delay (and the time constants of their targets) are one
+contiguous *delay group*, delivered as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix
+from eventsim.convolution import Convolution
+from eventsim.model.neuron import LIF
+
+if TYPE_CHECKING:
+    from eventsim.network import Network, Projection
+
+__all__ = ["Compiled", "Layout", "Neurons", "Wiring", "compile_network", "lay_out"]
+
+Number = TypeVar("Number", bound=np.number)
+
+
+class Wiring(NamedTuple):
+    """Delay groups of all sources, and their synapses.
+
+    The groups of source s are ``first_group[s] : first_group[s + 1]``, ascending in delay; the
+    synapses of group g are ``start[g] : stop[g]``.  All targets of a group are of one ``kind``.
+    """
+
+    first_group: IntArray
+    delay: FloatArray
+    kind: Int32Array
+    start: IntArray
+    stop: IntArray
+    target: Int32Array | NDArray[np.uint32]
+    weight: FloatArray
+
+
+class Neurons(NamedTuple):
+    """Parameters: alpha and beta of each kind, all others of each neuron.
+
+    ``bound`` is the current that a neuron must exceed ever to reach its threshold,
+    ``beta threshold - bias``; ``-inf`` where even a negative current may precede a crossing.
+    ``epoch`` is for loops that keep states as of the start of an epoch: how long it lasts for each
+    kind (empty elsewhere).
+    """
+
+    alpha: FloatArray
+    beta: FloatArray
+    kind: Int32Array
+    threshold: FloatArray
+    bias: FloatArray
+    refractory: FloatArray
+    bound: FloatArray
+    epoch: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """How sources and neurons are numbered, and the parameters of all neurons.
+
+    ``input_start`` and ``neuron_start`` give the number of the first source of an input and of the
+    first neuron of a population.
+    """
+
+    neurons: Neurons
+    n_inputs: int
+    n_neurons: int
+    input_start: dict[str, int]
+    neuron_start: dict[str, int]
+
+    @property
+    def first_source(self) -> dict[str, int]:
+        """Number of the first source of each input and population."""
+        behind = {name: self.n_inputs + start for name, start in self.neuron_start.items()}
+        return {**self.input_start, **behind}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """A network as delay groups.
+
+    ``synapses`` gives the slice of each projection's synapses; ``orders`` which of
+    `Projection.values` each of them has (None: its own, in order; places of a convolution share
+    theirs), and ``values`` the slice of each projection in the joined values.
+    """
+
+    wiring: Wiring
+    layout: Layout
+    synapses: dict[Key, slice]
+    orders: dict[Key, IntArray | None]
+    values: dict[Key, slice]
+    group_projection: IntArray
+
+    @property
+    def neurons(self) -> Neurons:
+        """Parameters of all neurons."""
+        return self.layout.neurons
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input sources."""
+        return self.layout.n_inputs
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return self.layout.n_neurons
+
+    @property
+    def longest_delays(self) -> tuple[float, float]:
+        """Longest delay of the synapses of inputs, and of those of neurons."""
+        split = self.wiring.first_group[self.n_inputs]
+        delay = self.wiring.delay
+        return float(delay[:split].max(initial=0.0)), float(delay[split:].max(initial=0.0))
+
+    def with_weights(self, projections: Mapping[Key, Projection]) -> Compiled:
+        """Return the same wiring with the weights of ``projections``."""
+        weight = _joined_weights(projections, self.orders)
+        return replace(self, wiring=_guarded(self.wiring._replace(weight=weight)))
+
+    def without_weights(self) -> Compiled:
+        """Return the same wiring without any weights, to be given some by `with_weights`."""
+        return replace(self, wiring=self.wiring._replace(weight=np.empty(0)))
+
+    def _locate(self, position: int) -> tuple[Key, int]:
+        """Return the projection of a synapse of the wiring, and its place in the values there."""
+        key = next(k for k, part in self.synapses.items() if part.start <= position < part.stop)
+        within = position - self.synapses[key].start
+        order = self.orders[key]
+        return key, within if order is None else int(order[within])
+
+    def synapse_label(self, network: Network) -> Callable[[int], tuple[Any, ...]]:
+        """Return a function from a synapse's position in the wiring to ``(key, pre, post)``.
+
+        The further synapses of a multapse are ``(key, pre, post, 1)`` and so on.
+        """
+        wiring, layout = self.wiring, self.layout
+        copies = {key: _copies(p.weights) for key, p in network.projections.items()}
+        by_start = np.argsort(wiring.start, kind="stable")
+        first_source = layout.first_source
+
+        def label(position: int) -> tuple[Any, ...]:
+            rank = np.searchsorted(wiring.start[by_start], position, side="right") - 1
+            group = by_start[rank]
+            source = int(np.searchsorted(wiring.first_group, group, side="right")) - 1
+            key, place = self._locate(position)
+            post = int(wiring.target[position]) - layout.neuron_start[key[1]]
+            name = key, source - first_source[key[0]], post
+            copy = copies[key]
+            return name if copy is None or copy[place] == 0 else (*name, int(copy[place]))
+
+        return label
+
+    def synapse_delay(self, network: Network, position: int) -> float:
+        """Return the delay of a synapse of the wiring."""
+        key, place = self._locate(position)
+        delays = network.projections[key].delay_values
+        return delays if isinstance(delays, float) else float(delays[place])
+
+
+class _Rows(NamedTuple):
+    """Delay groups of one projection: the row, delay, kind and synapse range of each."""
+
+    row: IntArray
+    delay: FloatArray
+    kind: Int32Array
+    start: IntArray
+    stop: IntArray
+
+
+def lay_out(inputs: Mapping[str, int], neurons: Mapping[str, tuple[int, LIF]]) -> Layout:
+    """Return the `Layout` of inputs and (n, LIF) populations."""
+    parameters = _neuron_arrays(neurons)
+    return Layout(
+        parameters,
+        sum(inputs.values()),
+        parameters.kind.size,
+        _starts(inputs.items()),
+        _starts((name, n) for name, (n, _) in neurons.items()),
+    )
+
+
+def compile_network(layout: Layout, projections: Mapping[Key, Projection]) -> Compiled:
+    """Return the `Compiled` form of a network."""
+    parameters, first_source = layout.neurons, layout.first_source
+    rows, targets, orders, synapses, values = [], [], {}, {}, {}
+    position, n_values = 0, 0
+    for key, projection in projections.items():
+        first = layout.neuron_start[projection.post]
+        size = projection.weights.shape[1]
+        groups, target, orders[key] = _layout(projection, parameters.kind[first : first + size])
+        source = first_source[projection.pre]
+        rows.append(
+            groups._replace(
+                row=groups.row + source, start=groups.start + position, stop=groups.stop + position
+            )
+        )
+        targets.append(target if first == 0 else target + np.int32(first))
+        synapses[key] = slice(position, position + target.size)
+        values[key] = slice(n_values, n_values + projection.values.size)
+        position, n_values = synapses[key].stop, values[key].stop
+    table, projection_of = _joined_groups(rows)
+    counts = np.bincount(table.row, minlength=layout.n_inputs + layout.n_neurons)
+    wiring = Wiring(
+        first_group=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        delay=table.delay,
+        kind=table.kind,
+        start=table.start,
+        stop=table.stop,
+        target=_joined(targets, np.int32),
+        weight=_joined_weights(projections, orders),
+    )
+    return Compiled(_guarded(wiring), layout, synapses, orders, values, projection_of)
+
+
+def _guarded(wiring: Wiring) -> Wiring:
+    """Return the wiring with read-only arrays: some are those of projections, the others alike.
+
+    Loops are then compiled for one type only.
+    """
+    for array in wiring:
+        array.flags.writeable = False
+    return wiring
+
+
+def _starts(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
+    starts, position = {}, 0
+    for name, size in sizes:
+        starts[name] = position
+        position += size
+    return starts
+
+
+def _neuron_arrays(neurons: Mapping[str, tuple[int, LIF]]) -> Neurons:
+    each = [neuron.arrays(n) for n, neuron in neurons.values()]
+    joined = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
+    rates = np.stack([1.0 / joined["tau_syn"], 1.0 / joined["tau_mem"]], axis=1)
+    kinds, kind = np.unique(rates, axis=0, return_inverse=True)
+    fires = np.isfinite(joined["threshold"])
+    holding = rates[:, 1] * np.where(fires, joined["threshold"], 0.0) - joined["bias"]
+    bound = np.where(fires, np.where(holding < 0.0, -np.inf, holding), np.inf)
+    return Neurons(
+        alpha=np.ascontiguousarray(kinds[:, 0]),
+        beta=np.ascontiguousarray(kinds[:, 1]),
+        kind=kind.reshape(-1).astype(np.int32),
+        threshold=joined["threshold"],
+        bias=joined["bias"],
+        # A neuron that fires once is held for longer than any run; infinity times 0 is no number.
+        refractory=np.minimum(joined["refractory"], np.finfo(np.float64).max),
+        bound=bound,
+        epoch=np.empty(0),
+    )
+
+
+def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Array, IntArray | None]:
+    """Return (delay groups, targets, order) of one projection; ``kinds`` are its targets' kinds."""
+    indptr, target, parameter = _rows_of(projection.weights)
+    if isinstance(projection.delays, float) and np.all(kinds == kinds[0]):
+        row = np.flatnonzero(np.diff(indptr))
+        delay = np.full(row.size, projection.delays)
+        kind = np.full(row.size, kinds[0], dtype=np.int32)
+        return _Rows(row, delay, kind, indptr[row], indptr[row + 1]), target, parameter
+    row = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+    delay = np.broadcast_to(projection.delay_values, row.shape)
+    kind = kinds[target]
+    order = np.lexsort((kind, delay, row))
+    row, delay, kind = row[order], delay[order], kind[order]
+    fresh = np.ones(row.size, dtype=bool)
+    fresh[1:] = (np.diff(row) != 0) | (np.diff(delay) != 0) | (np.diff(kind) != 0)
+    start = np.flatnonzero(fresh)
+    stop = np.append(start[1:], row.size)[: start.size]
+    groups = _Rows(row[start], delay[start], kind[start], start, stop)
+    return groups, target[order], order if parameter is None else parameter[order]
+
+
+def _rows_of(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, IntArray | None]:
+    """Return CSR row pointers, column indices, and which value each entry has (None: its own)."""
+    if isinstance(weights, Convolution):
+        return weights.synapses()
+    if isinstance(weights, np.ndarray):
+        n_pre, n_post = weights.shape
+        every = np.tile(np.arange(n_post, dtype=np.int32), n_pre)
+        return n_post * np.arange(n_pre + 1), every, None
+    return weights.indptr.astype(np.int64), weights.indices.astype(np.int32, copy=False), None
+
+
+def _copies(weights: Matrix | Convolution) -> IntArray | None:
+    """Return how many synapses between the same two neurons stand before each; None: no multapse.
+
+    Entries at one place follow each other.
+    """
+    if isinstance(weights, (Convolution, np.ndarray)):
+        return None
+    row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    fresh = np.ones(row.size, dtype=bool)
+    fresh[1:] = (np.diff(row) != 0) | (np.diff(weights.indices) != 0)
+    if np.all(fresh):
+        return None
+    number = np.arange(row.size)
+    return number - np.maximum.accumulate(np.where(fresh, number, 0))
+
+
+def _joined_groups(rows: Sequence[_Rows]) -> tuple[_Rows, IntArray]:
+    """Join the projections' groups into one table sorted by (source, delay, projection)."""
+    if not rows:
+        nothing = np.empty(0, dtype=np.int64)
+        empty = _Rows(nothing, np.empty(0), np.empty(0, dtype=np.int32), nothing, nothing)
+        return empty, nothing
+    number = np.repeat(np.arange(len(rows)), [part.row.size for part in rows])
+    table = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    order = np.lexsort((number, table[1], table[0]))
+    return _Rows(*[column[order] for column in table]), number[order]
+
+
+def _joined(parts: Sequence[NDArray[Number]], dtype: type[Number]) -> NDArray[Number]:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([np.empty(0, dtype), *parts])
+
+
+def _joined_weights(
+    projections: Mapping[Key, Projection], orders: Mapping[Key, IntArray | None]
+) -> FloatArray:
+    parts = [
+        projection.values if orders[key] is None else projection.values[orders[key]]
+        for key, projection in projections.items()
+    ]
+    return _joined(parts, np.float64)

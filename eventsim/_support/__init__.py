@@ -1,0 +1,1 @@
+"""What has nothing to do with neurons: arrays, queues, threads, compilation, checks."""

@@ -1,0 +1,1 @@
+"""The neuron: its parameters, its flow between events, its first crossing."""

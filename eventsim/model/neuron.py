@@ -1,0 +1,126 @@
+"""Parameters of the leaky integrate-and-fire neuron."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from eventsim._support.types import FloatArray
+from eventsim._support.validate import LEAST, as_count, as_floats, require, require_size
+
+__all__ = ["LIF"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LIF:
+    r"""Leaky integrate-and-fire neurons with an exponential synaptic current.
+
+    Between events ``dI/dt = -I/tau_syn`` and ``dV/dt = -V/tau_mem + I + bias``.  An arriving spike
+    adds its weight to I.  When V surpasses ``threshold`` the neuron spikes: V is reset to 0 and
+    held there for the refractory period, while I goes on decaying (reset of V only).
+
+    Parameters
+    ----------
+    tau_mem, tau_syn : float or (n,) array_like
+        Membrane and synaptic time constants > 0; ``inf`` gives the non-leaky membrane and the step
+        current, both ``inf`` the ReL-PSP neuron of Zhang et al.
+    threshold : float or (n,) array_like
+        Firing threshold > 0; ``inf``: the neuron never fires (a readout).  0 is allowed for neurons
+        that fire at most once: see `earliest`.
+    refractory : float or (n,) array_like
+        Refractory period >= 0; ``inf``: the neuron fires at most once, and is silent and at rest
+        ever after (single-spike or time-to-first-spike coding).
+    bias : float or (n,) array_like
+        Constant bias current.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is NaN or out of its range; the message quotes the value.  Time constants
+        and thresholds below 1e-100, and other numbers above 1e100, are out of range: float64 could
+        not hold what becomes of them.
+
+    Notes
+    -----
+    Times are in any consistent unit.  The model is Lee et al., Eqs. 1-5, which contains those of
+    Yamamoto et al. (``tau_syn = 2 tau_mem``), Comsa et al. and Goeltz et al. (equal constants),
+    Mostafa (``tau_mem = inf``) and Zhang et al. (both infinite).
+
+    Examples
+    --------
+    >>> LIF(tau_mem=20.0, tau_syn=5.0, threshold=20.0, refractory=0.1).tau_mem
+    20.0
+    >>> LIF(tau_mem=-1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: tau_mem must be > 0, got -1.0
+    """
+
+    tau_mem: float | FloatArray = 1.0
+    tau_syn: float | FloatArray = 0.5
+    threshold: float | FloatArray = 1.0
+    refractory: float | FloatArray = 0.0
+    bias: float | FloatArray = 0.0
+
+    def __post_init__(self) -> None:
+        """Normalise every parameter to a float or a read-only (n,) array and check its range."""
+        for field in fields(self):
+            value = as_floats(getattr(self, field.name), field.name)
+            if value.ndim > 1:
+                raise ValueError(f"{field.name} must be a scalar or (n,), got shape {value.shape}")
+            require(~np.isnan(value), value, f"{field.name} must not be NaN")
+            if value.ndim:
+                value = value.copy()
+                value.flags.writeable = False
+            object.__setattr__(self, field.name, value if value.ndim else float(value))
+        for name in ("tau_mem", "tau_syn"):
+            require(
+                np.greater(getattr(self, name), 0.0), getattr(self, name), f"{name} must be > 0"
+            )
+            require(
+                np.greater_equal(getattr(self, name), LEAST), getattr(self, name),
+                f"{name} must be at least {LEAST:g}",
+            )  # fmt: skip
+        require_size(self.bias, "bias")
+        finite = np.isfinite(self.threshold) & np.not_equal(self.threshold, 0.0)
+        require_size(np.where(finite, self.threshold, 1.0), "threshold", LEAST)
+        finite = np.isfinite(self.refractory)
+        require_size(np.where(finite, self.refractory, 0.0), "refractory")
+        require(np.greater_equal(self.refractory, 0.0), self.refractory, "refractory must be >= 0")
+        once = np.isposinf(self.refractory) & np.equal(self.threshold, 0.0)
+        require(
+            np.greater(self.threshold, 0.0) | once,
+            self.threshold,
+            "threshold must be > 0 (or 0 with an infinite refractory period)",
+        )
+
+    def __reduce__(self) -> tuple[type[LIF], tuple[Any, ...]]:
+        """Return how to make an equal one, whose arrays are read-only too."""
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+    @classmethod
+    def earliest(cls) -> LIF:
+        """Return the unit of an earliest-spike pool: it fires once, with its earliest input.
+
+        A non-leaky neuron with threshold 0 surpasses it at once when a spike with a positive weight
+        arrives.  Connect it by `eventsim.pooling`.
+
+        Examples
+        --------
+        >>> LIF.earliest().threshold, LIF.earliest().refractory
+        (0.0, inf)
+        """
+        return cls(tau_mem=np.inf, tau_syn=np.inf, threshold=0.0, refractory=np.inf)
+
+    def arrays(self, n: int) -> dict[str, FloatArray]:
+        """Return the parameters as a dict of (n,) arrays; ValueError if one has another length."""
+        n = as_count(n, "n")
+        return {field.name: self._broadcast(field.name, n) for field in fields(self)}
+
+    def _broadcast(self, name: str, n: int) -> FloatArray:
+        value = np.asarray(getattr(self, name))
+        if value.ndim and value.shape != (n,):
+            raise ValueError(f"{name} must be a scalar or have shape ({n},), got {value.shape}")
+        return np.broadcast_to(value, (n,))

@@ -1,0 +1,432 @@
+r"""The adjoint sweep: gradients of every parameter in one walk backward in time, without a matrix.
+
+The adjoint state of a neuron is :math:`\lambda_I = \partial\ell/\partial I`,
+:math:`\lambda_V = \partial\ell/\partial V`.  Backward over a lag t it flows as the neuron does,
+with the roles of I and V exchanged,
+
+.. math::
+    \lambda_I \leftarrow \lambda_I e^{-\alpha t} + \lambda_V h(t) + \nu H(t), \qquad
+    \lambda_V \leftarrow \lambda_V e^{-\beta t} + \nu b(t),
+
+where :math:`\nu` is the density of a loss that integrates V and :math:`H = E[0,\alpha,\beta]`.
+Events, from the latest to the earliest:
+
+- arrival (weight w, delay d) of a spike g: :math:`d\ell/dw += \lambda_I`,
+  :math:`r = w(\alpha\lambda_I - \lambda_V)`, :math:`d\ell/dd += r`, :math:`G_g += r`;
+- release of spike f at the end r of its refractory period:
+  :math:`G_f -= (I(r) + c)\lambda_V`, :math:`\lambda_V \leftarrow 0`;
+- spike f: :math:`\lambda_V \leftarrow -G_f/s_f` and :math:`d\ell/d\theta -= \lambda_V`.
+
+:math:`G_f` starts as the loss's own derivative by the time of f and is complete when the walk gets
+there.  Without refractoriness the last two are the jump
+:math:`\lambda_V \leftarrow (s^+\lambda_V - G_f)/s_f` of event-based backpropagation.
+
+Rates: the multipliers :math:`\lambda_V(f^-)` and the spike times fixed, the loss is bilinear in
+arrivals and multipliers, so :math:`d\ell/d\alpha = \sum_a w_a \partial_\alpha\lambda_I(a)`; the
+derivatives of the flow are carried along and start anew at every spike.  No state of the forward
+run is needed.  As in the scheduler, the adjoint state is kept as of the start of an epoch, so all
+synapses of a delay group share one flow, and an arrival costs a handful of multiply-adds.  But what
+has grown since a jump of lambda_V, over a lag t, is of the order of t, t^2 (the derivatives by the
+rates) or t^3 (those of integrals), so carried over an epoch of length T and back it would lose T/t
+times as many digits each time: where t is much shorter, the state moves to the arrival itself.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsim._engines.scheduler.loop import epoch_start, powers_of_two
+from eventsim._layout.wiring import Neurons, Wiring
+from eventsim._support.compile import inlined, loop
+from eventsim._support.queue import Queue, first_item, first_time, put, remove
+from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.model.flow import (
+    bias_kernel,
+    bias_kernel_rate_derivative,
+    difference3,
+    difference4,
+    kernel_rate_derivatives,
+    propagator,
+)
+from gradients._sweeps.flow import flow_back_with_rates
+
+__all__ = [
+    "Cotangents",
+    "Sums",
+    "Workspace",
+    "new_sums",
+    "new_workspace",
+    "sweep_batch",
+    "with_epochs",
+]
+
+# The longer an epoch, the fewer states have to move to the next one: it lasts so many (shorter)
+# time constants at most, and the factors of the flow back to its start stay below e^2.
+LONGEST_EPOCH = 2.0
+
+# Arrivals closer to a jump of the adjoint potential than this part of an epoch are met one by one:
+# squares, or cubes where the loss integrates V, of its inverse are the roundings that remain.
+NEAR, NEAR_INTEGRAL = 1.0 / 128.0, 1.0 / 32.0
+
+# Columns of Workspace.adjoint.
+LAMBDA_I, LAMBDA_V, REFERENCE, RELEASE = 0, 1, 2, 3
+I_ALPHA, I_BETA, V_BETA, JUMPED, N_COLUMNS = 4, 5, 6, 7, 8
+
+# Columns of Workspace.density: that of the windows that the walk is in, and what acts on a neuron.
+GIVEN, ACTING = 0, 1
+
+# Columns of Sums.neuron.
+ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
+
+# Kinds of a loss's events.
+SET_POTENTIAL, SET_DENSITY = 0, 1
+
+
+class Cotangents(NamedTuple):
+    """What the loss depends on.
+
+    ``inputs`` and ``spikes``: derivative by each input spike and each recorded spike, flat; the
+    sweep completes them.  Events at ``time`` (n_events,), descending, of ``kind``: add ``value``
+    (n_samples, n_events, n_neurons) to the adjoint potential, or set the density of the integral
+    (NaN: leave the neuron alone).
+    """
+
+    inputs: FloatArray
+    spikes: FloatArray
+    time: FloatArray
+    kind: IntArray
+    value: FloatArray
+
+
+class Sums(NamedTuple):
+    """Gradients, one row per lane of samples; the rows are added up in order.
+
+    ``weight`` (n_lanes, n_synapses), ``delay`` likewise (width 0 if no projection asks for it),
+    ``group`` (n_lanes, n_groups) delays of whole groups, ``neuron`` (n_lanes, n_neurons, 4).
+    """
+
+    weight: FloatArray
+    delay: FloatArray
+    group: FloatArray
+    neuron: FloatArray
+
+
+class Workspace(NamedTuple):
+    """Scratch arrays of one lane: nothing per synapse, nothing per arrival.
+
+    ``density`` (n_neurons, 2) of a loss that integrates V; ``latest`` (n_neurons,) the last
+    spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before.
+    """
+
+    adjoint: FloatArray
+    density: FloatArray
+    latest: Int32Array
+    previous: Int32Array
+    flying: Queue
+    group: Int32Array
+
+
+def with_epochs(neurons: Neurons) -> Neurons:
+    """Return the neurons with epochs for a sweep: of about a (shorter) time constant."""
+    return neurons._replace(epoch=powers_of_two(neurons, LONGEST_EPOCH))
+
+
+def new_sums(wiring: Wiring, n_neurons: int, n_lanes: int, per_synapse_delays: bool) -> Sums:
+    """Return gradients of 0."""
+    n_synapses = wiring.weight.size
+    return Sums(
+        np.zeros((n_lanes, n_synapses)),
+        np.zeros((n_lanes, n_synapses if per_synapse_delays else 0)),
+        np.zeros((n_lanes, wiring.delay.size)),
+        np.zeros((n_lanes, n_neurons, 4)),
+    )
+
+
+def new_workspace(n_neurons: int, n_lanes: int, n_spikes: int, n_flights: int) -> Workspace:
+    """Return scratch arrays for samples of at most ``n_spikes`` spikes and ``n_flights`` in all."""
+    return Workspace(
+        np.empty((n_lanes, n_neurons, N_COLUMNS)),
+        np.empty((n_lanes, n_neurons, 2)),
+        np.empty((n_lanes, n_neurons), dtype=np.int32),
+        np.empty((n_lanes, n_spikes), dtype=np.int32),
+        Queue(
+            np.empty((n_lanes, n_flights)),
+            np.empty((n_lanes, n_flights), dtype=np.int32),
+            np.full((n_lanes, n_flights), -1, dtype=np.int32),
+            np.zeros((n_lanes, 1), dtype=np.int64),
+        ),
+        np.empty((n_lanes, n_flights), dtype=np.int32),
+    )
+
+
+@loop
+def sweep_batch(
+    wiring, neurons, longest, stimulus, record, ends, cotangents, sums, work, n_lanes, stop, first,
+    last,
+):  # fmt: skip
+    """Sweep the samples of the lanes ``first : last``.
+
+    ``stimulus = (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes,
+    released)``; ``longest = (of inputs, of neurons)`` are the longest delays.  If ``stop[0]`` is
+    set meanwhile, the sums are not completed.
+    """
+    n_samples = stimulus[0].size - 1
+    for lane in range(first, last):
+        flying = Queue(
+            work.flying.time[lane],
+            work.flying.item[lane],
+            work.flying.place[lane],
+            work.flying.size[lane],
+        )
+        scratch = Workspace(
+            work.adjoint[lane],
+            work.density[lane],
+            work.latest[lane],
+            work.previous[lane],
+            flying,
+            work.group[lane],
+        )
+        own = Sums(sums.weight[lane], sums.delay[lane], sums.group[lane], sums.neuron[lane])
+        for k in range(n_samples * lane // n_lanes, n_samples * (lane + 1) // n_lanes):
+            given = slice(stimulus[0][k], stimulus[0][k + 1])
+            fired = slice(record[0][k], record[0][k + 1])
+            loss = Cotangents(
+                cotangents.inputs[given],
+                cotangents.spikes[fired],
+                cotangents.time,
+                cotangents.kind,
+                cotangents.value[k],
+            )
+            sweep(
+                wiring,
+                neurons,
+                longest,
+                (stimulus[1][given], stimulus[2][given]),
+                (record[1][fired], record[2][fired], record[3][fired], record[4][fired]),
+                ends[k],
+                loss,
+                own,
+                scratch,
+                stop,
+            )
+
+
+@loop
+def sweep(wiring, neurons, longest, stimulus, record, t_stop, loss, sums, work, stop):
+    """Walk one sample backward from ``t_stop`` to 0, adding to ``sums`` and completing ``loss``."""
+    times, sources = stimulus
+    spike_times, spike_neurons = record[0], record[1]
+    n_inputs = times.size
+    n_sources = wiring.first_group.size - 1 - neurons.kind.size
+    _begin(neurons, record, t_stop, work)
+    given, fired, spike, event = n_inputs - 1, spike_times.size - 1, spike_times.size - 1, 0
+    while not stop[0]:
+        # A spike enters the walk at the latest time at which it could arrive anywhere.
+        now_given = times[given] + longest[0] if given >= 0 else -math.inf
+        now_fired = spike_times[fired] + longest[1] if fired >= 0 else -math.inf
+        now_flying = -first_time(work.flying)
+        now_spike = spike_times[spike] if spike >= 0 else -math.inf
+        now_event = loss.time[event] if event < loss.time.size else -math.inf
+        arrival = max(now_given, now_fired, now_flying)
+        if now_event >= arrival and now_event >= now_spike and now_event > -math.inf:
+            _apply_event(neurons, record, loss, sums, work, event)
+            event += 1
+        elif arrival >= now_spike and arrival > -math.inf:
+            if now_flying == arrival:
+                number = first_item(work.flying)
+                g = work.group[number]
+            elif now_given == arrival:
+                number, g = given, wiring.first_group[sources[given] + 1] - 1
+                given -= 1
+            else:
+                number = n_inputs + fired
+                g = wiring.first_group[n_sources + spike_neurons[fired] + 1] - 1
+                fired -= 1
+            if number < n_inputs:
+                source, emitted = sources[number], times[number]
+            else:
+                source = n_sources + spike_neurons[number - n_inputs]
+                emitted = spike_times[number - n_inputs]
+            start = wiring.first_group[source]
+            while g >= start and emitted + wiring.delay[g] > t_stop:
+                g -= 1
+            while g >= start and emitted + wiring.delay[g] == arrival:
+                back = _deliver(wiring, neurons, record, loss, sums, work, g, arrival)
+                if number < n_inputs:
+                    loss.inputs[number] += back
+                else:
+                    loss.spikes[number - n_inputs] += back
+                g -= 1
+            if g >= start:
+                work.group[number] = g
+                put(work.flying, number, -(emitted + wiring.delay[g]))
+            elif work.flying.place[number] >= 0:
+                remove(work.flying, number)
+        elif now_spike > -math.inf:
+            _pass_spike(neurons, record, loss, sums, work, spike)
+            spike -= 1
+        else:
+            break
+    for i in range(neurons.kind.size):
+        _settle(neurons, sums, work, i, 0.0)
+
+
+@inlined
+def _begin(neurons, record, t_stop, work):
+    """Set the adjoint state at ``t_stop`` to 0 and link the spikes of each neuron."""
+    work.latest[:] = -1
+    for k in range(record[0].size):
+        i = record[1][k]
+        work.previous[k] = work.latest[i]
+        work.latest[i] = k
+    work.adjoint[:] = 0.0
+    work.density[:] = 0.0
+    for i in range(neurons.kind.size):
+        work.adjoint[i, REFERENCE] = t_stop
+        work.adjoint[i, JUMPED] = math.inf
+        _await_release(neurons, record, work, i)
+        if work.adjoint[i, RELEASE] > t_stop:
+            work.adjoint[i, RELEASE] = -math.inf
+
+
+@inlined
+def _await_release(neurons, record, work, i):
+    """Note when the walk meets the end of the refractory period of the neuron's next spike."""
+    k = work.latest[i]
+    release = record[0][k] + neurons.refractory[i] if k >= 0 else -math.inf
+    work.adjoint[i, RELEASE] = release
+
+
+@inlined
+def _apply_event(neurons, record, loss, sums, work, event):
+    """Let the loss act on the adjoint potentials; a held potential is constant and has no say."""
+    now = loss.time[event]
+    for i in range(neurons.kind.size):
+        value = loss.value[event, i]
+        if math.isnan(value) or (value == 0.0 and loss.kind[event] == SET_POTENTIAL):
+            continue
+        if now < work.adjoint[i, RELEASE]:
+            _release(neurons, record, loss, sums, work, i)
+        _settle(neurons, sums, work, i, now)
+        work.adjoint[i, JUMPED] = now
+        k = work.latest[i]
+        held = k >= 0 and now < record[0][k] + neurons.refractory[i]
+        if loss.kind[event] == SET_DENSITY:
+            work.density[i, GIVEN] = value
+            if not held:
+                work.density[i, ACTING] = value
+        elif not held:
+            work.adjoint[i, LAMBDA_V] += value
+
+
+@inlined
+def _deliver(wiring, neurons, record, loss, sums, work, g, now):
+    """Take the arrivals of delay group ``g`` back; return the derivative by their common time."""
+    kind = wiring.kind[g]
+    alpha, beta = neurons.alpha[kind], neurons.beta[kind]
+    epoch = epoch_start(now, neurons.epoch[kind])
+    integrates = loss.time.size > 0
+    lag, near = epoch - now, (NEAR_INTEGRAL if integrates else NEAR) * neurons.epoch[kind]
+    synaptic, membrane, h = propagator(lag, alpha, beta)
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+    adjoint = work.adjoint
+    total = 0.0
+    for s in range(wiring.start[g], wiring.stop[g]):
+        i = wiring.target[s]
+        weight = wiring.weight[s]
+        if now < adjoint[i, RELEASE]:
+            _release(neurons, record, loss, sums, work, i)
+        is_near = adjoint[i, JUMPED] - now < near
+        reference = now if is_near else epoch
+        if adjoint[i, REFERENCE] != reference:
+            _settle(neurons, sums, work, i, reference)
+        by_current, by_potential = adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V]
+        if is_near:
+            lambda_i, lambda_v = by_current, by_potential
+            i_alpha, i_beta = adjoint[i, I_ALPHA], adjoint[i, I_BETA]
+        else:
+            lambda_i = by_current * synaptic + by_potential * h
+            lambda_v = by_potential * membrane
+            i_alpha = (adjoint[i, I_ALPHA] - lag * by_current) * synaptic + by_potential * h_alpha
+            i_beta = adjoint[i, I_BETA] * synaptic + adjoint[i, V_BETA] * h + by_potential * h_beta
+        density = work.density[i, ACTING] if integrates else 0.0
+        if density != 0.0 and not is_near:
+            lambda_i += density * difference3(lag, 0.0, alpha, beta)
+            lambda_v += density * bias_kernel(lag, beta)
+            i_alpha -= density * difference4(lag, 0.0, alpha, alpha, beta)
+            i_beta -= density * difference4(lag, 0.0, alpha, beta, beta)
+        moved = weight * (alpha * lambda_i - lambda_v)
+        total += moved
+        sums.weight[s] += lambda_i
+        if sums.delay.size:
+            sums.delay[s] += moved
+        sums.neuron[i, ALPHA] += weight * i_alpha
+        sums.neuron[i, BETA] += weight * i_beta
+    sums.group[g] += total
+    return total
+
+
+@inlined
+def _release(neurons, record, loss, sums, work, i):
+    """Cross the end of the refractory period of the neuron's next spike; V is held before it."""
+    adjoint = work.adjoint
+    _settle(neurons, sums, work, i, adjoint[i, RELEASE])
+    k = work.latest[i]
+    loss.spikes[k] -= (record[3][k] + neurons.bias[i]) * adjoint[i, LAMBDA_V]
+    adjoint[i, LAMBDA_V] = 0.0
+    adjoint[i, V_BETA] = 0.0
+    work.density[i, ACTING] = 0.0
+    adjoint[i, RELEASE] = -math.inf
+
+
+@inlined
+def _pass_spike(neurons, record, loss, sums, work, k):
+    """Cross spike ``k``: its time is set by the potential, whose adjoint starts here."""
+    i = record[1][k]
+    adjoint = work.adjoint
+    if adjoint[i, RELEASE] > -math.inf:
+        _release(neurons, record, loss, sums, work, i)
+    _settle(neurons, sums, work, i, record[0][k])
+    density = work.density[i, GIVEN]
+    if density != 0.0:
+        loss.spikes[k] += density * neurons.threshold[i]
+    lambda_v = -loss.spikes[k] / record[2][k]
+    adjoint[i, LAMBDA_V] = lambda_v
+    adjoint[i, V_BETA] = 0.0
+    work.density[i, ACTING] = density
+    adjoint[i, JUMPED] = record[0][k]
+    sums.neuron[i, THRESHOLD] -= lambda_v
+    work.latest[i] = work.previous[k]
+    _await_release(neurons, record, work, i)
+
+
+@inlined
+def _settle(neurons, sums, work, i, time):
+    """Move the adjoint state of neuron ``i`` to ``time``, with its derivatives by the rates."""
+    adjoint = work.adjoint
+    kind = neurons.kind[i]
+    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+    lag = adjoint[i, REFERENCE] - time
+    lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
+        lag, alpha, beta, bias, adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V], adjoint[i, I_ALPHA],
+        adjoint[i, I_BETA], adjoint[i, V_BETA],
+    )  # fmt: skip
+    sums.neuron[i, BETA] += by_beta
+    sums.neuron[i, BIAS] += by_bias
+    density = work.density[i, ACTING]
+    if density != 0.0:
+        b_beta = bias_kernel_rate_derivative(lag, beta)
+        lambda_i += density * difference3(lag, 0.0, alpha, beta)
+        lambda_v += density * bias_kernel(lag, beta)
+        i_alpha -= density * difference4(lag, 0.0, alpha, alpha, beta)
+        i_beta -= density * difference4(lag, 0.0, alpha, beta, beta)
+        v_beta += density * b_beta
+        sums.neuron[i, BIAS] += density * difference3(lag, 0.0, 0.0, beta)
+        sums.neuron[i, BETA] -= bias * density * difference4(lag, 0.0, 0.0, beta, beta)
+    adjoint[i, LAMBDA_I] = lambda_i
+    adjoint[i, LAMBDA_V] = lambda_v
+    adjoint[i, I_ALPHA] = i_alpha
+    adjoint[i, I_BETA] = i_beta
+    adjoint[i, V_BETA] = v_beta
+    adjoint[i, REFERENCE] = time

@@ -1,0 +1,257 @@
+r"""The compiled loops of the adjoint sweep over layers, if no neuron's parameters are asked for.
+
+Between two of its spikes the adjoint state of a neuron flows freely, so all arrivals in between
+see one and the same state, carried back by the lag.  A run is cut into a few frames; the states
+are kept as of the end of a frame, as if what lies between were free flow:
+
+.. math::
+    \lambda_I(t) = P e^{-\alpha d} + Q h(d), \quad \lambda_V(t) = Q e^{-\beta d},
+    \quad d = \mathrm{end} - t.
+
+An arrival then changes no state; only a neuron's own spikes change its P and Q, which grow by what
+a frame's free flow takes away: frames are so short that this is a factor of e at most.
+
+What lambda_I gains between a spike and an arrival a short lag before it is of the order of that
+lag, while P and Q are of that of a frame: their difference would lose digits.  So a neuron whose
+spike is *near* an arrival keeps its state at the spike too, and meets that arrival from there.
+"""
+
+import math
+from typing import NamedTuple
+
+from eventsim._engines.layered.loop import factors_of, reached_arrivals
+from eventsim._layout.layers import Tiles
+from eventsim._support.compile import inlined, loop
+from eventsim.model.flow import propagator
+from gradients._sweeps.flow import flow_back
+from gradients._sweeps.layers.loop import added, own_spikes, start_from_end
+
+__all__ = ["N_ROWS", "Frames", "fill_factors", "frames_of", "sweep_all_to_all", "sweep_reached"]
+
+# Rows of a tile's adjoint state, then scratch; of neurons that are near: the state at their spike,
+# its time (else -1), and which neurons these are.
+P, Q, MOVED, NEAR_I, NEAR_V, AT, LISTED, N_ROWS = range(8)
+NEAR = 1.0 / 512.0  # of a frame
+MANY = 2**40  # frames that nobody walks
+
+
+class Frames(NamedTuple):
+    """Number k of ``n`` begins at ``k * length``; the last ends at ``t_stop``."""
+
+    n: int
+    length: float
+
+
+def frames_of(tiles: Tiles, t_stop: float) -> Frames:
+    """Return frames in which the fastest exponential of a layer falls to 1/e at the least."""
+    fastest = max(tiles.alpha.max(initial=0.0), tiles.beta.max(initial=0.0))
+    n = max(1, math.ceil(min(fastest * t_stop, MANY)))
+    return Frames(n, t_stop / n)
+
+
+@loop
+def fill_factors(tiles, incoming, frames, t_stop, factors, first, last):
+    """Fill the `Factors` of the samples ``first : last``: of the flow to the end of the frame."""
+    kind = -1
+    for q in range(tiles.kind.size):
+        if tiles.kind[q] > kind:
+            kind = tiles.kind[q]
+            own, alpha, beta = factors_of(factors, kind), tiles.alpha[q], tiles.beta[q]
+            for k in range(first, last):
+                start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+                _fill(incoming.time, start, stop, frames, t_stop, alpha, beta, own)
+
+
+@inlined
+def _fill(time, start, stop, frames, t_stop, alpha, beta, factors):
+    """Fill the factors of the arrivals ``start : stop`` of one sample."""
+    k, end = -1, 0.0
+    for a in range(start, stop):
+        while k < 0 or (k < frames.n - 1 and time[a] >= end):
+            k += 1
+            end = (k + 1) * frames.length if k < frames.n - 1 else t_stop
+        synaptic, membrane, h = propagator(end - time[a], alpha, beta)
+        factors.synaptic[a] = synaptic
+        factors.membrane[a] = membrane
+        factors.h[a] = h
+
+
+@loop
+def sweep_all_to_all(
+    tiles, b, weight, incoming, factors, frames, t_stop, record, fired, final, wanted, sums,
+    strand, n_strands, number, work,
+):  # fmt: skip
+    """Sweep block ``b`` through the samples of one strand, as `loop.sweep_all_to_all`."""
+    q = tiles.first[b]
+    own = factors_of(factors, tiles.kind[q])
+    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
+        start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+        _sweep_tile(
+            tiles, q, tiles.width[b], b, weight, incoming.time, incoming.row, incoming.origin,
+            False, own, frames, start, stop, t_stop, record, fired, k, final, wanted.arrivals, sums,
+            strand, work,
+        )  # fmt: skip
+
+
+@loop
+def sweep_reached(
+    tiles, reach, b, weight, incoming, scratch, biased, frames, t_stop, record, fired, final,
+    wanted, sums, strand, n_strands, number, work,
+):  # fmt: skip
+    """Sweep the tiles of block ``b``, each with its own arrivals."""
+    low, high = tiles.first[b], tiles.first[b + 1]
+    arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
+    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
+        reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
+        for q in range(low, high):
+            start, stop = starts[q - low], starts[q - low + 1]
+            alpha, beta = tiles.alpha[q], tiles.beta[q]
+            _fill(arrivals.time, start, stop, frames, t_stop, alpha, beta, factors)
+            _sweep_tile(
+                tiles, q, tiles.width[b], b, weight, arrivals.time, arrivals.row, arrivals.origin,
+                True, factors, frames, start, stop, t_stop, record, fired, k, final,
+                wanted.arrivals, sums, strand, work,
+            )  # fmt: skip
+
+
+@inlined
+def _sweep_tile(
+    tiles, q, width, b, weight, time, row, origin, scattered, factors, frames, start, stop, t_stop,
+    record, fired, k, final, passes_on, sums, strand, work,
+):  # fmt: skip
+    """Walk one tile backward through the arrivals ``start : stop`` of one sample.
+
+    ``scattered``: the tile has its own list of arrivals, and ``origin`` their place in the layer's.
+    """
+    lane, table = tiles.lane[q], tiles.table[q]
+    alpha, beta = tiles.alpha[q], tiles.beta[q]
+    first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
+    p, by_potential, moved = work[P][:width], work[Q][:width], work[MOVED][:width]
+    p[:] = 0.0
+    work[AT, :width] = -1.0
+    near, n_near = NEAR * frames.length, 0
+    longest = start_from_end(
+        tiles, lane, width, t_stop, record, fired, first_spike, spike, final[k], by_potential
+    )
+    gradients = sums.weight[strand]
+    frame, end, until = frames.n - 1, t_stop, t_stop
+    low = frame * frames.length
+    a = stop - 1
+    while a >= start:
+        arrives = time[a] >= low
+        now = time[a] if arrives else low
+        if n_near > 0:
+            n_near = _forget_far(work, n_near, now, near)
+        while spike >= first_spike and record[0][fired.spike[spike]] > now:
+            is_near = record[0][fired.spike[spike]] - now < near
+            n_near = _pass_spike(
+                tiles, lane, spike, alpha, beta, end, until, t_stop, record, fired, work, is_near,
+                n_near,
+            )  # fmt: skip
+            spike -= 1
+        s = spike
+        while longest > 0.0 and s >= first_spike and record[0][fired.spike[s]] + longest > now:
+            j = fired.lane[s]
+            if now < record[0][fired.spike[s]] + tiles.refractory[lane + j] <= until:
+                _release(tiles, lane, s, alpha, beta, end, record, fired, work)
+            s -= 1
+        until = now
+        if not arrives:
+            synaptic, membrane, h = propagator(end - low, alpha, beta)
+            for j in range(width):
+                p[j] = p[j] * synaptic + by_potential[j] * h
+                by_potential[j] *= membrane
+            frame, end = frame - 1, low
+            low = frame * frames.length
+            continue
+        synaptic, membrane, h = factors.synaptic[a], factors.membrane[a], factors.h[a]
+        entry = table + row[a] * width
+        gradient = gradients[entry : entry + width]
+        for j in range(width):
+            gradient[j] += p[j] * synaptic + by_potential[j] * h
+        for n in range(n_near):
+            j = int(work[LISTED, n])
+            lambda_i, _ = _from_spike(work, j, now, alpha, beta)
+            gradient[j] += lambda_i - (p[j] * synaptic + by_potential[j] * h)
+        if passes_on and (not scattered or origin[a] >= 0):
+            w = weight[entry : entry + width]
+            by_p, by_q = alpha * synaptic, alpha * h - membrane
+            for j in range(width):
+                moved[j] = w[j] * (p[j] * by_p + by_potential[j] * by_q)
+            for n in range(n_near):
+                j = int(work[LISTED, n])
+                lambda_i, lambda_v = _from_spike(work, j, now, alpha, beta)
+                moved[j] = w[j] * (alpha * lambda_i - lambda_v)
+            if sums.delay.shape[1] > 0:
+                for j in range(width):
+                    sums.delay[strand, entry + j] += moved[j]
+            sums.arrival[b, origin[a] if scattered else a] += added(moved)
+        a -= 1
+
+
+@inlined
+def _from_spike(work, j, now, alpha, beta):
+    """Return ``(lambda_I, lambda_V)`` of a neuron that is near, carried back from its spike."""
+    return flow_back(work[AT, j] - now, alpha, beta, work[NEAR_I, j], work[NEAR_V, j])
+
+
+@inlined
+def _forget_far(work, n_near, now, near):
+    """Take neurons whose spike is not near any more off the list; return how many are left."""
+    kept = 0
+    for n in range(n_near):
+        j = int(work[LISTED, n])
+        if work[AT, j] - now < near:
+            work[LISTED, kept] = j
+            kept += 1
+        else:
+            work[AT, j] = -1.0
+    return kept
+
+
+@inlined
+def _release(tiles, lane, spike, alpha, beta, end, record, fired, work):
+    """Cross the end of the refractory period of a spike; the potential is held before it."""
+    j, number = fired.lane[spike], fired.spike[spike]
+    release = record[0][number] + tiles.refractory[lane + j]
+    synaptic, membrane, h = propagator(end - release, alpha, beta)
+    lambda_v = work[Q, j] * membrane
+    fired.by_time[spike] -= (record[2][number] + tiles.bias[lane + j]) * lambda_v
+    if work[AT, j] >= 0.0:
+        work[NEAR_I, j], _ = _from_spike(work, j, release, alpha, beta)
+        work[NEAR_V, j], work[AT, j] = 0.0, release
+    work[P, j] += work[Q, j] * h / synaptic
+    work[Q, j] = 0.0
+
+
+@inlined
+def _pass_spike(
+    tiles, lane, spike, alpha, beta, end, until, t_stop, record, fired, work, is_near, n_near
+):  # fmt: skip
+    """Cross a spike: its time is set by the potential, whose adjoint starts here.
+
+    Returns how many neurons are near.
+    """
+    j, number = fired.lane[spike], fired.spike[spike]
+    refractory = tiles.refractory[lane + j]
+    release = record[0][number] + refractory
+    # A release after this interval, or after the end, is behind us.
+    if refractory > 0.0 and release <= until and release <= t_stop:
+        _release(tiles, lane, spike, alpha, beta, end, record, fired, work)
+    synaptic, membrane, h = propagator(end - record[0][number], alpha, beta)
+    before = work[Q, j]
+    by_time = fired.by_time[spike]
+    if refractory == 0.0:
+        by_time -= (record[2][number] + tiles.bias[lane + j]) * (before * membrane)
+    if is_near:
+        if work[AT, j] >= 0.0:
+            work[NEAR_I, j], _ = _from_spike(work, j, record[0][number], alpha, beta)
+        else:
+            work[NEAR_I, j] = work[P, j] * synaptic + before * h
+            work[LISTED, n_near] = j
+            n_near += 1
+        work[NEAR_V, j], work[AT, j] = -by_time / record[1][number], record[0][number]
+    after = -by_time / (record[1][number] * membrane)
+    work[P, j] += (before - after) * h / synaptic
+    work[Q, j] = after
+    return n_near

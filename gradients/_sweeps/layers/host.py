@@ -1,0 +1,269 @@
+"""The adjoint sweep over layers: from the last one to the first, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from eventsim._engines.layered.host import (
+    COPYING,
+    COUNTING,
+    Train,
+    all_factors,
+    gather,
+    input_trains,
+    new_scratch,
+    portions,
+)
+from eventsim._engines.layered.loop import Incoming
+from eventsim._layout.layers import Layer
+from eventsim._support import arrays
+from eventsim._support.threads import for_each_part, thread_count
+from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
+from eventsim.network import Network
+from eventsim.result import BatchResult
+from gradients._sweeps.events import Cotangents
+from gradients._sweeps.layers import frames as frame_sweep
+from gradients._sweeps.layers import loop as layer_sweep
+from gradients._sweeps.layers.loop import ALPHA, BETA, BIAS, THRESHOLD
+
+__all__ = ["LayerGradients", "Portion", "sweep_layers"]
+
+# Pieces of work in which a layer's sums over the samples are made, each in order.
+PIECES = 8
+ADJOINT = 1.0  # nanoseconds that an arrival at one neuron takes, about
+# Layers that are stiffer are swept from arrival to arrival.  It is no matter of how many arrivals
+# there are, so that a sample has the same bits in any batch.
+MOST_FRAMES = 256
+PORTION = 8_000_000  # blocks times input spikes and neurons of the samples that are held at a time
+
+
+class LayerGradients:
+    """Sums over all samples so far.
+
+    Attributes
+    ----------
+    delays : dict of key -> float
+        By the delay of a whole projection.
+    """
+
+    def __init__(self, network: Network, wanted: Collection[str]) -> None:
+        """Start with sums of 0."""
+        self.network = network
+        self.wanted = layer_sweep.Wanted(
+            neurons=bool({"tau_mem", "tau_syn", "threshold", "bias"} & set(wanted)),
+            arrivals=bool({"delays", "input_times"} & set(wanted)),
+        )
+        self.sums = [self._new_sums(layer) for layer in network.layers()]
+        self.delays = dict.fromkeys(network.projections, 0.0)
+
+    def _new_sums(self, layer: Layer) -> layer_sweep.LayerSums:
+        strands = max(1, PIECES // layer.n_blocks)
+        delayed = any(
+            not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
+        )
+        n = layer.tiles.neuron.size
+        return layer_sweep.LayerSums(
+            arrays.zeros(strands, layer.table_size),
+            np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
+            np.zeros((strands, n, 4)),
+            np.empty((0, 0)),
+        )
+
+    def weights(self) -> dict[Key, FloatArray]:
+        """Return the derivatives by the values of every projection."""
+        return self._by_values("weight")
+
+    def synapse_delays(self) -> dict[Key, FloatArray]:
+        """Return the derivatives by the delays of projections whose synapses have their own."""
+        return self._by_values("delay")
+
+    def _by_values(self, name: str) -> dict[Key, FloatArray]:
+        by_values = {}
+        for layer, sums in zip(self.network.layers(), self.sums, strict=True):
+            table = getattr(sums, name)
+            if table.shape[1] == 0:
+                continue
+            for s in layer.synapses:
+                n = self.network.projections[s.key].values.size
+                by_values[s.key] = s.weights.read(table, n)
+        return by_values
+
+    def neurons(self) -> dict[str, FloatArray]:
+        """Return the derivatives by alpha, beta, threshold and bias of all neurons."""
+        total = np.zeros((self.network.layout().n_neurons, 4))
+        for layer, sums in zip(self.network.layers(), self.sums, strict=True):
+            real = layer.tiles.neuron >= 0
+            total[layer.first + layer.tiles.neuron[real]] = sums.neuron.sum(axis=0)[real]
+        columns = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
+        return {name: total[:, column] for name, column in columns.items()}
+
+
+def sweep_layers(
+    batch: BatchResult,
+    loss: Cotangents,
+    final: FloatArray,
+    wrt: Collection[str],
+    threads: int | None,
+) -> LayerGradients:
+    """Sweep all samples of a feed-forward network; completes ``loss.inputs``.
+
+    Parameters
+    ----------
+    batch : BatchResult
+        A run, every sample of which went to its ``t_stop``.
+    loss : Cotangents
+        Derivatives by spikes; its events are not looked at.
+    final : (n_samples, n_neurons) ndarray
+        Derivatives by the potentials at ``t_stop``.
+    wrt : collection of str
+        What the gradient is wanted of, as in `gradients.timing_backprop`.
+    threads : int or None
+        Number of threads.
+    """
+    network, threads = batch.network, thread_count(threads)
+    gradients = LayerGradients(network, wrt)
+    tables = network.weight_tables()
+    # Each block has derivatives by all arrivals.
+    size = PORTION // max(layer.n_blocks for layer in network.layers())
+    for first, last in portions(network, batch.stimulus.offsets, size, 0, len(batch)):
+        portion = Portion(batch, loss, first, last)
+        for number in reversed(range(len(tables))):
+            _sweep_layer(gradients, number, tables[number], portion, final[first:last], threads)
+    return gradients
+
+
+class Portion:
+    """The samples ``first : last`` of a run, with the derivatives by their spikes.
+
+    ``numbers`` says, for each population, which of the spikes are its own.
+    """
+
+    def __init__(self, batch: BatchResult, loss: Cotangents, first: int, last: int) -> None:
+        self.first, self.n_samples, self.t_stop = first, last - first, batch.t_stop
+        given = slice(batch.stimulus.offsets[first], batch.stimulus.offsets[last])
+        part = slice(batch.offsets[first], batch.offsets[last])
+        self.record = (
+            batch.record.time[part], batch.record.slope[part], batch.record.released[part]
+        )  # fmt: skip
+        self.by_spike, self.by_input = loss.spikes[part], loss.inputs[given]
+        self.trains = input_trains(batch.network, batch.stimulus, first, last)
+        self.numbers: dict[str, IntArray] = {}
+        neuron, offsets = batch.record.neuron[part], batch.offsets[first : last + 1] - part.start
+        for layer, numbers in _by_layer(batch.network, neuron):
+            self.numbers[layer.population] = numbers
+            self.trains[layer.population] = Train(
+                np.searchsorted(numbers, offsets), self.record[0][numbers], neuron[numbers],
+                layer.first,
+            )  # fmt: skip
+
+
+def _by_layer(network: Network, neuron: Int32Array) -> Iterator[tuple[Layer, IntArray]]:
+    """Yield each layer with the places of its neurons in ``neuron``, ascending."""
+    layers = sorted(network.layers(), key=lambda layer: layer.first)
+    small = np.min_scalar_type(len(layers))  # few bytes are sorted fast
+    number = np.repeat(np.arange(len(layers), dtype=small), [layer.n for layer in layers])
+    of_spike = number[neuron]
+    order = np.argsort(of_spike, kind="stable")
+    ends = np.cumsum(np.bincount(of_spike, minlength=len(layers)))
+    yield from zip(layers, np.split(order, ends[:-1]), strict=True)
+
+
+def _sweep_layer(
+    gradients: LayerGradients,
+    number: int,
+    table: FloatArray,
+    portion: Portion,
+    final: FloatArray,
+    threads: int,
+) -> None:
+    """Add the gradients of one layer, and pass the derivatives on to the spikes that reach it."""
+    network = gradients.network
+    layer, sums = network.layers()[number], gradients.sums[number]
+    t_stop, tiles = portion.t_stop, layer.tiles
+    causes = [portion.trains[synapses.pre] for synapses in layer.synapses]
+    incoming = gather(layer, causes, portion.n_samples, t_stop, threads)
+    fired = _fired(layer, portion, threads)
+    passes_on = gradients.wanted.arrivals or any(
+        s.pre in network.populations for s in layer.synapses
+    )
+    wanted = gradients.wanted._replace(arrivals=passes_on)
+    n_arrivals = incoming.time.size if passes_on else 0
+    sums = sums._replace(arrival=arrays.zeros(layer.n_blocks, n_arrivals))
+    own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
+    n_strands = sums.weight.shape[0]
+    frames = frame_sweep.frames_of(tiles, t_stop)
+    framed = not wanted.neurons and frames.n <= MOST_FRAMES
+    loops = frame_sweep if framed else layer_sweep
+    lag_to = (frames,) if framed else ()
+    rest = (*lag_to, t_stop, portion.record, fired, own, wanted, sums)
+    if layer.reach is None:
+        factors = all_factors(layer, incoming, threads, loops.fill_factors, *lag_to, t_stop)
+
+    def sweep(first: int, last: int) -> None:
+        for piece in range(first, last):
+            b, strand = divmod(piece, n_strands)
+            work = arrays.empty(loops.N_ROWS, int(tiles.width[b]))
+            ends = (strand, n_strands, portion.first, work)
+            if layer.reach is None:
+                loops.sweep_all_to_all(tiles, b, table, incoming, factors, *rest, *ends)
+            else:
+                scratch = new_scratch(layer, incoming)
+                loops.sweep_reached(
+                    tiles, layer.reach, b, table, incoming, scratch, layer.is_biased, *rest, *ends
+                )
+
+    work = ADJOINT * layer.n * incoming.time.size
+    for_each_part(sweep, layer.n_blocks * n_strands, threads, work)
+    if passes_on:
+        _pass_on(gradients, layer, causes, incoming, sums.arrival, portion, threads)
+
+
+def _fired(layer: Layer, portion: Portion, threads: int) -> layer_sweep.Fired:
+    """Return the layer's own spikes, by tile, with the derivatives by their times so far."""
+    n_tiles = layer.tiles.lane.size
+    tile_of, lane_of = layer.places
+    own, n_samples = portion.trains[layer.population], portion.n_samples
+    source = (own.offsets, own.sources, layer.first, tile_of)
+    start = np.zeros(n_samples * n_tiles + 1, dtype=np.int64)
+    count = partial(layer_sweep.count_fired, *source, start, n_tiles)
+    for_each_part(count, n_samples, threads, COUNTING * own.times.size)
+    np.cumsum(start, out=start)
+    n = int(start[-1])
+    spike, lane = (arrays.empty(n, dtype=np.int64) for _ in range(2))
+    fired = layer_sweep.Fired(start, spike, lane, arrays.empty(n))
+    filled = np.zeros(n_samples * n_tiles, dtype=np.int64)
+    numbers = portion.numbers[layer.population]
+    fill = partial(
+        layer_sweep.fill_fired, *source, numbers, lane_of, portion.by_spike, fired, filled, n_tiles
+    )
+    for_each_part(fill, n_samples, threads, COPYING * own.times.size)
+    return fired
+
+
+def _pass_on(
+    gradients: LayerGradients,
+    layer: Layer,
+    causes: Sequence[Train],
+    incoming: Incoming,
+    arrival: FloatArray,
+    portion: Portion,
+    threads: int,
+) -> None:
+    """Add the derivatives by arrivals to those by the spikes that caused them, and by delays."""
+    by_spike = arrays.zeros(sum(train.times.size for train in causes))
+    collect = partial(layer_sweep.collect_arrivals, incoming, arrival, by_spike)
+    for_each_part(collect, portion.n_samples, threads, COPYING * incoming.origin.size)
+    start = 0
+    for synapses, train in zip(layer.synapses, causes, strict=True):
+        part = by_spike[start : start + train.times.size]
+        if synapses.pre in gradients.network.inputs:
+            portion.by_input += part
+        else:
+            portion.by_spike[portion.numbers[synapses.pre]] += part
+        gradients.delays[synapses.key] = layer_sweep.running_sum(
+            gradients.delays[synapses.key], part
+        )
+        start += part.size

@@ -1,0 +1,341 @@
+"""The compiled loops of the adjoint sweep over layers.
+
+The same tiles as in the forward run (`eventsim._layout.layers`) are walked backward in time:
+between two arrivals the adjoint states of a tile are moved by one vector loop, and an arrival adds
+the adjoint currents to a row of the weight table's gradient.  The equations are those of
+`gradients._sweeps.events`.
+"""
+
+from typing import NamedTuple
+
+from eventsim._engines.layered.loop import FOREVER, factors_of, fill, fill_factors, reached_arrivals
+from eventsim._support.compile import inlined, loop
+from eventsim._support.types import FloatArray, IntArray
+from eventsim.model.flow import (
+    bias_kernel,
+    bias_kernel_rate_derivative,
+    kernel_rate_derivatives,
+)
+from gradients._sweeps.flow import flow_back_with_rates
+
+__all__ = [
+    "Fired",
+    "LayerSums",
+    "Wanted",
+    "added",
+    "collect_arrivals",
+    "count_fired",
+    "fill_factors",
+    "fill_fired",
+    "own_spikes",
+    "running_sum",
+    "start_from_end",
+    "sweep_all_to_all",
+    "sweep_reached",
+]
+
+# Rows of a tile's adjoint state: as in gradients._sweeps.events, then sums over the sample.
+LAMBDA_I, LAMBDA_V, I_ALPHA, I_BETA, V_BETA = 0, 1, 2, 3, 4
+BY_ALPHA, BY_BETA, BY_THRESHOLD, BY_BIAS = 5, 6, 7, 8
+# How far back each neuron with events in the current interval has come (else -1), and which these
+# are; then scratch.
+AT, TOUCHED, MOVED, N_ROWS = 9, 10, 11, 12
+
+# Columns of LayerSums.neuron.
+ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
+
+
+class Wanted(NamedTuple):
+    """What to compute: gradients of neuron parameters; derivatives by the times of arrivals."""
+
+    neurons: bool
+    arrivals: bool
+
+
+class Fired(NamedTuple):
+    """Spikes of a layer by (sample, tile), ascending in time.
+
+    Those of tile q in sample k are ``start[k * n_tiles + q] : start[k * n_tiles + q + 1]``:
+    ``spike`` is the number in the record, ``lane`` the neuron's place in the tile, ``by_time``
+    the derivative by its time: in this order two threads hardly write to the same line of cache.
+    """
+
+    start: IntArray
+    spike: IntArray
+    lane: IntArray
+    by_time: FloatArray
+
+
+class LayerSums(NamedTuple):
+    """Gradients of a layer, one row per strand (every n-th sample); they are added up in order.
+
+    ``weight`` and ``delay`` (n_strands, table_size) (width 0 if no synapse has a delay of its own),
+    ``neuron`` (n_strands, n, 4) by lane of the tiles, ``arrival`` (n_blocks, n_arrivals).
+    """
+
+    weight: FloatArray
+    delay: FloatArray
+    neuron: FloatArray
+    arrival: FloatArray
+
+
+@loop
+def count_fired(offsets, neuron, base, tile_of, start, n_tiles, first, last):
+    """Count the spikes of each (sample, tile) into the entry after its own."""
+    for k in range(first, last):
+        for s in range(offsets[k], offsets[k + 1]):
+            start[k * n_tiles + tile_of[neuron[s] - base] + 1] += 1
+
+
+@loop
+def fill_fired(
+    offsets, neuron, base, tile_of, numbers, lane_of, by_spike, fired, filled, n_tiles, first, last
+):
+    """Fill `Fired`, whose ``start`` is known; ``filled`` (n_samples * n_tiles,) is scratch."""
+    for k in range(first, last):
+        for s in range(offsets[k], offsets[k + 1]):
+            at = k * n_tiles + tile_of[neuron[s] - base]
+            place = fired.start[at] + filled[at]
+            fired.spike[place] = numbers[s]
+            fired.by_time[place] = by_spike[numbers[s]]
+            fired.lane[place] = lane_of[neuron[s] - base]
+            filled[at] += 1
+
+
+@loop
+def collect_arrivals(incoming, arrival, by_spike, first, last):
+    """Add up the derivatives by each arrival, block by block, at the spike that caused it."""
+    for k in range(first, last):
+        for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
+            spike = incoming.origin[a]
+            if spike >= 0:
+                for b in range(arrival.shape[0]):
+                    by_spike[spike] += arrival[b, a]
+
+
+@loop
+def running_sum(total, values):
+    """Return ``total`` plus all values, added one by one."""
+    for value in values:
+        total += value
+    return total
+
+
+@loop
+def sweep_all_to_all(
+    tiles, b, weight, incoming, factors, t_stop, record, fired, final, wanted, sums, strand,
+    n_strands, number, work,
+):  # fmt: skip
+    """Sweep block ``b`` through the samples of one strand.
+
+    ``record = (time, slope, released)``; ``final`` (n_samples, n): derivative by the potentials at
+    the end; ``number``: the first sample's, which decides its strand.
+    """
+    q = tiles.first[b]
+    own = factors_of(factors, tiles.kind[q])
+    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
+        start, stop = incoming.offsets[k], incoming.offsets[k + 1]
+        _sweep_tile(
+            tiles, q, tiles.width[b], b, weight, incoming.time, incoming.row, incoming.origin,
+            False, own, start, stop, t_stop, record, fired, k, final, wanted.arrivals, sums,
+            strand, work,
+        )  # fmt: skip
+
+
+@loop
+def sweep_reached(
+    tiles, reach, b, weight, incoming, scratch, biased, t_stop, record, fired, final,
+    wanted, sums, strand, n_strands, number, work,
+):  # fmt: skip
+    """Sweep the tiles of block ``b``, each with its own arrivals, as `sweep_all_to_all`."""
+    low, high = tiles.first[b], tiles.first[b + 1]
+    arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
+    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
+        reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
+        for q in range(low, high):
+            start, stop = starts[q - low], starts[q - low + 1]
+            alpha, beta = tiles.alpha[q], tiles.beta[q]
+            fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
+            _sweep_tile(
+                tiles, q, tiles.width[b], b, weight, arrivals.time, arrivals.row, arrivals.origin,
+                True, factors, start, stop, t_stop, record, fired, k, final, wanted.arrivals,
+                sums, strand, work,
+            )  # fmt: skip
+
+
+@inlined
+def _sweep_tile(
+    tiles, q, width, b, weight, time, row, origin, scattered, factors, start, stop, t_stop, record,
+    fired, k, final, passes_on, sums, strand, work,
+):  # fmt: skip
+    """Walk one tile backward through the arrivals ``start : stop`` of one sample.
+
+    ``scattered``: the tile has its own list of arrivals, and ``origin`` their place in the layer's.
+    """
+    lane = tiles.lane[q]
+    alpha, beta = tiles.alpha[q], tiles.beta[q]
+    lambda_i, lambda_v = work[LAMBDA_I][:width], work[LAMBDA_V][:width]
+    i_alpha, i_beta = work[I_ALPHA][:width], work[I_BETA][:width]
+    by_alpha, by_beta = work[BY_ALPHA][:width], work[BY_BETA][:width]
+    first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
+    work[:, :width] = 0.0
+    work[AT, :width] = -1.0
+    longest = start_from_end(
+        tiles, lane, width, t_stop, record, fired, first_spike, spike, final[k], lambda_v
+    )
+    table = tiles.table[q]
+    for a in range(stop - 1, start - 1, -1):
+        now, until = time[a], time[a + 1] if a + 1 < stop else t_stop
+        touched = 0
+        while spike >= first_spike and record[0][fired.spike[spike]] > now:
+            j = fired.lane[spike]
+            touched = _touch(work, j, until, touched)
+            _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, work)
+            spike -= 1
+        s = spike
+        while longest > 0.0 and s >= first_spike and record[0][fired.spike[s]] + longest > now:
+            j = fired.lane[s]
+            if now < record[0][fired.spike[s]] + tiles.refractory[lane + j] <= until:
+                touched = _touch(work, j, until, touched)
+                _release(tiles, lane, j, s, alpha, beta, record, fired, work)
+            s -= 1
+        for n in range(touched):
+            _move(tiles, lane, int(work[TOUCHED, n]), now, alpha, beta, work)
+        synaptic, membrane, h = factors.synaptic[a], factors.membrane[a], factors.h[a]
+        _move_all(tiles, lane, width, until - now, alpha, beta, synaptic, membrane, h, work)
+        for n in range(touched):
+            work[AT, int(work[TOUCHED, n])] = -1.0
+        entry = table + row[a] * width
+        gradient = sums.weight[strand][entry : entry + width]
+        for j in range(width):
+            gradient[j] += lambda_i[j]
+        w = weight[entry : entry + width]
+        for j in range(width):
+            by_alpha[j] += w[j] * i_alpha[j]
+            by_beta[j] += w[j] * i_beta[j]
+        if passes_on and (not scattered or origin[a] >= 0):
+            moved = work[MOVED][:width]
+            for j in range(width):
+                moved[j] = w[j] * (alpha * lambda_i[j] - lambda_v[j])
+            if sums.delay.shape[1] > 0:
+                for j in range(width):
+                    sums.delay[strand, entry + j] += moved[j]
+            sums.arrival[b, origin[a] if scattered else a] += added(moved)
+    lag = time[start] if start < stop else t_stop
+    built = bias_kernel(lag, beta)
+    for j in range(width):
+        sums.neuron[strand, lane + j, ALPHA] += work[BY_ALPHA, j]
+        sums.neuron[strand, lane + j, BETA] += work[BY_BETA, j]
+        sums.neuron[strand, lane + j, THRESHOLD] += work[BY_THRESHOLD, j]
+        sums.neuron[strand, lane + j, BIAS] += work[BY_BIAS, j] + lambda_v[j] * built
+
+
+@inlined
+def own_spikes(fired, k, n_tiles, q):
+    """Return the first and the last spike of tile ``q`` in sample ``k``."""
+    return fired.start[k * n_tiles + q], fired.start[k * n_tiles + q + 1] - 1
+
+
+@inlined
+def start_from_end(
+    tiles, lane, width, t_stop, record, fired, first_spike, spike, final, lambda_v
+):  # fmt: skip
+    """Fill the derivatives by the potentials at the end; return the longest refractory period."""
+    longest = 0.0
+    for j in range(width):
+        if tiles.refractory[lane + j] < FOREVER:
+            longest = max(longest, tiles.refractory[lane + j])
+        i = tiles.neuron[lane + j]
+        lambda_v[j] = final[i] if i >= 0 else 0.0
+    for s in range(first_spike, spike + 1):
+        # A potential that is held at the end is constant; such a spike has no release.
+        j = fired.lane[s]
+        if record[0][fired.spike[s]] + tiles.refractory[lane + j] > t_stop:
+            lambda_v[j] = 0.0
+    return longest
+
+
+@loop
+def added(values):
+    """Return the sum of the values, halving them over and over: a fixed order that vectorises."""
+    n = values.size
+    while n % 2 == 0:
+        n //= 2
+        for j in range(n):
+            values[j] += values[n + j]
+    total = values[0]
+    for j in range(1, n):
+        total += values[j]
+    return total
+
+
+@inlined
+def _touch(work, j, until, touched):
+    """Note that neuron ``j`` has an event in this interval; return how many have."""
+    if work[AT, j] < 0.0:
+        work[AT, j] = until
+        work[TOUCHED, touched] = j
+        touched += 1
+    return touched
+
+
+@inlined
+def _move(tiles, lane, j, time, alpha, beta, work):
+    """Move the adjoint state of one neuron back to ``time``."""
+    lag = work[AT, j] - time
+    work[AT, j] = time
+    lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
+        lag, alpha, beta, tiles.bias[lane + j], work[LAMBDA_I, j], work[LAMBDA_V, j],
+        work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j],
+    )  # fmt: skip
+    work[LAMBDA_I, j], work[LAMBDA_V, j] = lambda_i, lambda_v
+    work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j] = i_alpha, i_beta, v_beta
+    work[BY_BETA, j] += by_beta
+    work[BY_BIAS, j] += by_bias
+
+
+@inlined
+def _move_all(tiles, lane, width, lag, alpha, beta, synaptic, membrane, h, work):
+    """Move the neurons of a tile without events, with their derivatives by the rates."""
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+    b = bias_kernel(lag, beta)
+    b_beta = bias_kernel_rate_derivative(lag, beta)
+    for j in range(width):
+        if work[AT, j] >= 0.0:
+            continue
+        by_current, by_potential = work[LAMBDA_I, j], work[LAMBDA_V, j]
+        bias, v_beta = tiles.bias[lane + j], work[V_BETA, j]
+        work[BY_BIAS, j] += by_potential * b
+        work[BY_BETA, j] += bias * (v_beta * b + by_potential * b_beta)
+        i_alpha = (work[I_ALPHA, j] - lag * by_current) * synaptic + by_potential * h_alpha
+        work[I_ALPHA, j] = i_alpha
+        work[I_BETA, j] = work[I_BETA, j] * synaptic + v_beta * h + by_potential * h_beta
+        work[V_BETA, j] = (v_beta - lag * by_potential) * membrane
+        work[LAMBDA_I, j] = by_current * synaptic + by_potential * h
+        work[LAMBDA_V, j] = by_potential * membrane
+
+
+@inlined
+def _release(tiles, lane, j, spike, alpha, beta, record, fired, work):
+    """Cross the end of the refractory period of a spike; the potential is held before it."""
+    number = fired.spike[spike]
+    release = record[0][number] + tiles.refractory[lane + j]
+    _move(tiles, lane, j, release, alpha, beta, work)
+    fired.by_time[spike] -= (record[2][number] + tiles.bias[lane + j]) * work[LAMBDA_V, j]
+    work[LAMBDA_V, j] = 0.0
+    work[V_BETA, j] = 0.0
+
+
+@inlined
+def _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, work):
+    """Cross a spike: its time is set by the potential, whose adjoint starts here."""
+    number = fired.spike[spike]
+    release = record[0][number] + tiles.refractory[lane + j]
+    # A release after this interval, or after the end, is behind us.
+    if release <= work[AT, j] and release <= t_stop:
+        _release(tiles, lane, j, spike, alpha, beta, record, fired, work)
+    _move(tiles, lane, j, record[0][number], alpha, beta, work)
+    potential = -fired.by_time[spike] / record[1][number]
+    work[LAMBDA_V, j] = potential
+    work[V_BETA, j] = 0.0
+    work[BY_THRESHOLD, j] -= potential

@@ -1,0 +1,165 @@
+"""The tangent sweep: derivatives of all spike times in one direction, forward in time.
+
+The run is walked again with its known spikes.  Each neuron carries its state and the state's
+derivative in the given direction, as of its last event; a spike of slope s moves by
+``df = (dtheta - dV)/s``, an arrival by that plus the change of its delay, and the potential
+restarts from the moved release with ``dV = -(I + c) df``.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsim._support.compile import inlined, loop
+from eventsim._support.queue import Queue, first_item, first_time, put, remove
+from eventsim._support.types import FloatArray
+from eventsim.model.flow import (
+    bias_kernel,
+    bias_kernel_rate_derivative,
+    kernel_rate_derivatives,
+    propagator,
+)
+
+__all__ = ["Direction", "new_flights", "tangent_sweep"]
+
+# Columns of the states.
+CURRENT, POTENTIAL, D_CURRENT, D_POTENTIAL, REFERENCE = 0, 1, 2, 3, 4
+
+
+class Direction(NamedTuple):
+    """A direction in the space of all parameters.
+
+    ``weight``, ``delay`` (n_synapses,) in the order of the wiring; ``input_time`` (n_inputs,);
+    the others (n_neurons,).
+    """
+
+    weight: FloatArray
+    delay: FloatArray
+    input_time: FloatArray
+    threshold: FloatArray
+    alpha: FloatArray
+    beta: FloatArray
+    bias: FloatArray
+
+
+def new_flights(n_spikes: int) -> Queue:
+    """Return a queue for all spikes of a sample."""
+    return Queue(
+        np.empty(n_spikes),
+        np.empty(n_spikes, dtype=np.int32),
+        np.full(n_spikes, -1, dtype=np.int32),
+        np.zeros(1, dtype=np.int64),
+    )
+
+
+@loop
+def tangent_sweep(
+    wiring, neurons, stimulus, record, t_stop, direction, flying, group, rows, moved, stop
+):
+    """Fill ``moved`` (n_spikes,), the derivative of each recorded spike's time.
+
+    ``stimulus = (times, sources)``, ``record = (times, neurons, slopes, released)``; scratch:
+    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows`` (n_neurons, 5) of 0.  If ``stop[0]``
+    is set meanwhile, the rest of ``moved`` is not filled.
+    """
+    times, sources = stimulus
+    spike_times, spike_neurons = record[0], record[1]
+    n_inputs = times.size
+    n_sources = wiring.first_group.size - 1 - neurons.kind.size
+    given, fired = 0, 0
+    while not stop[0]:
+        now_given = times[given] if given < n_inputs else math.inf
+        now_fired = spike_times[fired] if fired < spike_times.size else math.inf
+        now_flying = first_time(flying)
+        now = min(now_given, now_fired, now_flying)
+        if now > t_stop:
+            break
+        if now_fired == now:
+            _fire(neurons, record, direction, rows, fired, moved)
+            number, g = n_inputs + fired, wiring.first_group[n_sources + spike_neurons[fired]]
+            last = wiring.first_group[n_sources + spike_neurons[fired] + 1]
+            fired += 1
+            if g < last:
+                group[number] = g
+                put(flying, number, now + wiring.delay[g])
+            continue
+        if now_flying == now:
+            number = first_item(flying)
+            g = group[number]
+        else:
+            number, g = given, wiring.first_group[sources[given]]
+            given += 1
+        if number < n_inputs:
+            source, emitted, shift = sources[number], times[number], direction.input_time[number]
+        else:
+            source = n_sources + spike_neurons[number - n_inputs]
+            emitted, shift = spike_times[number - n_inputs], moved[number - n_inputs]
+        last = wiring.first_group[source + 1]
+        while g < last and emitted + wiring.delay[g] == now:
+            _deliver(wiring, neurons, direction, rows, g, now, shift)
+            g += 1
+        if g < last:
+            group[number] = g
+            put(flying, number, emitted + wiring.delay[g])
+        elif flying.place[number] >= 0:
+            remove(flying, number)
+
+
+@inlined
+def _deliver(wiring, neurons, direction, rows, g, now, shift):
+    """Let delay group ``g`` arrive at ``now``; its spike's time moves by ``shift``."""
+    alpha = neurons.alpha[wiring.kind[g]]
+    for s in range(wiring.start[g], wiring.stop[g]):
+        i = wiring.target[s]
+        weight, d_weight = wiring.weight[s], direction.weight[s]
+        d_arrival = shift + direction.delay[s]
+        ahead = rows[i, REFERENCE] - now
+        if ahead <= 0.0:
+            _settle(neurons, direction, rows, i, now)
+            rows[i, CURRENT] += weight
+            rows[i, D_CURRENT] += d_weight + weight * alpha * d_arrival
+            rows[i, D_POTENTIAL] -= weight * d_arrival
+        else:
+            # The neuron is refractory, and its state is that at the release.
+            decay = math.exp(-alpha * ahead)
+            stretch = alpha * d_arrival - ahead * direction.alpha[i]
+            rows[i, CURRENT] += weight * decay
+            rows[i, D_CURRENT] += decay * (d_weight + weight * stretch)
+
+
+@inlined
+def _fire(neurons, record, direction, rows, k, moved):
+    """Move spike ``k`` and restart its neuron at the release."""
+    i, now = record[1][k], record[0][k]
+    _settle(neurons, direction, rows, i, now)
+    moved[k] = (direction.threshold[i] - rows[i, D_POTENTIAL]) / record[2][k]
+    if neurons.refractory[i] > 0.0:
+        _settle(neurons, direction, rows, i, now + neurons.refractory[i])
+    rows[i, POTENTIAL] = 0.0
+    rows[i, D_POTENTIAL] = -(record[3][k] + neurons.bias[i]) * moved[k]
+
+
+@inlined
+def _settle(neurons, direction, rows, i, time):
+    """Move the state of neuron ``i`` and its derivative to ``time``."""
+    kind = neurons.kind[i]
+    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+    d_alpha, d_beta = direction.alpha[i], direction.beta[i]
+    lag = time - rows[i, REFERENCE]
+    synaptic, membrane, h = propagator(lag, alpha, beta)
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+    b = bias_kernel(lag, beta)
+    current, potential = rows[i, CURRENT], rows[i, POTENTIAL]
+    rows[i, D_POTENTIAL] = (
+        (rows[i, D_POTENTIAL] - lag * d_beta * potential) * membrane
+        + rows[i, D_CURRENT] * h
+        + current * (h_alpha * d_alpha + h_beta * d_beta)
+        + direction.bias[i] * b
+    )
+    if bias != 0.0:
+        rows[i, D_POTENTIAL] += bias * d_beta * bias_kernel_rate_derivative(lag, beta)
+    rows[i, D_CURRENT] = (rows[i, D_CURRENT] - lag * d_alpha * current) * synaptic
+    rows[i, CURRENT] = current * synaptic
+    rows[i, POTENTIAL] = potential * membrane + current * h + bias * b
+    rows[i, REFERENCE] = time

@@ -1,0 +1,1 @@
+"""Losses: their values, and their derivatives by what was simulated."""

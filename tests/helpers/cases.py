@@ -1,0 +1,189 @@
+"""Cases shared by the tests: the reference files, and ways to hand a `naive.Case` to the engine."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from hypothesis import assume
+
+import eventsim as es
+from tests.helpers.naive import Case, Neuron
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+MANY_SPIKES = 5_000
+NETWORK_NAMES = sorted(p.stem for p in (REFERENCE / "networks").glob("*.json"))
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One row of crossings.json; `time` is inf where the reference has none."""
+
+    kind: str
+    current: float
+    potential: float
+    alpha: float
+    beta: float
+    bias: float
+    threshold: float
+    t_max: float
+    time: float
+    slope: float
+
+
+@cache
+def crossings() -> tuple[Crossing, ...]:
+    rows = json.loads((REFERENCE / "crossings.json").read_text())["rows"]
+    return tuple(
+        Crossing(
+            r[0],
+            *map(float, r[1:8]),
+            *((math.inf, math.nan) if r[8] is None else map(float, r[8:])),
+        )
+        for r in rows
+    )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One file of networks/: the case, its spikes, and the gradients of its loss."""
+
+    name: str
+    case: Case
+    spikes: tuple[tuple[int, float], ...]
+    final_potentials: tuple[float, ...]
+    time_coefficients: tuple[float, ...]  # already one per spike
+    potential_coefficients: tuple[float, ...]
+    gradients: dict[str, np.ndarray]  # null -> nan
+
+
+@cache
+def load(name: str) -> Reference:
+    raw: dict[str, Any] = json.loads((REFERENCE / "networks" / f"{name}.json").read_text())
+    keys = ("alpha", "beta", "theta", "tau_ref", "bias")
+    neurons = tuple(Neuron(*(float(n[k]) for k in keys)) for n in raw["neurons"])
+    synapses = tuple((pre, post, float(w), float(d)) for pre, post, w, d in raw["synapses"])
+    inputs = tuple((s, float(t)) for s, t in raw["inputs"])
+    coefficients = [float(a) for a in raw["loss"]["spike_time_coefficients"]]
+    return Reference(
+        name,
+        Case(neurons, synapses, inputs, float(raw["t_stop"])),
+        tuple((i, float(t)) for i, t in raw["spikes"]),
+        tuple(map(float, raw["final_potentials"])),
+        tuple(coefficients[k % 64] for k in range(len(raw["spikes"]))),
+        tuple(map(float, raw["loss"]["final_potential_coefficients"])),
+        {
+            k: np.array([math.nan if x is None else float(x) for x in v])
+            for k, v in raw["gradients"].items()
+        },
+    )
+
+
+# --- a Case as a Network -----------------------------------------------------------------------
+
+IN, ALL = "in", "all"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A Case as the engine takes it: one input, one population, parallel synapses apart.
+
+    `place[k]` says where synapse k of the case went: (projection key, row, column).
+    """
+
+    case: Case
+    network: es.Network
+    stimulus: dict[str, es.Spikes]
+    place: tuple[tuple[Any, int, int], ...]
+
+    def per_synapse(self, of_projection: dict[Any, Any]) -> np.ndarray:
+        """Collect a gradient (or any per-projection matrix) into one value per synapse."""
+        dense = {k: to_dense(m) for k, m in of_projection.items()}
+        return np.array([dense[key][row, col] for key, row, col in self.place])
+
+    def run(self, **options: Any) -> es.Result:
+        return es.simulate(self.network, self.stimulus, self.case.t_stop, **options)
+
+
+@contextmanager
+def drawn_again_if_endless() -> Iterator[None]:
+    """Let hypothesis draw another network if this one's neurons excite each other without end."""
+    try:
+        yield
+    except es.ActivityError:
+        assume(False)
+
+
+def to_dense(matrix: Any) -> np.ndarray:
+    return matrix.toarray() if scipy.sparse.issparse(matrix) else np.asarray(matrix)
+
+
+def tau(rate: float) -> float:
+    return math.inf if rate == 0.0 else 1.0 / rate
+
+
+def lif(neurons: tuple[Neuron, ...]) -> es.LIF:
+    return es.LIF(
+        tau_mem=np.array([tau(n.beta) for n in neurons]),
+        tau_syn=np.array([tau(n.alpha) for n in neurons]),
+        threshold=np.array([n.theta for n in neurons]),
+        refractory=np.array([n.tau_ref for n in neurons]),
+        bias=np.array([n.bias for n in neurons]),
+    )
+
+
+def spikes_of(inputs: tuple[tuple[int, float], ...]) -> es.Spikes:
+    times = np.array([t for _, t in inputs], dtype=np.float64)
+    return es.Spikes(times, np.array([s for s, _ in inputs], dtype=np.int64))
+
+
+def build(case: Case) -> Built:
+    """One population "all", one input "in"; synapse k of the case becomes one sparse entry."""
+    net = es.Network()
+    net.add_input(IN, case.n_sources)
+    net.add_population(ALL, len(case.neurons), lif(case.neurons))
+    place: list[tuple[Any, int, int]] = [None] * len(case.synapses)  # type: ignore[list-item]
+    for from_input, layer in _layers(case):
+        _connect(net, case, from_input, layer, place)
+    return Built(case, net, {IN: spikes_of(case.inputs)}, tuple(place))
+
+
+def _layers(case: Case) -> list[tuple[bool, list[int]]]:
+    """Group the synapses into matrices: inputs and neurons apart, repetitions in further ones."""
+    seen: dict[tuple[int, int], int] = {}
+    layers: dict[tuple[bool, int], list[int]] = {}
+    for k, (pre, post, *_) in enumerate(case.synapses):
+        copy = seen[pre, post] = seen.get((pre, post), -1) + 1
+        layers.setdefault((pre < 0, copy), []).append(k)
+    return [(key[0], layers[key]) for key in sorted(layers, reverse=True)]
+
+
+def _connect(
+    net: es.Network, case: Case, from_input: bool, layer: list[int], place: list[Any]
+) -> None:
+    rows = [-case.synapses[k][0] - 1 if from_input else case.synapses[k][0] for k in layer]
+    cols = [case.synapses[k][1] for k in layer]
+    shape = (case.n_sources if from_input else len(case.neurons), len(case.neurons))
+    weights, delays = (
+        scipy.sparse.csr_array(
+            ([case.synapses[k][field] for k in layer], (rows, cols)), shape=shape
+        )
+        for field in (2, 3)
+    )
+    key = net.connect(IN if from_input else ALL, ALL, weights=weights, delays=delays)
+    for k, row, col in zip(layer, rows, cols, strict=True):
+        place[k] = (key, row, col)
+
+
+def trains(result: es.Result, population: str = ALL) -> list[tuple[int, float]]:
+    """The recorded spikes as (neuron, time), in the order of the record."""
+    s = result.spikes[population]
+    return list(zip(s.indices.tolist(), s.times.tolist(), strict=True))

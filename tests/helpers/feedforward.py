@@ -1,0 +1,408 @@
+"""Random feed-forward networks in batches: what the layered engine is tested on.
+
+A recipe is drawn, which shrinks and prints; its numbers come from a seed, so layers may be wide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from hypothesis import assume
+from hypothesis import strategies as st
+
+import eventsim as es
+from tests.helpers.cases import drawn_again_if_endless
+from tests.helpers.strategies import decimals
+
+Image = tuple[int, int, int]
+
+SMALL = (1, 2, 3, 6)
+WIDE = (3, 31, 32, 33, 70, 130)
+BIASES = (0.0, 0.0, 0.2, -0.3, 3.1)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Neurons of one population: each takes the parameters at its place, over and over again."""
+
+    rates: tuple[tuple[float, float], ...]  # alpha, beta
+    threshold: tuple[float, ...] = (1.0,)
+    refractory: tuple[float, ...] = (0.0,)
+    bias: tuple[float, ...] = (0.0,)
+
+    def lif(self, n: int) -> es.LIF:
+        def each(values: tuple[float, ...]) -> np.ndarray:
+            return np.resize(np.array(values), n)
+
+        with np.errstate(divide="ignore"):
+            tau_syn, tau_mem = (1.0 / each(column) for column in zip(*self.rates, strict=True))
+        return es.LIF(
+            tau_mem, tau_syn, each(self.threshold), each(self.refractory), each(self.bias)
+        )
+
+
+@dataclass(frozen=True)
+class Wires:
+    """One projection from group ``pre`` (inputs first): a matrix."""
+
+    pre: int
+    sparse: bool = False
+    each_delay: bool = False
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """A convolution from group ``pre``, or a pool without channels of its own."""
+
+    pre: int
+    channels: int  # 0: a pool of earliest spikes
+    extent: int
+    stride: int
+    padding: int = 0
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Population:
+    """``n`` neurons, or those of the window's image, and what leads to them."""
+
+    n: int
+    cells: Cells
+    wires: tuple[Wires, ...]
+    window: Window | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with a batch of input."""
+
+    network: es.Network
+    stimulus: dict[str, es.SpikeBatch]
+    t_stop: float
+
+    def run(self, engine: str = "layered", **options: Any) -> es.BatchResult:
+        return es.simulate(self.network, self.stimulus, self.t_stop, engine=engine, **options)
+
+    def sample(self, k: int) -> dict[str, es.Spikes]:
+        return {name: train.sample(k) for name, train in self.stimulus.items()}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that makes a `Model`."""
+
+    inputs: tuple[Image, ...]
+    populations: tuple[Population, ...]
+    n_spikes: tuple[int, ...]  # of each sample and input
+    on_grid: bool
+    t_stop: float
+    seed: int
+
+    def model(self) -> Model:
+        rng = np.random.default_rng(self.seed)
+        network, images = es.Network(), []
+        for k, image in enumerate(self.inputs):
+            network.add_input(f"in{k}", int(np.prod(image)))
+            images.append((f"in{k}", image))
+        for k, population in enumerate(self.populations):
+            image = _shape(images, population)
+            name, n = f"p{k}", int(np.prod(image))
+            network.add_population(name, n, _neurons(population, n))
+            for wires in population.wires:
+                pre, size = images[wires.pre][0], int(np.prod(images[wires.pre][1]))
+                network.connect(pre, name, **_drawn_wires(rng, wires, size, n))
+            if population.window is not None:
+                pre, before = images[population.window.pre]
+                network.connect(pre, name, **_drawn_window(rng, population.window, before))
+            images.append((name, image))
+        stimulus = {
+            name: _train(rng, int(np.prod(image)), self.n_spikes, self.on_grid, self.t_stop)
+            for name, image in images[: len(self.inputs)]
+        }
+        return Model(network, stimulus, self.t_stop)
+
+
+def _shape(images: list[tuple[str, Image]], population: Population) -> Image:
+    window = population.window
+    if window is None:
+        return population.n, 1, 1
+    channels, height, width = images[window.pre][1]
+    rows, columns = (
+        (size + 2 * window.padding - window.extent) // window.stride + 1 for size in (height, width)
+    )
+    return window.channels or channels, rows, columns
+
+
+def _neurons(population: Population, n: int) -> es.LIF:
+    window = population.window
+    is_pool = window is not None and window.channels == 0
+    return es.LIF.earliest() if is_pool else population.cells.lif(n)
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+    """Weights with which some neurons fire; their last digit keeps spikes off the grid."""
+    drawn = 8.0 / fan_in + 2.0 / np.sqrt(fan_in) * rng.normal(size=shape)
+    return np.round(drawn, 3) + 0.00037
+
+
+def _drawn_wires(rng: np.random.Generator, wires: Wires, n_pre: int, n_post: int) -> dict[str, Any]:
+    weights: Any = _weights(rng, (n_pre, n_post), n_pre)
+    delays: Any = np.round(rng.uniform(0.0, 1.0, weights.shape), 2) + wires.delay
+    if wires.sparse:
+        there = np.flatnonzero(rng.random(weights.size) < 0.6)
+        row, column = np.divmod(there, n_post)
+        weights, delays = (
+            scipy.sparse.csr_array((m.ravel()[there], (row, column)), shape=(n_pre, n_post))
+            for m in (weights, delays)
+        )
+    return {"weights": weights, "delays": delays if wires.each_delay else wires.delay}
+
+
+def _drawn_window(rng: np.random.Generator, window: Window, before: Image) -> dict[str, Any]:
+    if window.channels == 0:
+        return {"weights": es.pooling(before, window.extent, window.stride)}
+    shape = (window.channels, before[0], window.extent, window.extent)
+    kernel = _weights(rng, shape, int(np.prod(shape[1:])))
+    convolution = es.Convolution(kernel, before[1:], window.stride, window.padding)
+    return {"weights": convolution, "delays": window.delay}
+
+
+def _train(
+    rng: np.random.Generator, n: int, n_spikes: tuple[int, ...], on_grid: bool, t_stop: float
+) -> es.SpikeBatch:
+    size = sum(n_spikes)
+    times = rng.uniform(0.0, t_stop + 0.2, size)
+    if on_grid:
+        times = np.round(4.0 * times) / 4.0
+    samples = np.repeat(np.arange(len(n_spikes)), n_spikes)
+    return es.SpikeBatch(times, rng.integers(0, n, size), samples, len(n_spikes))
+
+
+# --- strategies -----------------------------------------------------------------------------------
+
+
+def rates() -> st.SearchStrategy[tuple[float, float]]:
+    """(alpha, beta): apart, equal, a factor of two apart, next to it, or with a limit of 0."""
+    pairs = [
+        (2.0, 1.0), (1.0, 2.0), (1.0, 1.0), (2.0, 0.8), (0.7, 1.9), (0.0, 1.0), (1.0, 0.0),
+        (0.0, 0.0), (2.0, 1.0 + 1e-12), (1.5, 1.5 * (1.0 - 1e-15)),
+    ]  # fmt: skip
+    return st.sampled_from(pairs)
+
+
+def some(values: st.SearchStrategy[Any], at_most: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
+    """One value for all, or several that alternate."""
+    one = values.map(lambda value: (value,))
+    return st.one_of(one, st.lists(values, min_size=1, max_size=at_most).map(tuple))
+
+
+def cells(biases: tuple[float, ...] = BIASES) -> st.SearchStrategy[Cells]:
+    """Neurons alike or not; a bias may drive them above the threshold, infinity is a readout."""
+    return st.builds(
+        Cells,
+        some(rates()),
+        some(st.sampled_from([1.0, 0.7, 1.4, np.inf])),
+        some(st.sampled_from([0.0, 0.0, 0.3, 1.1, np.inf])),
+        some(st.sampled_from(biases)),
+    )
+
+
+def wires(n_groups: int) -> st.SearchStrategy[Wires]:
+    delays = st.one_of(st.just(0.0), st.just(0.25), decimals(0.0, 1.0, 2))
+    return st.builds(Wires, st.integers(0, n_groups - 1), st.booleans(), st.booleans(), delays)
+
+
+def windows(groups: list[Image], widths: tuple[int, ...]) -> st.SearchStrategy[Window]:
+    """Convolutions and pools on an image of more than one pixel, also with a rest at its edge."""
+    fitting = [
+        (pre, extent, stride, padding)
+        for pre, (_, height, width) in enumerate(groups)
+        for extent in range(1, min(height, width, 4) + 1 if height > 1 else 0)
+        for stride in range(1, extent + 1)
+        for padding in range(extent)
+    ]
+
+    def window(fit: tuple[int, int, int, int], channels: int, delay: float) -> Window:
+        pre, extent, stride, padding = fit
+        if channels == 0:
+            unpadded = [f for f in fitting if f[3] == 0]
+            pre, extent, stride, padding = unpadded[sum(fit) % len(unpadded)]
+            delay = 0.0
+        return Window(pre, channels, extent, stride, padding, delay)
+
+    return st.builds(
+        window,
+        st.sampled_from(fitting),
+        st.sampled_from((0, *widths)),
+        st.sampled_from([0.0, 0.25]),
+    )
+
+
+@st.composite
+def recipes(
+    draw: st.DrawFn,
+    widths: tuple[int, ...] = SMALL,
+    t_stops: tuple[float, ...] = (2.51234, 2.51234, 2.51234, 2.51234, 0.1, 0.0),
+    biases: tuple[float, ...] = BIASES,
+    images: tuple[Image, ...] = ((1, 1, 1), (3, 1, 1), (1, 3, 3), (2, 4, 4)),
+) -> Recipe:
+    """One to three populations, each led to by inputs and by any populations before it."""
+    groups: list[Image] = draw(st.lists(st.sampled_from(images), min_size=1, max_size=2))
+    n_inputs, populations = len(groups), []
+    for _ in range(draw(st.sampled_from([1, 2, 2, 3]))):
+        n_wires = draw(st.sampled_from([1, 1, 2, 3, 0]))
+        window = None
+        if max(height for _, height, _ in groups) > 1 and draw(st.booleans()):
+            window = draw(windows(groups, widths))
+            n_wires = draw(st.sampled_from([0, 0, 1])) if window.channels else 0
+        population = Population(
+            draw(st.sampled_from(widths)),
+            draw(cells(biases)),
+            tuple(draw(wires(len(groups))) for _ in range(n_wires)),
+            window,
+        )
+        populations.append(population)
+        groups.append(_shape([("", group) for group in groups], population))
+    counts = st.sampled_from([12, 7, 18, 0, 2])
+    return Recipe(
+        tuple(groups[:n_inputs]),
+        tuple(populations),
+        tuple(draw(st.lists(counts, min_size=1, max_size=4))),
+        draw(st.booleans()),
+        draw(st.sampled_from(t_stops)),
+        draw(st.integers(0, 2**16)),
+    )
+
+
+# --- comparison -----------------------------------------------------------------------------------
+
+
+def decided(model: Model, slope: float = 0.05, max_spikes: int = 2000) -> es.BatchResult:
+    """The scheduler's run, if no spike depends on rounding.
+
+    Slopes are steep, and thresholds that are a little different give the same number of spikes.
+    """
+    with drawn_again_if_endless():
+        result, *others = (
+            _with_thresholds(model, factor).run("scheduler", max_spikes=max_spikes)
+            for factor in (1.0, 1.0 - 1e-7, 1.0 + 1e-7)
+        )
+    assume(result.record.slope.min(initial=np.inf) > slope)
+    for other in others:
+        for name in model.network.populations:
+            assume(np.array_equal(other.spike_counts(name), result.spike_counts(name)))
+    return result
+
+
+def _with_thresholds(model: Model, factor: float) -> Model:
+    if factor == 1.0:
+        return model
+    neurons = {
+        name: replace(lif, threshold=lif.threshold * factor)
+        for name, lif in model.network.neurons.items()
+    }
+    return replace(model, network=model.network.replace(neurons=neurons))
+
+
+def in_order(result: es.BatchResult) -> np.ndarray:
+    """Positions in the record by (sample, neuron, time): simultaneous spikes come in any order."""
+    return np.lexsort((result.record.time, result.record.neuron, result.samples))
+
+
+def assert_same_run(found: es.BatchResult, expected: es.BatchResult, rtol: float) -> None:
+    """The same spikes up to rounding, and the same potentials and currents at the end."""
+    ours, theirs = in_order(found), in_order(expected)
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    np.testing.assert_array_equal(found.record.neuron[ours], expected.record.neuron[theirs])
+    np.testing.assert_allclose(
+        found.record.time[ours], expected.record.time[theirs], rtol=rtol, atol=rtol
+    )
+    np.testing.assert_allclose(
+        found.record.slope[ours], expected.record.slope[theirs], rtol=1e3 * rtol, atol=1e3 * rtol
+    )
+    for name in expected.network.populations:
+        for quantity in ("potential", "current"):
+            values = getattr(expected, quantity)(name)
+            atol = 1e2 * rtol * (1.0 + np.abs(values).max())
+            np.testing.assert_allclose(getattr(found, quantity)(name), values, rtol=0, atol=atol)
+
+
+def assert_identical(found: es.BatchResult, expected: es.BatchResult) -> None:
+    """Bit for bit."""
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    for ours, theirs in zip(found.record, expected.record, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(found.state.neuron, expected.state.neuron)
+    np.testing.assert_array_equal(found.state.count, expected.state.count)
+    np.testing.assert_array_equal(found.ends, expected.ends)
+
+
+# --- losses ---------------------------------------------------------------------------------------
+
+KINDS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
+
+
+def cotangents(result: es.BatchResult) -> dict[str, Any]:
+    """Derivatives of sum a(k, i, o) t + sum b(k, i) V_i(t_stop).
+
+    The sums are over samples k, neurons i and their o-th spikes: the order of the spikes of
+    different neurons does not matter.
+    """
+    order = in_order(result)
+    neuron, sample = result.record.neuron[order], result.samples[order]
+    fresh = np.ones(order.size, dtype=bool)
+    fresh[1:] = (np.diff(neuron) != 0) | (np.diff(sample) != 0)
+    place = np.arange(order.size)
+    ordinal = place - np.maximum.accumulate(np.where(fresh, place, 0))
+    by_time = np.empty(order.size)
+    by_time[order] = np.sin(1.0 + 3.0 * neuron + 7.0 * ordinal + 11.0 * sample)
+    spike_times, potentials = {}, {}
+    for k, (name, n) in enumerate(result.network.populations.items()):
+        spike_times[name] = by_time[result.positions(name)]
+        potentials[name] = np.cos(2.0 + k + 5.0 * np.arange(len(result) * n)).reshape(-1, n)
+    return {"spike_times": spike_times, "potentials": potentials}
+
+
+def loss(result: es.BatchResult) -> float:
+    """The loss of the `cotangents`."""
+    given = cotangents(result)
+    total = 0.0
+    for name in result.network.populations:
+        total += float(np.sum(given["spike_times"][name] * result.spikes[name].times))
+        total += float(np.sum(given["potentials"][name] * result.potential(name)))
+    return total
+
+
+def dense(value: Any) -> np.ndarray:
+    return value.toarray() if scipy.sparse.issparse(value) else np.asarray(value)
+
+
+def assert_same_gradient(
+    found: Any, expected: Any, rtol: float = 1e-10, kinds: tuple[str, ...] = KINDS
+) -> None:
+    """All kinds of derivatives, relative to the largest of their kind (of 1, if that is larger)."""
+    for kind in kinds:
+        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        assert list(ours) == list(theirs), kind
+        sizes = [float(np.abs(dense(value)).max(initial=0.0)) for value in theirs.values()]
+        scale = max([1.0, *sizes])
+        for key, value in theirs.items():
+            for form in (float, np.ndarray, scipy.sparse.csr_array):
+                assert isinstance(ours[key], form) == isinstance(value, form), (kind, key)
+            assert np.shape(ours[key]) == np.shape(value), (kind, key)
+            np.testing.assert_allclose(
+                dense(ours[key]), dense(value), rtol=0.0, atol=rtol * scale, err_msg=f"{kind} {key}"
+            )
+
+
+def assert_identical_gradient(found: Any, expected: Any, kinds: tuple[str, ...] = KINDS) -> None:
+    """Bit for bit."""
+    for kind in kinds:
+        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        assert list(ours) == list(theirs), kind
+        for key, value in theirs.items():
+            np.testing.assert_array_equal(dense(ours[key]), dense(value), err_msg=f"{kind} {key}")

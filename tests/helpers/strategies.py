@@ -1,0 +1,118 @@
+"""All hypothesis strategies: parameters with their limits, networks, spike trains with ties.
+
+Numbers are drawn as short decimals or from small grids, so that a failing case shrinks to one that
+a human can read, ties are common, and equal and infinite time constants are ordinary draws.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from tests.helpers.naive import Case, Neuron
+
+
+def decimals(low: float, high: float, digits: int = 3) -> st.SearchStrategy[float]:
+    """Numbers with few decimals in [low, high]."""
+    unit = 10**digits
+    return st.integers(round(low * unit), round(high * unit)).map(lambda k: k / unit)
+
+
+def rates() -> st.SearchStrategy[float]:
+    """1/tau: ordinary, 0 (infinite time constant), or extreme."""
+    return st.one_of(decimals(0.05, 4.0), st.just(0.0), st.sampled_from([1e-12, 1e-6, 50.0]))
+
+
+@st.composite
+def rate_pairs(draw: st.DrawFn) -> tuple[float, float]:
+    """(alpha, beta): unrelated, equal, a factor of two apart, or nearly equal."""
+    alpha = draw(st.one_of(decimals(0.1, 3.0), st.just(0.0)))
+    other = st.one_of(decimals(0.1, 3.0), st.just(0.0))
+    related = st.sampled_from([1.0, 2.0, 0.5, 1.0 + 2.0**-52, 1.0 - 1e-15, 1.0 + 1e-9, 1.0 + 1e-6])
+    beta = draw(st.one_of(other, related.map(lambda factor: alpha * factor)))
+    return alpha, beta
+
+
+@st.composite
+def neurons(
+    draw: st.DrawFn, bias: bool = True, refractory: bool = True, silent: bool = True
+) -> Neuron:
+    """One neuron: any limit of the time constants, now and then refractory, biased or silent."""
+    alpha, beta = draw(rate_pairs())
+    theta = draw(decimals(0.3, 1.5))
+    if silent and draw(st.integers(0, 9)) == 0:
+        theta = math.inf
+    return Neuron(
+        alpha,
+        beta,
+        theta,
+        tau_ref=draw(st.one_of(st.just(0.0), decimals(0.05, 0.8))) if refractory else 0.0,
+        bias=draw(st.one_of(st.just(0.0), decimals(-0.5, 0.5))) if bias else 0.0,
+    )
+
+
+def times(t_stop: float) -> st.SearchStrategy[float]:
+    """A moment in [0, t_stop): on a coarse grid (so that ties are common) or anywhere."""
+    grid = st.integers(0, math.ceil(4 * t_stop) - 1).map(lambda k: k / 4)
+    return st.one_of(grid, decimals(0.0, t_stop - 0.001))
+
+
+def spike_trains(
+    n_sources: int, t_stop: float, min_size: int = 0, max_size: int = 8
+) -> st.SearchStrategy[tuple[tuple[int, float], ...]]:
+    """Input spikes (source, time) in any order, ties and repetitions included."""
+    spike = st.tuples(st.integers(0, n_sources - 1), times(t_stop))
+    return st.lists(spike, min_size=min_size, max_size=max_size).map(tuple)
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn,
+    max_neurons: int = 4,
+    n_sources: int = 2,
+    t_stop: float = 3.0,
+    bias: bool = True,
+    refractory: bool = True,
+    feedforward: bool = False,
+) -> Case:
+    """A random network with its input: recurrent, self-connected, some synapses doubled.
+
+    Delays are zero, on the grid of the input times (so that arrivals tie) or anywhere.
+    """
+    n = draw(st.integers(1, max_neurons))
+    cells = tuple(draw(neurons(bias, refractory)) for _ in range(n))
+    inputs = st.one_of(spike_trains(n_sources, t_stop, min_size=4), spike_trains(n_sources, t_stop))
+    delays = st.one_of(st.just(0.0), st.sampled_from([0.25, 0.5, 1.0]), decimals(0.0, 1.2))
+    synapses = []
+    for pre in range(-n_sources, n):
+        for post in range(pre + 1 if feedforward and pre >= 0 else 0, n):
+            for _ in range(draw(st.sampled_from([1, 1, 1, 0, 2]))):
+                reach = (-1.0, 6.0) if pre < 0 else (-1.5, 1.5)
+                synapses.append((pre, post, draw(decimals(*reach)), draw(delays)))
+    return Case(cells, tuple(synapses), draw(inputs), t_stop)
+
+
+@st.composite
+def violent_networks(draw: st.DrawFn, t_stop: float = 3.0) -> Case:
+    """Weights up to 1e6 either way; refractoriness keeps the spike count within reason."""
+    n = draw(st.integers(1, 3))
+    cells = []
+    for _ in range(n):
+        alpha, beta = draw(rate_pairs())
+        cells.append(
+            Neuron(alpha, beta, draw(decimals(0.3, 2.0)), tau_ref=draw(decimals(0.2, 0.8)))
+        )
+    size = st.sampled_from([1e3, 1e6, 1.0, 1e-6])
+    synapses = tuple(
+        (pre, post, draw(decimals(-1.0, 3.0)) * draw(size), draw(decimals(0.0, 1.0)))
+        for pre in range(-1, n)
+        for post in range(n)
+    )
+    return Case(tuple(cells), synapses, draw(spike_trains(1, t_stop, min_size=1)), t_stop)
+
+
+def examples(share: float) -> settings:
+    """A share of the examples of the loaded profile, for properties that are slow to check."""
+    return settings(max_examples=max(3, round(settings.default.max_examples * share)))
