@@ -30,7 +30,7 @@ import networkx as nx
 import numpy as np
 
 from eventsim._layout.arrivals import Arrivals, list_arrivals, most_arrivals
-from eventsim._layout.wiring import Neurons
+from eventsim._layout.wiring import Neurons, compiled_form, layout_of
 from eventsim._support.compile import loop
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, IntArray
@@ -214,7 +214,7 @@ class CausalityGraph:
             n = part.stop - part.start
             require(train.indices < n, train.indices, f"indices of spikes[{name!r}] must be < {n}")
             times = train.times
-            pooled = network.layout().neurons.threshold[part][train.indices] == 0.0
+            pooled = layout_of(network).neurons.threshold[part][train.indices] == 0.0
             for _ in range(network.pool_ranks.get(name, 0)):  # an effect is later than its cause
                 times = np.where(pooled, np.nextafter(times, np.inf), times)
             each_times.append(times)
@@ -236,7 +236,7 @@ class CausalityGraph:
         neurons: IntArray,
         t_stop: float,
     ) -> CausalityGraph:
-        compiled = network.compiled()
+        compiled = compiled_form(network)
         every = (
             compiled.wiring,
             np.concatenate([stimulus.times, times]),
@@ -359,7 +359,7 @@ class CausalityGraph:
         if self.network is None:
             raise ValueError(f"the network must be known for equations, got {self!r} made by hand")
         neurons = as_indices(neurons, "neurons")
-        n = self.network.layout().n_neurons
+        n = layout_of(self.network).n_neurons
         require(neurons < n, neurons, f"neurons must be < {n}")
         if neurons.ndim != 1:
             raise ValueError(f"neurons must be (n,), got shape {neurons.shape}")
@@ -377,7 +377,7 @@ class CausalityGraph:
         self, neurons: IntArray, times: FloatArray, stop: BoolArray
     ) -> tuple[Edges, Rows]:
         assert self.network is not None
-        compiled = self.network.compiled()
+        compiled = compiled_form(self.network)
         own = np.argsort(self.neurons, kind="stable")
         first = np.searchsorted(self.neurons[own], np.arange(compiled.n_neurons + 1))
         counts = np.zeros(times.size, dtype=np.int64)
@@ -430,12 +430,12 @@ class CausalityGraph:
         """Return a function from a synapse's number to its label ``(key, pre, post)``."""
         if self.network is None:
             return self.synapses.__getitem__
-        return self.network.compiled().synapse_label(self.network)
+        return compiled_form(self.network).synapse_label(self.network)
 
     def _delay(self, effect: int, cause: int, synapse: int, lag: float) -> float:
         if self.network is None:
             return self._time_of(effect) - self._time_of(cause) - lag
-        return self.network.compiled().synapse_delay(self.network, synapse)
+        return compiled_form(self.network).synapse_delay(self.network, synapse)
 
     def _time_of(self, node: int) -> float:
         n_inputs = self.input_times.size
@@ -449,7 +449,7 @@ class CausalityGraph:
             "time": self._time_of(node),
         }
         if self.network is not None:
-            layout = self.network.layout()
+            layout = layout_of(self.network)
             starts = layout.input_start if is_input else layout.neuron_start
             number = int(self.input_sources[node] if is_input else self.neurons[node - n_inputs])
             name = [name for name, start in starts.items() if start <= number][-1]

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from eventsim._layout.layers import Layer, plan
-from eventsim._layout.wiring import Compiled, Layout, compile_network, lay_out
 from eventsim._support.types import FloatArray, Key, Matrix, MatrixLike
 from eventsim._support.validate import (
     MOST_NUMBERED,
@@ -87,13 +85,10 @@ class Projection:
         return sparse.csr_array((values, *structure), shape=form.shape)
 
 
-@dataclass(slots=True)
-class _Structure:
-    """What follows from all but the weights; networks that differ only in these share it."""
+class Version:
+    """What a network is at a moment: what others derive from it is kept by it, and dies with it."""
 
-    layout: Layout | None = None
-    layers: list[Layer] | None = None
-    wiring: Compiled | None = None
+    __slots__ = ("__weakref__",)
 
 
 class Network:
@@ -118,9 +113,7 @@ class Network:
         self._inputs: dict[str, int] = {}
         self._neurons: dict[str, tuple[int, LIF]] = {}
         self._projections: dict[Key, Projection] = {}
-        self._compiled: Compiled | None = None
-        self._weight_tables: list[FloatArray] | None = None
-        self._structure = _Structure()
+        self._version, self._structure = Version(), Version()
 
     @property
     def inputs(self) -> Mapping[str, int]:
@@ -181,7 +174,7 @@ class Network:
         """
         self._check_new(name)
         self._inputs[name] = self._checked_size(n, f"size of input {name!r}")
-        self._forget()
+        self._changed()
 
     def add_population(self, name: str, n: int, neuron: LIF) -> None:
         """Add ``n`` neurons.
@@ -204,7 +197,7 @@ class Network:
         n = self._checked_size(n, f"size of population {name!r}")
         _check_neuron(neuron, n, "neuron")
         self._neurons[name] = (n, neuron)
-        self._forget()
+        self._changed()
 
     def connect(
         self,
@@ -253,7 +246,7 @@ class Network:
         delays = _checked_delays(delays, weights)
         _check_pool(self._neurons[post][1], delays, post)
         self._projections[key] = Projection(pre, post, weights, delays)
-        self._forget()
+        self._changed()
         return key
 
     def replace(
@@ -303,13 +296,13 @@ class Network:
         for p in new._projections.values():
             _check_pool(new._neurons[p.post][1], p.delays, p.post)
         if neurons or delays:
-            new._forget()
+            new._changed()
         return new
 
     def snapshot(self) -> Network:
         """Return a network that shares all that this one is now, and no later addition to it."""
         new = self._copy()
-        new._compiled, new._weight_tables = self._compiled, self._weight_tables
+        new._version = self._version
         return new
 
     def is_same(self, other: Network) -> bool:
@@ -332,44 +325,26 @@ class Network:
             If there is no such population; the message names the caller's ``argument``.
         """
         check_name(population, self._neurons, f"{argument} must name one of the populations")
-        start = self.layout().neuron_start[population]
+        start = 0
+        for name, (n, _) in self._neurons.items():
+            if name == population:
+                break
+            start += n
         return slice(start, start + self._neurons[population][0])
 
-    def layout(self) -> Layout:
-        """Return how sources and neurons are numbered (made once per network)."""
-        if self._structure.layout is None:
-            if not self._neurons:
-                raise ValueError(f"a network needs a population to be simulated, got {shown(self)}")
-            self._structure.layout = lay_out(self._inputs, self._neurons)
-        return self._structure.layout
+    @property
+    def version(self) -> Version:
+        """All that the network is now; another one after every change."""
+        return self._version
 
-    def compiled(self) -> Compiled:
-        """Return the delay groups that the event loops run on (made once per structure)."""
-        if self._compiled is None:
-            if self._structure.wiring is None:
-                compiled = compile_network(self.layout(), self._projections)
-                self._structure.wiring = compiled.without_weights()
-                self._compiled = compiled
-            else:
-                self._compiled = self._structure.wiring.with_weights(self._projections)
-        return self._compiled
+    @property
+    def structure(self) -> Version:
+        """All but the weights; networks of `replace` that differ only in these share it."""
+        return self._structure
 
-    def layers(self) -> list[Layer]:
-        """Return the layers of a feed-forward network (made once per structure)."""
-        if self._structure.layers is None:
-            self._structure.layers = plan(self)
-        return self._structure.layers
-
-    def weight_tables(self) -> list[FloatArray]:
-        """Return the weights as the layers read them (made once per network)."""
-        if self._weight_tables is None:
-            self._weight_tables = [layer.table(self) for layer in self.layers()]
-        return self._weight_tables
-
-    def _forget(self) -> None:
-        """Forget what was derived."""
-        self._compiled = self._weight_tables = None
-        self._structure = _Structure()
+    def _changed(self) -> None:
+        """Be another network from now on, to all that derive something from it."""
+        self._version, self._structure = Version(), Version()
 
     def _copy(self) -> Network:
         new = Network()

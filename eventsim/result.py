@@ -22,7 +22,7 @@ from eventsim._engines.scheduler.loop import (
 )
 from eventsim._engines.windows.loop import WindowState
 from eventsim._layout.arrivals import list_arrivals, most_arrivals, sample_states
-from eventsim._layout.wiring import Neurons
+from eventsim._layout.wiring import Neurons, compiled_form, layout_of
 from eventsim._support.compile import loop
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray
@@ -213,7 +213,7 @@ class BatchResult:
         pools = self.network.pools
         if population not in pools:
             return times
-        pooled = self.network.layout().neurons.threshold[self.record.neuron[at]] == 0.0
+        pooled = layout_of(self.network).neurons.threshold[self.record.neuron[at]] == 0.0
         times = np.where(pooled, np.nextafter(times, -np.inf), times)
         caused: dict[tuple[int, float], float] = {}
         for name in pools[population] - {population, *seen}:
@@ -280,7 +280,7 @@ class BatchResult:
     @property
     def silent_fraction(self) -> float:
         """Fraction of the neurons with a finite threshold that did not fire, over all samples."""
-        able = np.isfinite(self.network.layout().neurons.threshold)
+        able = np.isfinite(layout_of(self.network).neurons.threshold)
         fired = np.zeros(len(self) * able.size, dtype=bool)
         fired[self.samples * able.size + self.record.neuron] = True
         return 1.0 - float(fired.sum() / (able.sum() * len(self))) if able.any() else 0.0
@@ -295,7 +295,7 @@ class BatchResult:
     def near_touches(self) -> int:
         """Crossings whose existence rounding alone would decide, as `Result.near_touches`."""
         standing = _count_at_threshold(
-            self.network.layout().neurons, self.state.neuron, self.ends, ROUNDING
+            layout_of(self.network).neurons, self.state.neuron, self.ends, ROUNDING
         )
         return int(self.state.count[:, TOUCHED].sum()) + standing
 
@@ -324,7 +324,7 @@ class BatchResult:
         rows = self.state.neuron[:, part]
         currents, potentials = np.empty(rows.shape[:2]), np.empty(rows.shape[:2])
         there = (rows[:, :, REFERENCE] <= time) & (self.ends == time)[:, None]
-        neurons = self.network.layout().neurons
+        neurons = layout_of(self.network).neurons
         _flow_to(neurons, part.start, rows, there, time, currents, potentials)
         for k in np.flatnonzero(~np.all(there, axis=1)).tolist():
             sampled = np.empty((2, 1, rows.shape[1]))
@@ -336,7 +336,7 @@ class BatchResult:
     def _sample_states(
         self, k: int, part: slice, at: FloatArray, currents: FloatArray, potentials: FloatArray
     ) -> None:
-        compiled = self.network.compiled()
+        compiled = compiled_form(self.network)
         times, sources = self.all_spikes(k)
         bounds = (part.start, part.stop)
         spikes = compiled.wiring, times, sources, self.ends[k]
@@ -359,7 +359,7 @@ class BatchResult:
         k = as_sample(k, len(self))
         given = slice(self.stimulus.offsets[k], self.stimulus.offsets[k + 1])
         own = slice(self.offsets[k], self.offsets[k + 1])
-        n_inputs = self.network.compiled().n_inputs
+        n_inputs = compiled_form(self.network).n_inputs
         return (
             np.concatenate([self.stimulus.times[given], self.record.time[own]]),
             np.concatenate([self.stimulus.sources[given], self.record.neuron[own] + n_inputs]),

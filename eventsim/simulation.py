@@ -20,6 +20,7 @@ from eventsim._engines.windows.host import (
 )
 from eventsim._engines.windows.loop import WindowState
 from eventsim._layout.layers import layered_obstacle, layers_pay
+from eventsim._layout.wiring import compiled_form, layout_of
 from eventsim._support.threads import thread_count
 from eventsim._support.validate import as_count, as_nonnegative, check_choice, require_size, shown
 from eventsim.network import Network
@@ -209,7 +210,7 @@ def _chosen_engine(
             return engine
         if hindrance is None and until_fired is None and layers_pay(network):
             return "layered"
-    compiled = network.compiled()
+    compiled = compiled_form(network)
     begun = 0.0 if old is None else float(old.ends.max())
     obstacle = window_obstacle(compiled, begun, t_stop, until_fired)
     if engine == "windows" and obstacle:
@@ -404,7 +405,7 @@ def _run_windows(
     old: BatchResult | None,
 ) -> tuple[BatchResult, Excess]:
     """Return (result, spikes beyond the cap) of the window engine."""
-    compiled = network.compiled()
+    compiled = compiled_form(network)
     if old is None:
         state = new_window_state(compiled.neurons, given.n_samples)
         records = [new_record(0)] * given.n_samples
@@ -438,7 +439,7 @@ def _run_scheduler(
 ) -> tuple[BatchResult, Excess]:
     """Return (result, spikes beyond the cap) of the scheduler."""
     record, ends, state, excess = run_scheduler(
-        network.compiled(), given, t_stop, awaited, max_spikes, threads, old
+        compiled_form(network), given, t_stop, awaited, max_spikes, threads, old
     )
     offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
     given = _first(network, given, ends.size)
@@ -492,7 +493,7 @@ def _activity_error(
     ``count`` is the cap, if the result does not hold as many spikes.
     """
     batch = result.batch if isinstance(result, Result) else result
-    start = network.layout().neuron_start
+    start = layout_of(network).neuron_start
     population = max((name for name in start if start[name] <= neuron), key=start.__getitem__)
     count = int(batch.state.count[k, 0]) if count is None else count
     return ActivityError(result, k, population, neuron - start[population], time, count)

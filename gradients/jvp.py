@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from eventsim._layout.wiring import compiled_form
 from eventsim._support.threads import interruptible
 from eventsim._support.types import FloatArray, Key, MatrixLike
 from eventsim._support.validate import (
@@ -83,7 +84,7 @@ def jvp(
     if not isinstance(result, Result):
         raise ValueError(f"result must be a Result, got {shown(result)}")
     batch = result.batch
-    network, compiled = batch.network, batch.network.compiled()
+    network, compiled = batch.network, compiled_form(batch.network)
     direction = Direction(
         weight=_of_synapses(network, weights, "weights"),
         delay=_of_synapses(network, delays, "delays"),
@@ -117,7 +118,7 @@ def _of_synapses(
     network: Network, changes: Mapping[Key, float | MatrixLike] | None, argument: str
 ) -> FloatArray:
     """Return the change of every synapse, in the order of the wiring."""
-    compiled = network.compiled()
+    compiled = compiled_form(network)
     total = np.zeros(compiled.wiring.weight.size)
     for key, change in mapping_or_empty(changes, argument).items():
         check_name(key, network.projections, f"{argument} must name projections")
@@ -164,7 +165,7 @@ def _of_neurons(
     network: Network, changes: Mapping[str, ArrayLike] | None, argument: str
 ) -> FloatArray:
     """Return the change of every neuron's parameter."""
-    total = np.zeros(network.compiled().n_neurons)
+    total = np.zeros(compiled_form(network).n_neurons)
     for name, change in mapping_or_empty(changes, argument).items():
         part = network.neurons_of(name, argument)
         n = part.stop - part.start

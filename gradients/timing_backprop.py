@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._engines.layered.host import CudaState, LayeredState
-from eventsim._layout.wiring import Compiled
+from eventsim._layout.wiring import Compiled, compiled_form, layout_of
 from eventsim._support.threads import for_each_part, interruptible, thread_count
 from eventsim._support.types import BoolArray, FloatArray, Key, Matrix
 from eventsim._support.validate import (
@@ -210,7 +210,7 @@ def _cotangents(
         spikes[batch.positions(name)[where[~silent]]] += values[~silent]
     events = _potential_events(batch, potentials, potentials_at) + _window_events(batch, integrals)
     events.sort(key=lambda event: -event[0])
-    n_neurons = batch.network.layout().n_neurons
+    n_neurons = layout_of(batch.network).n_neurons
     value = np.empty((len(batch), len(events), n_neurons))
     for k, (_, _, rows) in enumerate(events):
         value[:, k] = rows
@@ -242,7 +242,7 @@ def _time_in_run(batch: BatchResult, time: float, name: str) -> float:
 
 def _rows(batch: BatchResult, name: str, values: FloatArray | float, fill: float) -> FloatArray:
     """Return values (n_samples, n_neurons) with ``fill`` for the other populations."""
-    rows = np.full((len(batch), batch.network.layout().n_neurons), fill)
+    rows = np.full((len(batch), layout_of(batch.network).n_neurons), fill)
     rows[:, batch.network.neurons_of(name)] = values
     return rows
 
@@ -280,7 +280,7 @@ def _window_events(
 
 def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     """Run the sweep; return its `Sums` over all samples."""
-    compiled = batch.network.compiled()
+    compiled = compiled_form(batch.network)
     n_lanes = min(LANES, len(batch))
     per_synapse = any(not isinstance(p.delays, float) for p in batch.network.projections.values())
     sums = new_sums(compiled.wiring, compiled.n_neurons, n_lanes, per_synapse)
@@ -309,7 +309,7 @@ def _added(lanes: FloatArray) -> FloatArray:
 def _gradient(
     batch: BatchResult, loss: Cotangents, sums: Sums, wanted: tuple[str, ...]
 ) -> Gradient:
-    network, compiled = batch.network, batch.network.compiled()
+    network, compiled = batch.network, compiled_form(batch.network)
     weights, delays = (network.projections if name in wanted else {} for name in BY_PROJECTION)
     return _of_batch(
         batch,

@@ -15,16 +15,16 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
 from eventsim.convolution import Convolution
-
-if TYPE_CHECKING:
-    from eventsim.network import Network, Projection
+from eventsim.network import Network, Projection, Version
 
 __all__ = [
     "Blocks",
@@ -34,8 +34,9 @@ __all__ = [
     "Synapses",
     "Tiles",
     "layered_obstacle",
+    "layers_of",
     "layers_pay",
-    "plan",
+    "weight_tables",
 ]
 
 LANES = 128  # a tile's weights and their gradient then stay in a core's second-level cache
@@ -268,7 +269,7 @@ def _pays(network: Network, name: str) -> bool:
     incoming = [p for p in network.projections.values() if p.post == name]
     if np.all(np.equal(network.neurons[name].threshold, 0.0)):
         return all(isinstance(p.delays, float) for p in incoming)
-    kinds = network.layout().neurons.kind[network.neurons_of(name)]
+    kinds = layout_of(network).neurons.kind[network.neurons_of(name)]
     narrow = np.unique(kinds).size > max(MOST_KINDS, kinds.size // VECTOR)
     return _is_convolution(incoming, kinds) or (_is_all_to_all(incoming) and not narrow)
 
@@ -286,15 +287,34 @@ def _is_convolution(incoming: Collection[Projection], kinds: Int32Array) -> bool
     )
 
 
-def plan(network: Network) -> list[Layer]:
+# Kept by what they follow from, with which they die.
+_LAYERS: WeakKeyDictionary[Version, list[Layer]] = WeakKeyDictionary()
+_TABLES: WeakKeyDictionary[Version, list[FloatArray]] = WeakKeyDictionary()
+
+
+def layers_of(network: Network) -> list[Layer]:
     """Return the layers of a feed-forward network, each after all that lead to it.
+
+    They are made once per structure.
 
     Raises
     ------
     ValueError
         If the network is recurrent.
     """
-    return [_layer(network, name) for name in _in_order(network)]
+    layers = _LAYERS.get(network.structure)
+    if layers is None:
+        layers = [_layer(network, name) for name in _in_order(network)]
+        _LAYERS[network.structure] = layers
+    return layers
+
+
+def weight_tables(network: Network) -> list[FloatArray]:
+    """Return the weights as the layers read them (made once per version of a network)."""
+    tables = _TABLES.get(network.version)
+    if tables is None:
+        tables = _TABLES[network.version] = [layer.table(network) for layer in layers_of(network)]
+    return tables
 
 
 def _in_order(network: Network) -> list[str]:
@@ -319,7 +339,7 @@ def _in_order(network: Network) -> list[str]:
 def _layer(network: Network, name: str) -> Layer:
     incoming = {k: p for k, p in network.projections.items() if p.post == name}
     part = network.neurons_of(name)
-    kinds = network.layout().neurons.kind[part]
+    kinds = layout_of(network).neurons.kind[part]
     if _is_all_to_all(incoming.values()):
         cut = _shared_tiles(incoming, kinds)
     elif _is_convolution(incoming.values(), kinds):
@@ -346,7 +366,7 @@ def _with_parameters(
     network: Network, name: str, cut: _Cut, reach: Reach | None, synapses: list[Synapses]
 ) -> Layer:
     part = network.neurons_of(name)
-    neurons = network.layout().neurons
+    neurons = layout_of(network).neurons
     at = part.start + np.maximum(cut.neuron, 0)
     padding = cut.neuron < 0
     kind = np.unique(cut.kind, return_inverse=True)[1]

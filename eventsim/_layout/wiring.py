@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix
+from eventsim._support.validate import shown
 from eventsim.convolution import Convolution
-from eventsim.model.neuron import LIF
+from eventsim.network import Network, Projection, Version
 
-if TYPE_CHECKING:
-    from eventsim.network import Network, Projection
-
-__all__ = ["Compiled", "Layout", "Neurons", "Wiring", "compile_network", "lay_out"]
+__all__ = ["Compiled", "Layout", "Neurons", "Wiring", "compiled_form", "layout_of"]
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -176,19 +175,55 @@ class _Rows(NamedTuple):
     stop: IntArray
 
 
-def lay_out(inputs: Mapping[str, int], neurons: Mapping[str, tuple[int, LIF]]) -> Layout:
-    """Return the `Layout` of inputs and (n, LIF) populations."""
-    parameters = _neuron_arrays(neurons)
+# Each form is kept by what it follows from, and dies with it.
+_LAYOUTS: WeakKeyDictionary[Version, Layout] = WeakKeyDictionary()
+_WIRINGS: WeakKeyDictionary[Version, Compiled] = WeakKeyDictionary()
+_COMPILED: WeakKeyDictionary[Version, Compiled] = WeakKeyDictionary()
+
+
+def layout_of(network: Network) -> Layout:
+    """Return how the sources and neurons of a network are numbered (made once per structure).
+
+    Raises
+    ------
+    ValueError
+        If the network has no population.
+    """
+    layout = _LAYOUTS.get(network.structure)
+    if layout is None:
+        if not network.populations:
+            raise ValueError(f"a network needs a population to be simulated, got {shown(network)}")
+        layout = _LAYOUTS[network.structure] = _lay_out(network)
+    return layout
+
+
+def compiled_form(network: Network) -> Compiled:
+    """Return the delay groups that the event loops run on (made once per structure)."""
+    compiled = _COMPILED.get(network.version)
+    if compiled is None:
+        wiring = _WIRINGS.get(network.structure)
+        if wiring is None:
+            compiled = _compile(layout_of(network), network.projections)
+            _WIRINGS[network.structure] = compiled.without_weights()
+        else:
+            compiled = wiring.with_weights(network.projections)
+        _COMPILED[network.version] = compiled
+    return compiled
+
+
+def _lay_out(network: Network) -> Layout:
+    populations = network.populations.items()
+    parameters = _neuron_arrays(network.neurons[name].arrays(n) for name, n in populations)
     return Layout(
         parameters,
-        sum(inputs.values()),
+        sum(network.inputs.values()),
         parameters.kind.size,
-        _starts(inputs.items()),
-        _starts((name, n) for name, (n, _) in neurons.items()),
+        _starts(network.inputs.items()),
+        _starts(populations),
     )
 
 
-def compile_network(layout: Layout, projections: Mapping[Key, Projection]) -> Compiled:
+def _compile(layout: Layout, projections: Mapping[Key, Projection]) -> Compiled:
     """Return the `Compiled` form of a network."""
     parameters, first_source = layout.neurons, layout.first_source
     rows, targets, orders, synapses, values = [], [], {}, {}, {}
@@ -239,8 +274,8 @@ def _starts(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
     return starts
 
 
-def _neuron_arrays(neurons: Mapping[str, tuple[int, LIF]]) -> Neurons:
-    each = [neuron.arrays(n) for n, neuron in neurons.values()]
+def _neuron_arrays(populations: Iterable[Mapping[str, FloatArray]]) -> Neurons:
+    each = list(populations)
     joined = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
     rates = np.stack([1.0 / joined["tau_syn"], 1.0 / joined["tau_mem"]], axis=1)
     kinds, kind = np.unique(rates, axis=0, return_inverse=True)

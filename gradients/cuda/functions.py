@@ -18,7 +18,7 @@ from eventsim._engines.cuda.device import (
     type_of,
     wait,
 )
-from eventsim._engines.cuda.plan import weight_tables
+from eventsim._engines.cuda.plan import device_tables
 from eventsim._engines.cuda.result import lacks_room
 from eventsim._engines.cuda.run import DeviceRun
 from eventsim._engines.cuda.samples import DeviceSpikes
@@ -116,7 +116,7 @@ def simulate(
     (dtype,), (n_samples,) = dtypes, sizes
     causes = {name: given.cause(network.inputs[name]) for name, given in spikes.items()}
     with quietly():
-        tables = weight_tables(network, dtype, weights)
+        tables = device_tables(network, dtype, weights)
         while True:
             run = DeviceRun(network, causes, n_samples, t_stop, dtype)
             run.advance(tables, cap)

@@ -19,7 +19,7 @@ from eventsim._engines.cuda.device import (
     to_device,
     total_memory,
 )
-from eventsim._engines.cuda.plan import DeviceLayer, device_layers, weight_tables
+from eventsim._engines.cuda.plan import DeviceLayer, device_layers, device_tables
 from eventsim._engines.cuda.result import (
     CudaResult,
     bytes_per_sample,
@@ -339,7 +339,7 @@ def _sweep_portions(
         last = min(first + size, len(batch))
         run = batch.on_device
         if run is None:  # it can be had again, bit for bit
-            tables = tables or weight_tables(network, batch.dtype)
+            tables = tables or device_tables(network, batch.dtype)
             run = run_portion(
                 network, tables, batch.stimulus, first, last, batch.t_stop, UNLIMITED, batch.dtype
             )

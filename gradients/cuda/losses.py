@@ -22,6 +22,7 @@ from eventsim._engines.cuda.device import (
     zeros,
 )
 from eventsim._engines.cuda.neurons import find_first_spikes
+from eventsim._layout.wiring import layout_of
 from eventsim._support.validate import (
     as_indices,
     as_nonnegative,
@@ -208,7 +209,7 @@ class _BoundDead:
     def __init__(self, term: DeadNeurons, sweep: DeviceSweep) -> None:
         number, self.one = sweep.layer(term.population)
         network = sweep.run.network
-        threshold = network.layout().neurons.threshold[network.neurons_of(term.population)]
+        threshold = layout_of(network).neurons.threshold[network.neurons_of(term.population)]
         require(np.isfinite(threshold), threshold, "thresholds must be finite")
         self.term, self.slope = term, sweep.final[number]
         self.threshold, self.missing = to_device(threshold), empty(threshold.size)

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy import sparse
 
+from eventsim._layout.wiring import compiled_form
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_finite, check_choice, require, shown
 from eventsim.causality import CausalityGraph, Edges, GraphLike, Rows
@@ -207,7 +208,7 @@ def by_parameters(
         at = (edges.row[outer], edges.cause[outer])
         return sparse.csr_array((edges.by_cause[outer], at), shape=(n_rows, n))
     neurons = graph.neurons if neurons is None else neurons
-    n = n_rows if graph.network is None else graph.network.compiled().n_neurons
+    n = n_rows if graph.network is None else compiled_form(graph.network).n_neurons
     values = getattr(rows, f"by_{wrt}")
     return sparse.csr_array((values, (np.arange(n_rows), neurons)), shape=(n_rows, n))
 
@@ -216,7 +217,7 @@ def synapse_columns(graph: CausalityGraph, synapses: IntArray) -> tuple[IntArray
     """Return the column of each synapse (its place in the projections' values), and the number."""
     if graph.network is None:
         return synapses, len(graph.synapses)
-    compiled = graph.network.compiled()
+    compiled = compiled_form(graph.network)
     column = np.empty(compiled.wiring.weight.size, dtype=np.int64)
     for key, part in compiled.synapses.items():
         order, values = compiled.orders[key], compiled.values[key]
@@ -233,7 +234,7 @@ def _with_kernels(
     if wrt not in ("weights", "delays", "input_times"):
         raise ValueError(f"wrt must be a parameter of synapses with SRM kernels, got {shown(wrt)}")
     if graph.network is not None:
-        refractory = graph.network.compiled().neurons.refractory
+        refractory = compiled_form(graph.network).neurons.refractory
         require(refractory == 0.0, refractory, "refractory must be 0 with SRM kernels")
     synaptic = edges.synapse >= 0
     by_weight, by_lag = np.zeros(edges.lag.size), np.empty(edges.lag.size)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eventsim._layout.wiring import compiled_form
 from eventsim._support.types import FloatArray, IntArray, Matrix
 from eventsim._support.validate import as_finite, as_number, require, shown
 from eventsim.causality import CausalityGraph, Edges, Rows
@@ -95,7 +96,7 @@ def _gradient_of(graph: CausalityGraph, by: Callable[[str], FloatArray]) -> Grad
             min_slope=min_slope,
             silent_fraction=0.0,
         )  # fmt: skip
-    network, compiled = graph.network, graph.network.compiled()
+    network, compiled = graph.network, compiled_form(graph.network)
     weights, delays = by("weights"), by("delays")
     places = compiled.values
     able = np.isfinite(compiled.neurons.threshold)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import eventsim as es
+from eventsim._layout.wiring import layout_of
 from eventsim.stimulus import Stimulus, extend_stimulus, read_stimulus
 from tests.helpers.strategies import decimals, examples
 
@@ -53,7 +54,7 @@ def read(network: es.Network, given_columns: Columns, n_samples: int) -> Stimulu
 
 def sorted_by_lexsort(network: es.Network, stimulus: Stimulus) -> list[np.ndarray]:
     """(times, sources, offsets, permutation), by one sort of all that the trains hold."""
-    starts = network.layout().input_start
+    starts = layout_of(network).input_start
     trains = stimulus.trains
     times = np.concatenate([np.empty(0), *[train.times for train in trains.values()]])
     none = np.empty(0, dtype=np.int64)

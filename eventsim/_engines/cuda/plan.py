@@ -12,7 +12,7 @@ import numpy as np
 from numba import cuda
 
 from eventsim._engines.cuda.device import as_device, flat, grid_for, kernel, to_device, zeros
-from eventsim._layout.layers import Blocks, Layer, Synapses
+from eventsim._layout.layers import Blocks, Layer, Synapses, layers_of, weight_tables
 from eventsim._support.types import IntArray, Key
 from eventsim._support.validate import check_name, mapping_or_empty
 from eventsim.network import Network
@@ -24,7 +24,7 @@ __all__ = [
     "Places",
     "Tables",
     "device_layers",
-    "weight_tables",
+    "device_tables",
     "write_weights",
 ]
 
@@ -177,13 +177,13 @@ _PLANS: WeakKeyDictionary[Layer, DeviceLayer] = WeakKeyDictionary()
 
 def device_layers(network: Network) -> list[DeviceLayer]:
     """Return the layers of a network; plans are copied once per structure."""
-    for plan in network.layers():
+    for plan in layers_of(network):
         if plan not in _PLANS:
             _PLANS[plan] = DeviceLayer(proxy(plan))  # an entry lives as long as its key
-    return [_PLANS[plan] for plan in network.layers()]
+    return [_PLANS[plan] for plan in layers_of(network)]
 
 
-def weight_tables(
+def device_tables(
     network: Network, dtype: np.dtype[Any], weights: Mapping[Key, Any] | None = None
 ) -> list[Any]:
     """Return the weight tables of all layers on the device.
@@ -207,7 +207,7 @@ def weight_tables(
     for key in weights:
         check_name(key, network.projections, "weights must name some of")
     if not weights:
-        return [to_device(table.astype(dtype, copy=False)) for table in network.weight_tables()]
+        return [to_device(table.astype(dtype, copy=False)) for table in weight_tables(network)]
     found = []
     for layer in device_layers(network):
         table = zeros(layer.plan.table_size, dtype)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._engines.cuda.device import free_memory, is_out_of_memory, quietly
-from eventsim._engines.cuda.plan import DeviceLayer, device_layers, weight_tables
+from eventsim._engines.cuda.plan import DeviceLayer, device_layers, device_tables
 from eventsim._engines.cuda.run import DeviceRun, double, input_causes
 from eventsim._engines.layered.host import CapReachedError, CudaState
 from eventsim._engines.scheduler.loop import Run
+from eventsim._layout.wiring import layout_of
 from eventsim._support.types import FloatArray, IntArray
 from eventsim.network import Network
 from eventsim.result import BatchResult, EventCounts
@@ -149,7 +150,7 @@ class CudaResult(BatchResult):
         """Fraction of the neurons with a finite threshold that did not fire, over all samples."""
         if self.on_device is None:
             return super().silent_fraction
-        able = np.count_nonzero(np.isfinite(self.network.layout().neurons.threshold))
+        able = np.count_nonzero(np.isfinite(layout_of(self.network).neurons.threshold))
         able *= len(self)
         return 1.0 - (able - self._summary[1]) / able if able else 0.0
 
@@ -197,7 +198,7 @@ def run_layers(
         If one sample alone is too large for the device.
     """
     with quietly():
-        tables = weight_tables(network, dtype)
+        tables = device_tables(network, dtype)
         layers, pieces, first = device_layers(network), [], 0
         size = portion_size(network, given, layers)
         if size < given.n_samples and make_room():
@@ -286,7 +287,7 @@ def bytes_per_sample(
 ) -> float:
     """Return about how much memory a sample takes in double precision."""
     rooms = {layer.plan.population: layer.room for layer in layers}
-    per_sample = 16.0 * n_inputs + 24 * network.layout().n_neurons
+    per_sample = 16.0 * n_inputs + 24 * layout_of(network).n_neurons
     for layer in layers:
         before = sum(rooms.get(s.pre, n_inputs) for s in layer.plan.synapses)
         n_arrivals = layer.mean_fan * before

@@ -38,6 +38,7 @@ from eventsim._engines.cuda.plan import DeviceLayer, device_layers
 from eventsim._engines.layered.host import merged_layers
 from eventsim._engines.layered.loop import MARGIN
 from eventsim._engines.scheduler.loop import Run, new_record
+from eventsim._layout.wiring import layout_of
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.network import Network
 from eventsim.stimulus import Stimulus
@@ -272,7 +273,7 @@ class DeviceRun:
 
     def state(self) -> FloatArray:
         """Copy the final states (n_samples, n_neurons, 3) of that to the host."""
-        state = np.full((self.n_samples, self.network.layout().n_neurons, 3), self.t_stop)
+        state = np.full((self.n_samples, layout_of(self.network).n_neurons, 3), self.t_stop)
         for one in self.layers:
             own = slice(one.layer.plan.first, one.layer.plan.first + one.layer.plan.n)
             state[:, own, 0] = one.current.copy_to_host()
@@ -328,7 +329,7 @@ def input_causes(
     times = given.times[part].astype(dtype, copy=False)
     train = train_of(offsets, times, given.sources[part])
     most, n_sources = int(np.diff(offsets).max()), sum(network.inputs.values())
-    starts = network.layout().input_start
+    starts = layout_of(network).input_start
     n = part.stop - part.start
     return {name: Cause(train, most, n, low, n_sources) for name, low in starts.items()}
 

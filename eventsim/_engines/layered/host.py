@@ -20,7 +20,8 @@ import numpy as np
 
 from eventsim._engines.layered import loop as loops
 from eventsim._engines.scheduler.loop import Run, new_record
-from eventsim._layout.layers import Layer
+from eventsim._layout.layers import Layer, layers_of, weight_tables
+from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
@@ -103,13 +104,13 @@ def run_layers(
     CapReachedError
         If a sample has more than ``cap`` spikes.
     """
-    n_samples, n_neurons = given.n_samples, network.layout().n_neurons
+    n_samples, n_neurons = given.n_samples, layout_of(network).n_neurons
     state = LayeredState(
         np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, 5), dtype=np.int64)
     )
     happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
     state.count[:, 1] = np.diff(happened[given.offsets])
-    tables = network.weight_tables()
+    tables = weight_tables(network)
     records: dict[int, Run] = {}
 
     def run(first: int, last: int) -> None:
@@ -135,7 +136,7 @@ def _run_samples(
 ) -> Run:
     """Return the spikes of the samples that begin with ``number``; completes their ``state``."""
     runs = []
-    for layer, table in zip(network.layers(), tables, strict=True):
+    for layer, table in zip(layers_of(network), tables, strict=True):
         causes = [trains[synapses.pre] for synapses in layer.synapses]
         offsets, run = _advance(layer, table, causes, t_stop, cap, number, state)
         trains[layer.population] = Train(offsets, run.time, run.neuron, 0)
@@ -149,7 +150,7 @@ def input_trains(network: Network, given: Stimulus, first: int, last: int) -> di
     part = slice(given.offsets[first], given.offsets[last])
     offsets = given.offsets[first : last + 1] - part.start
     times, sources = given.times[part], given.sources[part]
-    starts = network.layout().input_start
+    starts = layout_of(network).input_start
     return {name: Train(offsets, times, sources, low) for name, low in starts.items()}
 
 
@@ -161,8 +162,8 @@ def portions(
     A sample counts as many as it has input spikes and as the network has neurons, since most often
     these fire about once; more if layers have many kinds of tiles, each with factors of its own.
     """
-    kinds = max(layer.n_kinds for layer in network.layers())
-    sizes = offsets + network.layout().n_neurons * np.arange(offsets.size)
+    kinds = max(layer.n_kinds for layer in layers_of(network))
+    sizes = offsets + layout_of(network).n_neurons * np.arange(offsets.size)
     size = max(1, size // max(1, kinds // FEW_KINDS))
     n = min(max(1, -(-int(sizes[last] - sizes[first]) // size)), last - first)
     edges = np.searchsorted(sizes, np.linspace(sizes[first], sizes[last], n + 1))

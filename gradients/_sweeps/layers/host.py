@@ -18,7 +18,8 @@ from eventsim._engines.layered.host import (
     portions,
 )
 from eventsim._engines.layered.loop import Incoming
-from eventsim._layout.layers import Layer
+from eventsim._layout.layers import Layer, layers_of, weight_tables
+from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, thread_count
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
@@ -56,7 +57,7 @@ class LayerGradients:
             neurons=bool({"tau_mem", "tau_syn", "threshold", "bias"} & set(wanted)),
             arrivals=bool({"delays", "input_times"} & set(wanted)),
         )
-        self.sums = [self._new_sums(layer) for layer in network.layers()]
+        self.sums = [self._new_sums(layer) for layer in layers_of(network)]
         self.delays = dict.fromkeys(network.projections, 0.0)
 
     def _new_sums(self, layer: Layer) -> layer_sweep.LayerSums:
@@ -82,7 +83,7 @@ class LayerGradients:
 
     def _by_values(self, name: str) -> dict[Key, FloatArray]:
         by_values = {}
-        for layer, sums in zip(self.network.layers(), self.sums, strict=True):
+        for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
             table = getattr(sums, name)
             if table.shape[1] == 0:
                 continue
@@ -93,8 +94,8 @@ class LayerGradients:
 
     def neurons(self) -> dict[str, FloatArray]:
         """Return the derivatives by alpha, beta, threshold and bias of all neurons."""
-        total = np.zeros((self.network.layout().n_neurons, 4))
-        for layer, sums in zip(self.network.layers(), self.sums, strict=True):
+        total = np.zeros((layout_of(self.network).n_neurons, 4))
+        for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
             real = layer.tiles.neuron >= 0
             total[layer.first + layer.tiles.neuron[real]] = sums.neuron.sum(axis=0)[real]
         columns = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
@@ -125,9 +126,9 @@ def sweep_layers(
     """
     network, threads = batch.network, thread_count(threads)
     gradients = LayerGradients(network, wrt)
-    tables = network.weight_tables()
+    tables = weight_tables(network)
     # Each block has derivatives by all arrivals.
-    size = PORTION // max(layer.n_blocks for layer in network.layers())
+    size = PORTION // max(layer.n_blocks for layer in layers_of(network))
     for first, last in portions(network, batch.stimulus.offsets, size, 0, len(batch)):
         portion = Portion(batch, loss, first, last)
         for number in reversed(range(len(tables))):
@@ -162,7 +163,7 @@ class Portion:
 
 def _by_layer(network: Network, neuron: Int32Array) -> Iterator[tuple[Layer, IntArray]]:
     """Yield each layer with the places of its neurons in ``neuron``, ascending."""
-    layers = sorted(network.layers(), key=lambda layer: layer.first)
+    layers = sorted(layers_of(network), key=lambda layer: layer.first)
     small = np.min_scalar_type(len(layers))  # few bytes are sorted fast
     number = np.repeat(np.arange(len(layers), dtype=small), [layer.n for layer in layers])
     of_spike = number[neuron]
@@ -181,7 +182,7 @@ def _sweep_layer(
 ) -> None:
     """Add the gradients of one layer, and pass the derivatives on to the spikes that reach it."""
     network = gradients.network
-    layer, sums = network.layers()[number], gradients.sums[number]
+    layer, sums = layers_of(network)[number], gradients.sums[number]
     t_stop, tiles = portion.t_stop, layer.tiles
     causes = [portion.trains[synapses.pre] for synapses in layer.synapses]
     incoming = gather(layer, causes, portion.n_samples, t_stop, threads)

@@ -25,6 +25,7 @@ from numba import cuda as numba_cuda
 import eventsim as es
 from eventsim._engines.cuda import arrivals, device, plan, result, run, scan, sorting
 from eventsim._engines.layered import host as layered
+from eventsim._layout.layers import layers_of
 from tests.helpers.cases import drawn_again_if_endless
 from tests.helpers.feedforward import (
     Cells,
@@ -241,7 +242,7 @@ def layered_sort(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     row = numba_cuda.to_device(np.array([r for _, r in pairs] or [0], dtype=np.int32))
     origin, zero = device.zeros(n), device.zeros(1)
     start, count = (numba_cuda.to_device(np.array([k])) for k in (0, len(pairs)))
-    layer = two_layers().network.layers()[0]
+    layer = layers_of(two_layers().network)[0]
     on_device = plan.DeviceLayer(layer)
     factors = arrivals.Factors(*(device.empty((layer.n_kinds, n)) for _ in range(4)))
     with device.quietly():
@@ -392,7 +393,7 @@ def test_what_was_missing_in_one_layer_says_nothing_about_the_next(
 def test_plans_go_with_their_networks() -> None:
     model = two_layers()
     model.run("cuda")
-    plans = [weakref.ref(plan._PLANS[layer]) for layer in model.network.layers()]
+    plans = [weakref.ref(plan._PLANS[layer]) for layer in layers_of(model.network)]
     del model
     gc.collect()
     assert [plan() for plan in plans] == [None] * len(plans)

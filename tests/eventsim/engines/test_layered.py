@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import eventsim as es
 from eventsim._engines.layered import host as layered
 from eventsim._layout import layers as layer_plan
+from eventsim._layout.wiring import layout_of
 from tests.eventsim.engines.test_scheduler import assert_same_trains
 from tests.eventsim.engines.test_scheduler import decided as decided_case
 from tests.helpers import cases
@@ -412,7 +413,7 @@ def spikes_of_sample(result: es.BatchResult, k: int) -> list[tuple[float, int, f
 def test_spikes_are_in_order_and_rise_through_the_threshold(recipe: Recipe) -> None:
     model = recipe.model()
     result = model.run()
-    refractory = model.network.layout().neurons.refractory
+    refractory = layout_of(model.network).neurons.refractory
     assert np.all(result.record.slope > 0.0)
     assert np.all((result.record.time > 0.0) & (result.record.time <= model.t_stop))
     for k in range(len(result)):

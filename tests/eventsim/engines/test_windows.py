@@ -22,6 +22,7 @@ from eventsim._engines.windows.loop import (
     stays_below,
     window_factor,
 )
+from eventsim._layout.wiring import compiled_form
 from eventsim.model.flow import flow, propagator
 from tests.eventsim.engines.test_scheduler import assert_bitwise_equal, assert_same_trains, decided
 from tests.helpers import cases, naive
@@ -47,7 +48,7 @@ def with_delays(case: Case, shortest: float = 0.25) -> Case:
 def applicable(case: Case) -> cases.Built:
     """Build the case; leave out what has neither delays nor time constants."""
     built = cases.build(case)
-    assume(math.isfinite(window_width(built.network.compiled())))
+    assume(math.isfinite(window_width(compiled_form(built.network))))
     return built
 
 
@@ -62,7 +63,7 @@ def by_windows(built: cases.Built, **options: Any) -> es.Result:
 def test_reference_networks_with_delays(name: str) -> None:
     reference = cases.load(name)
     built = cases.build(reference.case)
-    width = window_width(built.network.compiled())
+    width = window_width(compiled_form(built.network))
     if width in (0.0, math.inf):
         with pytest.raises(ValueError, match="engine 'windows' needs"):
             by_windows(built)
@@ -387,13 +388,13 @@ def test_a_run_keeps_its_engine() -> None:
 
 def test_auto_takes_windows_where_they_pay() -> None:
     network, stimulus, t_stop = sparse_network(n=300)
-    assert windows_pay(network.compiled())
+    assert windows_pay(compiled_form(network))
     chosen = es.simulate(network, stimulus, t_stop)
     assert_bitwise_equal(chosen, es.simulate(network, stimulus, t_stop, engine="windows"))
     first = es.simulate(network, stimulus, t_stop, until_fired=cases.ALL)
     assert first.batch.state._fields != chosen.batch.state._fields
-    assert not windows_pay(two_neurons(0.5).network.compiled())
-    assert not windows_pay(sparse_network(n=300, delays=1e-6)[0].compiled())
+    assert not windows_pay(compiled_form(two_neurons(0.5).network))
+    assert not windows_pay(compiled_form(sparse_network(n=300, delays=1e-6)[0]))
 
 
 # --- the parts ------------------------------------------------------------------------------------
@@ -462,7 +463,7 @@ def test_sorting_is_stable(keys: list[float]) -> None:
 
 def test_windows_begin_at_exact_multiples() -> None:
     for delay in (1.5, 0.1, 1.0 / 3.0, 1e-5):
-        width = window_width(two_neurons(delay, tau=20.0).network.compiled())
+        width = window_width(compiled_form(two_neurons(delay, tau=20.0).network))
         assert delay * (1 - 2e-6) < width <= delay
         assert (2**32 * width) / 2**32 == width
         k = 2**32 - 1

@@ -16,9 +16,10 @@ from eventsim._layout.layers import (
     VECTOR,
     Layer,
     layered_obstacle,
+    layers_of,
     layers_pay,
-    plan,
 )
+from eventsim._layout.wiring import layout_of
 from tests.helpers.feedforward import SMALL, WIDE, Recipe, recipes
 from tests.helpers.strategies import examples
 
@@ -33,8 +34,8 @@ def blocks_of_tiles(layer: Layer) -> np.ndarray:
 @examples(0.5)
 def test_every_neuron_has_one_lane(recipe: Recipe) -> None:
     network = recipe.model().network
-    neurons = network.layout().neurons
-    for layer in plan(network):
+    neurons = layout_of(network).neurons
+    for layer in layers_of(network):
         tiles, part = layer.tiles, network.neurons_of(layer.population)
         assert (layer.first, layer.n) == (part.start, part.stop - part.start)
         width = np.repeat(tiles.width, np.diff(tiles.first))
@@ -61,7 +62,7 @@ def test_every_neuron_has_one_lane(recipe: Recipe) -> None:
 @given(recipes(EITHER))
 @examples(0.5)
 def test_wide_tiles_are_whole_vectors(recipe: Recipe) -> None:
-    for layer in plan(recipe.model().network):
+    for layer in layers_of(recipe.model().network):
         width = layer.tiles.width
         assert np.all((width >= 1) & (width <= LANES))
         assert np.all((width < VECTOR) | (width % VECTOR == 0))
@@ -128,7 +129,7 @@ def synapses_given(network: es.Network, layer: Layer) -> list[tuple[int, int, fl
 @given(recipes())
 def test_every_synapse_has_one_place(recipe: Recipe) -> None:
     network = recipe.model().network
-    for layer in plan(network):
+    for layer in layers_of(network):
         assert synapses_of(network, layer) == synapses_given(network, layer)
 
 
@@ -137,7 +138,7 @@ def test_every_synapse_has_one_place(recipe: Recipe) -> None:
 def test_what_is_written_into_the_tables_is_read_back(recipe: Recipe) -> None:
     """Summed, where several synapses of different tables have one weight, and over all rows."""
     network = recipe.model().network
-    for layer in plan(network):
+    for layer in layers_of(network):
         table = layer.table(network)
         assert table.size == layer.table_size
         copies = 0
@@ -158,7 +159,7 @@ def test_an_all_to_all_layer_has_the_fewest_tiles(n: int) -> None:
     network.add_input("in", 2)
     network.add_population("p", n, es.LIF())
     network.connect("in", "p", weights=np.ones((2, n)))
-    (layer,) = plan(network)
+    (layer,) = layers_of(network)
     assert layer.reach is None
     assert layer.n_blocks == -(-n // LANES)
     width = layer.tiles.width
@@ -171,7 +172,7 @@ def test_kinds_of_neurons_have_tiles_of_their_own() -> None:
     network.add_input("in", 2)
     network.add_population("p", 90, es.LIF(tau_mem=np.tile([1.0, 2.0, 3.0], 30)))
     network.connect("in", "p", weights=np.ones((2, 90)))
-    (layer,) = plan(network)
+    (layer,) = layers_of(network)
     assert layer.tiles.width.tolist() == [30, 30, 30]
     assert len(set(layer.tiles.kind.tolist())) == 3
 
@@ -182,7 +183,7 @@ def test_places_of_a_convolution_share_the_kernel() -> None:
     network.add_input("in", conv.shape[0])
     network.add_population("p", conv.shape[1], es.LIF())
     network.connect("in", "p", weights=conv)
-    (layer,) = plan(network)
+    (layer,) = layers_of(network)
     assert layer.tiles.lane.size == 4 * 3 * layer.n_blocks
     assert layer.tiles.width.sum() == 64
     assert layer.table_size == (3 * 2 * 2 + 1) * 64
@@ -197,7 +198,7 @@ def test_single_neurons_are_shared_out_evenly(
     network.add_input("in", 2)
     network.add_population("p", 100, es.LIF())
     network.connect("in", "p", weights=scipy.sparse.csr_array(np.ones((2, 100))))
-    (layer,) = plan(network)
+    (layer,) = layers_of(network)
     assert layer.n_blocks == n_blocks
     sizes = np.diff(layer.tiles.first)
     assert sizes.sum() == 100
@@ -222,7 +223,7 @@ def chain(*order: str, **lif: Any) -> es.Network:
 @pytest.mark.parametrize("order", ["abc", "cba", "bca"])
 def test_layers_come_after_all_that_lead_to_them(order: str) -> None:
     network = chain(*order)
-    assert [layer.population for layer in plan(network)] == ["a", "b", "c"]
+    assert [layer.population for layer in layers_of(network)] == ["a", "b", "c"]
     assert layered_obstacle(network) is None
 
 
@@ -234,7 +235,7 @@ def test_a_loop_of_any_length_is_an_obstacle() -> None:
     assert obstacle is not None
     assert "['b', 'c'] feed back" in obstacle
     with pytest.raises(ValueError, match=r"\['b', 'c'\] feed back"):
-        plan(network)
+        layers_of(network)
     alone = es.Network()
     alone.add_population("p", 2, es.LIF())
     alone.connect("p", "p", weights=np.eye(2))
@@ -273,13 +274,13 @@ def test_layers_do_not_pay_for_many_time_constants(n_kinds: int, pays: bool) -> 
 
 def test_networks_that_differ_in_weights_share_their_layers() -> None:
     network = chain(*"abc")
-    layers = network.layers()
+    layers = layers_of(network)
     other = network.replace(weights={("a", "b"): np.full((2, 2), 3.0)})
-    assert other.layers() is layers
+    assert layers_of(other) is layers
     table = layers[1].table(other)
     assert sorted(set(table)) == [0.0, 3.0]
-    assert network.replace(delays={("a", "b"): 0.5}).layers() is not layers
-    assert network.replace(neurons={"a": es.LIF(2.0)}).layers() is not layers
+    assert layers_of(network.replace(delays={("a", "b"): 0.5})) is not layers
+    assert layers_of(network.replace(neurons={"a": es.LIF(2.0)})) is not layers
     network.connect("in", "b", weights=np.ones((2, 2)))
-    assert network.layers() is not layers
-    assert other.layers() is layers
+    assert layers_of(network) is not layers
+    assert layers_of(other) is layers

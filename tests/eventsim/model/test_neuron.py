@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from eventsim._engines.windows.host import window_width
+from eventsim._layout.wiring import compiled_form
 from tests.eventsim.engines.test_scheduler import assert_same_trains, decided
 from tests.helpers import cases, differences
 from tests.helpers.feedforward import assert_same_gradient
@@ -41,7 +42,7 @@ SOME = st.lists(st.booleans(), min_size=4, max_size=4)
 def run(case: Case, engine: str) -> es.Result:
     built = cases.build(case)
     if engine == "windows":
-        assume(math.isfinite(window_width(built.network.compiled())))
+        assume(math.isfinite(window_width(compiled_form(built.network))))
     return built.run(engine=engine)
 
 

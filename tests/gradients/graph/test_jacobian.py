@@ -14,6 +14,7 @@ from hypothesis import assume, given
 
 import eventsim as es
 import gradients
+from eventsim._layout.wiring import compiled_form
 from gradients.graph.jacobian import SRM, as_graph, jacobian
 from tests.eventsim.test_causality import chain, run_of
 from tests.helpers import cases, naive
@@ -150,7 +151,7 @@ def test_a_networkx_graph_is_as_good_as_ours() -> None:
     synapses = as_graph(dag).synapses
     label = graph.synapse_labels()
     key_of = {}
-    compiled = graph.network.compiled()
+    compiled = compiled_form(graph.network)
     for position in range(compiled.wiring.weight.size):
         key_of[label(position)] = position
     from gradients.graph.jacobian import synapse_columns
