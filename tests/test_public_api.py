@@ -104,7 +104,6 @@ SEARCH = {
 }  # fmt: skip
 RUN = {
     "network": NET, "stimulus": {"in": SPIKES}, "t_stop": 1.0, "engine": "auto",
-    "until_fired": "out", "max_spikes": 100, "resume": None, "threads": 1, "precision": "float64",
 }  # fmt: skip
 UNIT = {"current": [0.5, 1.0], "w_input": 0.5, "w_leak": 0.1, "threshold": 1.0}
 DIRECTION = {
@@ -282,7 +281,7 @@ TABLE: dict[str, Call] = {
         lambda: {
             "network": NET, "stimulus": {"in": SPIKES}, "loss": loss, "t_stop": 1.0,
             "wrt": ["weights"], "engine": "auto", "until_fired": None, "max_spikes": 100,
-            "threads": 1, "precision": None,
+            "threads": 1,
         },
     ),
     "gradients.Loss": Call(
