@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,14 +30,12 @@ from eventsim._support.compile import loop
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray
 from eventsim._support.validate import as_floats, as_sample, as_samples, require, shown
+from eventsim.causality import CausalityGraph, graph_of_run
 from eventsim.model.crossing import ROUNDING
 from eventsim.model.flow import flow
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
-
-if TYPE_CHECKING:
-    from eventsim.causality import CausalityGraph
 
 __all__ = [
     "ActivityError",
@@ -464,9 +462,9 @@ class Result:
 
     def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""
-        from eventsim.causality import CausalityGraph
-
-        return CausalityGraph.from_result(self)
+        record = self.batch.record
+        neurons, t_stop = record.neuron.astype(np.int64), float(self.batch.ends[0])
+        return graph_of_run(self.network, self.batch.stimulus, record.time, neurons, t_stop)
 
     def __repr__(self) -> str:
         """Return the sizes."""
