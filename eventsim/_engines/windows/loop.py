@@ -74,6 +74,7 @@ from eventsim.model.crossing import (
     spike_time,
 )
 from eventsim.model.flow import flow
+from eventsim.model.jumps import RESET, arrive_held, fire
 
 __all__ = ["Arrivals", "Deliveries", "Grid", "Senders", "WindowState", "Work", "advance_windows"]
 
@@ -281,7 +282,7 @@ def advance_windows(
 def _begin(state, i, start):
     """Return (current, potential, time) at the start of a window, or at a later release."""
     if state.level[i, 1] == HELD:
-        return state.level[i, 0], 0.0, state.release[i]
+        return state.level[i, 0], RESET, state.release[i]
     return state.level[i, 0], state.level[i, 1], start
 
 
@@ -646,7 +647,6 @@ def _replay(neurons, state, run, work, start, final):
         kind = neurons.kind[i]
         alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
         threshold, refractory = neurons.threshold[i], neurons.refractory[i]
-        holding = beta * threshold - bias
         first = _sorted_arrivals(work, i)
         current, potential, now = _begin(state, i, start)
         number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
@@ -671,8 +671,10 @@ def _replay(neurons, state, run, work, start, final):
                     progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
                     progress[SPIKES] = spikes
                     return False
-                current = (slope + holding) * math.exp(-alpha * refractory)
-                potential, now, number = 0.0, spike + refractory, spikes
+                now, current, potential = fire(
+                    spike, slope, alpha, beta, threshold, bias, refractory
+                )
+                number = spikes
                 run.time[spikes] = spike
                 run.neuron[spikes] = i
                 run.slope[spikes] = slope
@@ -683,7 +685,7 @@ def _replay(neurons, state, run, work, start, final):
                 now = until
             if e >= 0:
                 if now > until:
-                    current += arrivals.weight[e] * math.exp(-alpha * (now - until))
+                    current = arrive_held(current, arrivals.weight[e], now - until, alpha)
                     run.released[number] = current
                 else:
                     current += arrivals.weight[e]
