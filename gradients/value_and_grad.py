@@ -29,7 +29,6 @@ def value_and_grad(
     until_fired: str | None = ...,
     max_spikes: int = ...,
     threads: int | None = ...,
-    precision: str | None = ...,
 ) -> tuple[float, Gradient, Result]: ...
 
 
@@ -45,7 +44,6 @@ def value_and_grad(
     until_fired: str | None = ...,
     max_spikes: int = ...,
     threads: int | None = ...,
-    precision: str | None = ...,
 ) -> tuple[float, Gradient, BatchResult]: ...
 
 
@@ -60,13 +58,12 @@ def value_and_grad(
     until_fired: str | None = None,
     max_spikes: int = 10_000_000,
     threads: int | None = None,
-    precision: str | None = None,
 ) -> tuple[float, Gradient, Result | BatchResult]:
     """Simulate a network, and return the value of a loss with its exact gradient.
 
     Parameters
     ----------
-    network, stimulus, t_stop, engine, until_fired, max_spikes, threads, precision
+    network, stimulus, t_stop, engine, until_fired, max_spikes, threads
         As for `eventsim.simulate`.
     loss : callable
         From the `Result` or `BatchResult` to a `Loss`.
@@ -116,7 +113,7 @@ def value_and_grad(
     wanted = wanted_parameters(wrt)
     result = simulate(
         network, stimulus, t_stop, engine=engine, until_fired=until_fired, max_spikes=max_spikes,
-        threads=threads, precision=precision,
+        threads=threads,
     )  # fmt: skip
     found = loss(result)
     if not isinstance(found, Loss):

@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._engines.scheduler.loop import epoch_start, powers_of_two
+from eventsim._layout.epochs import epoch_start, powers_of_two
 from eventsim._layout.wiring import Neurons, Wiring
 from eventsim._support.compile import inlined, loop
 from eventsim._support.queue import Queue, first_item, first_time, put, remove

@@ -188,13 +188,17 @@ class ReadoutNetwork:
         by_key: dict[Key, Floats] = {key: weights[name] for name, key in CONNECTIONS.items()}
         return self.structure.replace(weights=by_key)
 
+    @property
+    def engine_and_precision(self) -> str:
+        """The engine, as `eventsim.simulate` names it."""
+        return self.engine if self.precision == "float64" else f"{self.engine}-{self.precision}"
+
     def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
         """Return the exact run of each sample up to ``t_out``."""
         started = time.perf_counter()
         result = es.simulate(
-            self.network(weights), {"in": batch}, self.t_out, engine=self.engine,
-            precision=self.precision,
-        )  # fmt: skip
+            self.network(weights), {"in": batch}, self.t_out, engine=self.engine_and_precision
+        )
         assert isinstance(result, es.BatchResult)
         self.stopwatch.add("simulate", started)
         return result

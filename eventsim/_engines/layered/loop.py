@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._engines.scheduler.loop import Run
+from eventsim._engines.status import CAPPED, DONE, PAUSED, RECORD_FULL
+from eventsim._layout.record import Record
 from eventsim._support.compile import allocating_loop, inlined, loop
 from eventsim._support.types import FloatArray, IntArray
 from eventsim.model.crossing import TOUCHES, crossing_within, just_after, spike_time
@@ -52,9 +53,8 @@ FEW_MOVES = 16
 CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
 
 # Entries of the progress (BEFORE: spikes before the current sample; SEARCHES and TOUCHED: within
-# it), and what stopped it.
+# it), and the status.
 BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, TOUCHED, STATUS, N_PROGRESS = range(9)
-DONE, FULL, CAPPED, PAUSED = range(4)
 
 # Lanes times arrivals before a call is PAUSED, so that Ctrl-C is seen.
 MOST_LOOKS = 50_000_000
@@ -103,7 +103,7 @@ class Advancing(NamedTuple):
     work: FloatArray
     marks: NDArray[np.uint8]
     words: NDArray[np.uint64]
-    run: Run
+    run: Record
     counts: IntArray
     searches: IntArray
     touched: IntArray
@@ -457,7 +457,7 @@ def _look_closer(
             break
         number = progress[SPIKES]
         if number == run.time.size or number - progress[BEFORE] == cap:
-            progress[STATUS] = CAPPED if number - progress[BEFORE] == cap else FULL
+            progress[STATUS] = CAPPED if number - progress[BEFORE] == cap else RECORD_FULL
             break
         i = slope + holding
         run.time[number] = spike

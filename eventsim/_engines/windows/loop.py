@@ -56,7 +56,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._engines.scheduler.loop import DONE, FULL, READY
+from eventsim._engines.status import (
+    ARRIVALS_FULL,
+    CAPPED,
+    DONE,
+    ORDER_FULL,
+    PAUSED,
+    RECORD_FULL,
+)
 from eventsim._support.compile import inlined, loop, scalar
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
@@ -89,15 +96,11 @@ CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
 # Phases of a window.
 SCATTER, GATHER, REPLAY, RECORD = range(4)
 
-# Why the loop stopped, besides DONE and FULL (the cap is exceeded): an array must grow, or fewer
-# neurons be chosen.
-SPIKES_FULL, ARRIVALS_FULL, ORDER_FULL = 3, 4, 5
-
 # Marks of neurons that may fire in the window, and of those whose arrivals are gathered.
 FLAG, CHOSEN = 1, 2
 
-# Neurons looked at and arrivals before a call returns as READY to go on, so that Ctrl-C is seen; an
-# arrival that is replayed counts as so many.
+# Neurons looked at and arrivals before a call is PAUSED; an arrival that is replayed counts as so
+# many.
 MOST_LOOKS, REPLAYING = 5_000_000, 10
 
 # As potential: the neuron is refractory at the end of the window.
@@ -206,7 +209,7 @@ def advance_windows(
     enough = progress[ARRIVED] + MOST_LOOKS
     while True:
         if progress[ARRIVED] + looks > enough:
-            return READY
+            return PAUSED
         looks += neurons.kind.size
         start = progress[WINDOW] * grid.width
         stop = start + grid.width
@@ -248,7 +251,7 @@ def advance_windows(
             progress[PHASE] = REPLAY
         if progress[PHASE] == REPLAY:
             if not _replay(neurons, state, run, work, start, final):
-                return SPIKES_FULL
+                return RECORD_FULL
             looks += REPLAYING * progress[GATHERED]
             if progress[LAST_CHOSEN] < progress[FLAGGED]:
                 size = progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
@@ -261,7 +264,7 @@ def advance_windows(
             return ORDER_FULL
         _record(run, work)
         if progress[SPIKES] > cap:
-            return FULL
+            return CAPPED
         if final:
             return DONE
         for k in range(progress[BEFORE], progress[SPIKES]):
