@@ -217,10 +217,10 @@ def single_precision(n: int) -> dict[str, float]:
 
 def g2(batch_size: int, precision: str, options: argparse.Namespace, **config: Any) -> list[float]:
     """Return the median seconds of an epoch but the first, and the last test accuracy."""
-    from scenarios.learning.cuda_learner import DeviceLearner
-    from scenarios.mnist import DATA, Config
-    from scenarios.studies.readout.runs import build, variants
-    from scenarios.training import fit
+    from scenarios.mnist.run import DATA, Config
+    from scenarios.mnist.runs import build, variants
+    from scenarios.networks.cuda_learner import DeviceLearner
+    from scenarios.running.training import fit
 
     config = Config(
         epochs=options.epochs, seeds=1, batch_size=batch_size, engine="cuda", precision=precision,
