@@ -44,7 +44,8 @@ from gradients import cuda as backward
 
 COPIED = 2**27  # numbers of a copy that measures the bandwidth
 CHAIN, BLOCKS, THREADS = 4096, 4096, 256  # of the kernel that measures the multiply-add rate
-PRECISIONS = ("float64", "float32")
+ENGINES = {"float64": "cuda", "float32": "cuda-float32"}
+PRECISIONS = tuple(ENGINES)
 PEER_STEPS = 100  # of the clocked peers
 
 # Per arrival and lane of the hidden layer: numbers of weights (read) or gradient (read and
@@ -114,7 +115,7 @@ class DeviceStep(Step):
     def forward(self, threads: int = 1) -> es.BatchResult:  # noqa: ARG002 (of the processors)
         """Run the minibatch."""
         net = self.net.replace(weights=self.weights)
-        return es.simulate(net, self.stimulus, ln.T_STOP, engine="cuda", precision=self.precision)
+        return es.simulate(net, self.stimulus, ln.T_STOP, engine=ENGINES[self.precision])
 
 
 class Resident:
@@ -216,10 +217,10 @@ def single_precision(n: int) -> dict[str, float]:
 
 def g2(batch_size: int, precision: str, options: argparse.Namespace, **config: Any) -> list[float]:
     """Return the median seconds of an epoch but the first, and the last test accuracy."""
-    from scenarios.learning.cuda_learner import DeviceLearner
-    from scenarios.mnist import DATA, Config
-    from scenarios.studies.readout.runs import build, variants
-    from scenarios.training import fit
+    from scenarios.mnist.run import DATA, Config
+    from scenarios.mnist.runs import build, variants
+    from scenarios.networks.cuda_learner import DeviceLearner
+    from scenarios.running.training import fit
 
     config = Config(
         epochs=options.epochs, seeds=1, batch_size=batch_size, engine="cuda", precision=precision,

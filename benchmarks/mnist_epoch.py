@@ -24,10 +24,10 @@ N_TRAIN = 60_000
 
 def child(published: bool, epochs: int, data_dir: str | None) -> None:
     """Train in this process; print a JSON line."""
-    from scenarios.learning.memory import keep_freed_memory
-    from scenarios.mnist import DATA, Config
-    from scenarios.studies.readout.runs import build, variants
-    from scenarios.training import fit
+    from scenarios.mnist.run import DATA, Config
+    from scenarios.mnist.runs import build, variants
+    from scenarios.running.memory import keep_freed_memory
+    from scenarios.running.training import fit
 
     keep_freed_memory()  # as `eventsim run` does
     config = Config(published=published, epochs=epochs, seeds=1, data_dir=data_dir)

@@ -47,8 +47,7 @@ def compare(seed: int) -> dict[str, np.ndarray]:
     net = network(seed, rng)
     batch = es.SpikeBatch.from_latencies(rng.random((SAMPLES, SIZES[0])))
     single, double = (
-        es.simulate(net, {"in": batch}, 1.0, engine="cuda", precision=precision)
-        for precision in ("float32", "float64")
+        es.simulate(net, {"in": batch}, 1.0, engine=engine) for engine in ("cuda-float32", "cuda")
     )
     slope = rng.normal(size=(SAMPLES, SIZES[2]))
     ours, theirs = (

@@ -17,8 +17,8 @@ import numpy as np
 
 import eventsim as es
 import gradients
-from scenarios.data import yin_yang
-from scenarios.yin_yang import latencies
+from scenarios.datasets.points import yin_yang
+from scenarios.yin_yang.run import latencies
 
 BATCH = 150
 T_STOP = 3.0

@@ -49,11 +49,10 @@ from eventsim.model.flow import (
     propagator,
 )
 from eventsim.network import Network
-from eventsim.result import RecordedSpikes, Result
-from eventsim.spikes import Spikes
+from eventsim.spikes import RecordedSpikes, Spikes
 from eventsim.stimulus import Stimulus, read_stimulus
 
-__all__ = ["CausalityGraph", "Edges", "Rows", "Synapse"]
+__all__ = ["CausalityGraph", "Edges", "Rows", "Synapse", "graph_of_run"]
 
 ROUNDING = 1e-9  # of a sum, in parts of its largest term: it may have been made in another order
 
@@ -159,17 +158,6 @@ class CausalityGraph:
         self._parts = parts
 
     @classmethod
-    def from_result(cls, result: Result) -> CausalityGraph:
-        """Return the graph of a `Result`, as `Result.causality` does."""
-        if not isinstance(result, Result):
-            raise ValueError(f"result must be a Result, got {shown(result)}")
-        batch = result.batch
-        neurons = batch.record.neuron.astype(np.int64)
-        return cls._from_arrays(
-            batch.network, batch.stimulus, batch.record.time, neurons, float(batch.ends[0])
-        )
-
-    @classmethod
     def from_spikes(
         cls,
         network: Network,
@@ -225,31 +213,7 @@ class CausalityGraph:
         end = max(latest, float(given.times.max(initial=0.0)))
         t_stop = end if t_stop is None else as_number(t_stop, "t_stop")
         require(latest <= t_stop < np.inf, t_stop, f"t_stop must be finite and >= {latest}")
-        return cls._from_arrays(network, given, times[order], neurons[order], t_stop)
-
-    @classmethod
-    def _from_arrays(
-        cls,
-        network: Network,
-        stimulus: Stimulus,
-        times: FloatArray,
-        neurons: IntArray,
-        t_stop: float,
-    ) -> CausalityGraph:
-        compiled = compiled_form(network)
-        every = (
-            compiled.wiring,
-            np.concatenate([stimulus.times, times]),
-            np.concatenate([stimulus.sources, neurons + compiled.n_inputs]),
-            t_stop,
-            (0, compiled.n_neurons),
-        )
-        arrivals = interruptible(
-            partial(list_arrivals, *every), most_arrivals(compiled.wiring, every[1].size)
-        )
-        graph = cls(network, (stimulus.times, stimulus.sources), (times, neurons), arrivals, None)
-        graph.stimulus, graph.t_stop = stimulus, t_stop
-        return graph
+        return graph_of_run(network, given, times[order], neurons[order], t_stop)
 
     @classmethod
     def from_networkx(cls, dag: nx.DiGraph) -> CausalityGraph:
@@ -466,6 +430,32 @@ class CausalityGraph:
 GraphLike: TypeAlias = CausalityGraph | nx.DiGraph
 
 _ROW_ATTRIBUTES = ("slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias")
+
+
+def graph_of_run(
+    network: Network,
+    stimulus: Stimulus,
+    times: FloatArray,
+    neurons: IntArray,
+    t_stop: float,
+) -> CausalityGraph:
+    """Return the graph of the spikes of a run, ascending in time; neurons are numbered through."""
+    compiled = compiled_form(network)
+    every = (
+        compiled.wiring,
+        np.concatenate([stimulus.times, times]),
+        np.concatenate([stimulus.sources, neurons + compiled.n_inputs]),
+        t_stop,
+        (0, compiled.n_neurons),
+    )
+    arrivals = interruptible(
+        partial(list_arrivals, *every), most_arrivals(compiled.wiring, every[1].size)
+    )
+    graph = CausalityGraph(
+        network, (stimulus.times, stimulus.sources), (times, neurons), arrivals, None
+    )
+    graph.stimulus, graph.t_stop = stimulus, t_stop
+    return graph
 
 
 def _kind(dag: nx.DiGraph, node: Hashable) -> str:

@@ -5,36 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eventsim._engines.layered.host import LayeredState
-from eventsim._engines.scheduler.loop import (
+from eventsim._layout.arrivals import list_arrivals, most_arrivals, sample_states
+from eventsim._layout.record import (
     CURRENT,
+    INPUTS,
     POTENTIAL,
     REFERENCE,
+    SEARCHES,
+    SPIKES,
+    SYNAPTIC,
     TOUCHED,
-    Flights,
-    Run,
-    SchedulerState,
+    EndState,
+    Record,
+    of_samples,
+    replaced,
 )
-from eventsim._engines.windows.loop import WindowState
-from eventsim._layout.arrivals import list_arrivals, most_arrivals, sample_states
 from eventsim._layout.wiring import Neurons, compiled_form, layout_of
 from eventsim._support.compile import loop
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray
 from eventsim._support.validate import as_floats, as_sample, as_samples, require, shown
+from eventsim.causality import CausalityGraph, graph_of_run
 from eventsim.model.crossing import ROUNDING
 from eventsim.model.flow import flow
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
-
-if TYPE_CHECKING:
-    from eventsim.causality import CausalityGraph
 
 __all__ = [
     "ActivityError",
@@ -42,7 +43,6 @@ __all__ = [
     "EventCounts",
     "RecordedSpikes",
     "Result",
-    "of_samples",
 ]
 
 
@@ -88,12 +88,14 @@ class BatchResult:
         The input spikes.
     ends : (n_samples,) ndarray
         End of each sample: ``t_stop``, or earlier with ``until_fired``.
-    record : Run
+    record : Record
         All spikes, flat, ascending in (sample, time); neurons numbered through all populations.
     offsets : (n_samples + 1,) ndarray
         The spikes of sample k are ``record.time[offsets[k]:offsets[k + 1]]``.
-    state : SchedulerState, WindowState or LayeredState
+    state : EndState
         Where a resumed run goes on.
+    engine : str
+        The engine that made the run, as `simulate` names it.
 
     Examples
     --------
@@ -115,14 +117,10 @@ class BatchResult:
     network: Network
     stimulus: Stimulus
     ends: FloatArray
-    record: Run
+    record: Record
     offsets: IntArray
-    state: SchedulerState | WindowState | LayeredState
-
-    @property
-    def state_kind(self) -> type:
-        """The type of ``state``, which says what engine made the run."""
-        return type(self.state)
+    state: EndState
+    engine: str
 
     @property
     def t_stop(self) -> float:
@@ -163,7 +161,7 @@ class BatchResult:
             self,
             stimulus=self.stimulus.sample(self.network, samples),
             ends=self.ends[samples],
-            record=Run._make(column[take] for column in self.record),
+            record=Record._make(column[take] for column in self.record),
             offsets=offsets,
             state=of_samples(self.state, samples),
         )
@@ -178,13 +176,13 @@ class BatchResult:
         kept = ~early[self.samples] | (self.record.time <= ends[self.samples])
         counts = np.bincount(self.samples[kept], minlength=len(self))
         count = self.state.count.copy()
-        count[:, 0] = counts
+        count[:, SPIKES] = counts
         return replace(
             self,
             ends=ends,
-            record=Run._make(column[kept] for column in self.record),
+            record=Record._make(column[kept] for column in self.record),
             offsets=np.concatenate([[0], np.cumsum(counts)]),
-            state=self.state._replace(count=count),
+            state=replaced(self.state, count=count),
         )
 
     @cached_property
@@ -289,7 +287,7 @@ class BatchResult:
     def events(self) -> EventCounts:
         """`EventCounts` summed over the samples."""
         count = self.state.count.sum(axis=0)
-        return EventCounts(int(count[2]), int(count[1]), int(count[0]), int(count[3]))
+        return EventCounts(*(int(count[entry]) for entry in (SYNAPTIC, INPUTS, SPIKES, SEARCHES)))
 
     @property
     def near_touches(self) -> int:
@@ -398,6 +396,11 @@ class Result:
         return self.batch.network
 
     @property
+    def engine(self) -> str:
+        """The engine that made the run, as `simulate` names it."""
+        return self.batch.engine
+
+    @property
     def t_stop(self) -> float:
         """End of the run."""
         return self.batch.t_stop
@@ -459,9 +462,9 @@ class Result:
 
     def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""
-        from eventsim.causality import CausalityGraph
-
-        return CausalityGraph.from_result(self)
+        record = self.batch.record
+        neurons, t_stop = record.neuron.astype(np.int64), float(self.batch.ends[0])
+        return graph_of_run(self.network, self.batch.stimulus, record.time, neurons, t_stop)
 
     def __repr__(self) -> str:
         """Return the sizes."""
@@ -560,12 +563,3 @@ def _count_at_threshold(
             if abs(potential - threshold) <= rounding * threshold:
                 standing += 1
     return standing
-
-
-def of_samples(arrays: Any, samples: IntArray) -> Any:
-    """Return the rows of some samples of every array of nested named tuples."""
-    if isinstance(arrays, np.ndarray):
-        return arrays[samples]
-    if isinstance(arrays, Flights):
-        return arrays.of(samples)
-    return type(arrays)._make(of_samples(part, samples) for part in arrays)

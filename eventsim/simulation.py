@@ -1,26 +1,17 @@
-"""`simulate`: checks, buffers, and the call of an engine."""
+"""`simulate`: checks, the choice of an engine, and its call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TypeAlias, overload
+from typing import overload
 
 import numpy as np
 
-from eventsim._engines.layered.host import CapReachedError, CudaState, LayeredState, run_layers
-from eventsim._engines.scheduler.host import run_scheduler
-from eventsim._engines.scheduler.loop import REFERENCE, Run, new_record
-from eventsim._engines.windows.host import (
-    new_window_state,
-    resumed_window_state,
-    run_windows,
-    window_obstacle,
-    windows_pay,
-)
-from eventsim._engines.windows.loop import WindowState
-from eventsim._layout.layers import layered_obstacle, layers_pay
-from eventsim._layout.wiring import compiled_form, layout_of
+from eventsim._engines.base import Job
+from eventsim._engines.registry import AUTOMATIC, ENGINES, engine_named
+from eventsim._layout.record import SPIKES
+from eventsim._layout.wiring import layout_of
 from eventsim._support.threads import thread_count
 from eventsim._support.validate import as_count, as_nonnegative, check_choice, require_size, shown
 from eventsim.network import Network
@@ -30,12 +21,7 @@ from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stim
 
 __all__ = ["simulate"]
 
-ENGINES = ("auto", "scheduler", "windows", "layered", "cuda")
-PRECISIONS = ("float64", "float32")
 MOST_SPIKES = 10**9  # of a sample: numbered by 32 bits, with room for as many again
-
-Excess: TypeAlias = dict[int, tuple[int, float]]
-"""Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete."""
 
 
 @overload
@@ -49,7 +35,6 @@ def simulate(
     max_spikes: int = ...,
     resume: Result | None = ...,
     threads: int | None = ...,
-    precision: str | None = ...,
 ) -> Result: ...
 
 
@@ -64,7 +49,6 @@ def simulate(
     max_spikes: int = ...,
     resume: BatchResult | None = ...,
     threads: int | None = ...,
-    precision: str | None = ...,
 ) -> BatchResult: ...
 
 
@@ -78,7 +62,6 @@ def simulate(
     max_spikes: int = 10_000_000,
     resume: Result | BatchResult | None = None,
     threads: int | None = None,
-    precision: str | None = None,
 ) -> Result | BatchResult:
     """Simulate a network exactly, in continuous time, from rest at t = 0 (or from ``resume``).
 
@@ -91,7 +74,7 @@ def simulate(
         of independent samples, simulated in parallel.
     t_stop : float
         End of the run; events at ``t_stop`` happen, later input spikes wait for a resumed run.
-    engine : {"auto", "scheduler", "windows", "layered", "cuda"}
+    engine : {"auto", "scheduler", "windows", "layered", "cuda", "cuda-float32"}
         How to simulate; every engine gives the same answer up to rounding. "layered" is the fastest
         for feed-forward networks, above all for batches; "auto" takes it if all layers are
         all-to-all, convolutions or pools, with one delay per projection and few time constants, and
@@ -101,7 +84,9 @@ def simulate(
         the shortest time constant, or of the shortest delay); "auto" takes it for such networks of
         200 neurons or more, unless they have hardly any synapses, very short delays or more than 8
         kinds of neurons. A resumed run keeps its engine; "layered" then runs the whole time anew.
-        "cuda" is "layered" on an NVIDIA GPU (extra ``cuda``); "auto" never takes it.
+        "cuda" and "cuda-float32" are "layered" on an NVIDIA GPU (extra ``cuda``), experimental;
+        "auto" never takes them. With "cuda-float32" what the device keeps of a run (weights, times,
+        states) is of single precision; the search for a crossing is not.
     until_fired : str, optional
         End a sample when every neuron of this population has fired (not with ``resume``).  First
         spikes, and the gradients of losses on them, are those of the whole run: nothing later can
@@ -115,9 +100,6 @@ def simulate(
         one uninterrupted run.
     threads : int, optional
         Number of threads for the samples of a batch; default: all processors.
-    precision : {"float64", "float32"}, optional
-        "float32": what a CUDA device keeps of a run (weights, times, states) is of single
-        precision; the search for a crossing is not.  Default: "float64", or that of ``resume``.
 
     Returns
     -------
@@ -149,13 +131,14 @@ def simulate(
     """
     if not isinstance(network, Network):
         raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
-    check_choice(engine, ENGINES, "engine")
+    check_choice(engine, ("auto", *ENGINES), "engine")
     t_stop = as_nonnegative(t_stop, "t_stop")
     require_size(t_stop, "t_stop")
     max_spikes = as_count(max_spikes, "max_spikes", most=MOST_SPIKES)
     threads = thread_count(threads)
     t_stop = _beyond_pools(network, t_stop, np.inf)
-    awaited = _awaited(network, until_fired)
+    if until_fired is not None:
+        network.neurons_of(until_fired, "until_fired")
     given, is_batch = read_stimulus(network, stimulus)
     old = None
     if resume is not None and until_fired is not None:
@@ -163,15 +146,8 @@ def simulate(
     if resume is not None:
         old, given, is_batch = _joined(network, given, t_stop, resume)
         _check_history(network, old, resume, max_spikes)
-    engine = _chosen_engine(network, engine, t_stop, until_fired, old)
-    precision = _chosen_precision(precision, engine, old)
-    if engine in ("layered", "cuda"):
-        run = _cuda_runner(precision) if engine == "cuda" else partial(_run_layers, threads=threads)
-        batch, excess = _run_layered(run, network, given, t_stop, until_fired, max_spikes)
-    elif engine == "windows":
-        batch, excess = _run_windows(network, given, t_stop, max_spikes, threads, old)
-    else:
-        batch, excess = _run_scheduler(network, given, t_stop, awaited, max_spikes, threads, old)
+    job = _chosen(Job(network, given, t_stop, engine, until_fired, max_spikes, threads, old))
+    batch, excess = engine_named(job.engine).run(job)
     result = batch if is_batch else Result(batch)
     for k, (neuron, time) in excess.items():
         raise _activity_error(network, result, k, neuron, time)
@@ -185,265 +161,35 @@ def _beyond_pools(network: Network, time: float, towards: float) -> float:
     return time
 
 
-def _chosen_engine(
-    network: Network,
-    engine: str,
-    t_stop: float,
-    until_fired: str | None,
-    old: BatchResult | None,
-) -> str:
-    """Return the engine to take; ValueError if the one asked for cannot do the run."""
-    if old is not None:
-        made_by = _engine_of(old)
-        if engine not in ("auto", made_by):
+def _chosen(job: Job) -> Job:
+    """Return the job with the engine to take; ValueError if the one asked for cannot do it."""
+    if job.old is not None:
+        made_by = job.old.engine
+        if job.engine not in ("auto", made_by):
             raise ValueError(
-                f"engine must be {made_by!r}, which made the resumed run, got {shown(engine)}"
+                f"engine must be {made_by!r}, which made the resumed run, got {shown(job.engine)}"
             )
-        engine = made_by
-    if engine == "scheduler":
-        return engine
-    if engine in ("auto", "layered", "cuda"):
-        hindrance = layered_obstacle(network, engine)
-        if engine != "auto":
-            if hindrance:
-                raise ValueError(hindrance)
-            return engine
-        if hindrance is None and until_fired is None and layers_pay(network):
-            return "layered"
-    compiled = compiled_form(network)
-    begun = 0.0 if old is None else float(old.ends.max())
-    obstacle = window_obstacle(compiled, begun, t_stop, until_fired)
-    if engine == "windows" and obstacle:
-        raise ValueError(obstacle)
-    if engine == "windows":
-        return engine
-    usable = obstacle is None and windows_pay(compiled)
-    return "windows" if usable else "scheduler"
-
-
-def _engine_of(result: BatchResult) -> str:
-    kinds = {WindowState: "windows", LayeredState: "layered", CudaState: "cuda"}
-    return kinds.get(result.state_kind, "scheduler")
-
-
-def _chosen_precision(precision: str | None, engine: str, old: BatchResult | None) -> str:
-    """Return the precision to compute with; ValueError if the engine has none of that name."""
-    begun = str(getattr(old, "dtype", "float64"))
-    precision = begun if precision is None else precision
-    check_choice(precision, PRECISIONS, "precision")
-    if engine != "cuda" and precision != "float64":
-        raise ValueError(
-            f"precision must be 'float64' with engine {engine!r}, got {shown(precision)}"
-        )
-    if old is not None and precision != begun:
-        raise ValueError(
-            f"precision must be {begun!r}, as in the resumed run, got {shown(precision)}"
-        )
-    return precision
-
-
-def _awaited(network: Network, until_fired: str | None) -> tuple[int, int]:
-    """Return the range of the neurons whose first spikes end the run; empty: it is not ended."""
-    if until_fired is None:
-        return 0, 0
-    part = network.neurons_of(until_fired, "until_fired")
-    return part.start, part.stop
-
-
-LayerRunner: TypeAlias = Callable[[Network, Stimulus, float, int], BatchResult]
-
-
-def _run_layers(
-    network: Network, given: Stimulus, t_stop: float, cap: int, threads: int
-) -> BatchResult:
-    ends = np.full(given.n_samples, t_stop)
-    run = run_layers(network, given, t_stop, cap, threads)
-    return BatchResult(network.snapshot(), given, ends, *run)
-
-
-def _cuda_runner(precision: str) -> LayerRunner:
-    """Return `run_layers` of the CUDA engine.
-
-    Raises
-    ------
-    RuntimeError
-        If there is no device to run it on.
-    """
-    from eventsim._engines import cuda  # late: an extra, slow to import
-
-    obstacle = cuda.device_obstacle()
+        job = job._replace(engine=made_by)
+    elif job.engine == "auto":
+        return next(each for each in map(partial(_with_engine, job), AUTOMATIC) if _is_fit(each))
+    obstacle = engine_named(job.engine).obstacle(job)
     if obstacle:
-        raise RuntimeError(obstacle)
-    return partial(cuda.run_layers, dtype=np.dtype(precision))
+        raise ValueError(obstacle)
+    return job
 
 
-def _run_layered(
-    run: LayerRunner,
-    network: Network,
-    given: Stimulus,
-    t_stop: float,
-    until_fired: str | None,
-    max_spikes: int,
-) -> tuple[BatchResult, Excess]:
-    """Return (result, spikes beyond the cap) of the layered engine.
+def _with_engine(job: Job, name: str) -> Job:
+    return job._replace(engine=name)
 
-    Layers are not run in the order of time: a sample beyond the cap is run once more, alone, up to
-    a time at which it has not many more spikes, to say which was the first one too many.  Where
-    samples end early, all are, as the spikes beyond the cap may lie beyond the end.
+
+def _is_fit(job: Job) -> bool:
+    """Tell whether an engine can do a job, and is likely to be the fastest.
+
+    Layers do not end early: the scheduler then leaves out what they would compute in vain.
     """
-    try:
-        batch = run(network, given, t_stop, max_spikes)
-    except CapReachedError as reached:
-        if until_fired is not None:
-            return _layers_until_fired(run, network, given, t_stop, until_fired, max_spikes)
-        return _layers_to_cap(run, network, given, t_stop, max_spikes, reached.sample)
-    return (batch if until_fired is None else batch.ended_when_fired(until_fired)), {}
-
-
-def _run_to_cap(
-    run: LayerRunner, network: Network, one: Stimulus, t_stop: float, cap: int
-) -> tuple[BatchResult, tuple[int, float] | None]:
-    """Return the run of one sample up to its cap, and (neuron, time) of the spike beyond it.
-
-    A bisection of the end: there are a few spikes at most at one and the same time.
-    """
-    low, high, end, room = 0.0, t_stop, t_stop, 2 * cap
-    while True:
-        try:
-            batch = run(network, one, end, room)
-        except CapReachedError:
-            high = end
-        else:
-            if end == t_stop or batch.offsets[-1] > cap:
-                break
-            low = end
-        end = low + 0.5 * (high - low)
-        if not low < end < high:
-            end, room = high, 2 * room
-    if batch.offsets[-1] <= cap:
-        return batch, None
-    record = batch.record
-    beyond = int(record.neuron[cap]), float(record.time[cap])
-    count, neuron = batch.state.count.copy(), batch.state.neuron.copy()
-    count[0, 0] = cap
-    neuron[:, :, REFERENCE] = np.inf  # there is no state at the end
-    cut = BatchResult(
-        batch.network,
-        batch.stimulus,
-        np.array([beyond[1]]),
-        Run._make(column[:cap] for column in record),
-        np.array([0, cap]),
-        batch.state._replace(neuron=neuron, count=count),
-    )
-    return cut, beyond
-
-
-def _layers_to_cap(
-    run: LayerRunner, network: Network, given: Stimulus, t_stop: float, cap: int, sample: int
-) -> tuple[BatchResult, Excess]:
-    """Return (result, spikes beyond the cap) up to the first sample beyond it, given one that is.
-
-    Layers meet them in any order.
-    """
-    parts: list[BatchResult] = []
-    while sample > 0 and not parts:
-        try:
-            parts = [run(network, _first(network, given, sample), t_stop, cap)]
-        except CapReachedError as reached:
-            sample = reached.sample
-    one, beyond = _run_to_cap(run, network, given.sample(network, sample), t_stop, cap)
-    assert beyond is not None
-    return _in_a_row(network, given, [*parts, one]), {sample: beyond}
-
-
-def _layers_until_fired(
-    run: LayerRunner,
-    network: Network,
-    given: Stimulus,
-    t_stop: float,
-    until_fired: str,
-    cap: int,
-) -> tuple[BatchResult, Excess]:
-    """Return (result, spikes beyond the cap), sample by sample, up to the first one beyond it."""
-    parts: list[BatchResult] = []
-    excess: Excess = {}
-    for k in range(given.n_samples):
-        one, beyond = _run_to_cap(run, network, given.sample(network, k), t_stop, cap)
-        if beyond is not None and np.any(np.isinf(one.first_spikes(until_fired))):
-            parts.append(one)
-            excess = {k: beyond}
-            break
-        parts.append(one.ended_when_fired(until_fired))
-    return _in_a_row(network, given, parts), excess
-
-
-def _first(network: Network, given: Stimulus, n: int) -> Stimulus:
-    """Return the stimulus of the first ``n`` samples."""
-    return given if n == given.n_samples else given.sample(network, slice(n))
-
-
-def _in_a_row(network: Network, given: Stimulus, parts: Sequence[BatchResult]) -> BatchResult:
-    """Return one result of the samples of several runs of layers."""
-    states = zip(*[(part.state.neuron, part.state.count) for part in parts], strict=True)
-    neuron, count = (np.concatenate(column) for column in states)
-    return BatchResult(
-        network.snapshot(),
-        _first(network, given, count.shape[0]),
-        np.concatenate([part.ends for part in parts]),
-        _flat_record([part.record for part in parts]),
-        np.concatenate([[0], np.cumsum(count[:, 0])]),
-        parts[0].state._replace(neuron=neuron, count=count),
-    )
-
-
-def _run_windows(
-    network: Network,
-    given: Stimulus,
-    t_stop: float,
-    max_spikes: int,
-    threads: int,
-    old: BatchResult | None,
-) -> tuple[BatchResult, Excess]:
-    """Return (result, spikes beyond the cap) of the window engine."""
-    compiled = compiled_form(network)
-    if old is None:
-        state = new_window_state(compiled.neurons, given.n_samples)
-        records = [new_record(0)] * given.n_samples
-    else:
-        state, records = resumed_window_state(old)
-    records, ends, excess = run_windows(
-        compiled, given, t_stop, max_spikes, threads, state, records
-    )
-    n = len(records)
-    state = WindowState._make(array[:n] for array in state)
-    offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
-    given = _first(network, given, n)
-    record = _flat_record(records)
-    return BatchResult(network.snapshot(), given, ends, record, offsets, state), excess
-
-
-def _flat_record(records: Sequence[Run]) -> Run:
-    if len(records) == 1:
-        return records[0]
-    return Run._make(np.concatenate(columns) for columns in zip(*records, strict=True))
-
-
-def _run_scheduler(
-    network: Network,
-    given: Stimulus,
-    t_stop: float,
-    awaited: tuple[int, int],
-    max_spikes: int,
-    threads: int,
-    old: BatchResult | None,
-) -> tuple[BatchResult, Excess]:
-    """Return (result, spikes beyond the cap) of the scheduler."""
-    record, ends, state, excess = run_scheduler(
-        compiled_form(network), given, t_stop, awaited, max_spikes, threads, old
-    )
-    offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
-    given = _first(network, given, ends.size)
-    return BatchResult(network.snapshot(), given, ends, record, offsets, state), excess
+    engine = engine_named(job.engine)
+    early = job.engine == "layered" and job.until_fired is not None
+    return engine.obstacle(job) is None and not early and engine.pays(job.network)
 
 
 def _joined(
@@ -495,5 +241,5 @@ def _activity_error(
     batch = result.batch if isinstance(result, Result) else result
     start = layout_of(network).neuron_start
     population = max((name for name in start if start[name] <= neuron), key=start.__getitem__)
-    count = int(batch.state.count[k, 0]) if count is None else count
+    count = int(batch.state.count[k, SPIKES]) if count is None else count
     return ActivityError(result, k, population, neuron - start[population], time, count)

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eventsim._engines.layered.host import CudaState, LayeredState
 from eventsim._layout.wiring import Compiled, compiled_form, layout_of
 from eventsim._support.threads import for_each_part, interruptible, thread_count
 from eventsim._support.types import BoolArray, FloatArray, Key, Matrix
@@ -144,11 +143,9 @@ def timing_backprop(
     batch = result.batch if isinstance(result, Result) else result
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
     loss = _cotangents(batch, by_spikes, first_spikes, potentials, potentials_at, integrals)
-    if issubclass(batch.state_kind, LayeredState) and _ends_late(batch, loss):
+    sweep = _layer_sweep(batch.engine, threads)
+    if sweep is not None and _ends_late(batch, loss):
         final = loss.value.sum(axis=1)
-        sweep = _device_sweep() if batch.state_kind is CudaState else partial(
-            sweep_layers, threads=threads
-        )  # fmt: skip
         return _layered_gradient(batch, loss, sweep(batch, loss, final, wanted), wanted)
     return _gradient(batch, loss, _swept(batch, loss, threads), wanted)
 
@@ -156,10 +153,15 @@ def timing_backprop(
 LayerSweep: TypeAlias = Callable[[Any, Cotangents, FloatArray, tuple[str, ...]], LayerGradients]
 
 
-def _device_sweep() -> LayerSweep:
-    from gradients import cuda  # late: an extra, slow to import
+def _layer_sweep(engine: str, threads: int) -> LayerSweep | None:
+    """Return the sweep by layers of an engine that runs them; None for any other."""
+    if engine == "layered":
+        return partial(sweep_layers, threads=threads)
+    if engine.startswith("cuda"):
+        from gradients import cuda  # late: an extra, slow to import
 
-    return cuda.sweep_layers
+        return cuda.sweep_layers
+    return None
 
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:

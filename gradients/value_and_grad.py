@@ -36,7 +36,6 @@ def value_and_grad(
     until_fired: str | None = ...,
     max_spikes: int = ...,
     threads: int | None = ...,
-    precision: str | None = ...,
 ) -> tuple[float, Gradient, Result]: ...
 
 
@@ -52,7 +51,6 @@ def value_and_grad(
     until_fired: str | None = ...,
     max_spikes: int = ...,
     threads: int | None = ...,
-    precision: str | None = ...,
 ) -> tuple[float, Gradient, BatchResult]: ...
 
 
@@ -67,13 +65,12 @@ def value_and_grad(
     until_fired: str | None = None,
     max_spikes: int = 10_000_000,
     threads: int | None = None,
-    precision: str | None = None,
 ) -> tuple[float, Gradient, Result | BatchResult]:
     """Simulate a network, and return the value of a loss with its exact gradient.
 
     Parameters
     ----------
-    network, stimulus, t_stop, engine, until_fired, max_spikes, threads, precision
+    network, stimulus, t_stop, engine, until_fired, max_spikes, threads
         As for `eventsim.simulate`.
     loss : callable
         ``loss.of(labels)`` of a `FirstSpikeCrossEntropy`, a `MembraneCrossEntropy` or a sum of such
@@ -133,7 +130,7 @@ def value_and_grad(
         loss.check(network, _n_samples(stimulus))
     result = simulate(
         network, stimulus, t_stop, engine=engine, until_fired=until_fired, max_spikes=max_spikes,
-        threads=threads, precision=precision,
+        threads=threads,
     )  # fmt: skip
     found = loss(result)
     if not isinstance(found, Loss):

@@ -1,10 +1,7 @@
 """The experiments that users come to reproduce, each run with ``eventsim run NAME``.
 
-From the outside in: `cli` meets the shell; `registry` lists the scenarios; each scenario is one
-file (`xor`, `iris`, `yin_yang`, ...) with a frozen configuration, whose ranges are written with
-`options`, and a `run` function, and the larger ones have their parts in `studies`.  They share
-`data` and `datasets` (what is learned),
-`encoding` (what goes in), `classifier` and `copies` (networks that decide by first spikes),
-`training` (the one training loop) and `learning` (what it works with), `report` and `figures` (what
-comes out) and `console` (what the user sees meanwhile).
+Each scenario is a folder (`xor`, `iris`, ...) that says what it shows, with its options, its
+networks, what is run and what is drawn.  They share, from the outside in, `networks` (what
+several of them train), `running` (the command, options, the one training loop, reports), `datasets`
+(what is learned, and how it becomes spikes) and `extras` (libraries that only some users have).
 """

@@ -98,7 +98,7 @@ def test_a_hundred_runs_give_the_same_bits() -> None:
 
 def test_single_precision_moves_few_spikes() -> None:
     model = NETWORKS["784-400-10"].model()
-    single, double = (model.run("cuda", precision=p) for p in ("float32", "float64"))
+    single, double = map(model.run, ("cuda-float32", "cuda"))
     ours, theirs = (result.spike_counts("p0") for result in (single, double))
     assert np.mean(ours != theirs) < 1e-3
     first, second = single.first_spikes("p0"), double.first_spikes("p0")

@@ -104,7 +104,7 @@ SEARCH = {
 }  # fmt: skip
 RUN = {
     "network": NET, "stimulus": {"in": SPIKES}, "t_stop": 1.0, "engine": "auto",
-    "until_fired": "out", "max_spikes": 100, "resume": None, "threads": 1, "precision": "float64",
+    "until_fired": "out", "max_spikes": 100, "resume": None, "threads": 1,
 }  # fmt: skip
 UNIT = {"current": [0.5, 1.0], "w_input": 0.5, "w_leak": 0.1, "threshold": 1.0}
 DIRECTION = {
@@ -179,9 +179,6 @@ TABLE: dict[str, Call] = {
     "eventsim.Result.current": of(result, "current", population="out", at=0.5),
     "eventsim.Result.first_spikes": of(result, "first_spikes", population="out"),
     "eventsim.Result.spike_counts": of(result, "spike_counts", population="out"),
-    "eventsim.CausalityGraph.from_result": Call(
-        es.CausalityGraph.from_result, lambda: {"result": result()}
-    ),
     "eventsim.CausalityGraph.from_spikes": Call(
         es.CausalityGraph.from_spikes,
         lambda: {
@@ -282,7 +279,7 @@ TABLE: dict[str, Call] = {
         lambda: {
             "network": NET, "stimulus": {"in": SPIKES}, "loss": loss, "t_stop": 1.0,
             "wrt": ["weights"], "engine": "auto", "until_fired": None, "max_spikes": 100,
-            "threads": 1, "precision": None,
+            "threads": 1,
         },
     ),
     "gradients.Loss": Call(

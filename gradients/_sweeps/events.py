@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._engines.scheduler.loop import epoch_start, powers_of_two
+from eventsim._layout.epochs import epoch_start, powers_of_two
 from eventsim._layout.wiring import Neurons, Wiring
 from eventsim._support.compile import inlined, loop
 from eventsim._support.queue import Queue, first_item, first_time, put, remove
@@ -50,6 +50,7 @@ from eventsim.model.flow import (
     propagator,
 )
 from gradients._sweeps.flow import flow_back_with_rates
+from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
 __all__ = [
     "Cotangents",
@@ -356,7 +357,7 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
             lambda_v += density * bias_kernel(lag, beta)
             i_alpha -= density * difference4(lag, 0.0, alpha, alpha, beta)
             i_beta -= density * difference4(lag, 0.0, alpha, beta, beta)
-        moved = weight * (alpha * lambda_i - lambda_v)
+        moved = arrival_back(weight, alpha, lambda_i, lambda_v)
         total += moved
         sums.weight[s] += lambda_i
         if sums.delay.size:
@@ -373,7 +374,9 @@ def _release(neurons, record, loss, sums, work, i):
     adjoint = work.adjoint
     _settle(neurons, sums, work, i, adjoint[i, RELEASE])
     k = work.latest[i]
-    loss.spikes[k] -= (record[3][k] + neurons.bias[i]) * adjoint[i, LAMBDA_V]
+    loss.spikes[k] = release_back(
+        loss.spikes[k], record[3][k], neurons.bias[i], adjoint[i, LAMBDA_V]
+    )
     adjoint[i, LAMBDA_V] = 0.0
     adjoint[i, V_BETA] = 0.0
     work.density[i, ACTING] = 0.0
@@ -391,7 +394,7 @@ def _pass_spike(neurons, record, loss, sums, work, k):
     density = work.density[i, GIVEN]
     if density != 0.0:
         loss.spikes[k] += density * neurons.threshold[i]
-    lambda_v = -loss.spikes[k] / record[2][k]
+    lambda_v = spike_back(loss.spikes[k], record[2][k])
     adjoint[i, LAMBDA_V] = lambda_v
     adjoint[i, V_BETA] = 0.0
     work.density[i, ACTING] = density

@@ -22,7 +22,7 @@ from eventsim._engines.cuda.plan import device_tables
 from eventsim._engines.cuda.result import lacks_room
 from eventsim._engines.cuda.run import DeviceRun
 from eventsim._engines.cuda.samples import DeviceSpikes
-from eventsim._engines.layered.host import CapReachedError
+from eventsim._engines.layered.capped import CapReachedError
 from eventsim._layout.layers import layered_obstacle
 from eventsim._support.types import Key
 from eventsim._support.validate import as_count, as_mapping, as_nonnegative, mapping_or_empty, shown

@@ -18,7 +18,7 @@ from eventsim._engines.cuda.device import (
 from eventsim._engines.cuda.plan import device_layers
 from eventsim._engines.cuda.result import bytes_per_sample, lacks_room, make_room
 from eventsim._engines.cuda.samples import PRECISIONS, DeviceSpikes
-from eventsim._engines.layered.host import CapReachedError
+from eventsim._engines.layered.capped import CapReachedError
 from eventsim._support.types import IntArray, Key
 from eventsim._support.validate import (
     as_count,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenarios.console.extras import require
+from scenarios.extras import require
 
 __all__ = ["DATA_VARIABLE", "DownloadError", "Source", "download", "find_folder"]
 

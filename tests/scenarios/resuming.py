@@ -6,8 +6,8 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from scenarios import training
-from scenarios.training import fit
+from scenarios.running import training
+from scenarios.running.training import fit
 from tests.scenarios.stopping import files_in
 
 

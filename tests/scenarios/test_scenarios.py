@@ -7,12 +7,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from scenarios import figures, iris, xor, yin_yang
-from scenarios.cli import main
-from scenarios.console.progress import SILENT
-from scenarios.learning.checkpoint import load_arrays
-from scenarios.registry import SCENARIOS
-from scenarios.training import fit
+from scenarios.iris import run as iris
+from scenarios.running import figures
+from scenarios.running.checkpoint import load_arrays
+from scenarios.running.command.cli import main
+from scenarios.running.console.progress import SILENT
+from scenarios.running.registry import SCENARIOS
+from scenarios.running.training import fit
+from scenarios.xor import run as xor
+from scenarios.yin_yang import run as yin_yang
 
 SMALL = {
     "xor": ["--runs", "3"],

@@ -10,11 +10,13 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eventsim._engines.base import Job
 from eventsim._engines.cuda.device import free_memory, is_out_of_memory, quietly
 from eventsim._engines.cuda.plan import DeviceLayer, device_layers, device_tables
 from eventsim._engines.cuda.run import DeviceRun, double, input_causes
-from eventsim._engines.layered.host import CapReachedError, CudaState
-from eventsim._engines.scheduler.loop import Run
+from eventsim._engines.layered.capped import CapReachedError
+from eventsim._engines.layered.host import LayeredState
+from eventsim._layout.record import Record
 from eventsim._layout.wiring import layout_of
 from eventsim._support.types import FloatArray, IntArray
 from eventsim.network import Network
@@ -22,6 +24,12 @@ from eventsim.result import BatchResult, EventCounts
 from eventsim.stimulus import Stimulus
 
 __all__ = ["CudaResult", "bytes_per_sample", "portion_size", "run_layers", "smaller"]
+
+PRECISIONS: dict[str, np.dtype[Any]] = {
+    "cuda": np.dtype(np.float64),
+    "cuda-float32": np.dtype(np.float32),
+}
+_NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
 
 SHARE = 0.8  # part of the free device memory that a portion of samples may take
 
@@ -50,25 +58,25 @@ class CudaResult(BatchResult):
         t_stop: float,
         dtype: np.dtype[Any],
         on_device: DeviceRun | None,
-        pieces: Sequence[tuple[Run, CudaState]] = (),
+        pieces: Sequence[tuple[Record, LayeredState]] = (),
     ) -> None:
         fields = {
             "network": network, "stimulus": stimulus, "dtype": dtype, "on_device": on_device,
-            "ends": np.full(stimulus.n_samples, t_stop),
+            "ends": np.full(stimulus.n_samples, t_stop), "engine": _NAMES[dtype],
         }  # fmt: skip
         for name, value in fields.items():
             object.__setattr__(self, name, value)  # the dataclass is frozen
         if on_device is None:
             records, states = zip(*pieces, strict=True)
-            record = Run._make(np.concatenate(columns) for columns in zip(*records, strict=True))
+            record = Record._make(np.concatenate(columns) for columns in zip(*records, strict=True))
             neuron, count = (np.concatenate(columns) for columns in zip(*states, strict=True))
             self.__dict__["_count"] = self._with_inputs(count)
-            self.__dict__ |= {"record": record, "state": CudaState(neuron, self._count)}
+            self.__dict__ |= {"record": record, "state": LayeredState(neuron, self._count)}
         else:
             _HELD.add(self)
 
     @cached_property
-    def record(self) -> Run:
+    def record(self) -> Record:
         """All spikes."""
         assert self.on_device is not None
         return self.on_device.record()
@@ -79,10 +87,10 @@ class CudaResult(BatchResult):
         return np.concatenate([[0], np.cumsum(self._count[:, 0])])
 
     @cached_property
-    def state(self) -> CudaState:
+    def state(self) -> LayeredState:
         """Where a resumed run goes on."""
         assert self.on_device is not None
-        return CudaState(self.on_device.state(), self._count)
+        return LayeredState(self.on_device.state(), self._count)
 
     @cached_property
     def _count(self) -> IntArray:
@@ -96,11 +104,6 @@ class CudaResult(BatchResult):
         count[:, 1] = np.diff(happened[given.offsets])
         return count
 
-    @property
-    def state_kind(self) -> type:
-        """The type of ``state``."""
-        return CudaState
-
     def __len__(self) -> int:
         """Return the number of samples."""
         return self.ends.size
@@ -108,12 +111,13 @@ class CudaResult(BatchResult):
     def on_host(self) -> BatchResult:
         """Return the same as a `BatchResult` that has nothing on the device."""
         return BatchResult(
-            self.network, self.stimulus, self.ends, self.record, self.offsets, self.state
-        )
+            self.network, self.stimulus, self.ends, self.record, self.offsets, self.state,
+            self.engine,
+        )  # fmt: skip
 
     def _part(self, samples: IntArray) -> CudaResult:
         some = self.on_host()._part(samples)
-        pieces = [(some.record, CudaState(some.state.neuron, some.state.count))]
+        pieces = [(some.record, LayeredState(some.state.neuron, some.state.count))]
         return CudaResult(some.network, some.stimulus, self.t_stop, self.dtype, None, pieces)
 
     def ended_when_fired(self, population: str) -> BatchResult:
@@ -181,22 +185,18 @@ def make_room() -> bool:
     return bool(held)
 
 
-def run_layers(
-    network: Network,
-    given: Stimulus,
-    t_stop: float,
-    cap: int,
-    dtype: np.dtype[Any],
-) -> CudaResult:
-    """Run a feed-forward network, as `eventsim._engines.layered.host.run_layers`.
+def run_layers(job: Job) -> CudaResult:
+    """Run all samples to the end, as `eventsim._engines.layered.host.run_layers`.
 
     Raises
     ------
     CapReachedError
-        If a sample has more than ``cap`` spikes.
+        If a sample has more spikes than it may.
     MemoryError
         If one sample alone is too large for the device.
     """
+    network, given, t_stop, cap = job.network, job.given, job.t_stop, job.max_spikes
+    dtype = PRECISIONS[job.engine]
     with quietly():
         tables = device_tables(network, dtype)
         layers, pieces, first = device_layers(network), [], 0
@@ -219,7 +219,7 @@ def run_layers(
                 continue
             if last - first == given.n_samples:
                 return CudaResult(network.snapshot(), given, t_stop, dtype, run)
-            pieces.append((run.record(), CudaState(run.state(), run.count())))
+            pieces.append((run.record(), LayeredState(run.state(), run.count())))
             first = last
         return CudaResult(network.snapshot(), given, t_stop, dtype, None, pieces)
 

@@ -37,7 +37,7 @@ from eventsim._engines.cuda.neurons import (
 from eventsim._engines.cuda.plan import DeviceLayer, device_layers
 from eventsim._engines.layered.host import merged_layers
 from eventsim._engines.layered.loop import MARGIN
-from eventsim._engines.scheduler.loop import Run, new_record
+from eventsim._layout.record import Record, new_record
 from eventsim._layout.wiring import layout_of
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.network import Network
@@ -249,7 +249,7 @@ class DeviceRun:
         return float(least.copy_to_host().min()), int(silent.copy_to_host().sum())
 
     @quietly()
-    def record(self) -> Run:
+    def record(self) -> Record:
         """Copy all spikes to the host."""
         counts = self.counters.spike_counts()
         runs = []
@@ -288,7 +288,7 @@ class DeviceRun:
         return to_device(spread.reshape(-1))
 
 
-def _packed(one: LayerRun, count: IntArray) -> Run:
+def _packed(one: LayerRun, count: IntArray) -> Record:
     """Copy the ``count`` spikes of each sample in a layer to the host, sorted, without gaps.
 
     On the host, because a device without memory left could not pack them.
@@ -300,7 +300,7 @@ def _packed(one: LayerRun, count: IntArray) -> Run:
     slot = one.slot.copy_to_host()[there]
     time, neuron = (column.copy_to_host()[there] for column in (train.time, train.source))
     slope, released = (column.copy_to_host()[slot] for column in (spikes.slope, spikes.released))
-    return Run(double(time), neuron, double(slope), double(released))
+    return Record(double(time), neuron, double(slope), double(released))
 
 
 def double(values: NDArray[Any]) -> FloatArray:

@@ -18,21 +18,39 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eventsim._engines.base import Excess, Job, batch_result
 from eventsim._engines.layered import loop as loops
-from eventsim._engines.scheduler.loop import Run, new_record
-from eventsim._layout.layers import Layer, layers_of, weight_tables
+from eventsim._engines.layered.capped import CapReachedError, run_capped
+from eventsim._engines.status import CAPPED, DONE, PAUSED
+from eventsim._layout.layers import (
+    Layer,
+    layered_obstacle,
+    layers_of,
+    layers_pay,
+    weight_tables,
+)
+from eventsim._layout.record import (
+    INPUTS,
+    N_COUNTS,
+    SEARCHES,
+    SPIKES,
+    SYNAPTIC,
+    TOUCHED,
+    Record,
+    end_to_end,
+    new_record,
+)
 from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.network import Network
+from eventsim.result import BatchResult
 from eventsim.stimulus import Stimulus
 
 __all__ = [
     "COPYING",
     "COUNTING",
-    "CapReachedError",
-    "CudaState",
     "LayeredState",
     "Train",
     "all_factors",
@@ -40,7 +58,10 @@ __all__ = [
     "input_trains",
     "merged_layers",
     "new_scratch",
+    "obstacle",
+    "pays",
     "portions",
+    "run",
     "run_layers",
 ]
 
@@ -56,29 +77,10 @@ READING = 8.0  # every part reads all weights anew: see `for_each_part`
 
 
 class LayeredState(NamedTuple):
-    """Final states (n_samples, n_neurons, 3) of a run, and counters (n_samples, 5).
-
-    The columns are those of the scheduler's: current, potential and reference time; spikes,
-    inputs, synaptic events, searches and touches.
-    """
+    """States (n_samples, n_neurons, 3) at the end of a run, and counters (n_samples, 5)."""
 
     neuron: FloatArray
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
-
-
-class CudaState(LayeredState):
-    """That of a run on a CUDA device."""
-
-    __slots__ = ()
-
-
-class CapReachedError(Exception):
-    """A sample has more spikes than allowed."""
-
-    def __init__(self, sample: int) -> None:
-        """Keep the number of the sample."""
-        super().__init__(sample)
-        self.sample = sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,35 +96,49 @@ class Train:
     low: int
 
 
-def run_layers(
-    network: Network, given: Stimulus, t_stop: float, cap: int, threads: int
-) -> tuple[Run, IntArray, LayeredState]:
-    """Return (record, offsets, state) of a feed-forward network.
+def obstacle(job: Job) -> str | None:
+    """Return why layers cannot run the network, or None if they can."""
+    return layered_obstacle(job.network, job.engine)
+
+
+def pays(network: Network) -> bool:
+    """Tell whether all arrivals are vector operations, or earliest-spike pools."""
+    return layers_pay(network)
+
+
+def run(job: Job) -> tuple[BatchResult, Excess]:
+    """Run all samples, or those up to the first one that exceeds the cap."""
+    return run_capped(run_layers, job)
+
+
+def run_layers(job: Job) -> BatchResult:
+    """Run all samples to the end.
 
     Raises
     ------
     CapReachedError
-        If a sample has more than ``cap`` spikes.
+        If a sample has more spikes than it may.
     """
+    network, given, t_stop, cap = job.network, job.given, job.t_stop, job.max_spikes
     n_samples, n_neurons = given.n_samples, layout_of(network).n_neurons
     state = LayeredState(
-        np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, 5), dtype=np.int64)
+        np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, N_COUNTS), dtype=np.int64)
     )
     happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
-    state.count[:, 1] = np.diff(happened[given.offsets])
+    state.count[:, INPUTS] = np.diff(happened[given.offsets])
     tables = weight_tables(network)
-    records: dict[int, Run] = {}
+    records: dict[int, Record] = {}
 
-    def run(first: int, last: int) -> None:
+    def run_part(first: int, last: int) -> None:
         for low, high in portions(network, given.offsets, PORTION, first, last):
             own = LayeredState(state.neuron[low:high], state.count[low:high])
             trains = input_trains(network, given, low, high)
             records[low] = _run_samples(network, tables, trains, t_stop, cap, own, low)
 
     work = SYNAPSE * n_neurons * (given.times.size + n_neurons * n_samples)
-    for_each_part(run, n_samples, threads, work, READING)
-    offsets = np.concatenate([[0], np.cumsum(state.count[:, 0])])
-    return _joined([records[first] for first in sorted(records)]), offsets, state
+    for_each_part(run_part, n_samples, job.threads, work, READING)
+    record = end_to_end([records[first] for first in sorted(records)])
+    return batch_result(job, np.full(n_samples, t_stop), record, state)
 
 
 def _run_samples(
@@ -133,7 +149,7 @@ def _run_samples(
     cap: int,
     state: LayeredState,
     number: int,
-) -> Run:
+) -> Record:
     """Return the spikes of the samples that begin with ``number``; completes their ``state``."""
     runs = []
     for layer, table in zip(layers_of(network), tables, strict=True):
@@ -141,7 +157,7 @@ def _run_samples(
         offsets, run = _advance(layer, table, causes, t_stop, cap, number, state)
         trains[layer.population] = Train(offsets, run.time, run.neuron, 0)
         runs.append((layer.first, offsets, run))
-        state.count[:, 0] += np.diff(offsets)
+        state.count[:, SPIKES] += np.diff(offsets)
     return merged_layers(runs)
 
 
@@ -245,7 +261,7 @@ def _advance(
     cap: int,
     number: int,
     state: LayeredState,
-) -> tuple[IntArray, Run]:
+) -> tuple[IntArray, Record]:
     """Return the spikes of a layer in the samples that begin with ``number``."""
     n_samples = state.count.shape[0]
     incoming = gather(layer, causes, n_samples, t_stop, threads=1)
@@ -271,7 +287,7 @@ def _new_advancing(layer: Layer, total: IntArray) -> loops.Advancing:
     # In one block: what two threads write over and over must not share a line of the cache.
     rows = arrays.zeros(loops.N_ROWS + 3, max(width, CACHE_LINE))
     words, progress = rows[loops.N_ROWS : loops.N_ROWS + 2].view(np.int64)
-    progress[loops.TILE] = -1
+    progress[loops.TILE], progress[loops.STATUS] = -1, DONE
     counts, searches, touched, arrivals = np.zeros((4, layer.n_blocks, n_samples), dtype=np.int64)
     words = words[: -(-width // 8)].view(np.uint64)
     return loops.Advancing(
@@ -292,20 +308,20 @@ def _to_the_end(
     advance: partial[None], layer: Layer, state: LayeredState, number: int
 ) -> loops.Advancing:
     """Advance a layer to the last block and sample, with a larger record whenever it is full."""
-    advancing = _new_advancing(layer, state.count[:, 0])
+    advancing = _new_advancing(layer, state.count[:, SPIKES])
     progress = advancing.progress
     while True:
         advance(advancing, layer.first, state.neuron)
-        if progress[loops.STATUS] == loops.DONE:
+        if progress[loops.STATUS] == DONE:
             return advancing
-        if progress[loops.STATUS] == loops.CAPPED:
+        if progress[loops.STATUS] == CAPPED:
             raise CapReachedError(number + int(progress[loops.SAMPLE]))
-        paused = progress[loops.STATUS] == loops.PAUSED
-        progress[loops.STATUS] = loops.DONE
+        paused = progress[loops.STATUS] == PAUSED
+        progress[loops.STATUS] = DONE
         stop_if_told()
         if paused:
             continue
-        advancing = advancing._replace(run=_joined([advancing.run, advancing.run]))
+        advancing = advancing._replace(run=end_to_end([advancing.run, advancing.run]))
 
 
 def _count_arrivals(
@@ -315,26 +331,27 @@ def _count_arrivals(
     tiles = layer.tiles
     if layer.reach is None:
         starts = 1 if layer.is_biased else 0
-        state.count[:, 2] += layer.n * (np.diff(incoming.offsets) - starts)
+        state.count[:, SYNAPTIC] += layer.n * (np.diff(incoming.offsets) - starts)
     else:
         for b in range(layer.n_blocks):
             some = tiles.lane[tiles.first[b]] + np.arange(tiles.width[b])
-            state.count[:, 2] += advancing.arrivals[b] * np.count_nonzero(tiles.neuron[some] >= 0)
-    state.count[:, 3] += advancing.searches.sum(axis=0)
-    state.count[:, 4] += advancing.touched.sum(axis=0)
+            lanes = np.count_nonzero(tiles.neuron[some] >= 0)
+            state.count[:, SYNAPTIC] += lanes * advancing.arrivals[b]
+    state.count[:, SEARCHES] += advancing.searches.sum(axis=0)
+    state.count[:, TOUCHED] += advancing.touched.sum(axis=0)
 
 
-def merged_layers(parts: Sequence[tuple[int, IntArray, Run]]) -> Run:
+def merged_layers(parts: Sequence[tuple[int, IntArray, Record]]) -> Record:
     """Return the spikes of all layers, ``(first neuron, offsets, run)`` of each, as one record."""
     filled = [part for part in parts if part[2].time.size]
     if (len(filled) == 1 and filled[0][0] == 0) or not filled:
         return (filled or parts)[0][2]
     counts = np.stack([np.diff(offsets) for _, offsets, _ in filled])
     base = np.array([first for first, _, _ in filled])
-    return _merge(counts, _joined([run for _, _, run in filled]), base)[1]
+    return _merge(counts, end_to_end([run for _, _, run in filled]), base)[1]
 
 
-def _merge(counts: IntArray, spikes: Run, base: IntArray) -> tuple[IntArray, Run]:
+def _merge(counts: IntArray, spikes: Record, base: IntArray) -> tuple[IntArray, Record]:
     """Merge parts (blocks or populations) that follow each other, ``counts`` (n_parts, n_samples).
 
     ``base`` is added to the numbers of each part's neurons.
@@ -346,9 +363,3 @@ def _merge(counts: IntArray, spikes: Run, base: IntArray) -> tuple[IntArray, Run
     bins = np.empty(int(per_sample.max(initial=0)) + 1, dtype=np.int64)
     loops.merge_spikes(begin, begin + counts, spikes, base, offsets, bins, merged)
     return offsets, merged
-
-
-def _joined(runs: Sequence[Run]) -> Run:
-    if len(runs) == 1:
-        return runs[0]
-    return Run._make(np.concatenate(columns) for columns in zip(*runs, strict=True))

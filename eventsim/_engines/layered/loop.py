@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._engines.scheduler.loop import Run
+from eventsim._engines.status import CAPPED, DONE, PAUSED, RECORD_FULL
+from eventsim._layout.record import Record
 from eventsim._support.compile import allocating_loop, inlined, loop
 from eventsim._support.types import FloatArray, IntArray
 from eventsim.model.crossing import TOUCHES, crossing_within, just_after, spike_time
 from eventsim.model.flow import bias_kernel, flow, propagator
+from eventsim.model.jumps import RESET, fire, hold
 
 __all__ = [
     "Advancing",
@@ -52,9 +54,8 @@ FEW_MOVES = 16
 CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
 
 # Entries of the progress (BEFORE: spikes before the current sample; SEARCHES and TOUCHED: within
-# it), and what stopped it.
+# it), and the status.
 BLOCK, SAMPLE, TILE, SPIKES, BEFORE, SEARCHES, TOUCHED, STATUS, N_PROGRESS = range(9)
-DONE, FULL, CAPPED, PAUSED = range(4)
 
 # Lanes times arrivals before a call is PAUSED, so that Ctrl-C is seen.
 MOST_LOOKS = 50_000_000
@@ -103,7 +104,7 @@ class Advancing(NamedTuple):
     work: FloatArray
     marks: NDArray[np.uint8]
     words: NDArray[np.uint64]
-    run: Run
+    run: Record
     counts: IntArray
     searches: IntArray
     touched: IntArray
@@ -437,15 +438,14 @@ def _look_closer(
         release = work[RELEASE, j]
         looks = threshold < math.inf and release <= until
         if looks:
-            # The neuron is released in this interval, from rest.
-            start, v = release, 0.0
-            i *= math.exp(-alpha * (start - now))
+            # The neuron is released in this interval.
+            start, v = release, RESET
+            i = hold(i, start - now, alpha)
             run.released[int(work[LATEST, j])] = i
             work[THRESHOLD, j] = threshold * MARGIN
             held -= 1
         elif threshold < math.inf:
-            following[j] = 0.0
-    holding = beta * threshold - bias
+            following[j] = RESET
     while looks:
         lag, slope = crossing_within(until - start, i, v, alpha, beta, threshold, bias)
         progress[SEARCHES] += 1
@@ -457,27 +457,22 @@ def _look_closer(
             break
         number = progress[SPIKES]
         if number == run.time.size or number - progress[BEFORE] == cap:
-            progress[STATUS] = CAPPED if number - progress[BEFORE] == cap else FULL
+            progress[STATUS] = CAPPED if number - progress[BEFORE] == cap else RECORD_FULL
             break
-        i = slope + holding
+        refractory = tiles.refractory[lane + j]
+        start, i, v = fire(spike, slope, alpha, beta, threshold, bias, refractory)
         run.time[number] = spike
         run.neuron[number] = tiles.neuron[lane + j]
         run.slope[number] = slope
         run.released[number] = i
         progress[SPIKES] = number + 1
         work[LATEST, j] = number
-        start, v = spike, 0.0
-        refractory = tiles.refractory[lane + j]
-        if refractory > 0.0:
-            start = spike + refractory
-            i *= math.exp(-alpha * refractory)
-            run.released[number] = i
-            if start > until:
-                work[RELEASE, j] = start
-                work[THRESHOLD, j] = math.inf
-                held += 1 if refractory < FOREVER else 0
-                following[j] = 0.0
-                return held
+        if start > until:
+            work[RELEASE, j] = start
+            work[THRESHOLD, j] = math.inf
+            held += 1 if refractory < FOREVER else 0
+            following[j] = RESET
+            return held
         # As in the tile's loop, from a potential of 0.
         looks = i < 0.0 or (i + bias) * (until - start) >= threshold * MARGIN
     if start > now:

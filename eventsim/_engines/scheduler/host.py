@@ -14,27 +14,28 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsim._engines.base import Excess, Job, batch_result
 from eventsim._engines.scheduler.loop import (
-    DONE,
-    READY,
     Flights,
-    Run,
     SchedulerState,
     State,
     advance_batch,
     epoch_lengths,
     new_run,
 )
-from eventsim._layout.wiring import Compiled, Neurons, Wiring
+from eventsim._engines.status import DONE, PAUSED
+from eventsim._layout.record import SPIKES, Record, of_samples
+from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
 from eventsim._support.queue import Queue
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import require
-from eventsim.result import BatchResult, of_samples
+from eventsim.network import Network
+from eventsim.result import BatchResult
 from eventsim.spikes import taken
 from eventsim.stimulus import Stimulus
 
-__all__ = ["run_scheduler"]
+__all__ = ["obstacle", "pays", "run"]
 
 # Nanoseconds that the scheduler takes at least for a spike.  It is called anew when the record is
 # full, so there are at most as many spikes as the record has room for.
@@ -63,7 +64,7 @@ class Samples(NamedTuple):
 
     numbers: IntArray
     state: State
-    run: Run
+    run: Record
 
     @property
     def room(self) -> int:
@@ -76,7 +77,7 @@ class Finished(NamedTuple):
 
     numbers: IntArray
     state: SchedulerState
-    record: Run
+    record: Record
     ends: FloatArray
 
 
@@ -86,7 +87,7 @@ class Progress:
 
     finished: list[Finished] = field(default_factory=list)
     alone: dict[int, Callable[[], Samples]] = field(default_factory=dict)
-    excess: dict[int, tuple[int, float]] = field(default_factory=dict)
+    excess: Excess = field(default_factory=dict)
 
     def is_beyond(self, number: int) -> bool:
         """Tell whether a sample before this one exceeded the cap: the run will end there."""
@@ -98,52 +99,30 @@ class Progress:
             self.finished.append(_finished(samples, rows, ends))
 
 
-def run_scheduler(
-    compiled: Compiled,
-    given: Stimulus,
-    t_stop: float,
-    awaited: tuple[int, int],
-    max_spikes: int,
-    threads: int,
-    old: BatchResult | None,
-) -> tuple[Run, FloatArray, SchedulerState, dict[int, tuple[int, float]]]:
-    """Run all samples to ``t_stop``, or up to the first one that exceeds the cap.
+def obstacle(job: Job) -> str | None:
+    """Return None: the scheduler runs every network."""
 
-    Parameters
-    ----------
-    compiled : Compiled
-        The network.
-    given : Stimulus
-        Input spikes.
-    t_stop : float
-        End of the run.
-    awaited : (int, int)
-        First and one past the last of the neurons whose first spikes end a sample; equal: none.
-    max_spikes, threads : int
-        Cap on the spikes of a sample; number of threads.
-    old : BatchResult, optional
-        Where to go on.
 
-    Returns
-    -------
-    record : Run
-        The spikes, flat, sample by sample.
-    ends : ndarray
-        End of each sample.
-    state : SchedulerState
-        Where each sample may go on.
-    excess : dict of int -> (int, float)
-        Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete.
+def pays(network: Network) -> bool:  # noqa: ARG001
+    """Return True: there is always the scheduler."""
+    return True
+
+
+def run(job: Job) -> tuple[BatchResult, Excess]:
+    """Run all samples, or those up to the first one that exceeds the cap.
 
     Raises
     ------
     ValueError
         Before any work, if a sample has more input spikes than there are numbers for.
     """
+    compiled, given, old = compiled_form(job.network), job.given, job.old
     inputs = _flights_of_inputs(compiled, given)
     require(inputs < MOST_INPUTS, inputs, f"a sample must have fewer than {MOST_INPUTS} inputs")
     neurons = compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
-    task = Task(compiled.wiring, neurons, given, t_stop, awaited, max_spikes, threads)
+    task = Task(
+        compiled.wiring, neurons, given, job.t_stop, _awaited(job), job.max_spikes, job.threads
+    )
     begin = partial(_new, compiled, task) if old is None else partial(_resumed, compiled, task, old)
     kept = np.zeros(given.n_samples, dtype=np.int64) if old is None else np.diff(old.offsets)
     small = np.maximum(kept, inputs) <= SIDE_BY_SIDE
@@ -153,7 +132,16 @@ def run_scheduler(
     if np.any(small):
         _run_side_by_side(task, begin(np.flatnonzero(small)), progress)
     _run_alone(task, progress)
-    return *_joined(progress), progress.excess
+    record, ends, state = _joined(progress)
+    return batch_result(job, ends, record, state), progress.excess
+
+
+def _awaited(job: Job) -> tuple[int, int]:
+    """Return the range of the neurons whose first spikes end the run; empty: it is not ended."""
+    if job.until_fired is None:
+        return 0, 0
+    part = job.network.neurons_of(job.until_fired)
+    return part.start, part.stop
 
 
 def _run_side_by_side(task: Task, samples: Samples, progress: Progress) -> None:
@@ -208,7 +196,7 @@ def _advance(task: Task, samples: Samples) -> tuple[NDArray[np.int8], FloatArray
 
     def run_part(first: int, last: int) -> None:
         advance(first, last)
-        while np.any(status[first:last] == READY):
+        while np.any(status[first:last] == PAUSED):
             stop_if_told()
             advance(first, last)
 
@@ -255,7 +243,7 @@ def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray
         getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)[numbers]
     for row, (number, count) in enumerate(zip(numbers.tolist(), counts.tolist(), strict=True)):
         own = slice(old.offsets[number], old.offsets[number + 1])
-        for name in Run._fields:
+        for name in Record._fields:
             getattr(run, name)[row, :count] = getattr(old.record, name)[own]
         more = int(after[row] - before[row])
         _take_flights(old.state.flights.of(np.array([number])), state, row, int(before[row]), more)
@@ -298,7 +286,7 @@ def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:
         group=_grown(state.group, rows, width),
         count=_rows(state.count, rows),
     )
-    run = Run._make(_grown(array, rows, room) for array in samples.run)
+    run = Record._make(_grown(array, rows, room) for array in samples.run)
     return Samples(samples.numbers[rows], longer, run)
 
 
@@ -341,7 +329,7 @@ def _finished(samples: Samples, chosen: NDArray[np.bool_], ends: FloatArray) -> 
         flights=_flights(state, rows),
         count=_rows(state.count, rows),
     )
-    record = _flat(samples.run, rows, rest.count[:, 0])
+    record = _flat(samples.run, rows, rest.count[:, SPIKES])
     return Finished(samples.numbers[rows], rest, record, ends[rows])
 
 
@@ -355,18 +343,18 @@ def _flights(state: State, rows: IntArray) -> Flights:
     return Flights(offsets, state.flying.time[row, column], item, state.group[row, item])
 
 
-def _flat(run: Run, rows: IntArray, counts: IntArray) -> Run:
+def _flat(run: Record, rows: IntArray, counts: IntArray) -> Record:
     """Return the first spikes of some rows as flat arrays; a single row is cut in place."""
     n_samples, width = run.time.shape
     if n_samples == 1 and all(array.flags.owndata for array in run):
         for array in run:
             array.resize((1, int(counts[0])), refcheck=False)
-        return Run._make(array[0] for array in run)
+        return Record._make(array[0] for array in run)
     row, column = np.nonzero(np.arange(width) < counts[:, None])
-    return Run._make(array[rows[row], column] for array in run)
+    return Record._make(array[rows[row], column] for array in run)
 
 
-def _joined(progress: Progress) -> tuple[Run, FloatArray, SchedulerState]:
+def _joined(progress: Progress) -> tuple[Record, FloatArray, SchedulerState]:
     """Return (record, ends, state) of all samples, or of those up to one that exceeded the cap."""
     parts = progress.finished
     if len(parts) == 1 and not progress.excess:
@@ -378,10 +366,10 @@ def _joined(progress: Progress) -> tuple[Run, FloatArray, SchedulerState]:
         progress.excess = {last: progress.excess[last]}
         order = order[numbers[order] <= last]
     state = _end_to_end([part.state for part in parts])
-    spikes, _ = taken(np.concatenate([[0], np.cumsum(state.count[:, 0])]), order)
+    spikes, _ = taken(np.concatenate([[0], np.cumsum(state.count[:, SPIKES])]), order)
     record = _end_to_end([part.record for part in parts])
     return (
-        Run._make(column[spikes] for column in record),
+        Record._make(column[spikes] for column in record),
         np.concatenate([part.ends for part in parts])[order],
         of_samples(state, order),
     )

@@ -26,8 +26,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eventsim._engines.status import DONE, PAUSED, RECORD_FULL
+from eventsim._layout.epochs import epoch_start, powers_of_two
+from eventsim._layout.record import (
+    CURRENT,
+    INPUTS,
+    N_COUNTS,
+    POTENTIAL,
+    REFERENCE,
+    SEARCHES,
+    SPIKES,
+    SYNAPTIC,
+    TOUCHED,
+    Record,
+    new_record,
+)
 from eventsim._layout.wiring import Neurons, Wiring
-from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.compile import inlined, loop
 from eventsim._support.queue import Queue, first_item, first_time, put, remove
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
@@ -38,47 +53,34 @@ from eventsim.model.crossing import (
     spike_time,
 )
 from eventsim.model.flow import bias_kernel, flow, propagator
+from eventsim.model.jumps import arrive_held, fire
 from eventsim.spikes import taken
 
 __all__ = [
-    "CURRENT",
-    "DONE",
-    "FULL",
-    "N_COUNTS",
-    "POTENTIAL",
-    "READY",
-    "REFERENCE",
-    "TOUCHED",
     "Flights",
-    "Run",
     "SchedulerState",
     "State",
     "advance",
     "advance_batch",
     "epoch_lengths",
-    "epoch_start",
-    "new_record",
     "new_run",
-    "powers_of_two",
 ]
 
-# Columns of State.neuron: state as of the reference time, and the current below which an arrival
-# cannot lead to a spike (-inf while a spike is predicted, since every arrival then changes it).
-CURRENT, POTENTIAL, REFERENCE, BOUND = 0, 1, 2, 3
+# Column of State.neuron: the current below which an arrival cannot lead to a spike (-inf while a
+# spike is predicted, since every arrival then changes it).
+BOUND = 3
 
-# Entries of State.count.
-SPIKES, INPUTS, SYNAPTIC, SEARCHES, TOUCHED, STARTED, AWAITED, N_COUNTS = range(8)
+# Further entries of State.count.
+STARTED, AWAITED, N_ENTRIES = range(N_COUNTS, N_COUNTS + 3)
 
 # Slope of a queued entry that is no spike yet, but a search that is due.
 SEARCH = 0.0
 
-# Status of a run; a call that leaves it READY has worked for long enough to look for Ctrl-C.
-READY, DONE, FULL = 0, 1, 2
+# What a call works off at most before it is PAUSED.
 MOST_EVENTS, MOST_SYNAPTIC = 300_000, 5_000_000
 
-# An epoch lasts so many (shorter) time constants at most, and an arrival moves V by so many
-# thresholds at most within it.
-LONGEST_EPOCH, FARTHEST_PUSH = 1.6, 16.0
+# An epoch lasts so many (shorter) time constants at most.
+LONGEST_EPOCH = 1.6
 
 
 class State(NamedTuple):
@@ -127,20 +129,8 @@ class SchedulerState(NamedTuple):
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
-class Run(NamedTuple):
-    """Recorded spikes, in the order in which they happened.
-
-    ``released`` is the synaptic current at the end of the refractory period.
-    """
-
-    time: FloatArray
-    neuron: Int32Array
-    slope: FloatArray
-    released: FloatArray
-
-
-def new_run(neurons: Neurons, n_samples: int, n_inputs: int, capacity: int) -> tuple[State, Run]:
-    """Return the `State` and `Run` arrays of a batch at rest, with room for ``capacity`` spikes."""
+def new_run(neurons: Neurons, n_samples: int, n_inputs: int, capacity: int) -> tuple[State, Record]:
+    """Return the arrays of a batch at rest, with room for ``capacity`` spikes of a sample."""
     n = neurons.kind.size
     flights = n_inputs + capacity
     rows = np.zeros((n_samples, n, 4))
@@ -152,14 +142,9 @@ def new_run(neurons: Neurons, n_samples: int, n_inputs: int, capacity: int) -> t
         predicted=_new_queue(n_samples, n),
         flying=_new_queue(n_samples, flights),
         group=np.empty((n_samples, flights), dtype=np.int32),
-        count=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
+        count=np.zeros((n_samples, N_ENTRIES), dtype=np.int64),
     )
     return state, new_record((n_samples, capacity))
-
-
-def new_record(shape: int | tuple[int, int]) -> Run:
-    """Return empty `Run` arrays."""
-    return Run(np.empty(shape), np.empty(shape, dtype=np.int32), np.empty(shape), np.empty(shape))
 
 
 def _new_queue(n_samples: int, n_items: int) -> Queue:
@@ -191,12 +176,12 @@ def advance_batch(
                 state.group[k],
                 state.count[k],
             )
-            record = Run(run.time[k], run.neuron[k], run.slope[k], run.released[k])
+            record = Record(run.time[k], run.neuron[k], run.slope[k], run.released[k])
             part = slice(stimulus[0][k], stimulus[1][k])
             status[k], ends[k] = advance(
                 wiring, neurons, stimulus[2][part], stimulus[3][part], one, record, t_stop, awaited
             )
-            if status[k] == READY:
+            if status[k] == PAUSED:
                 return
 
 
@@ -228,7 +213,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
     while True:
         events += 1
         if events > MOST_EVENTS or count[SYNAPTIC] > most_synaptic:
-            return READY, t_stop
+            return PAUSED, t_stop
         k = count[INPUTS]
         now = times[k] if k < n_inputs else math.inf
         arrival = first_time(state.flying)
@@ -240,7 +225,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
                 _search(neurons, state, first_item(state.predicted), spike)
                 continue
             if count[SPIKES] == run.time.size:
-                return FULL, spike
+                return RECORD_FULL, spike
             i = first_item(state.predicted)
             if state.latest[i] < 0 and awaited[0] <= i < awaited[1]:
                 count[AWAITED] += 1
@@ -292,36 +277,11 @@ def _is_pooled_at(neurons, state, spike, t_stop):
     return spike == just_after(t_stop) and neurons.threshold[first_item(state.predicted)] == 0.0
 
 
-@scalar
-def epoch_start(now, length):
-    """Return the start of the epoch of ``now``: a multiple of ``length``, a power of two.
-
-    Exact, and never later than ``now``; where numbers lie farther apart than epochs it is ``now``.
-    """
-    number = now / length
-    return math.floor(number) * length if number < 2.0**52 else now
-
-
 def epoch_lengths(wiring: Wiring, neurons: Neurons) -> FloatArray:
     """Return how long an epoch lasts, for each kind of neuron."""
     push = np.zeros(neurons.alpha.size)
     _strongest(wiring, neurons, push)
     return powers_of_two(neurons, LONGEST_EPOCH, push)
-
-
-def powers_of_two(
-    neurons: Neurons, time_constants: float, push: FloatArray | float = 0.0
-) -> FloatArray:
-    """Return the longest epochs, of a power of two, for each kind of neuron.
-
-    They last at most so many (shorter) ``time_constants``, and an arrival that moves V by ``push``
-    thresholds in a unit of time moves it by no more than `FARTHEST_PUSH` of them.
-    """
-    with np.errstate(divide="ignore"):
-        longest = np.minimum(
-            time_constants / np.maximum(neurons.alpha, neurons.beta), np.divide(FARTHEST_PUSH, push)
-        )
-    return np.ldexp(1.0, np.frexp(np.clip(longest, 1e-300, 1e300))[1] - 1)
 
 
 @loop
@@ -353,10 +313,10 @@ def _deliver(wiring, neurons, state, run, g, now):
         weight = wiring.weight[s]
         reference = rows[i, REFERENCE]
         if reference > now:
-            current = rows[i, CURRENT] + weight * math.exp(-alpha * (reference - now))
+            current = arrive_held(rows[i, CURRENT], weight, reference - now, alpha)
             rows[i, CURRENT] = current
             run.released[state.latest[i]] = current
-            _expect(neurons, state, i, reference, current, 0.0)
+            _expect(neurons, state, i, reference, current, rows[i, POTENTIAL])
             continue
         if reference != epoch:
             _settle(rows, i, epoch, alpha, beta, neurons.bias[i])
@@ -438,11 +398,12 @@ def _fire(neurons, state, run, i, now):
     """Record the spike of neuron ``i``, reset the neuron, and predict its next spike."""
     remove(state.predicted, i)
     row, kind = state.neuron[i], neurons.kind[i]
-    release = now + neurons.refractory[i]
-    current = state.slope[i] + (neurons.beta[kind] * neurons.threshold[i] - neurons.bias[i])
-    current *= math.exp(-neurons.alpha[kind] * neurons.refractory[i])
+    release, current, potential = fire(
+        now, state.slope[i], neurons.alpha[kind], neurons.beta[kind], neurons.threshold[i],
+        neurons.bias[i], neurons.refractory[i],
+    )  # fmt: skip
     row[CURRENT] = current
-    row[POTENTIAL] = 0.0
+    row[POTENTIAL] = potential
     row[REFERENCE] = release
     row[BOUND] = neurons.bound[i]
     number = state.count[SPIKES]
@@ -453,4 +414,4 @@ def _fire(neurons, state, run, i, now):
     run.slope[number] = state.slope[i]
     run.released[number] = current
     if current > row[BOUND]:
-        _expect(neurons, state, i, release, current, 0.0)
+        _expect(neurons, state, i, release, current, potential)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._engines.scheduler.loop import DONE, FULL, N_COUNTS, READY, REFERENCE, Run
+from eventsim._engines.base import Excess, Job, batch_result
+from eventsim._engines.status import ARRIVALS_FULL, CAPPED, DONE, ORDER_FULL, PAUSED
 from eventsim._engines.windows.loop import (
-    ARRIVALS_FULL,
     ARRIVED,
     BEFORE,
     BEGUN,
@@ -26,7 +26,6 @@ from eventsim._engines.windows.loop import (
     MARKED_SEARCHES,
     MARKED_TOUCHED,
     N_PROGRESS,
-    ORDER_FULL,
     REPLAYED,
     SEARCHES,
     SPIKES,
@@ -40,20 +39,15 @@ from eventsim._engines.windows.loop import (
     Work,
     advance_windows,
 )
-from eventsim._layout.wiring import Compiled, Neurons, Wiring
+from eventsim._layout.record import N_COUNTS, REFERENCE, Record, end_to_end, new_record
+from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import bias_kernel, propagator
+from eventsim.network import Network
 from eventsim.result import BatchResult
-from eventsim.stimulus import Stimulus
 
-__all__ = [
-    "new_window_state",
-    "resumed_window_state",
-    "run_windows",
-    "window_obstacle",
-    "windows_pay",
-]
+__all__ = ["obstacle", "pays", "run"]
 
 LARGEST_LAG = 0.5  # times the faster rate: the series of the loop are exact to rounding up to it
 DIGITS = 20  # bits of the width: its multiples are exact
@@ -78,12 +72,14 @@ def window_width(compiled: Compiled) -> float:
     return math.ldexp(math.floor(digits * 2**DIGITS), exponent - DIGITS)
 
 
-def window_obstacle(
-    compiled: Compiled, t_start: float, t_stop: float, until_fired: str | None
-) -> str | None:
-    """Return why the window engine cannot do this run, as an error message; None if it can."""
-    if until_fired is not None:
-        return f"engine 'windows' cannot stop early: until_fired must be None, got {until_fired!r}"
+def obstacle(job: Job) -> str | None:
+    """Return why the window engine cannot do this job, as an error message; None if it can."""
+    if job.until_fired is not None:
+        return (
+            f"engine 'windows' cannot stop early: until_fired must be None, got {job.until_fired!r}"
+        )
+    compiled, t_stop = compiled_form(job.network), job.t_stop
+    t_start = 0.0 if job.old is None else float(job.old.ends.max())
     width = window_width(compiled)
     if width == 0.0:
         return (
@@ -108,7 +104,7 @@ def _shortest_delay(compiled: Compiled) -> float:
     return float(compiled.wiring.delay[split:].min())
 
 
-def windows_pay(compiled: Compiled) -> bool:
+def pays(network: Network) -> bool:
     """Tell whether windows can be expected to beat the scheduler.
 
     Only the network decides, not the input or the end: a run in pieces must not change its engine.
@@ -117,6 +113,7 @@ def windows_pay(compiled: Compiled) -> bool:
     window when every source fired once in ten (slower) time constants.  Neurons of more than 8
     kinds, or mixed ones, would each need a pass of their own.
     """
+    compiled = compiled_form(network)
     neurons, wiring = compiled.neurons, compiled.wiring
     n = neurons.kind.size
     if n < 200 or neurons.alpha.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:
@@ -232,7 +229,7 @@ def _room(head: Int32Array, n: int) -> Arrivals:
     return Arrivals(head, np.empty(n), np.empty(n), np.empty(n, dtype=np.int32))
 
 
-def new_window_state(neurons: Neurons, n_samples: int) -> WindowState:
+def _new_state(neurons: Neurons, n_samples: int) -> WindowState:
     """Return the state of a batch at rest."""
     n = neurons.kind.size
     return WindowState(
@@ -260,41 +257,14 @@ class Task(NamedTuple):
     max_spikes: int
 
 
-def run_windows(
-    compiled: Compiled,
-    given: Stimulus,
-    t_stop: float,
-    max_spikes: int,
-    threads: int | None,
-    state: WindowState,
-    records: list[Run],
-) -> tuple[list[Run], FloatArray, dict[int, tuple[int, float]]]:
-    """Advance all samples to ``t_stop``.
-
-    Parameters
-    ----------
-    compiled : Compiled
-        The network.
-    given : Stimulus
-        Input spikes.
-    t_stop : float
-        End of the run.
-    max_spikes, threads : int
-        Cap on the spikes of a sample; number of threads.
-    state : WindowState
-        Where to go on; it is moved to the end of the run.
-    records : list of Run
-        Of each sample, the spikes so far; those of the last window are found again.
-
-    Returns
-    -------
-    records : list of Run
-        The spikes of each sample, up to the first one that exceeds the cap.
-    ends : (n_samples,) ndarray
-        ``t_stop``, or the time of the spike beyond the cap.
-    excess : dict of int -> (int, float)
-        Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete.
-    """
+def run(job: Job) -> tuple[BatchResult, Excess]:
+    """Run all samples, or those up to the first one that exceeds the cap."""
+    compiled, given, old = compiled_form(job.network), job.given, job.old
+    if old is None:
+        state = _new_state(compiled.neurons, given.n_samples)
+        records = [new_record(0)] * given.n_samples
+    else:
+        state, records = _resumed(old)
     n_inputs, n_sources = compiled.n_inputs, compiled.n_inputs + compiled.n_neurons
     task = Task(
         compiled.wiring._replace(target=compiled.wiring.target.view(np.uint32)),
@@ -302,11 +272,10 @@ def run_windows(
         _grid(compiled),
         _senders(compiled, 0, n_inputs),
         _senders(compiled, n_inputs, n_sources),
-        t_stop,
-        max_spikes,
+        job.t_stop,
+        job.max_spikes,
     )
-    records, ends = list(records), np.full(given.n_samples, t_stop)
-    excess: dict[int, tuple[int, float]] = {}
+    ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
     def run_part(first: int, last: int) -> None:
         work = _new_work(compiled.n_neurons)
@@ -320,21 +289,22 @@ def run_windows(
             if beyond is not None:
                 excess[k], ends[k] = beyond, beyond[1]
 
-    for_each_part(run_part, given.n_samples, threads)
+    for_each_part(run_part, given.n_samples, job.threads)
     if excess:
         last = min(excess)
         excess, records, ends = {last: excess[last]}, records[: last + 1], ends[: last + 1]
-    return records, ends, excess
+    state = WindowState._make(array[: ends.size] for array in state)
+    return batch_result(job, ends, end_to_end(records), state), excess
 
 
 def _run_sample(
-    task: Task, spikes: tuple[FloatArray, IntArray], state: WindowState, record: Run, work: Work
-) -> tuple[Run, Work, tuple[int, float] | None]:
+    task: Task, spikes: tuple[FloatArray, IntArray], state: WindowState, record: Record, work: Work
+) -> tuple[Record, Work, tuple[int, float] | None]:
     """Run one sample; return its spikes, the work arrays, and the spike beyond the cap."""
     progress, kept = work.progress, int(state.mark[0])
     room = max(kept // 8, min(2 * task.neurons.kind.size, task.max_spikes + 1 - kept))
     capacity = kept + max(64, room)
-    run = Run._make(array.copy() for array in record)
+    run = Record._make(array.copy() for array in record)
     _resize(run, capacity)
     progress[:] = 0
     progress[SPIKES] = progress[BEFORE] = kept
@@ -351,10 +321,10 @@ def _run_sample(
         progress[entry] = progress[entry + 1] = first
     while True:
         status = advance_windows(*task[:5], *spikes, state, run, work, task.t_stop, task.max_spikes)
-        if status in (DONE, FULL):
+        if status in (DONE, CAPPED):
             break
         stop_if_told()
-        if status != READY:
+        if status != PAUSED:
             work = _with_room(task, run, work, status)
     n_inputs = np.searchsorted(spikes[0], task.t_stop, side="right")
     state.count[:5] = (
@@ -365,7 +335,7 @@ def _run_sample(
         progress[MARKED_TOUCHED], progress[WINDOW],
     )  # fmt: skip
     beyond = None
-    if status == FULL:
+    if status == CAPPED:
         beyond = int(run.neuron[task.max_spikes]), float(run.time[task.max_spikes])
         _begin_anew(state, task.max_spikes)
     _resize(run, int(state.count[0]))
@@ -381,12 +351,12 @@ def _begin_anew(state: WindowState, count: int) -> None:
     state.count[0] = count
 
 
-def _resize(run: Run, size: int) -> None:
+def _resize(run: Record, size: int) -> None:
     for array in run:
         array.resize(size, refcheck=False)
 
 
-def _with_room(task: Task, run: Run, work: Work, status: int) -> Work:
+def _with_room(task: Task, run: Record, work: Work, status: int) -> Work:
     """Return work arrays with which the loop can go on, after making room for spikes in ``run``."""
     progress = work.progress
     if status == ORDER_FULL:
@@ -412,7 +382,7 @@ def _with_order(work: Work, size: int) -> Work:
     return work._replace(order=order, spare=spare)
 
 
-def _shorten(run: Run, work: Work, max_spikes: int) -> None:
+def _shorten(run: Record, work: Work, max_spikes: int) -> None:
     """Keep the first spikes of a window that exceeds the cap, and replay no further than them."""
     progress = work.progress
     new = slice(progress[BEFORE], progress[SPIKES])
@@ -424,12 +394,12 @@ def _shorten(run: Run, work: Work, max_spikes: int) -> None:
     work.horizon[0] = run.time[max_spikes]
 
 
-def resumed_window_state(old: BatchResult) -> tuple[WindowState, list[Run]]:
+def _resumed(old: BatchResult) -> tuple[WindowState, list[Record]]:
     """Return (state, records) of a batch result, to be run on."""
     assert isinstance(old.state, WindowState)
     state = WindowState._make(array.copy() for array in old.state)
     records = []
     for k in range(len(old)):
         part = slice(old.offsets[k], old.offsets[k] + state.mark[k, 0])
-        records.append(Run._make(column[part] for column in old.record))
+        records.append(Record._make(column[part] for column in old.record))
     return state, records

@@ -56,7 +56,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._engines.scheduler.loop import DONE, FULL, READY
+from eventsim._engines.status import (
+    ARRIVALS_FULL,
+    CAPPED,
+    DONE,
+    ORDER_FULL,
+    PAUSED,
+    RECORD_FULL,
+)
 from eventsim._support.compile import inlined, loop, scalar
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
@@ -67,6 +74,7 @@ from eventsim.model.crossing import (
     spike_time,
 )
 from eventsim.model.flow import flow
+from eventsim.model.jumps import RESET, arrive_held, fire
 
 __all__ = ["Arrivals", "Deliveries", "Grid", "Senders", "WindowState", "Work", "advance_windows"]
 
@@ -89,15 +97,11 @@ CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
 # Phases of a window.
 SCATTER, GATHER, REPLAY, RECORD = range(4)
 
-# Why the loop stopped, besides DONE and FULL (the cap is exceeded): an array must grow, or fewer
-# neurons be chosen.
-SPIKES_FULL, ARRIVALS_FULL, ORDER_FULL = 3, 4, 5
-
 # Marks of neurons that may fire in the window, and of those whose arrivals are gathered.
 FLAG, CHOSEN = 1, 2
 
-# Neurons looked at and arrivals before a call returns as READY to go on, so that Ctrl-C is seen; an
-# arrival that is replayed counts as so many.
+# Neurons looked at and arrivals before a call is PAUSED; an arrival that is replayed counts as so
+# many.
 MOST_LOOKS, REPLAYING = 5_000_000, 10
 
 # As potential: the neuron is refractory at the end of the window.
@@ -206,7 +210,7 @@ def advance_windows(
     enough = progress[ARRIVED] + MOST_LOOKS
     while True:
         if progress[ARRIVED] + looks > enough:
-            return READY
+            return PAUSED
         looks += neurons.kind.size
         start = progress[WINDOW] * grid.width
         stop = start + grid.width
@@ -248,7 +252,7 @@ def advance_windows(
             progress[PHASE] = REPLAY
         if progress[PHASE] == REPLAY:
             if not _replay(neurons, state, run, work, start, final):
-                return SPIKES_FULL
+                return RECORD_FULL
             looks += REPLAYING * progress[GATHERED]
             if progress[LAST_CHOSEN] < progress[FLAGGED]:
                 size = progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
@@ -261,7 +265,7 @@ def advance_windows(
             return ORDER_FULL
         _record(run, work)
         if progress[SPIKES] > cap:
-            return FULL
+            return CAPPED
         if final:
             return DONE
         for k in range(progress[BEFORE], progress[SPIKES]):
@@ -278,7 +282,7 @@ def advance_windows(
 def _begin(state, i, start):
     """Return (current, potential, time) at the start of a window, or at a later release."""
     if state.level[i, 1] == HELD:
-        return state.level[i, 0], 0.0, state.release[i]
+        return state.level[i, 0], RESET, state.release[i]
     return state.level[i, 0], state.level[i, 1], start
 
 
@@ -643,7 +647,6 @@ def _replay(neurons, state, run, work, start, final):
         kind = neurons.kind[i]
         alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
         threshold, refractory = neurons.threshold[i], neurons.refractory[i]
-        holding = beta * threshold - bias
         first = _sorted_arrivals(work, i)
         current, potential, now = _begin(state, i, start)
         number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
@@ -668,8 +671,10 @@ def _replay(neurons, state, run, work, start, final):
                     progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
                     progress[SPIKES] = spikes
                     return False
-                current = (slope + holding) * math.exp(-alpha * refractory)
-                potential, now, number = 0.0, spike + refractory, spikes
+                now, current, potential = fire(
+                    spike, slope, alpha, beta, threshold, bias, refractory
+                )
+                number = spikes
                 run.time[spikes] = spike
                 run.neuron[spikes] = i
                 run.slope[spikes] = slope
@@ -680,7 +685,7 @@ def _replay(neurons, state, run, work, start, final):
                 now = until
             if e >= 0:
                 if now > until:
-                    current += arrivals.weight[e] * math.exp(-alpha * (now - until))
+                    current = arrive_held(current, arrivals.weight[e], now - until, alpha)
                     run.released[number] = current
                 else:
                     current += arrivals.weight[e]

@@ -24,6 +24,7 @@ from eventsim._layout.layers import Tiles
 from eventsim._support.compile import inlined, loop
 from eventsim.model.flow import propagator
 from gradients._sweeps.flow import flow_back
+from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 from gradients._sweeps.layers.loop import added, own_spikes, start_from_end
 
 __all__ = ["N_ROWS", "Frames", "fill_factors", "frames_of", "sweep_all_to_all", "sweep_reached"]
@@ -181,7 +182,7 @@ def _sweep_tile(
             for n in range(n_near):
                 j = int(work[LISTED, n])
                 lambda_i, lambda_v = _from_spike(work, j, now, alpha, beta)
-                moved[j] = w[j] * (alpha * lambda_i - lambda_v)
+                moved[j] = arrival_back(w[j], alpha, lambda_i, lambda_v)
             if sums.delay.shape[1] > 0:
                 for j in range(width):
                     sums.delay[strand, entry + j] += moved[j]
@@ -216,7 +217,9 @@ def _release(tiles, lane, spike, alpha, beta, end, record, fired, work):
     release = record[0][number] + tiles.refractory[lane + j]
     synaptic, membrane, h = propagator(end - release, alpha, beta)
     lambda_v = work[Q, j] * membrane
-    fired.by_time[spike] -= (record[2][number] + tiles.bias[lane + j]) * lambda_v
+    fired.by_time[spike] = release_back(
+        fired.by_time[spike], record[2][number], tiles.bias[lane + j], lambda_v
+    )
     if work[AT, j] >= 0.0:
         work[NEAR_I, j], _ = _from_spike(work, j, release, alpha, beta)
         work[NEAR_V, j], work[AT, j] = 0.0, release
@@ -242,7 +245,7 @@ def _pass_spike(
     before = work[Q, j]
     by_time = fired.by_time[spike]
     if refractory == 0.0:
-        by_time -= (record[2][number] + tiles.bias[lane + j]) * (before * membrane)
+        by_time = release_back(by_time, record[2][number], tiles.bias[lane + j], before * membrane)
     if is_near:
         if work[AT, j] >= 0.0:
             work[NEAR_I, j], _ = _from_spike(work, j, record[0][number], alpha, beta)
@@ -250,8 +253,9 @@ def _pass_spike(
             work[NEAR_I, j] = work[P, j] * synaptic + before * h
             work[LISTED, n_near] = j
             n_near += 1
-        work[NEAR_V, j], work[AT, j] = -by_time / record[1][number], record[0][number]
-    after = -by_time / (record[1][number] * membrane)
+        work[NEAR_V, j] = spike_back(by_time, record[1][number])
+        work[AT, j] = record[0][number]
+    after = spike_back(by_time, record[1][number] * membrane)
     work[P, j] += (before - after) * h / synaptic
     work[Q, j] = after
     return n_near

@@ -17,6 +17,7 @@ from eventsim.model.flow import (
     kernel_rate_derivatives,
 )
 from gradients._sweeps.flow import flow_back_with_rates
+from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
 __all__ = [
     "Fired",
@@ -216,7 +217,7 @@ def _sweep_tile(
         if passes_on and (not scattered or origin[a] >= 0):
             moved = work[MOVED][:width]
             for j in range(width):
-                moved[j] = w[j] * (alpha * lambda_i[j] - lambda_v[j])
+                moved[j] = arrival_back(w[j], alpha, lambda_i[j], lambda_v[j])
             if sums.delay.shape[1] > 0:
                 for j in range(width):
                     sums.delay[strand, entry + j] += moved[j]
@@ -321,7 +322,9 @@ def _release(tiles, lane, j, spike, alpha, beta, record, fired, work):
     number = fired.spike[spike]
     release = record[0][number] + tiles.refractory[lane + j]
     _move(tiles, lane, j, release, alpha, beta, work)
-    fired.by_time[spike] -= (record[2][number] + tiles.bias[lane + j]) * work[LAMBDA_V, j]
+    fired.by_time[spike] = release_back(
+        fired.by_time[spike], record[2][number], tiles.bias[lane + j], work[LAMBDA_V, j]
+    )
     work[LAMBDA_V, j] = 0.0
     work[V_BETA, j] = 0.0
 
@@ -335,7 +338,7 @@ def _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, work)
     if release <= work[AT, j] and release <= t_stop:
         _release(tiles, lane, j, spike, alpha, beta, record, fired, work)
     _move(tiles, lane, j, record[0][number], alpha, beta, work)
-    potential = -fired.by_time[spike] / record[1][number]
+    potential = spike_back(fired.by_time[spike], record[1][number])
     work[LAMBDA_V, j] = potential
     work[V_BETA, j] = 0.0
     work[BY_THRESHOLD, j] -= potential

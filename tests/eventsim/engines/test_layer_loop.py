@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventsim._engines.layered import loop as layer_loop
-from eventsim._engines.scheduler.loop import Run, new_record
+from eventsim._layout.record import Record, new_record
 
 TINY = float(np.finfo(np.float64).smallest_subnormal)
 times = st.one_of(
@@ -27,7 +27,7 @@ spikes = st.lists(
 )
 
 
-def record_of(pairs: list[tuple[float, int]]) -> Run:
+def record_of(pairs: list[tuple[float, int]]) -> Record:
     """A record whose slopes and currents tell where a spike comes from."""
     record = new_record(len(pairs))
     for s, (time, neuron) in enumerate(pairs):

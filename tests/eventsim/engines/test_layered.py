@@ -16,6 +16,7 @@ import eventsim as es
 from eventsim._engines.layered import host as layered
 from eventsim._layout import layers as layer_plan
 from eventsim._layout.wiring import layout_of
+from eventsim._support import threads as threads_module
 from tests.eventsim.engines.test_scheduler import assert_same_trains
 from tests.eventsim.engines.test_scheduler import decided as decided_case
 from tests.helpers import cases
@@ -185,7 +186,7 @@ def test_states_at_any_time_are_the_schedulers(recipe: Recipe, shares: list[floa
 def test_the_number_of_threads_does_not_matter(recipe: Recipe, threads: int) -> None:
     model = recipe.model()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(es.threads, "LEAST_WORK", 1.0)
+        patch.setattr(threads_module, "LEAST_WORK", 1.0)
         assert_identical(model.run(threads=threads), model.run(threads=1))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
-from eventsim._engines.windows.host import _fall, _kind_row, window_width, windows_pay
+from eventsim._engines.windows.host import _fall, _kind_row, pays, window_width
 from eventsim._engines.windows.loop import (
     _exponential,
     _exponential_ratio,
@@ -388,13 +388,13 @@ def test_a_run_keeps_its_engine() -> None:
 
 def test_auto_takes_windows_where_they_pay() -> None:
     network, stimulus, t_stop = sparse_network(n=300)
-    assert windows_pay(compiled_form(network))
+    assert pays(network)
     chosen = es.simulate(network, stimulus, t_stop)
     assert_bitwise_equal(chosen, es.simulate(network, stimulus, t_stop, engine="windows"))
     first = es.simulate(network, stimulus, t_stop, until_fired=cases.ALL)
     assert first.batch.state._fields != chosen.batch.state._fields
-    assert not windows_pay(compiled_form(two_neurons(0.5).network))
-    assert not windows_pay(compiled_form(sparse_network(n=300, delays=1e-6)[0]))
+    assert not pays(two_neurons(0.5).network)
+    assert not pays(sparse_network(n=300, delays=1e-6)[0])
 
 
 # --- the parts ------------------------------------------------------------------------------------

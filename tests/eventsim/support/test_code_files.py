@@ -41,7 +41,7 @@ def call(site: Path, **environment: str) -> tuple[str, int, str]:
 
 def make_unwritable(site: Path) -> None:
     """Leave no place beside the sources: a folder cannot be made where a file lies."""
-    for folder in (site / "eventsim", site / "eventsim" / "cuda"):
+    for folder in {path.parent for path in site.rglob("*.py")}:
         (folder / "__pycache__").write_bytes(b"")
 
 

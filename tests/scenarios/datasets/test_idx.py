@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.arrays import FileError
+from scenarios.datasets.arrays import FileError
 from scenarios.datasets.idx import read_idx
 from tests.scenarios.damage import put
 from tests.scenarios.idx_files import as_idx

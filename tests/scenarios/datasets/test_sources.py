@@ -7,13 +7,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from scenarios.cli import main
-from scenarios.console import extras
-from scenarios.console.commands import COMMANDS
-from scenarios.console.extras import MissingExtraError
+from scenarios import extras
 from scenarios.datasets import images
 from scenarios.datasets.images import mnist
 from scenarios.datasets.sources import DATA_VARIABLE, DownloadError, Source, download, find_folder
+from scenarios.extras import MissingExtraError
+from scenarios.running.command.cli import main
+from scenarios.running.command.commands import COMMANDS
 from tests.scenarios import idx_files
 
 pooch = pytest.importorskip("pooch", reason="the extra scenarios is not installed")

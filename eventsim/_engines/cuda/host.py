@@ -1,0 +1,37 @@
+"""The CUDA engine as the other engines are: `obstacle`, `pays`, `run`."""
+
+from __future__ import annotations
+
+from eventsim._engines.base import Excess, Job
+from eventsim._engines.cuda.device import device_obstacle
+from eventsim._engines.cuda.result import run_layers
+from eventsim._engines.layered.capped import run_capped
+from eventsim._layout.layers import layered_obstacle
+from eventsim.network import Network
+from eventsim.result import BatchResult
+
+__all__ = ["obstacle", "pays", "run"]
+
+
+def obstacle(job: Job) -> str | None:
+    """Return why layers cannot run the network, or None if they can."""
+    return layered_obstacle(job.network, job.engine)
+
+
+def pays(network: Network) -> bool:  # noqa: ARG001
+    """Return False: a device is used by those who ask for it."""
+    return False
+
+
+def run(job: Job) -> tuple[BatchResult, Excess]:
+    """Run all samples, or those up to the first one that exceeds the cap.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no device.
+    """
+    hindrance = device_obstacle()
+    if hindrance:
+        raise RuntimeError(hindrance)
+    return run_capped(run_layers, job)

@@ -1,1 +1,0 @@
-"""What the training loop works with: checkpoints, PyTorch modules, CUDA devices, dropout."""

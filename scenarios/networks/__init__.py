@@ -1,0 +1,1 @@
+"""Networks and tasks that several scenarios train."""

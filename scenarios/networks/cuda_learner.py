@@ -1,0 +1,128 @@
+"""A `training.Learner` whose parameters, optimiser and training set stay on a CUDA device.
+
+The host draws what is random (the order of the samples, the neurons that a minibatch leaves out, a
+seed for the jitter) and reads the metrics.  Parameters come to the host for evaluation and for
+checkpoints, which are those of any other training: it can go on with or without a device.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradients import cuda
+from scenarios.datasets.encoding import latency
+from scenarios.networks.readout import CONNECTIONS, ImageTask
+from scenarios.running.checkpoint import check_like
+from scenarios.running.training import Learner, Metrics, Params
+
+__all__ = ["DeviceLearner"]
+
+
+class DeviceLearner(Learner):
+    """An `ImageTask` that is trained on the device.
+
+    Parameters
+    ----------
+    task : ImageTask
+        What to train, on what.  Its images must not be moved: they are encoded once.
+    optimiser : gradients.Adam or gradients.SGD
+        How the weights move.
+    graph : bool
+        Replay each step as a CUDA graph.
+
+    Raises
+    ------
+    ValueError
+        If the images are to be moved.
+    RuntimeError
+        If there is no device.
+    """
+
+    def __init__(self, task: ImageTask, optimiser: Any, *, graph: bool = False) -> None:
+        if task.moves:
+            raise ValueError(f"moves must be 0 for images on the device, got {task.moves}")
+        self.task, model = task, task.model
+        spikes = latency(task.train.images, t_max=model.t_out)
+        self._trainer = cuda.Trainer(
+            model.structure,
+            {"in": cuda.DeviceSpikes.of(spikes, precision=model.precision)},
+            task.train.labels,
+            _terms(task),
+            model.t_out,
+            optimizer=optimiser,
+            part=None if task.part is model else task.part.structure,
+            jitter=task.noise,
+            precision=model.precision,
+            graph=graph,
+        )
+        self._fresh = optimiser.init
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+        return self.task.n_train
+
+    def start(self, rng: np.random.Generator) -> None:
+        """Take the parameters to start from."""
+        params = self.task.initial(rng)
+        self.load(params, self._fresh(params))
+
+    def learn(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Metrics:
+        """Learn from the chosen training samples; return means over them."""
+        started, task = time.perf_counter(), self.task
+        seed = int(rng.integers(2**63)) if task.noise else 0
+        kept = None
+        if task.part is not task.model:
+            kept = {"hidden": np.sort(rng.permutation(task.model.sizes[1])[: task.part.sizes[1]])}
+        found = self._trainer.step(rows, kept=kept, seed=seed)
+        task.model.stopwatch.add("training steps", started)
+        return {
+            "loss": found["loss"],
+            "accuracy": found["accuracy"],
+            "spikes": found["spikes in hidden"] / task.part.sizes[1],
+        }
+
+    def evaluate(self) -> Metrics:
+        """Return metrics of the test samples."""
+        return self.task.evaluate(self.state()[0])
+
+    def state(self) -> tuple[Params, Mapping[str, Any]]:
+        """Return the parameters and the state of the optimiser, as those of a `Task`."""
+        params, memory = self._trainer.state()
+        return _named(params), {
+            key: _named(value) if isinstance(value, dict) else value
+            for key, value in memory.items()
+        }
+
+    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+        """Take a state that `state` returned."""
+        fresh = self.task.initial(np.random.default_rng(0))
+        check_like(params, fresh, "params")
+        check_like(optimiser, self._fresh(fresh), "optimiser")
+        memory = {
+            key: _by_key(value) if isinstance(value, Mapping) else value
+            for key, value in optimiser.items()
+        }
+        self._trainer.load(_by_key(params), memory)
+
+
+def _terms(task: ImageTask) -> list[Any]:
+    """Return what training lowers."""
+    loss = task.model.loss
+    terms: list[Any] = [cuda.Potentials("out", loss.smoothing, loss.norm_penalty)]
+    if loss.dead_penalty:
+        terms.append(cuda.DeadNeurons("hidden", loss.dead_penalty, loss.dead_fraction))
+    return terms
+
+
+def _named(by_key: Mapping[Any, NDArray[np.float64]]) -> Params:
+    return {name: by_key[key] for name, key in CONNECTIONS.items()}
+
+
+def _by_key(named: Mapping[str, NDArray[np.float64]]) -> dict[Any, NDArray[np.float64]]:
+    return {key: named[name] for name, key in CONNECTIONS.items()}

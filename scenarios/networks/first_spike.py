@@ -1,0 +1,345 @@
+"""A layered feed-forward classifier: the class is the output neuron that fires first.
+
+The loss is the first-spike cross-entropy of Lee et al. 2023, §5.3, and its gradient is exact.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+import eventsim as es
+import gradients
+from eventsim._support.types import Key
+from scenarios.running.stopwatch import Stopwatch
+from scenarios.running.training import Metrics, Params, Step, in_chunks
+
+__all__ = [
+    "Classes",
+    "Classification",
+    "Classifier",
+    "FirstSpikeLoss",
+    "FirstSpikeModel",
+    "Times",
+    "accuracy",
+    "first_to_fire",
+]
+
+Times = NDArray[np.float64]
+Classes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FirstSpikeLoss:
+    """Cross-entropy of the first output spikes, with a cost on late label spikes.
+
+    Mean over samples of  -log(exp(-f_label/tau0) / sum_j exp(-f_j/tau0))
+    + gamma (exp(f_label/tau1) - 1).  (The publication prints a minus before gamma, which would
+    reward late spikes; it says that the term encourages early ones.)  A silent output neuron counts
+    as if it fired at ``t_silent``: that gives a loss, but a missing spike has no gradient.
+
+    Attributes
+    ----------
+    tau0, tau1, gamma : float
+        Table 1-3 of the publication; times in units of the synaptic time constant.
+    t_silent : float
+        Stands for the time of a silent output neuron.
+    smoothing : float
+        Part of the target probability that is spread over all classes, in [0, 1).
+    """
+
+    tau0: float
+    tau1: float
+    gamma: float
+    t_silent: float
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("tau0", "tau1", "t_silent"):
+            if not 0.0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be finite and > 0, got {getattr(self, name)!r}")
+        if not 0.0 <= self.gamma < np.inf:
+            raise ValueError(f"gamma must be finite and >= 0, got {self.gamma!r}")
+        if not 0.0 <= self.smoothing < 1.0:
+            raise ValueError(f"smoothing must lie in [0, 1), got {self.smoothing!r}")
+
+    def __call__(self, times: Times, labels: Classes) -> tuple[float, Times]:
+        """Return the loss and its derivative with respect to ``times`` (n_samples, n_classes)."""
+        return gradients.first_spike_cross_entropy(
+            times,
+            labels,
+            tau0=self.tau0,
+            tau1=self.tau1,
+            gamma=self.gamma,
+            t_silent=self.t_silent,
+            smoothing=self.smoothing,
+        )
+
+    def cross_entropy(self, times: Times, labels: Classes) -> float:
+        """Return the loss without smoothing and without the cost on late spikes."""
+        return FirstSpikeLoss(self.tau0, self.tau1, 0.0, self.t_silent)(times, labels)[0]
+
+
+class FirstSpikeModel(ABC):
+    """A network that is trained on the first spikes of its outputs, the population "out".
+
+    What `Classifier` and other models have in common: the exact gradient of the loss, and what is
+    done about silent neurons.
+
+    Attributes
+    ----------
+    t_stop : float
+        End of each simulation.
+    loss : FirstSpikeLoss
+        What training lowers.
+    bump : float
+        Added strength for silent neurons: a missing spike has no gradient, so a sample whose label
+        neuron is silent counts as gradient ``-bump`` of all weights onto that neuron, and onto each
+        hidden neuron that is silent in it (0: the plain rule; after Göltz et al. 2021).  Weights
+        that many neurons share, such as kernels, are left as they are.
+    stopwatch : Stopwatch
+        Counts the time spent in simulations and gradients.
+    """
+
+    t_stop: float
+    loss: FirstSpikeLoss
+    bump: float
+    stopwatch: Stopwatch
+
+    @property
+    @abstractmethod
+    def structure(self) -> es.Network:
+        """The network without weights; training only replaces them."""
+
+    @property
+    @abstractmethod
+    def connections(self) -> Mapping[str, tuple[str, str]]:
+        """The projection of each parameter, by the parameter's name."""
+
+    @abstractmethod
+    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
+        """Return the exact run of each sample."""
+
+    def network(self, weights: Params) -> es.Network:
+        """Return the network with these weights."""
+        by_key: dict[Key, NDArray[np.float64]] = {
+            self.connections[name]: weight for name, weight in weights.items()
+        }
+        return self.structure.replace(weights=by_key)
+
+    def first_spikes(self, weights: Params, batch: es.SpikeBatch) -> Times:
+        """Return the first spikes of the output neurons (n_samples, n_classes); inf = silent."""
+        parts = [batch[chunk] for chunk in in_chunks(len(batch))]
+        return np.concatenate([self.simulate(weights, part).first_spikes("out") for part in parts])
+
+    def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
+        """Return the loss over a batch, and its exact gradient."""
+        result = self.simulate(weights, batch)
+        times = result.first_spikes("out")
+        loss, slope = self.loss(times, labels)
+        started = time.perf_counter()
+        gradient = gradients.timing_backprop(
+            result, first_spikes={"out": slope}, wrt=("weights",)
+        ).weights
+        self.stopwatch.add("backprop", started)
+        silent = np.isinf(times[np.arange(len(labels)), labels])
+        slopes = {name: gradient[key] for name, key in self.connections.items()}
+        if self.bump and silent.any():
+            slopes = self._bumped(slopes, result, labels, silent)
+        metrics = {
+            "loss": float(loss),
+            "accuracy": accuracy(times, labels),
+            "silent_labels": float(np.mean(silent)),
+        }
+        return Step(slopes, metrics)
+
+    def _bumped(
+        self, slopes: Params, result: es.BatchResult, labels: Classes, silent: NDArray[np.bool_]
+    ) -> Params:
+        """Push up the weights onto the neurons that are silent in samples with a silent label."""
+        bumped = dict(slopes)
+        for name, (_, post) in self.connections.items():
+            if slopes[name].ndim != 2:  # a kernel
+                continue
+            if post == "out":
+                missing = np.bincount(labels[silent], minlength=slopes[name].shape[1])
+            else:
+                missing = (result.spike_counts(post)[silent] == 0).sum(axis=0)
+            bumped[name] = slopes[name] - self.bump * missing / len(labels)
+        return bumped
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier(FirstSpikeModel):
+    """Layers of one kind of neuron, all-to-all from each to the next.
+
+    An output neuron fires once: what it would do later is nobody's input and not in the loss, so
+    leaving it out changes no result.
+
+    Attributes
+    ----------
+    sizes : sequence of int
+        Neurons per layer, from the input sources to the classes.
+    neuron : eventsim.LIF
+        Kind of neuron.
+    t_stop : float
+        End of each simulation.
+    loss : FirstSpikeLoss
+        What training lowers.
+    bump : float
+        Added strength for silent neurons: see `FirstSpikeModel`.
+    until_decided : bool
+        End a sample when every class has fired: no first output spike depends on what comes later.
+        Else every sample runs to ``t_stop``, which is the faster way if that is soon.
+
+    Examples
+    --------
+    >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.2, t_silent=6.0)
+    >>> model = Classifier((2, 4, 2), es.LIF(tau_mem=1.0, tau_syn=1.0), 6.0, loss)
+    >>> weights = model.initial([(3.0, 1.0), (2.0, 0.1)], np.random.default_rng(0))
+    >>> {name: weight.shape for name, weight in weights.items()}
+    {'in->hidden': (2, 4), 'hidden->out': (4, 2)}
+    >>> batch = es.SpikeBatch.from_latencies([[0.0, 0.0], [0.0, 2.0]])
+    >>> model.first_spikes(weights, batch).shape
+    (2, 2)
+    """
+
+    sizes: Sequence[int]
+    neuron: es.LIF
+    t_stop: float
+    loss: FirstSpikeLoss
+    bump: float = 0.0
+    until_decided: bool = True
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    def __post_init__(self) -> None:
+        """Check the layers."""
+        if len(self.sizes) < 2 or min(self.sizes) < 1:
+            raise ValueError(f"sizes must name at least two layers of >= 1, got {self.sizes!r}")
+
+    @cached_property
+    def structure(self) -> es.Network:
+        """The network without weights; training only replaces them."""
+        network = es.Network()
+        network.add_input(self.layers[0], self.sizes[0])
+        for name, size in zip(self.layers[1:], self.sizes[1:], strict=True):
+            network.add_population(name, size, self.neuron_of(name))
+        for pre, post in pairwise(range(len(self.sizes))):
+            shape = (self.sizes[pre], self.sizes[post])
+            network.connect(self.layers[pre], self.layers[post], weights=np.zeros(shape))
+        return network
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers: "in", "hidden" (or "hidden1", ...), "out"."""
+        n = len(self.sizes) - 2
+        return ["in", *(["hidden"] if n == 1 else [f"hidden{k + 1}" for k in range(n)]), "out"]
+
+    @property
+    def connections(self) -> dict[str, tuple[str, str]]:
+        """The projection of each parameter, by the parameter's name."""
+        return {f"{pre}->{post}": (pre, post) for pre, post in pairwise(self.layers)}
+
+    def neuron_of(self, layer: str) -> es.LIF:
+        """Return the kind of neuron of a layer."""
+        return replace(self.neuron, refractory=np.inf) if layer == self.layers[-1] else self.neuron
+
+    def initial(self, normals: Sequence[tuple[float, float]], rng: np.random.Generator) -> Params:
+        """Draw weights from normal distributions (mean, standard deviation), one per layer."""
+        shapes = zip(self.connections, pairwise(self.sizes), normals, strict=True)
+        return {name: rng.normal(mean, std, shape) for name, shape, (mean, std) in shapes}
+
+    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
+        """Return the exact run of each sample."""
+        started = time.perf_counter()
+        until = "out" if self.until_decided else None
+        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, until_fired=until)
+        assert isinstance(result, es.BatchResult)
+        self.stopwatch.add("simulate", started)
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """A `training.Task`: a classifier, its training and its test data as input spikes.
+
+    Attributes
+    ----------
+    model : Classifier
+        What is trained.
+    normals : sequence of (mean, standard deviation)
+        Of the initial weights, one pair per layer of connections.
+    train, test : (SpikeBatch, labels)
+        Input spikes and classes.
+    """
+
+    model: Classifier
+    normals: Sequence[tuple[float, float]]
+    train: tuple[es.SpikeBatch, Classes]
+    test: tuple[es.SpikeBatch, Classes]
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+        return len(self.train[1])
+
+    def initial(self, rng: np.random.Generator) -> Params:
+        """Draw the initial weights."""
+        return self.model.initial(self.normals, rng)
+
+    def step(
+        self,
+        params: Params,
+        rows: NDArray[np.int64],
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> Step:
+        """Return loss and exact gradient over some training samples."""
+        batch, labels = self.train
+        return self.model.step(params, batch[rows], labels[rows])
+
+    def evaluate(self, params: Params) -> Metrics:
+        """Return loss, cross-entropy, accuracy and activity over the test samples.
+
+        ``test_spikes`` is the mean number of spikes of a hidden neuron in a sample.
+        """
+        batch, labels = self.test
+        hidden, parts, spikes = self.model.layers[1:-1], [], 0
+        for chunk in in_chunks(len(batch)):
+            result = self.model.simulate(params, batch[chunk])
+            parts.append(result.first_spikes("out"))
+            spikes += sum(int(result.spike_counts(name).sum()) for name in hidden)
+        times = np.concatenate(parts)
+        return {
+            "test_loss": float(self.model.loss(times, labels)[0]),
+            "test_cross_entropy": float(self.model.loss.cross_entropy(times, labels)),
+            "test_accuracy": accuracy(times, labels),
+            "test_silent": float(np.mean(np.isinf(times))),
+            "test_spikes": spikes / (len(batch) * max(sum(self.model.sizes[1:-1]), 1)),
+        }
+
+
+def first_to_fire(times: Times) -> Classes:
+    """Return the output neuron that fires first in each sample; -1 if none does, or two at once.
+
+    Examples
+    --------
+    >>> inf = np.inf
+    >>> first_to_fire(np.array([[1.0, 2.0], [inf, 0.5], [inf, inf], [1.0, 1.0]]))
+    array([ 0,  1, -1, -1])
+    """
+    first = times.min(axis=1, keepdims=True)
+    decided = np.isfinite(first[:, 0]) & ((times == first).sum(axis=1) == 1)
+    return np.where(decided, times.argmin(axis=1), -1)
+
+
+def accuracy(times: Times, labels: Classes) -> float:
+    """Return the fraction of samples whose label neuron fires before all others."""
+    return float(np.mean(first_to_fire(times) == labels))

@@ -1,0 +1,1 @@
+"""How scenarios are run: options, training, checkpoints, reports, console and command line."""

@@ -1,0 +1,1 @@
+"""The command ``eventsim``: where it meets the shell, and what it does with run folders."""

@@ -1,0 +1,322 @@
+"""What the commands do: each takes its arguments and returns an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import field, fields, make_dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+from scenarios.extras import require
+from scenarios.running.command.interrupts import ends_as_interrupt
+from scenarios.running.console.terminal import visible
+from scenarios.running.options import Option, options_of
+from scenarios.running.registry import SCENARIOS, Scenario, find
+
+__all__ = ["COMMANDS", "dispatch"]
+
+HELP = """\
+eventsim: exact, event-driven simulation of spiking neural networks, with exact gradients.
+This command runs published experiments and sets your numbers beside the published ones.
+
+  eventsim list                  the experiments, one line each
+  eventsim info NAME             what one of them does, and what was published
+  eventsim info                  versions, CUDA devices, and a self-test of the engines
+  eventsim run NAME [options]    run it; `eventsim run NAME --help` lists its options
+  eventsim resume FOLDER         go on with a run that was interrupted, from where it was
+  eventsim help COMMAND          how a command is used
+  eventsim --version
+
+`eventsim NAME` is `eventsim run NAME`, and `python -m scenarios` is `eventsim`.
+A run shows its progress, ends with a table "published | this run", and leaves a folder under
+runs/ with its configuration, metrics, weights and pictures.
+An error is one line; with EVENTSIM_TRACEBACK=1 in the environment it shows where it came from.
+
+A good first one:   eventsim run yin_yang
+"""
+USAGE = {
+    "list": "usage: eventsim list\n\nList the experiments, one line each.\n",
+    "info": "usage: eventsim info [NAME]\n\nSay what an experiment does, and what was published; "
+    "without NAME: versions,\nCUDA devices, and a self-test of the engines.\n",
+    "run": HELP,
+    "resume": "usage: eventsim resume FOLDER\n\nGo on with a run that was interrupted, from where "
+    "it was.\n",
+    "help": HELP,
+}
+HELP_WORDS = ("-h", "--help")
+FOLDER = Option(str, optional=True)
+FOLDER_HELP = "folder\n    Where to write the run [runs/NAME-DATE-TIME]."
+METAVARS = {bool: "{True,False}", int: "INT", float: "FLOAT", str: "TEXT"}
+
+
+def dispatch(arguments: Sequence[str]) -> int:
+    """Carry a command out.
+
+    Raises
+    ------
+    ValueError
+        If there is no such command, or its arguments are wrong.
+    """
+    if not arguments or arguments[0] in HELP_WORDS:
+        print(HELP, end="")
+        return 0
+    command, *rest = arguments
+    if command in ("-V", "--version"):
+        _none(rest, command)
+        print(f"eventsim {metadata.version('eventsim-snn')}")
+        return 0
+    if command in SCENARIOS:
+        return _run(arguments)
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command.replace("-", "_"), [*COMMANDS, *SCENARIOS], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"command must be one of {', '.join(COMMANDS)}, or a scenario: one of "
+            f"{', '.join(SCENARIOS)}, got {command!r}{hint}"
+        )
+    if rest and rest[0] in HELP_WORDS:
+        print(USAGE[command], end="")
+        return 0
+    return COMMANDS[command](rest)
+
+
+def _help(arguments: Sequence[str]) -> int:
+    return dispatch([*arguments, "--help"])
+
+
+def _list(arguments: Sequence[str]) -> int:
+    _none(arguments, "list")
+    width = max(map(len, SCENARIOS))
+    for scenario in SCENARIOS.values():
+        print(f"{scenario.name:<{width}}  {scenario.summary}  ({scenario.source})")
+    print("\nRun one with: eventsim run NAME")
+    return 0
+
+
+def _info(arguments: Sequence[str]) -> int:
+    if not arguments:
+        from scenarios.running.command.system import report  # late: it compiles the engines
+
+        print("\n".join(report()))
+        return 0
+    scenario = find(_one(arguments, "eventsim info NAME"))
+    print(f"{scenario.name}: {scenario.summary}\nAfter {scenario.source}.\n")
+    print(scenario.about())
+    print(f"\nOptions: eventsim run {scenario.name} --help")
+    return 0
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0].startswith("-"):
+        raise ValueError(f"`eventsim run` needs a scenario first: {', '.join(SCENARIOS)}")
+    scenario = find(arguments[0])
+    _require_extras()
+    options = _parse(scenario, arguments[1:])
+    chosen = options.pop("folder")
+    config = scenario.module().Config(**options)
+    config.require()
+    from scenarios.running.command.runs import new_run  # late: slow to import
+
+    with (
+        new_run(scenario, config, Path(chosen) if chosen else None) as folder,
+        _telling_how_to_go_on(folder),
+    ):
+        return _execute(scenario, config, folder)
+
+
+def _resume(arguments: Sequence[str]) -> int:
+    word = _one(arguments, "eventsim resume FOLDER")
+    if word.startswith("-"):
+        raise ValueError(f"`eventsim resume` has no options, got {word!r}")
+    FOLDER.check(word, "folder")
+    folder = Path(word)
+    _require_extras()
+    from scenarios.running.command.runs import old_run  # late: slow to import
+
+    with (
+        _warnings_on_stderr(),
+        old_run(folder) as (scenario, config),
+        _telling_how_to_go_on(folder),
+    ):
+        config.require()
+        return _execute(scenario, config, folder)
+
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(
+            visible(f"warning: {message}"), file=sys.stderr
+        )
+        yield
+
+
+@contextmanager
+def _telling_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Add to what ends a run where that was, and how to go on, if there is something to go on with.
+
+    An error of the system while a file is written, such as a full disk, names no file.
+    """
+    from scenarios.running.command.runs import is_blank  # late: slow to import
+
+    try:
+        with ends_as_interrupt():
+            yield
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(folder)
+        if folder.is_dir() and (isinstance(error, KeyboardInterrupt) or not is_blank(folder)):
+            error.add_note(f"go on with: eventsim resume {_typed(folder)}")
+        raise
+
+
+def _typed(path: Path) -> str:
+    """Return a path as a user types it.
+
+    Examples
+    --------
+    >>> _typed(Path("my runs/1")), _typed(Path("-x"))
+    ("'my runs/1'", './-x')
+    """
+    name = str(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
+def _parse(scenario: Scenario, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the values of the options, by name: what tyro splits, read by the fields' types."""
+    import tyro
+
+    kind = scenario.module().Config
+    options = {**options_of(kind), "folder": FOLDER}
+    _check_switches(arguments, options)
+    defaults = {each.name: each.default for each in fields(kind)} | {"folder": None}
+    doc = inspect.cleandoc(kind.__doc__)
+    shape: Any = make_dataclass(
+        "Options",
+        [(name, _argument(option), field(default=defaults[name]))
+         for name, option in options.items()],
+        namespace={"__doc__": f"{doc}\n{FOLDER_HELP}\n"},
+    )  # fmt: skip
+    parsed, others = tyro.cli(
+        shape,
+        args=list(arguments),
+        prog=f"eventsim run {scenario.name}",
+        description=f"{scenario.summary}, after {scenario.source}.\n{doc.splitlines()[0]}",
+        return_unknown_args=True,
+    )
+    if others:
+        raise ValueError(_unknown(others[0], options))
+    return {name: _value(getattr(parsed, name), option, name) for name, option in options.items()}
+
+
+def _check_switches(arguments: Sequence[str], options: Mapping[str, Option]) -> None:
+    """Refuse ``--full=yes``: a switch is on by its name, and off by its name after "no"."""
+    switches = {_flag(name) for name, option in options.items() if _is_switch(option)}
+    for word in arguments:
+        name, given, _ = word.partition("=")
+        if given and name.replace("_", "-").replace("--no-", "--") in switches:
+            raise ValueError(f"{name} takes no value, got {word!r}")
+
+
+def _is_switch(option: Option) -> bool:
+    return option.kind is bool and not option.optional
+
+
+class _Words(tuple[str, ...]):
+    """What a user wrote after an option."""
+
+    __slots__ = ()
+
+
+def _argument(option: Option) -> Any:
+    """Return for tyro the type of an argument: a flag, or words that are read afterwards."""
+    import tyro
+
+    if _is_switch(option):
+        return bool
+    one = "{" + ",".join(option.choices) + "}" if option.choices else METAVARS[option.kind]
+    return Annotated[
+        Any,
+        tyro.constructors.PrimitiveConstructorSpec(
+            nargs="*",
+            metavar=f"{one} ..." if option.many else one,
+            instance_from_str=_Words,
+            is_instance=lambda _: True,
+            str_from_instance=_as_words,
+        ),
+    ]
+
+
+def _as_words(value: Any) -> list[str]:
+    return [str(each) for each in (value if isinstance(value, tuple) else (value,))]
+
+
+def _value(value: Any, option: Option, name: str) -> Any:
+    return option.read(value, _flag(name)) if isinstance(value, _Words) else value
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _unknown(word: str, options: Mapping[str, Option]) -> str:
+    """Say that a word is no option, and what may have been meant."""
+    flags = [_flag(name) for name in options]
+    near = difflib.get_close_matches(word.split("=")[0].replace("_", "-"), flags, n=1)
+    hint = f"; did you mean {near[0]}?" if near and word.startswith("-") else ""
+    return f"there is no option {word!r}{hint}"
+
+
+def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
+    """Run a scenario in its folder, show its table and write its files."""
+    from scenarios.running import report
+    from scenarios.running.console.progress import ConsoleProgress
+    from scenarios.running.console.screen import Screen
+    from scenarios.running.memory import keep_freed_memory
+
+    keep_freed_memory()
+    screen = Screen()
+
+    def say(text: str) -> None:
+        screen.print(text, soft_wrap=True)
+
+    say(f"{scenario.name}: {scenario.summary}; run folder {folder}")
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: say(f"warning: {message}")
+        result = scenario.module().run(config, folder, ConsoleProgress(screen, scenario.name))
+    paths = report.write(result, folder)
+    report.show(result, screen)
+    say("pictures: " + ", ".join(str(path) for path in paths if path.suffix == ".png"))
+    say(f"everything on one page: {folder / 'report.html'}")
+    return 0
+
+
+def _require_extras() -> None:
+    require("scenarios", ("rich", "tyro", "matplotlib"), "running a scenario")
+
+
+def _none(arguments: Sequence[str], command: str) -> None:
+    if arguments:
+        raise ValueError(f"`eventsim {command}` takes no arguments, got {' '.join(arguments)!r}")
+
+
+def _one(arguments: Sequence[str], usage: str) -> str:
+    if len(arguments) != 1:
+        raise ValueError(f"usage: {usage}, got {len(arguments)} arguments instead of one")
+    return arguments[0]
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "list": _list,
+    "info": _info,
+    "run": _run,
+    "resume": _resume,
+    "help": _help,
+}

@@ -1,0 +1,165 @@
+"""The closing table "published | this run", and the files that a run leaves behind."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.running.checkpoint import save_arrays, write_whole
+from scenarios.running.training import Params
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+__all__ = ["Report", "Row", "percent", "show", "with_deviation", "write"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the closing table.
+
+    Attributes
+    ----------
+    what : str
+        The quantity, with its unit.
+    published, ours : str
+        Its value in the publication ("–" if it gives none) and in this run.
+    """
+
+    what: str
+    published: str
+    ours: str
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a scenario hands back.
+
+    Attributes
+    ----------
+    title : str
+        Heading of the table.
+    rows : sequence of Row
+        The table.
+    notes : sequence of str
+        Sentences below the table: what the numbers mean, and what fell short.
+    numbers : dict
+        The same results for programs; goes to ``results.json``.
+    weights : dict of str -> ndarray
+        Goes to ``weights.npz``.
+    figures : dict of str -> Figure
+        By file name without ending; go to PNG files.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+    numbers: dict[str, Any] = field(default_factory=dict)
+    weights: Params = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+
+
+def percent(values: Sequence[float], digits: int = 1) -> str:
+    """Return fractions as "mean ± standard deviation %" (of one value: without deviation).
+
+    Examples
+    --------
+    >>> percent([0.95, 0.96, 0.94]), percent([1.0])
+    ('95.0 ± 1.0 %', '100.0 %')
+    """
+    return with_deviation([100.0 * value for value in values], f".{digits}f") + " %"
+
+
+def with_deviation(values: Sequence[float], form: str) -> str:
+    """Return "mean ± standard deviation" of a sample (of one value: without deviation).
+
+    Examples
+    --------
+    >>> with_deviation([1.0, 3.0], ".2f"), with_deviation([2e9], ".1e")
+    ('2.00 ± 1.41', '2.0e+09')
+    """
+    mean = f"{statistics.fmean(values):{form}}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):{form}}"
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the closing table and the notes."""
+    from rich.table import Table
+
+    table = Table(title=report.title, title_justify="left", title_style="bold")
+    table.add_column("")
+    table.add_column("published")
+    table.add_column("this run", style="bold")
+    for row in report.rows:
+        table.add_row(row.what, row.published, row.ours)
+    console.print(table)
+    for note in report.notes:
+        console.print(f"· {note}", highlight=False, soft_wrap=not console.is_terminal)
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """Write numbers, weights, pictures and an HTML page into a run folder; return the paths."""
+    pictures = {name: _png(figure) for name, figure in report.figures.items()}
+    contents = {
+        "results.json": json.dumps(_strict(_numbers(report)), indent=2).encode() + b"\n",
+        **{f"{name}.png": content for name, content in pictures.items()},
+        "report.html": _page(report, pictures).encode(),
+    }
+    for name, content in contents.items():
+        write_whole(folder / name, content)
+    save_arrays(folder / "weights.npz", report.weights)
+    return [folder / name for name in (*contents, "weights.npz")]
+
+
+def _numbers(report: Report) -> dict[str, Any]:
+    table = {row.what: {"published": row.published, "this run": row.ours} for row in report.rows}
+    return {"title": report.title, "table": table, "notes": list(report.notes), **report.numbers}
+
+
+def _strict(value: Any) -> Any:
+    """Return the value without what JSON lacks: NaN becomes null, an infinity its name."""
+    if isinstance(value, dict):
+        return {key: _strict(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def _page(report: Report, pictures: dict[str, bytes]) -> str:
+    """Return one HTML page that needs no other file."""
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>\n"
+        for cells in ((row.what, row.published, row.ours) for row in report.rows)
+    )
+    notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in report.notes)
+    images = "".join(
+        f'<img alt="{html.escape(name)}" src="data:image/png;base64,'
+        f'{base64.b64encode(content).decode()}">\n'
+        for name, content in pictures.items()
+    )
+    title = html.escape(report.title)
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
+        "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto}"
+        "td,th{padding:.3em 1em;text-align:left;border-bottom:1px solid #ccc}"
+        "img{max-width:100%;margin:1em 0}</style>\n"
+        f"<h1>{title}</h1>\n<table><tr><th></th><th>published</th><th>this run</th></tr>\n{rows}"
+        f"</table>\n<ul>{notes}</ul>\n{images}</html>\n"
+    )

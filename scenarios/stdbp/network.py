@@ -1,0 +1,480 @@
+"""Deep networks of ReL-PSP neurons, each of which fires at most once (Zhang et al. 2021).
+
+After an input spike at t_i the potential rises by w (t - t_i), for good: a neuron whose inputs have
+a positive sum of weights fires, sooner or later, and its slope at the spike is that sum.  Networks
+are named in the notation of the publication: 784-400-10, or 28x28-6C5-P2-16C5-P2-1024-128-10 with
+convolutions (channels C size of the kernel) and pools (P size of the window), which pass on the
+earliest spike of each window.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import eventsim as es
+from scenarios.datasets.encoding import check_noise, latency, noisy_latency
+from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.networks.first_spike import (
+    Classes,
+    FirstSpikeLoss,
+    FirstSpikeModel,
+    Times,
+    accuracy,
+)
+from scenarios.running.dropout import Kept, step_of_some
+from scenarios.running.stopwatch import Stopwatch
+from scenarios.running.training import Metrics, Params, Step, in_chunks
+
+__all__ = ["Activity", "FirstSpikeImages", "Layer", "ReLPSPNetwork", "read_layers"]
+
+REL_PSP = es.LIF(tau_mem=np.inf, tau_syn=np.inf, threshold=1.0, refractory=np.inf)
+NUMBER = r"[1-9]\d{0,4}"  # more neurons than that fit into no machine
+PORTION = 500  # samples that are evaluated at a time
+N_BINS = 200  # of the histograms of spike times
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a network.
+
+    Attributes
+    ----------
+    name : str
+        Of its population, or of the input.
+    shape : tuple of int
+        (neurons,), or (channels, height, width) of an image.
+    text : str
+        How the architecture says it.
+    weights : tuple of int
+        Shape of the trained weights onto it: (n_pre, n), or (c_out, c_in, height, width) of a
+        kernel; empty for the input and for pools.
+    window : int
+        Height and width of the windows of a pool; else 0.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    text: str
+    weights: tuple[int, ...] = ()
+    window: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return int(np.prod(self.shape))
+
+    @property
+    def fan_in(self) -> int:
+        """Number of synapses onto each neuron whose weights are trained."""
+        return self.weights[0] if len(self.weights) == 2 else int(np.prod(self.weights[1:]))
+
+    def synapses(self, previous: Layer) -> NDArray[np.float64] | es.Convolution | Any:
+        """Return the synapses from the previous layer; trained weights are 0."""
+        if self.window:
+            return es.pooling(_as_image(previous), self.window)
+        if len(self.weights) == 4:
+            return es.Convolution(np.zeros(self.weights), image=_as_image(previous)[1:])
+        return np.zeros(self.weights)
+
+
+def read_layers(architecture: str) -> list[Layer]:
+    """Return the layers of a network, from its name in the notation of the publication.
+
+    Parameters
+    ----------
+    architecture : str
+        Layers separated by "-": first n (input sources) or HxW (an image of one channel), then
+        nCk (convolution: n channels, kernel k x k, stride 1, no padding), Pw (pool: windows w x w)
+        or n (all-to-all).  The last one is the output.
+
+    Returns
+    -------
+    list of Layer
+        With names "in", "conv1", "pool1", ..., "hidden" (or "hidden1", ...), "out".
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be read, does not fit on the one before, or the last one is no n.
+
+    Examples
+    --------
+    >>> for layer in read_layers("28x28-6C5-P2-16C5-P2-1024-128-10"):
+    ...     print(layer.name, layer.shape, layer.weights)
+    in (1, 28, 28) ()
+    conv1 (6, 24, 24) (6, 1, 5, 5)
+    pool1 (6, 12, 12) ()
+    conv2 (16, 8, 8) (16, 6, 5, 5)
+    pool2 (16, 4, 4) ()
+    hidden1 (1024,) (256, 1024)
+    hidden2 (128,) (1024, 128)
+    out (10,) (128, 10)
+    """
+    first, *rest = architecture.split("-")
+    size = re.fullmatch(f"({NUMBER})(?:x({NUMBER}))?", first)
+    if size is None or not rest:
+        raise ValueError(
+            "network must begin with n or HxW, and have further layers separated by '-', "
+            f"got {architecture!r}"
+        )
+    shape = (1, int(size[1]), int(size[2])) if size[2] else (int(size[1]),)
+    layers = [Layer("in", shape, first)]
+    names = _names(rest)
+    for name, text in zip(names, rest, strict=True):
+        try:
+            layers.append(_read_layer(name, text, layers[-1]))
+        except ValueError as error:
+            raise ValueError(f"layer {text!r} of network {architecture!r}: {error}") from error
+    if layers[-1].name != "out":
+        raise ValueError(f"network must end with a number of neurons, got {architecture!r}")
+    return layers
+
+
+def _names(texts: list[str]) -> list[str]:
+    """Return the names of all layers after the input."""
+    kinds = ["conv" if "C" in text else "pool" if "P" in text else "hidden" for text in texts]
+    names = [f"{kind}{kinds[:k].count(kind) + 1}" for k, kind in enumerate(kinds)]
+    if kinds[-1] == "hidden":
+        names[-1] = "out"
+    return ["hidden" if name == "hidden1" and "hidden2" not in names else name for name in names]
+
+
+def _read_layer(name: str, text: str, previous: Layer) -> Layer:
+    """Return the layer that ``text`` says, which follows another."""
+    found = re.fullmatch(f"(?:({NUMBER})C|(P)|)({NUMBER})", text)
+    if found is None:
+        raise ValueError("must be n, nCk or Pw, with numbers >= 1, <= 99999")
+    channels, pool, number = found[1], found[2], int(found[3])
+    if channels is None and not pool:
+        return Layer(name, (number,), text, (previous.size, number))
+    image = _as_image(previous)
+    if pool:
+        return Layer(name, _pooled(image, number), text, window=number)
+    if number > min(image[1:]):
+        raise ValueError(f"a kernel must fit into the image, got {image[1]} x {image[2]} pixels")
+    kernel = np.zeros((int(channels), image[0], number, number))
+    return Layer(name, es.Convolution(kernel, image=image[1:]).output, text, kernel.shape)
+
+
+def _pooled(image: tuple[int, int, int], window: int) -> tuple[int, int, int]:
+    """Return the image after a pool whose windows cover it, as all of the publication do."""
+    channels, height, width = image
+    if height % window or width % window:
+        raise ValueError(f"windows must divide the image, got {height} x {width} pixels")
+    return channels, height // window, width // window
+
+
+def _as_image(layer: Layer) -> tuple[int, int, int]:
+    if len(layer.shape) != 3:
+        raise ValueError(f"must follow an image, got one of {layer.size} neurons before it")
+    channels, height, width = layer.shape
+    return channels, height, width
+
+
+@dataclass(frozen=True, eq=False)
+class ReLPSPNetwork(FirstSpikeModel):
+    """A feed-forward network of ReL-PSP neurons with threshold 1 that fire at most once.
+
+    Attributes
+    ----------
+    architecture : str
+        Its layers: see `read_layers`.
+    t_stop : float
+        End of each simulation.
+    loss : FirstSpikeLoss
+        What training lowers.
+    bump : float
+        Added strength for silent neurons: see `FirstSpikeModel`.
+    engine : str
+        Of `eventsim.simulate`.
+    stopwatch : Stopwatch
+        Counts the time spent in simulations and gradients.
+
+    Examples
+    --------
+    >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.0, t_silent=5.0)
+    >>> network = ReLPSPNetwork("4x4-2C3-6-3", 5.0, loss)
+    >>> weights = network.initial(4.0, 0.3, np.random.default_rng(0))
+    >>> {name: weight.shape for name, weight in weights.items()}
+    {'in->conv1': (2, 1, 3, 3), 'conv1->hidden': (8, 6), 'hidden->out': (6, 3)}
+    >>> spikes = latency(np.full((1, 4, 4), 255, np.uint8))
+    >>> network.simulate(weights, spikes).first_spikes("out").shape
+    (1, 3)
+    """
+
+    architecture: str
+    t_stop: float
+    loss: FirstSpikeLoss
+    bump: float = 0.0
+    engine: str = "auto"
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    def __post_init__(self) -> None:
+        """Check the architecture and the numbers."""
+        read_layers(self.architecture)
+        if not 0.0 < self.t_stop < np.inf:
+            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
+        if not 0.0 <= self.bump < np.inf:
+            raise ValueError(f"bump must be finite and >= 0, got {self.bump!r}")
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        """All layers, from the input to the output."""
+        return read_layers(self.architecture)
+
+    @property
+    def hidden(self) -> list[Layer]:
+        """The layers of neurons between input and output; pools do not count."""
+        return [layer for layer in self.layers[1:-1] if not layer.window]
+
+    @cached_property
+    def structure(self) -> es.Network:
+        """The network without weights; training only replaces them."""
+        network = es.Network()
+        network.add_input("in", self.layers[0].size)
+        for previous, layer in pairwise(self.layers):
+            neuron = es.LIF.earliest() if layer.window else REL_PSP
+            network.add_population(layer.name, layer.size, neuron)
+            network.connect(previous.name, layer.name, weights=layer.synapses(previous))
+        return network
+
+    @cached_property
+    def connections(self) -> Mapping[str, tuple[str, str]]:
+        """The projection of each parameter, by the parameter's name."""
+        return {
+            f"{previous.name}->{layer.name}": (previous.name, layer.name)
+            for previous, layer in pairwise(self.layers)
+            if layer.weights
+        }
+
+    def initial(self, total: float, spread: float, rng: np.random.Generator) -> Params:
+        """Draw weights from normal distributions.
+
+        Parameters
+        ----------
+        total : float
+            Mean of the sum of the weights onto a neuron: with n synapses, their mean is total / n.
+        spread : float
+            Standard deviation of that sum: theirs is spread / sqrt(n).
+        rng : numpy.random.Generator
+            Where the randomness comes from.
+        """
+        trained = [layer for layer in self.layers if layer.weights]
+        return {
+            name: rng.normal(
+                total / layer.fan_in, spread / np.sqrt(layer.fan_in), layer.weights
+            )
+            for name, layer in zip(self.connections, trained, strict=True)
+        }  # fmt: skip
+
+    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
+        """Return the exact run of each sample up to ``t_stop``."""
+        started = time.perf_counter()
+        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, engine=self.engine)
+        assert isinstance(result, es.BatchResult)
+        self.stopwatch.add("simulate", started)
+        return result
+
+    def without(self, dropout: float) -> ReLPSPNetwork:
+        """Return the same network with this part of each dense hidden layer left out."""
+        texts = [layer.text for layer in self.layers]
+        for k, layer in enumerate(self.layers[1:-1], start=1):
+            if len(layer.weights) == 2:
+                texts[k] = str(layer.size - int(dropout * layer.size))
+        return replace(self, architecture="-".join(texts))
+
+    def step_of_some(
+        self, weights: Params, kept: Kept, batch: es.SpikeBatch, labels: Classes
+    ) -> Step:
+        """Return the `step` of a part of a larger network; the gradient by others is 0.
+
+        Parameters
+        ----------
+        weights : dict of str -> ndarray
+            Of the larger network.
+        kept : dict of str -> (n,) ndarray of int
+            By layer, the numbers of the neurons that take part.  Weights from them are scaled up,
+            so that what comes out of a layer stays as it is on average.
+        batch, labels
+            As for `step`.
+        """
+        return step_of_some(
+            lambda some: self.step(some, batch, labels), self.connections, weights, kept
+        )
+
+    def examine(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Activity:
+        """Return what the network does with a batch of any size."""
+        times = np.empty((len(labels), self.layers[-1].size))
+        edges = np.linspace(0.0, self.t_stop, N_BINS + 1)
+        names = [layer.name for layer in self.hidden]
+        histograms = {name: np.zeros(N_BINS, dtype=np.int64) for name in names}
+        decided = dict.fromkeys(names, 0)
+        for portion in in_chunks(len(labels), PORTION):
+            result = self.simulate(weights, batch[portion])
+            times[portion] = result.first_spikes("out")
+            decision = times[portion].min(axis=1)
+            for name in names:
+                spikes = result.spikes[name]
+                histograms[name] += np.histogram(spikes.times, edges)[0]
+                decided[name] += int(np.sum(spikes.times <= decision[spikes.samples]))
+        sizes = {layer.name: layer.size for layer in self.hidden}
+        return Activity(times, labels, edges, histograms, decided, sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What a network does with a set of samples.
+
+    Attributes
+    ----------
+    times : (n_samples, n_classes) ndarray
+        Spikes of the output neurons; inf = silent.
+    labels : (n_samples,) ndarray of int
+        True classes.
+    edges : (n_bins + 1,) ndarray
+        Bins of the histograms.
+    histograms : dict of str -> (n_bins,) ndarray of int
+        Spikes of each hidden layer, over all samples.
+    until_decision : dict of str -> int
+        Those of them that are not later than the sample's earliest output spike (if no output
+        neuron fires: all).
+    sizes : dict of str -> int
+        Neurons of each hidden layer.
+    """
+
+    times: Times
+    labels: Classes
+    edges: Times
+    histograms: Mapping[str, NDArray[np.int64]]
+    until_decision: Mapping[str, int]
+    sizes: Mapping[str, int]
+
+    @property
+    def decisions(self) -> Times:
+        """The earliest output spike of each sample that has one."""
+        earliest = self.times.min(axis=1)
+        return earliest[np.isfinite(earliest)]
+
+    @property
+    def fired(self) -> float:
+        """Mean fraction of hidden neurons that fire for a sample."""
+        return sum(int(h.sum()) for h in self.histograms.values()) / self._opportunities
+
+    @property
+    def fired_at_decision(self) -> float:
+        """Mean fraction of hidden neurons that have fired when the first output neuron does."""
+        return sum(self.until_decision.values()) / self._opportunities
+
+    @property
+    def _opportunities(self) -> int:
+        return max(len(self.labels) * sum(self.sizes.values()), 1)
+
+    def metrics(self, loss: FirstSpikeLoss) -> Metrics:
+        """Return loss, accuracy and activity, under names that begin with "test".
+
+        ``test_cross_entropy`` is the loss without smoothing, ``test_silent_labels`` the fraction of
+        samples whose label neuron is silent; ``test_spikes`` and ``test_decided`` are `fired` and
+        `fired_at_decision`.
+        """
+        label_times = self.times[np.arange(len(self.labels)), self.labels]
+        return {
+            "test_loss": float(loss(self.times, self.labels)[0]),
+            "test_cross_entropy": float(loss.cross_entropy(self.times, self.labels)),
+            "test_accuracy": accuracy(self.times, self.labels),
+            "test_silent_labels": float(np.mean(np.isinf(label_times))),
+            "test_spikes": self.fired,
+            "test_decided": self.fired_at_decision,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class FirstSpikeImages:
+    """A `training.Task`: a network, its training and its test images.
+
+    Attributes
+    ----------
+    model : ReLPSPNetwork
+        What is trained.
+    total, spread : float
+        Of the initial weights: see `ReLPSPNetwork.initial`.
+    train, test : LabelledImages
+        Images and classes.
+    t_max : float
+        When the darkest pixels fire; white ones fire at 0, black ones not at all.
+    moves : int
+        Pixels by which an image is moved, at most, along either axis, in training.
+    noise : float
+        Standard deviation of the jitter of the input spikes in training (0: none).
+    dropout : float
+        Part of each dense hidden layer, in [0, 1), that each minibatch leaves out, drawn at random.
+    """
+
+    model: ReLPSPNetwork
+    total: float
+    spread: float
+    train: LabelledImages
+    test: LabelledImages
+    t_max: float = 1.0
+    moves: int = 0
+    noise: float = 0.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that images and network fit together, and the numbers."""
+        for part in (self.train, self.test):
+            part.check(self.model.layers[0].size, self.model.layers[-1].size)
+        check_noise(self.moves, self.noise, self.dropout)
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+        return len(self.train)
+
+    @cached_property
+    def test_spikes(self) -> es.SpikeBatch:
+        """The test images as input spikes."""
+        return latency(self.test.images, t_max=self.t_max)
+
+    def initial(self, rng: np.random.Generator) -> Params:
+        """Draw the initial weights."""
+        return self.model.initial(self.total, self.spread, rng)
+
+    def step(self, params: Params, rows: NDArray[np.int64], rng: np.random.Generator) -> Step:
+        """Return loss and exact gradient over some training samples, moved and jittered anew."""
+        batch = noisy_latency(
+            self.train.images[rows], rng, t_max=self.t_max, moves=self.moves, noise=self.noise
+        )
+        labels = self.train.labels[rows]
+        if not self.dropout:
+            return self.model.step(params, batch, labels)
+        return self._part.step_of_some(params, self._kept(rng), batch, labels)
+
+    @cached_property
+    def _part(self) -> ReLPSPNetwork:
+        """The network that a minibatch trains."""
+        return self.model.without(self.dropout)
+
+    def _kept(self, rng: np.random.Generator) -> Kept:
+        """Draw the neurons of the dense hidden layers that a minibatch trains."""
+        return {
+            whole.name: np.sort(rng.permutation(whole.size)[: part.size])
+            for whole, part in zip(self.model.layers, self._part.layers, strict=True)
+            if part.size < whole.size
+        }
+
+    def evaluate(self, params: Params) -> Metrics:
+        """Return `Activity.metrics` of the test samples."""
+        return self.examine(params).metrics(self.model.loss)
+
+    def examine(self, params: Params) -> Activity:
+        """Return what the network does with the test samples."""
+        return self.model.examine(params, self.test_spikes, self.test.labels)

@@ -1,1 +1,0 @@
-"""Clocked against exact spikes and gradients: the scenario clock."""

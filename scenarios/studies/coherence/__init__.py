@@ -1,1 +1,0 @@
-"""Theory, simulation and estimate of the coherence: the scenario coherence."""

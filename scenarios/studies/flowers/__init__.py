@@ -1,1 +1,0 @@
-"""LIF units in deep networks: the scenario flowers."""

@@ -1,1 +1,0 @@
-"""Deep clocked networks with and without leak: the scenario leak."""

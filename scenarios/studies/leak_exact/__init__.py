@@ -1,1 +1,0 @@
-"""Leak and noise with exact gradients: the scenario leak_exact."""

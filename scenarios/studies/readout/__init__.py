@@ -1,1 +1,0 @@
-"""Classifiers read out by potentials: the scenarios mnist and fashion_mnist."""

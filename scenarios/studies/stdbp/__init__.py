@@ -1,1 +1,0 @@
-"""Deep networks of ReL-PSP neurons: the scenario stdbp."""

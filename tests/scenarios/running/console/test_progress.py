@@ -1,0 +1,112 @@
+"""What the user sees while waiting, and at the end."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from scenarios.running import report
+from scenarios.running.console import progress
+from scenarios.running.console.progress import SILENT, ConsoleProgress
+from scenarios.running.report import Report, Row, percent
+
+METRICS = {"loss": 0.5, "test_accuracy": 0.957}
+
+
+def console(*, terminal):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=160)
+
+
+def shown(screen):
+    return screen.file.getvalue()
+
+
+def test_a_terminal_gets_a_live_bar_with_the_newest_metrics():
+    screen = console(terminal=True)
+    with ConsoleProgress(screen).named("Yin-Yang").task(3) as tell:
+        for k in (1, 2, 3):
+            tell(k, METRICS)
+    assert "Yin-Yang" in shown(screen)
+    assert "3/3" in shown(screen)
+    assert "test accuracy 95.7 %" in shown(screen)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_part_of_a_unit_is_shown_with_one_decimal(monkeypatch, terminal):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    screen = console(terminal=terminal)
+    with ConsoleProgress(screen, "MNIST").task(3) as tell:
+        tell(1.26, METRICS)
+    assert "epoch 1.3/3" in shown(screen)
+
+
+def test_a_file_gets_a_line_now_and_then_and_one_at_the_end(monkeypatch):
+    screen = console(terminal=False)
+    with ConsoleProgress(screen, "Yin-Yang").task(3) as tell:
+        tell(1, METRICS)  # a moment after the start: no line
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+        tell(2, METRICS)
+        tell(3, METRICS)
+    lines = shown(screen).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("Yin-Yang: epoch 2/3, about ")
+    assert lines[1] == ("Yin-Yang: epoch 3/3, about 0 s left · loss 0.500 · test accuracy 95.7 %")
+
+
+def test_the_title_of_a_bar_is_shown_as_it_is_written():
+    screen = console(terminal=True)
+    with ConsoleProgress(screen, "[/x]\x1b[5m").task(1) as tell:
+        tell(1, METRICS)
+    assert r"[/x]\x1b[5m" in shown(screen)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_compilation_is_shown_and_not_counted(terminal):
+    screen = console(terminal=terminal)
+    with ConsoleProgress(screen).compiling():
+        pass
+    assert "not counted as work" in shown(screen)
+
+
+def test_silence_says_nothing(capsys):
+    with SILENT.compiling(), SILENT.named("x").task(3) as tell:
+        tell(1, {})
+    assert capsys.readouterr().out == ""
+
+
+def small_report(**changes):
+    rows = [Row("test accuracy", "95.0 %", "96.5 %"), Row("a < b & c", "–", "1")]
+    return Report(title="A title", rows=rows, notes=["a note"], **changes)
+
+
+def test_the_table_sets_the_published_number_beside_ours():
+    screen = console(terminal=False)
+    report.show(small_report(), screen)
+    text = shown(screen)
+    for words in ("A title", "published", "this run", "95.0 %", "96.5 %", "· a note"):
+        assert words in text
+
+
+def test_the_files_of_a_report_hold_its_numbers(tmp_path):
+    paths = report.write(small_report(weights={"W": np.eye(2)}, numbers={"x": [1.5]}), tmp_path)
+    assert {path.name for path in paths} == {"results.json", "report.html", "weights.npz"}
+    page = (tmp_path / "report.html").read_text()
+    assert "a &lt; b &amp; c" in page
+    assert '"x": [' in (tmp_path / "results.json").read_text()
+
+
+def test_the_results_are_json_for_strict_readers_too(tmp_path):
+    report.write(small_report(numbers={"x": [math.nan, {"y": -math.inf}], "z": 0.5}), tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    assert (found["x"], found["z"]) == ([None, {"y": "-inf"}], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([0.5], "50.0 %"), ([0.9, 1.0], "95.0 ± 7.1 %"), ([1.0, 1.0, 1.0], "100.0 ± 0.0 %")],
+)
+def test_a_percentage_says_its_spread_if_it_has_one(values, text):
+    assert percent(values) == text
