@@ -8,10 +8,12 @@ from scipy import sparse
 
 from eventsim._support.types import FloatArray, Key, Matrix
 from eventsim._support.validate import as_floats, as_mapping
-from eventsim.network import Network
+from eventsim.network import PARAMETERS, Network
 from gradients.optim.elementwise import norm_in_unit
 
-__all__ = ["Gradient", "gradient_of_network"]
+__all__ = ["WRT", "Gradient", "gradient_of_network"]
+
+WRT = (*PARAMETERS, "input_times")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,11 @@ class Gradient:
     input_times: dict[str, FloatArray]
     min_slope: float
     silent_fraction: float
+
+    @property
+    def tree(self) -> dict[str, dict[Any, Any]]:
+        """The derivatives by kind: what the optimizers take, of the form of the parameters."""
+        return {name: getattr(self, name) for name in WRT}
 
     @property
     def norm(self) -> float:

@@ -13,6 +13,7 @@ from eventsim._support.types import BoolArray, FloatArray, Key, Matrix
 from eventsim._support.validate import (
     as_finite,
     as_floats,
+    as_names,
     as_number,
     mapping_or_empty,
     require,
@@ -36,7 +37,7 @@ from gradients._sweeps.events import (
     with_epochs,
 )
 from gradients._sweeps.layers.host import LayerGradients, sweep_layers
-from gradients.gradient import Gradient, gradient_of_network
+from gradients.gradient import WRT, Gradient, gradient_of_network
 from gradients.graph.jacobian import as_graph
 from gradients.graph.transposed import backprop_on_graph
 
@@ -47,7 +48,6 @@ LANES = 16
 
 SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
 
-PARAMETERS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
 BY_PROJECTION = ("weights", "delays")
 
 # Derivatives by neurons: their columns in `Sums`, and which of the parameters they belong to.
@@ -166,22 +166,7 @@ def _layer_sweep(engine: str, threads: int) -> LayerSweep | None:
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names in ``wrt``, all if it is None; ValueError if it holds others."""
-    if wrt is None:
-        return PARAMETERS
-    names = []
-    for name in _names_in(wrt):
-        if not isinstance(name, str) or name not in PARAMETERS:
-            raise ValueError(f"wrt must hold some of {PARAMETERS}, got {shown(wrt)}")
-        names.append(name)
-    return tuple(names)
-
-
-def _names_in(wrt: Iterable[str]) -> Iterable[object]:
-    """Return what is to be iterated over: a bare string, or what is no iterable, holds no names."""
-    try:
-        return (None,) if isinstance(wrt, (str, bytes)) else iter(wrt)
-    except Exception:
-        return (None,)
+    return WRT if wrt is None else as_names(wrt, WRT, "wrt")
 
 
 def _ends_late(batch: BatchResult, loss: Cotangents) -> bool:
