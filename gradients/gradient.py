@@ -8,6 +8,7 @@ from scipy import sparse
 
 from eventsim._support.types import FloatArray, Key, Matrix
 from eventsim._support.validate import as_floats, as_mapping
+from eventsim.model.parameters import NEURON, Parameter
 from eventsim.network import Network
 from gradients.optim.elementwise import norm_in_unit
 
@@ -95,19 +96,17 @@ def gradient_of_network(
             return {}
         return {key: neurons[name][network.neurons_of(key)] for key in network.populations}
 
-    def by_time_constant(rates: dict[str, FloatArray], name: str) -> dict[str, FloatArray]:
-        taus = {key: getattr(network.neurons[key], name) for key in rates}
-        return {key: -rate / taus[key] / taus[key] for key, rate in rates.items()}
+    def pulled(parameter: Parameter) -> dict[str, FloatArray]:
+        values = {key: getattr(neuron, parameter.name) for key, neuron in network.neurons.items()}
+        return {
+            key: parameter.pulled(by, values[key]) for key, by in split(parameter.symbol).items()
+        }
 
-    alpha, beta = split("alpha"), split("beta")
     return Gradient(
         weights=weights,
         delays=delays,
-        tau_mem=by_time_constant(beta, "tau_mem"),
-        tau_syn=by_time_constant(alpha, "tau_syn"),
-        threshold=split("threshold"),
-        bias=split("bias"),
-        alpha=alpha,
-        beta=beta,
+        alpha=split("alpha"),
+        beta=split("beta"),
+        **{parameter.name: pulled(parameter) for parameter in NEURON if parameter.differentiable},
         **rest,
     )

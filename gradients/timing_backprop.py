@@ -19,6 +19,7 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.causality import GraphLike
+from eventsim.model.parameters import DIFFERENTIABLE, NEURON, SYNAPSE
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from gradients._sweeps.events import (
@@ -47,12 +48,12 @@ LANES = 16
 
 SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
 
-PARAMETERS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
-BY_PROJECTION = ("weights", "delays")
+PARAMETERS = DIFFERENTIABLE
+BY_PROJECTION = tuple(p.name for p in SYNAPSE)
 
 # Derivatives by neurons: their columns in `Sums`, and which of the parameters they belong to.
 COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
-RATES = {"alpha": "tau_syn", "beta": "tau_mem", "threshold": "threshold", "bias": "bias"}
+RATES = {p.symbol: p.name for p in NEURON if p.differentiable}
 
 Event: TypeAlias = tuple[float, int, FloatArray]  # time, kind, value (n_samples, n_neurons)
 
