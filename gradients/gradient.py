@@ -98,15 +98,15 @@ def gradient_of_network(
 
     def pulled(parameter: Parameter) -> dict[str, FloatArray]:
         values = {key: getattr(neuron, parameter.name) for key, neuron in network.neurons.items()}
-        return {
-            key: parameter.pulled(by, values[key]) for key, by in split(parameter.symbol).items()
-        }
+        derivatives = split(parameter.symbol)
+        return {key: parameter.pulled(by, values[key]) for key, by in derivatives.items()}
 
+    by_neuron: dict[str, Any] = {p.name: pulled(p) for p in NEURON if p.differentiable}
     return Gradient(
         weights=weights,
         delays=delays,
         alpha=split("alpha"),
         beta=split("beta"),
-        **{parameter.name: pulled(parameter) for parameter in NEURON if parameter.differentiable},
+        **by_neuron,
         **rest,
     )
