@@ -26,11 +26,13 @@ from eventsim._support.validate import (
 )
 from eventsim.convolution import Convolution
 from eventsim.model.neuron import LIF
+from eventsim.model.parameters import NEURON, SYNAPSE
 
-__all__ = ["PARAMETERS", "Network", "Projection"]
+__all__ = ["Network", "Projection"]
 
-BY_PROJECTION = ("weights", "delays")
-BY_POPULATION = ("tau_mem", "tau_syn", "threshold", "bias")
+# What can be trained.
+BY_PROJECTION = tuple(p.name for p in SYNAPSE if p.differentiable)
+BY_POPULATION = tuple(p.name for p in NEURON if p.differentiable)
 PARAMETERS = (*BY_PROJECTION, *BY_POPULATION)
 
 

@@ -8,12 +8,11 @@ from scipy import sparse
 
 from eventsim._support.types import FloatArray, Key, Matrix
 from eventsim._support.validate import as_floats, as_mapping
-from eventsim.network import PARAMETERS, Network
+from eventsim.model.parameters import DIFFERENTIABLE, NEURON, Parameter
+from eventsim.network import Network
 from gradients.optim.elementwise import norm_in_unit
 
-__all__ = ["WRT", "Gradient", "gradient_of_network"]
-
-WRT = (*PARAMETERS, "input_times")
+__all__ = ["Gradient", "gradient_of_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +61,7 @@ class Gradient:
     @property
     def tree(self) -> dict[str, dict[Any, Any]]:
         """The derivatives by kind: what the optimizers take, of the form of the parameters."""
-        return {name: getattr(self, name) for name in WRT}
+        return {name: getattr(self, name) for name in DIFFERENTIABLE}
 
     @property
     def norm(self) -> float:
@@ -102,19 +101,17 @@ def gradient_of_network(
             return {}
         return {key: neurons[name][network.neurons_of(key)] for key in network.populations}
 
-    def by_time_constant(rates: dict[str, FloatArray], name: str) -> dict[str, FloatArray]:
-        taus = {key: getattr(network.neurons[key], name) for key in rates}
-        return {key: -rate / taus[key] / taus[key] for key, rate in rates.items()}
+    def pulled(parameter: Parameter) -> dict[str, FloatArray]:
+        values = {key: getattr(neuron, parameter.name) for key, neuron in network.neurons.items()}
+        derivatives = split(parameter.symbol)
+        return {key: parameter.pulled(by, values[key]) for key, by in derivatives.items()}
 
-    alpha, beta = split("alpha"), split("beta")
+    by_neuron: dict[str, Any] = {p.name: pulled(p) for p in NEURON if p.differentiable}
     return Gradient(
         weights=weights,
         delays=delays,
-        tau_mem=by_time_constant(beta, "tau_mem"),
-        tau_syn=by_time_constant(alpha, "tau_syn"),
-        threshold=split("threshold"),
-        bias=split("bias"),
-        alpha=alpha,
-        beta=beta,
+        alpha=split("alpha"),
+        beta=split("beta"),
+        **by_neuron,
         **rest,
     )

@@ -20,6 +20,7 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.causality import GraphLike
+from eventsim.model.parameters import DIFFERENTIABLE, NEURON, SYNAPSE
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from gradients._sweeps.events import (
@@ -37,7 +38,7 @@ from gradients._sweeps.events import (
     with_epochs,
 )
 from gradients._sweeps.layers.host import LayerGradients, sweep_layers
-from gradients.gradient import WRT, Gradient, gradient_of_network
+from gradients.gradient import Gradient, gradient_of_network
 from gradients.graph.jacobian import as_graph
 from gradients.graph.transposed import backprop_on_graph
 
@@ -48,11 +49,11 @@ LANES = 16
 
 SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
 
-BY_PROJECTION = ("weights", "delays")
+BY_PROJECTION = tuple(p.name for p in SYNAPSE)
 
 # Derivatives by neurons: their columns in `Sums`, and which of the parameters they belong to.
 COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
-RATES = {"alpha": "tau_syn", "beta": "tau_mem", "threshold": "threshold", "bias": "bias"}
+RATES = {p.symbol: p.name for p in NEURON if p.differentiable}
 
 Event: TypeAlias = tuple[float, int, FloatArray]  # time, kind, value (n_samples, n_neurons)
 
@@ -166,7 +167,7 @@ def _layer_sweep(engine: str, threads: int) -> LayerSweep | None:
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names in ``wrt``, all if it is None; ValueError if it holds others."""
-    return WRT if wrt is None else as_names(wrt, WRT, "wrt")
+    return DIFFERENTIABLE if wrt is None else as_names(wrt, DIFFERENTIABLE, "wrt")
 
 
 def _ends_late(batch: BatchResult, loss: Cotangents) -> bool:

@@ -23,6 +23,7 @@ from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, thread_count
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
+from eventsim.model.parameters import NEURON
 from eventsim.network import Network
 from eventsim.result import BatchResult
 from gradients._sweeps.events import Cotangents
@@ -54,7 +55,7 @@ class LayerGradients:
         """Start with sums of 0."""
         self.network = network
         self.wanted = layer_sweep.Wanted(
-            neurons=bool({"tau_mem", "tau_syn", "threshold", "bias"} & set(wanted)),
+            neurons=any(parameter.name in wanted for parameter in NEURON),
             arrivals=bool({"delays", "input_times"} & set(wanted)),
         )
         self.sums = [self._new_sums(layer) for layer in layers_of(network)]

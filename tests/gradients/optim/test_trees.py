@@ -10,7 +10,7 @@ from scipy import sparse
 
 import eventsim as es
 import gradients
-from gradients.gradient import WRT
+from eventsim.model.parameters import DIFFERENTIABLE
 
 KINDS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias")
 STIMULUS = {"in": es.SpikeBatch.from_latencies([[0.1, 0.4], [0.3, 0.2]])}
@@ -58,7 +58,7 @@ def test_parameters_put_back_are_the_same_network(kinds: list[str]) -> None:
 @given(kinds)
 def test_a_step_is_that_of_each_array_alone(kinds: list[str]) -> None:
     net, adam = network(), gradients.Adam(0.01, weight_decay=0.1)
-    _, gradient, _ = gradients.value_and_grad(net, STIMULUS, LOSS, 1.0, wrt=WRT)
+    _, gradient, _ = gradients.value_and_grad(net, STIMULUS, LOSS, 1.0, wrt=DIFFERENTIABLE)
     tree = net.parameters(kinds)
     moved, state = adam.update(tree, gradient, adam.init(tree))
     expected: list[float] = []
