@@ -132,15 +132,13 @@ def timing_backprop(
     integrals = mapping_or_empty(integrals, "integrals")
     if not isinstance(result, (Result, BatchResult)):
         graph = as_graph(result, "result")
-        if wrt is not None:
-            raise ValueError(f"wrt must be None without the Result of a run, got {shown(wrt)}")
         for name, given in (("first_spikes", first_spikes), ("integrals", integrals)):
             if given:
                 raise ValueError(
                     f"{name} must be None without the Result of a run, got {shown(given)}"
                 )
         by_spikes = {} if spike_times is None else spike_times
-        return backprop_on_graph(graph, by_spikes, potentials, potentials_at)
+        return backprop_on_graph(graph, by_spikes, potentials, potentials_at, wanted)
     batch = result.batch if isinstance(result, Result) else result
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
     loss = _cotangents(batch, by_spikes, first_spikes, potentials, potentials_at, integrals)
