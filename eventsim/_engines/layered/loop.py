@@ -12,43 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._engines.status import CAPPED, DONE, PAUSED, RECORD_FULL
+from eventsim._layout.incoming import factors_of, fill, reached_arrivals
 from eventsim._layout.record import Record
-from eventsim._support.compile import allocating_loop, inlined, loop
+from eventsim._layout.wiring import FOREVER
+from eventsim._support.compile import inlined, loop
+from eventsim._support.sorting import sort_rows
 from eventsim._support.types import FloatArray, IntArray
 from eventsim.model.crossing import TOUCHES, crossing_within, just_after, spike_time
-from eventsim.model.flow import bias_kernel, flow, propagator
+from eventsim.model.flow import bias_kernel, flow
 from eventsim.model.jumps import RESET, fire, hold
 
-__all__ = [
-    "Advancing",
-    "Factors",
-    "Incoming",
-    "Scratch",
-    "add_arrivals",
-    "advance_all_to_all",
-    "advance_reached",
-    "count_arrivals",
-    "factors_of",
-    "fill",
-    "fill_factors",
-    "merge_spikes",
-    "reached_arrivals",
-    "sort_arrivals",
-    "sort_rows",
-    "start_arrivals",
-]
-
-# A neuron that fires once is held for so long.
-FOREVER = np.finfo(np.float64).max
+__all__ = ["Advancing", "advance_all_to_all", "advance_reached", "merge_spikes"]
 
 # The potential lies below its tangent wherever it rises towards the threshold (crossing.py, case 2
 # of the proof), so a neuron whose tangent stays below did not fire; this covers the rounding.
 # While the current is negative (and a bias lifts the potential) it can only fall and then rise: it
 # is highest at an end.
 MARGIN = 1.0 - 1e-12
-
-# Moves per item with which sorting by insertion is the fastest.
-FEW_MOVES = 16
 
 # Rows of a tile's state; LATEST is the number of its last spike among those recorded.
 CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
@@ -63,32 +43,6 @@ MOST_LOOKS = 50_000_000
 # Of eight marks in one word; its lowest byte is the first one.
 NONE, ONE, ONES = np.uint64(0), np.uint64(1), np.uint64(0x0101010101010101)
 LAST_BYTE = np.uint64(56)
-
-
-class Incoming(NamedTuple):
-    """Arrivals of a layer, ascending in (sample, time).
-
-    Those of sample k are ``offsets[k] : offsets[k + 1]``; ``row`` is the number of the source
-    within the layer, ``origin`` that of the causing spike among all presynaptic ones (-1: none, the
-    start of a run with a bias current).
-    """
-
-    offsets: IntArray
-    time: FloatArray
-    row: IntArray
-    origin: IntArray
-
-
-class Factors(NamedTuple):
-    """Flow from each arrival to the next one (or to the end): the `propagator` of the lag.
-
-    Of an all-to-all layer, a row for each kind of tile.
-    """
-
-    synaptic: FloatArray
-    membrane: FloatArray
-    h: FloatArray
-    lag: FloatArray
 
 
 class Advancing(NamedTuple):
@@ -111,93 +65,6 @@ class Advancing(NamedTuple):
     arrivals: IntArray
     total: IntArray
     progress: IntArray
-
-
-class Scratch(NamedTuple):
-    """Room for the arrivals of one sample, tile by tile."""
-
-    arrivals: Incoming
-    factors: Factors
-    starts: IntArray
-
-
-@loop
-def count_arrivals(offsets, times, sources, low, high, delay, t_stop, counts, first, last):
-    """Add to ``counts`` the arrivals of each sample from the sources ``low : high``."""
-    for k in range(first, last):
-        for s in range(offsets[k], offsets[k + 1]):
-            if low <= sources[s] < high and times[s] + delay <= t_stop:
-                counts[k] += 1
-
-
-@loop
-def add_arrivals(
-    offsets, times, sources, low, high, delay, t_stop, row, origin, incoming, filled, first, last
-):
-    """Append them; the first source is ``row`` in the layer, the first spike ``origin``."""
-    for k in range(first, last):
-        at = incoming.offsets[k] + filled[k]
-        for s in range(offsets[k], offsets[k + 1]):
-            if low <= sources[s] < high and times[s] + delay <= t_stop:
-                incoming.time[at] = times[s] + delay
-                incoming.row[at] = sources[s] - low + row
-                incoming.origin[at] = origin + s
-                at += 1
-        filled[k] = at - incoming.offsets[k]
-
-
-@loop
-def start_arrivals(incoming, row, first, last):
-    """Let each sample begin with an arrival of nothing at time 0."""
-    for k in range(first, last):
-        at = incoming.offsets[k]
-        incoming.time[at] = 0.0
-        incoming.row[at] = row
-        incoming.origin[at] = -1
-
-
-@allocating_loop
-def sort_arrivals(incoming, first, last):
-    """Sort the arrivals of each sample by time; those of the same time stay in order."""
-    for k in range(first, last):
-        part = slice(incoming.offsets[k], incoming.offsets[k + 1])
-        order = np.argsort(incoming.time[part], kind="mergesort")
-        incoming.time[part] = incoming.time[part][order]
-        incoming.row[part] = incoming.row[part][order]
-        incoming.origin[part] = incoming.origin[part][order]
-
-
-@loop
-def fill_factors(tiles, incoming, t_stop, factors, first, last):
-    """Fill the `Factors` of the samples ``first : last``, for every kind of tile."""
-    kind = -1
-    for q in range(tiles.kind.size):
-        if tiles.kind[q] > kind:
-            kind = tiles.kind[q]
-            own = factors_of(factors, kind)
-            for k in range(first, last):
-                start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-                fill(incoming.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], own)
-
-
-@inlined
-def factors_of(factors, kind):
-    """Return the factors of one kind of tile."""
-    return Factors(
-        factors.synaptic[kind], factors.membrane[kind], factors.h[kind], factors.lag[kind]
-    )
-
-
-@inlined
-def fill(time, start, stop, t_stop, alpha, beta, factors):
-    """Fill the factors of the arrivals ``start : stop`` of one sample."""
-    for a in range(start, stop):
-        lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
-        synaptic, membrane, h = propagator(lag, alpha, beta)
-        factors.synaptic[a] = synaptic
-        factors.membrane[a] = membrane
-        factors.h[a] = h
-        factors.lag[a] = lag
 
 
 @loop
@@ -280,51 +147,6 @@ def advance_reached(
             advancing.arrivals[b, k] = starts[high - low] - (high - low if biased else 0)
             progress[SAMPLE], progress[TILE] = k + 1, -1
         progress[BLOCK], progress[SAMPLE] = b + 1, 0
-
-
-@loop
-def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts):
-    """List the arrivals of sample ``k`` tile by tile, ascending in time.
-
-    Those of the tile with number i in block ``b`` are ``starts[i] : starts[i + 1]``; ``origin`` is
-    the number of the arrival in ``incoming``.
-    """
-    low = tiles.first[b]
-    n = tiles.first[b + 1] - low
-    starts[: n + 1] = 0
-    if biased:
-        starts[1 : n + 1] = 1
-    for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
-        for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
-            if incoming.time[a] + reach.delay[r] <= t_stop:
-                starts[reach.tile[r] - low + 1] += 1
-    for i in range(n):
-        starts[i + 1] += starts[i]
-    # Each start serves as the place of the next arrival, and is moved back afterwards.
-    if biased:
-        for i in range(n):
-            _put(arrivals, starts, i, 0.0, tiles.rows[low + i] - 1, -1)
-    for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
-        for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
-            time = incoming.time[a] + reach.delay[r]
-            if time <= t_stop:
-                _put(arrivals, starts, reach.tile[r] - low, time, reach.row[r], a)
-    for i in range(n, 0, -1):
-        starts[i] = starts[i - 1]
-    starts[0] = 0
-    for i in range(n):
-        # In the order in which they came, where they come at once; the row is all that follows.
-        row = arrivals.row
-        sort_rows(arrivals.time, arrivals.origin, row, row, starts[i], starts[i + 1])
-
-
-@inlined
-def _put(arrivals, starts, i, time, row, origin):
-    at = starts[i]
-    arrivals.time[at] = time
-    arrivals.row[at] = row
-    arrivals.origin[at] = origin
-    starts[i] = at + 1
 
 
 @inlined
@@ -478,50 +300,6 @@ def _look_closer(
     if start > now:
         following[j] = flow(i, v, until - start, alpha, beta, bias)[1]
     return held
-
-
-@loop
-def sort_rows(time, number, second, third, start, stop):
-    """Sort rows of four columns by (time, number, second), and ``third`` with them, in place.
-
-    By insertion if few are out of order, else by Shell's method: many are where neurons fire again
-    and again between two arrivals, or where each synapse has its own delay.
-    """
-    n = stop - start
-    if _insert(time, number, second, third, start, stop, 1, FEW_MOVES * n):
-        return
-    gap = n // 2
-    while gap > 1:
-        _insert(time, number, second, third, start, stop, gap, n * n)
-        gap = 4 * gap // 9
-    _insert(time, number, second, third, start, stop, 1, n * n)
-
-
-@loop
-def _insert(time, number, second, third, start, stop, gap, moves):
-    """Sort rows that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
-    for a in range(start + gap, stop):
-        t, m, u = time[a], number[a], second[a]
-        if not _comes_after(time, number, second, a - gap, t, m, u):
-            continue
-        v, b = third[a], a
-        while b - gap >= start and _comes_after(time, number, second, b - gap, t, m, u):
-            time[b], number[b] = time[b - gap], number[b - gap]
-            second[b], third[b] = second[b - gap], third[b - gap]
-            b -= gap
-            moves -= 1
-        time[b], number[b], second[b], third[b] = t, m, u, v
-        if moves < 0:
-            return False
-    return True
-
-
-@inlined
-def _comes_after(time, number, second, at, t, m, u):
-    """Tell whether the row ``at`` belongs behind ``(t, m, u)``."""
-    if time[at] != t:
-        return time[at] > t
-    return number[at] > m or (number[at] == m and second[at] > u)
 
 
 @loop

@@ -19,7 +19,7 @@ spike is *near* an arrival keeps its state at the spike too, and meets that arri
 import math
 from typing import NamedTuple
 
-from eventsim._engines.layered.loop import factors_of, reached_arrivals
+from eventsim._layout.incoming import factors_of, reached_arrivals
 from eventsim._layout.layers import Tiles
 from eventsim._support.compile import inlined, loop
 from eventsim.model.flow import propagator

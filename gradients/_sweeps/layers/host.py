@@ -7,7 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from eventsim._engines.layered.host import (
+from eventsim._layout.incoming import Incoming
+from eventsim._layout.layers import Layer, layers_of, weight_tables
+from eventsim._layout.trains import (
     COPYING,
     COUNTING,
     Train,
@@ -17,8 +19,6 @@ from eventsim._engines.layered.host import (
     new_scratch,
     portions,
 )
-from eventsim._engines.layered.loop import Incoming
-from eventsim._layout.layers import Layer, layers_of, weight_tables
 from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, thread_count

@@ -8,7 +8,8 @@ the adjoint currents to a row of the weight table's gradient.  The equations are
 
 from typing import NamedTuple
 
-from eventsim._engines.layered.loop import FOREVER, factors_of, fill, fill_factors, reached_arrivals
+from eventsim._layout.incoming import factors_of, fill, fill_factors, reached_arrivals
+from eventsim._layout.wiring import FOREVER
 from eventsim._support.compile import inlined, loop
 from eventsim._support.types import FloatArray, IntArray
 from eventsim.model.flow import (

@@ -18,11 +18,11 @@ from eventsim._engines.windows.host import _fall, _kind_row, pays, window_width
 from eventsim._engines.windows.loop import (
     _exponential,
     _exponential_ratio,
-    sort_stably,
     stays_below,
     window_factor,
 )
 from eventsim._layout.wiring import compiled_form
+from eventsim._support.sorting import sort_stably
 from eventsim.model.flow import flow, propagator
 from tests.eventsim.engines.test_scheduler import assert_bitwise_equal, assert_same_trains, decided
 from tests.helpers import cases, naive
