@@ -6,10 +6,11 @@ import numpy as np
 
 from eventsim._support.compile import allocating_loop, inlined, loop
 from eventsim._support.sorting import sort_rows
-from eventsim._support.types import FloatArray, IntArray
+from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import propagator
 
 __all__ = [
+    "Cause",
     "Factors",
     "Incoming",
     "Scratch",
@@ -58,27 +59,51 @@ class Scratch(NamedTuple):
     starts: IntArray
 
 
+class Cause(NamedTuple):
+    """Spikes that lead to a layer: of the sources ``low : high``, arriving until ``t_stop``.
+
+    Those of sample k are ``offsets[k] : offsets[k + 1]``; their first source is number ``row`` of
+    the layer, their first spike number ``origin`` of all that lead to it.
+    """
+
+    offsets: IntArray
+    times: FloatArray
+    sources: IntArray | Int32Array
+    low: int
+    high: int
+    delay: float
+    t_stop: float
+    row: int
+    origin: int
+
+
 @loop
-def count_arrivals(offsets, times, sources, low, high, delay, t_stop, counts, first, last):
-    """Add to ``counts`` the arrivals of each sample from the sources ``low : high``."""
+def count_arrivals(cause, counts, first, last):
+    """Add to ``counts`` the arrivals of each sample."""
     for k in range(first, last):
-        for s in range(offsets[k], offsets[k + 1]):
-            if low <= sources[s] < high and times[s] + delay <= t_stop:
+        for s in range(cause.offsets[k], cause.offsets[k + 1]):
+            if arrives(cause, s):
                 counts[k] += 1
 
 
+@inlined
+def arrives(cause, s):
+    """Tell whether a spike arrives at the layer."""
+    return (
+        cause.low <= cause.sources[s] < cause.high and cause.times[s] + cause.delay <= cause.t_stop
+    )
+
+
 @loop
-def add_arrivals(
-    offsets, times, sources, low, high, delay, t_stop, row, origin, incoming, filled, first, last
-):
-    """Append them; the first source is ``row`` in the layer, the first spike ``origin``."""
+def add_arrivals(cause, incoming, filled, first, last):
+    """Append them to those of each sample, of which there are ``filled`` already."""
     for k in range(first, last):
         at = incoming.offsets[k] + filled[k]
-        for s in range(offsets[k], offsets[k + 1]):
-            if low <= sources[s] < high and times[s] + delay <= t_stop:
-                incoming.time[at] = times[s] + delay
-                incoming.row[at] = sources[s] - low + row
-                incoming.origin[at] = origin + s
+        for s in range(cause.offsets[k], cause.offsets[k + 1]):
+            if arrives(cause, s):
+                incoming.time[at] = cause.times[s] + cause.delay
+                incoming.row[at] = cause.sources[s] - cause.low + cause.row
+                incoming.origin[at] = cause.origin + s
                 at += 1
         filled[k] = at - incoming.offsets[k]
 

@@ -82,24 +82,24 @@ def gather(
     """Return the arrivals of a layer, given the spikes that each of its projections comes from."""
     starts = 1 if layer.reach is None and layer.is_biased else 0
     counts = np.full(n_samples, starts)
+    firsts = np.cumsum([0, *(train.times.size for train in causes)]).tolist()
     sources = [
-        (t.offsets, t.times, t.sources, t.low, t.low + s.sources.stop - s.sources.start, s.delay,
-         t_stop) for s, t in zip(layer.synapses, causes, strict=True)
+        loops.Cause(
+            t.offsets, t.times, t.sources, t.low, t.low + s.sources.stop - s.sources.start, s.delay,
+            t_stop, s.sources.start, origin,
+        ) for s, t, origin in zip(layer.synapses, causes, firsts[:-1], strict=True)
     ]  # fmt: skip
     for source in sources:
-        count = partial(loops.count_arrivals, *source, counts)
-        for_each_part(count, n_samples, threads, COUNTING * source[1].size)
+        count = partial(loops.count_arrivals, source, counts)
+        for_each_part(count, n_samples, threads, COUNTING * source.times.size)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     incoming = new_arrivals(offsets, int(offsets[-1]))
     if starts:
         for_each_part(partial(loops.start_arrivals, incoming, layer.n_sources), n_samples, threads)
-    filled, origin = np.full(n_samples, starts), 0
-    for source, synapses in zip(sources, layer.synapses, strict=True):
-        fill = partial(
-            loops.add_arrivals, *source, synapses.sources.start, origin, incoming, filled
-        )
-        for_each_part(fill, n_samples, threads, COPYING * source[1].size)
-        origin += source[1].size
+    filled = np.full(n_samples, starts)
+    for source in sources:
+        fill = partial(loops.add_arrivals, source, incoming, filled)
+        for_each_part(fill, n_samples, threads, COPYING * source.times.size)
     if len(sources) > 1:
         for_each_part(partial(loops.sort_arrivals, incoming), n_samples, threads)
     return incoming

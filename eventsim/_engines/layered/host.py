@@ -148,16 +148,13 @@ def _advance(
     """Return the spikes of a layer in the samples that begin with ``number``."""
     n_samples = state.count.shape[0]
     incoming = gather(layer, causes, n_samples, t_stop, threads=1)
+    task = loops.Task(layer.tiles, table, incoming, t_stop, cap, layer.first, state.neuron)
     if layer.reach is None:
         factors = all_factors(layer, incoming, 1, fill_factors, t_stop)
-        advance = partial(
-            loops.advance_all_to_all, layer.tiles, table, incoming, factors, t_stop, cap
-        )
+        advance = partial(loops.advance_all_to_all, task, factors)
     else:
-        advance = partial(
-            loops.advance_reached, layer.tiles, layer.reach, table, incoming,
-            new_scratch(layer, incoming), layer.is_biased, t_stop, cap,
-        )  # fmt: skip
+        scratch = new_scratch(layer, incoming)
+        advance = partial(loops.advance_reached, task, layer.reach, scratch, layer.is_biased)
     advancing = _to_the_end(advance, layer, state, number)
     _count_arrivals(layer, incoming, advancing, state)
     return _merge(advancing.counts, advancing.run, np.zeros(layer.n_blocks, dtype=np.int64))
@@ -194,7 +191,7 @@ def _to_the_end(
     advancing = _new_advancing(layer, state.count[:, SPIKES])
     progress = advancing.progress
     while True:
-        advance(advancing, layer.first, state.neuron)
+        advance(advancing)
         if progress[loops.STATUS] == DONE:
             return advancing
         if progress[loops.STATUS] == CAPPED:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._engines.status import CAPPED, DONE, PAUSED, RECORD_FULL
-from eventsim._layout.incoming import factors_of, fill, reached_arrivals
+from eventsim._layout.incoming import Incoming, factors_of, fill, reached_arrivals
+from eventsim._layout.layers import Tiles
 from eventsim._layout.record import Record
 from eventsim._layout.wiring import FOREVER
 from eventsim._support.compile import inlined, loop
@@ -22,7 +23,7 @@ from eventsim.model.crossing import TOUCHES, crossing_within, just_after, spike_
 from eventsim.model.flow import bias_kernel, flow
 from eventsim.model.jumps import RESET, fire, hold
 
-__all__ = ["Advancing", "advance_all_to_all", "advance_reached", "merge_spikes"]
+__all__ = ["Advancing", "Task", "advance_all_to_all", "advance_reached", "merge_spikes"]
 
 # The potential lies below its tangent wherever it rises towards the threshold (crossing.py, case 2
 # of the proof), so a neuron whose tangent stays below did not fire; this covers the rounding.
@@ -67,13 +68,28 @@ class Advancing(NamedTuple):
     progress: IntArray
 
 
+class Task(NamedTuple):
+    """The run of a layer: what does not change on the way.
+
+    ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.
+    """
+
+    tiles: Tiles
+    weight: FloatArray
+    incoming: Incoming
+    t_stop: float
+    cap: int
+    base: int
+    states: FloatArray
+
+
 @loop
-def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing, base, states):
+def advance_all_to_all(task, factors, advancing):
     """Advance all blocks, of one tile each, through all samples, from ``progress`` on.
 
-    ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.  Stops
-    where the ``run`` is full, or where a sample has more than ``cap`` spikes.
+    Stops where the ``run`` is full, or where a sample has more spikes than its cap.
     """
+    tiles, incoming, states = task.tiles, task.incoming, task.states
     progress, looks = advancing.progress, 0
     while progress[BLOCK] < tiles.width.size:
         b = progress[BLOCK]
@@ -87,10 +103,7 @@ def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing,
                 return
             looks += (stop - start) * tiles.width[b]
             progress[BEFORE] = progress[SPIKES]
-            _advance_tile(
-                tiles, q, tiles.width[b], weight, incoming.time, incoming.row, own, start, stop,
-                t_stop, cap - advancing.total[k], advancing, base, states[k],
-            )  # fmt: skip
+            _advance_tile(task, q, tiles.width[b], incoming, own, start, stop, k, advancing)
             if progress[STATUS] != DONE:
                 return
             _count(advancing, b, k)
@@ -111,10 +124,9 @@ def _count(advancing, b, k):
 
 
 @loop
-def advance_reached(
-    tiles, reach, weight, incoming, scratch, biased, t_stop, cap, advancing, base, states
-):
+def advance_reached(task, reach, scratch, biased, advancing):
     """Advance all tiles of all blocks, each with its own arrivals, as `advance_all_to_all`."""
+    tiles, incoming, states, t_stop = task.tiles, task.incoming, task.states, task.t_stop
     progress, looks = advancing.progress, 0
     arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
     while progress[BLOCK] < tiles.width.size:
@@ -136,10 +148,7 @@ def advance_reached(
                 if start < stop:
                     alpha, beta = tiles.alpha[q], tiles.beta[q]
                     fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
-                _advance_tile(
-                    tiles, q, tiles.width[b], weight, arrivals.time, arrivals.row, factors, start,
-                    stop, t_stop, cap - advancing.total[k], advancing, base, states[k],
-                )  # fmt: skip
+                _advance_tile(task, q, tiles.width[b], arrivals, factors, start, stop, k, advancing)
                 if progress[STATUS] != DONE:
                     return
                 progress[TILE] = q + 1
@@ -150,17 +159,16 @@ def advance_reached(
 
 
 @inlined
-def _advance_tile(
-    tiles, q, width, weight, time, row, factors, start, stop, t_stop, cap, advancing, base, state
-):
-    """Run one tile through the arrivals ``start : stop`` of one sample.
+def _advance_tile(task, q, width, arrivals, factors, start, stop, k, advancing):
+    """Run one tile through the arrivals ``start : stop`` of sample ``k``.
 
     The current is kept as of the last arrival and lags one interval behind the potential.
     """
+    tiles, weight, t_stop = task.tiles, task.weight, task.t_stop
+    time, row, cap = arrivals.time, arrivals.row, task.cap - advancing.total[k]
     work, progress = advancing.work, advancing.progress
     lane = tiles.lane[q]
-    alpha, beta = tiles.alpha[q], tiles.beta[q]
-    bias = tiles.bias[lane : lane + width]
+    beta, bias = tiles.beta[q], tiles.bias[lane : lane + width]
     current, theta = work[CURRENT][:width], work[THRESHOLD][:width]
     potential, following = work[POTENTIAL][:width], work[FOLLOWING][:width]
     biased = False
@@ -215,8 +223,8 @@ def _advance_tile(
                     j = 8 * word + _first_marked(marked)
                     marked &= marked - ONE
                     held = _look_closer(
-                        tiles, lane, j, alpha, beta, time[a], until, a + 1 == stop, current[j],
-                        potential[j], cap, advancing, following, held,
+                        tiles, q, j, time[a], until, a + 1 == stop, current[j], potential[j], cap,
+                        advancing, following, held,
                     )  # fmt: skip
             if progress[STATUS] != DONE:
                 progress[SPIKES], progress[SEARCHES] = before, searches
@@ -228,9 +236,9 @@ def _advance_tile(
         i = tiles.neuron[lane + j]
         if i >= 0:
             at_rest = theta[j] == math.inf and tiles.threshold[lane + j] < math.inf
-            state[base + i, 0] = current[j] * decay
-            state[base + i, 1] = 0.0 if at_rest else potential[j]
-            state[base + i, 2] = t_stop
+            task.states[k, task.base + i, 0] = current[j] * decay
+            task.states[k, task.base + i, 1] = 0.0 if at_rest else potential[j]
+            task.states[k, task.base + i, 2] = t_stop
 
 
 @inlined
@@ -242,15 +250,15 @@ def _first_marked(word):
 
 @inlined
 def _look_closer(
-    tiles, lane, j, alpha, beta, now, until, is_last, current, potential, cap, advancing,
-    following, held,
-):  # fmt: skip
+    tiles, q, j, now, until, is_last, current, potential, cap, advancing, following, held
+):
     """Let neuron ``j`` of a tile fire until the next arrival; return how many are held for a time.
 
     A pool fires just after what sets it off, if need be after the end.  A held neuron has an
     infinite threshold for as long.
     """
     work, run, progress = advancing.work, advancing.run, advancing.progress
+    lane, alpha, beta = tiles.lane[q], tiles.alpha[q], tiles.beta[q]
     threshold, bias = tiles.threshold[lane + j], tiles.bias[lane + j]
     start, i, v = now, current, potential
     looks = True
