@@ -8,7 +8,7 @@ from scipy import sparse
 
 from eventsim._support.types import FloatArray, Key, Matrix
 from eventsim._support.validate import as_floats, as_mapping
-from eventsim.model.parameters import NEURON, Parameter
+from eventsim.model.parameters import DIFFERENTIABLE, NEURON, Parameter
 from eventsim.network import Network
 from gradients.optim.elementwise import norm_in_unit
 
@@ -57,6 +57,11 @@ class Gradient:
     input_times: dict[str, FloatArray]
     min_slope: float
     silent_fraction: float
+
+    @property
+    def tree(self) -> dict[str, dict[Any, Any]]:
+        """The derivatives by kind: what the optimizers take, of the form of the parameters."""
+        return {name: getattr(self, name) for name in DIFFERENTIABLE}
 
     @property
     def norm(self) -> float:

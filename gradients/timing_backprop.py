@@ -13,6 +13,7 @@ from eventsim._support.types import BoolArray, FloatArray, Key, Matrix
 from eventsim._support.validate import (
     as_finite,
     as_floats,
+    as_names,
     as_number,
     mapping_or_empty,
     require,
@@ -49,7 +50,6 @@ STRANDS = 16
 
 SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
 
-PARAMETERS = DIFFERENTIABLE
 BY_PROJECTION = tuple(p.name for p in SYNAPSE)
 
 # Derivatives by neurons: their columns in `Sums`, and which of the parameters they belong to.
@@ -133,15 +133,13 @@ def timing_backprop(
     integrals = mapping_or_empty(integrals, "integrals")
     if not isinstance(result, (Result, BatchResult)):
         graph = as_graph(result, "result")
-        if wrt is not None:
-            raise ValueError(f"wrt must be None without the Result of a run, got {shown(wrt)}")
         for name, given in (("first_spikes", first_spikes), ("integrals", integrals)):
             if given:
                 raise ValueError(
                     f"{name} must be None without the Result of a run, got {shown(given)}"
                 )
         by_spikes = {} if spike_times is None else spike_times
-        return backprop_on_graph(graph, by_spikes, potentials, potentials_at)
+        return backprop_on_graph(graph, by_spikes, potentials, potentials_at, wanted)
     batch = result.batch if isinstance(result, Result) else result
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
     loss = _cotangents(batch, by_spikes, first_spikes, potentials, potentials_at, integrals)
@@ -168,22 +166,7 @@ def _layer_sweep(engine: str, threads: int) -> LayerSweep | None:
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names in ``wrt``, all if it is None; ValueError if it holds others."""
-    if wrt is None:
-        return PARAMETERS
-    names = []
-    for name in _names_in(wrt):
-        if not isinstance(name, str) or name not in PARAMETERS:
-            raise ValueError(f"wrt must hold some of {PARAMETERS}, got {shown(wrt)}")
-        names.append(name)
-    return tuple(names)
-
-
-def _names_in(wrt: Iterable[str]) -> Iterable[object]:
-    """Return what is to be iterated over: a bare string, or what is no iterable, holds no names."""
-    try:
-        return (None,) if isinstance(wrt, (str, bytes)) else iter(wrt)
-    except Exception:
-        return (None,)
+    return DIFFERENTIABLE if wrt is None else as_names(wrt, DIFFERENTIABLE, "wrt")
 
 
 def _ends_late(batch: BatchResult, loss: Cotangents) -> bool:

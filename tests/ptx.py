@@ -82,10 +82,12 @@ def arguments(dtype: type) -> Arguments:
         },
         loss_kernels: {
             "find_range": (K, K),
-            "potential_loss": (RR, K, 0.1, 0.1, RR, F),
-            "first_spike_loss": (RR, K, 0.1, 1.0, 0.1, 1.0, 0.1, RR, F),
+            "membrane_loss": (RR, K, (0.1, 0.1), RR, F),
+            "first_spike_loss": (RR, K, (0.1, 1.0, 1.0, 0.1, 0.1), RR, F),
             "pass_to_first": (K, K, K, R, R),
             "lift_dead": (K, RR, F, 0.1, 0.1, RR, F),
+            "count_missing": (RR, K, True, K, F, K),
+            "push_onto": (K, 0.1, R),
             "add_scaled": (F, 0.1, F),
         },
         optimizers: {

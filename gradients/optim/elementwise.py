@@ -1,7 +1,8 @@
-"""The arithmetic of the optimisers: norms, and one pass over all arrays, on threads if large."""
+"""The arithmetic of the optimizers: norms, and one pass over all arrays, on threads if large."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,7 +29,7 @@ def in_one_pass(
     compiled: Callable[..., None],
     inputs: Sequence[FloatArray],
     n_outputs: int,
-    numbers: Sequence[float],
+    numbers: Sequence[Any],
     threads: int | None,
 ) -> list[FloatArray]:
     """Return the new arrays that ``compiled(*inputs, *outputs, *numbers)`` fills.
@@ -99,19 +100,13 @@ def adam_loop(
     new_mean: FloatArray,
     new_square: FloatArray,
     scale: float,
-    first: float,
-    second: float,
-    rate: float,
-    correction: float,
-    eps: float,
-    decay: float,
+    numbers: tuple[float, ...],
 ) -> None:
     """Fill the new arrays of a step of `Adam` on the gradient times ``scale``."""
     for i in range(params.size):
         new_params[i], new_mean[i], new_square[i] = adam_step(
-            params[i], scale * grads[i], mean[i], square[i], first, second, rate, correction, eps,
-            decay,
-        )  # fmt: skip
+            params[i], scale * grads[i], mean[i], square[i], *numbers
+        )
 
 
 @loop

@@ -15,13 +15,14 @@ from hypothesis import assume, given
 import eventsim as es
 import gradients
 from eventsim._layout.wiring import compiled_form
+from eventsim.model.parameters import DIFFERENTIABLE
 from gradients.graph.jacobian import SRM, as_graph, jacobian
 from tests.eventsim.test_causality import chain, run_of
 from tests.helpers import cases, naive
 from tests.helpers.naive import Case
 from tests.helpers.strategies import examples, networks
 
-PARAMETERS = ("weights", "delays", "input_times", "threshold", "alpha", "beta", "bias")
+PARAMETERS = (*DIFFERENTIABLE, "alpha", "beta")
 
 
 @given(networks())
@@ -148,6 +149,8 @@ def test_a_networkx_graph_is_as_good_as_ours() -> None:
     np.testing.assert_allclose(theirs.L.toarray(), ours.L.toarray(), rtol=1e-13, atol=1e-15)
     for wrt in ("input_times", "threshold", "alpha", "beta", "bias"):
         assert jacobian(dag, wrt).wrt == wrt
+    with pytest.raises(ValueError, match=r"must be the rate 'beta' on a graph .*, got 'tau_mem'"):
+        jacobian(dag, "tau_mem")
     synapses = as_graph(dag).synapses
     label = graph.synapse_labels()
     key_of = {}
