@@ -16,7 +16,7 @@ import scipy.sparse
 from hypothesis import assume
 
 import eventsim as es
-from tests.helpers.naive import Case, Neuron
+from tests.helpers.naive import Case, Neuron, Run, TooManySpikesError, simulate
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 MANY_SPIKES = 5_000
@@ -113,6 +113,17 @@ class Built:
         return es.simulate(self.network, self.stimulus, self.case.t_stop, **options)
 
 
+def decided(case: Case, max_spikes: int = 60) -> Run:
+    """The oracle's run, if float64 can be trusted to decide and to time all its spikes."""
+    try:
+        run = simulate(case, max_spikes)
+    except TooManySpikesError:
+        assume(False)
+    assume(run.margin > 1e-7)
+    assume(run.min_slope > 1e-3)
+    return run
+
+
 @contextmanager
 def drawn_again_if_endless() -> Iterator[None]:
     """Let hypothesis draw another network if this one's neurons excite each other without end."""
@@ -187,3 +198,25 @@ def trains(result: es.Result, population: str = ALL) -> list[tuple[int, float]]:
     """The recorded spikes as (neuron, time), in the order of the record."""
     s = result.spikes[population]
     return list(zip(s.indices.tolist(), s.times.tolist(), strict=True))
+
+
+def assert_same_trains(
+    found: list[tuple[int, float]], expected: list[tuple[int, float]], rtol: float = 1e-9
+) -> None:
+    """Neuron by neuron: the same number of spikes at the same times (up to rounding)."""
+    neurons = {i for i, _ in found} | {i for i, _ in expected}
+    for neuron in neurons:
+        left = [t for i, t in found if i == neuron]
+        right = [t for i, t in expected if i == neuron]
+        assert len(left) == len(right), neuron
+        np.testing.assert_allclose(left, right, rtol=rtol, atol=rtol)
+
+
+def assert_bitwise_equal(found: es.Result, expected: es.Result) -> None:
+    for name in expected.spikes:
+        for field in ("times", "indices", "slopes"):
+            np.testing.assert_array_equal(
+                getattr(found.spikes[name], field), getattr(expected.spikes[name], field)
+            )
+    np.testing.assert_array_equal(found.potential(ALL), expected.potential(ALL))
+    np.testing.assert_array_equal(found.current(ALL), expected.current(ALL))

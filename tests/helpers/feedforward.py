@@ -182,6 +182,18 @@ def _train(
     return es.SpikeBatch(times, rng.integers(0, n, size), samples, len(n_spikes))
 
 
+def layers_of(n_in: int, n: int, seed: int = 4, **lif: Any) -> Model:
+    """in -> p -> out, all to all, three samples; no two input spikes come at once."""
+    rng = np.random.default_rng(seed)
+    network = es.Network()
+    network.add_input("in", n_in)
+    network.add_population("p", n, es.LIF(**lif))
+    network.add_population("out", 3, es.LIF())
+    network.connect("in", "p", weights=rng.normal(8.0 / n_in, 4.0 / np.sqrt(n_in), (n_in, n)))
+    network.connect("p", "out", weights=rng.normal(1.0, 1.0, (n, 3)) * 8.0 / n, delays=0.1)
+    return Model(network, {"in": es.SpikeBatch.from_latencies(rng.uniform(0, 2, (3, n_in)))}, 3.0)
+
+
 # --- strategies -----------------------------------------------------------------------------------
 
 

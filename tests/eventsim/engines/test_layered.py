@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 import eventsim as es
 from eventsim._engines.layered import host as layered
 from eventsim._layout import layers as layer_plan
-from tests.eventsim.engines.test_scheduler import assert_same_trains
-from tests.eventsim.engines.test_scheduler import decided as decided_case
 from tests.helpers import cases
 from tests.helpers.feedforward import (
     WIDE,
@@ -25,6 +23,7 @@ from tests.helpers.feedforward import (
     assert_identical,
     assert_same_run,
     decided,
+    layers_of,
     recipes,
 )
 from tests.helpers.naive import Case
@@ -144,9 +143,9 @@ def trains_of_all(result: es.BatchResult) -> list[tuple[int, float]]:
 
 @given(networks(feedforward=True))
 def test_random_networks_agree_with_the_oracle(case: Case) -> None:
-    run = decided_case(case)
+    run = cases.decided(case)
     result = in_populations(case).run()
-    assert_same_trains(trains_of_all(result), list(run.spikes))
+    cases.assert_same_trains(trains_of_all(result), list(run.spikes))
     for i, (v, current) in enumerate(zip(run.potentials, run.currents, strict=True)):
         assert result.potential(f"n{i}") == pytest.approx(v, rel=1e-7, abs=1e-8)
         assert result.current(f"n{i}") == pytest.approx(current, rel=1e-9, abs=1e-9)
@@ -157,8 +156,8 @@ def test_random_networks_agree_with_the_oracle(case: Case) -> None:
 def test_huge_weights_agree_with_the_oracle(case: Case) -> None:
     forward = tuple(s for s in case.synapses if s[0] < s[1])
     case = dataclasses.replace(case, synapses=forward)
-    run = decided_case(case)
-    assert_same_trains(trains_of_all(in_populations(case).run()), list(run.spikes), rtol=1e-8)
+    run = cases.decided(case)
+    cases.assert_same_trains(trains_of_all(in_populations(case).run()), list(run.spikes), rtol=1e-8)
 
 
 @given(recipes(), st.lists(decimals(0.0, 1.0), min_size=1, max_size=3))
@@ -184,7 +183,7 @@ def test_states_at_any_time_are_the_schedulers(recipe: Recipe, shares: list[floa
 def test_the_number_of_threads_does_not_matter(recipe: Recipe, threads: int) -> None:
     model = recipe.model()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(es.threads, "LEAST_WORK", 1.0)
+        patch.setattr(threads, "LEAST_WORK", 1.0)
         assert_identical(model.run(threads=threads), model.run(threads=1))
 
 
@@ -254,18 +253,6 @@ def test_a_list_is_a_batch_and_a_single_run_a_sample() -> None:
     single = es.simulate(model.network, listed[1], model.t_stop, engine="layered")
     assert isinstance(single, es.Result)
     assert_identical(single.batch, batch[1].batch)
-
-
-def layers_of(n_in: int, n: int, seed: int = 4, **lif: Any) -> Model:
-    """in -> p -> out, all to all, three samples; no two input spikes come at once."""
-    rng = np.random.default_rng(seed)
-    network = es.Network()
-    network.add_input("in", n_in)
-    network.add_population("p", n, es.LIF(**lif))
-    network.add_population("out", 3, es.LIF())
-    network.connect("in", "p", weights=rng.normal(8.0 / n_in, 4.0 / np.sqrt(n_in), (n_in, n)))
-    network.connect("p", "out", weights=rng.normal(1.0, 1.0, (n, 3)) * 8.0 / n, delays=0.1)
-    return Model(network, {"in": es.SpikeBatch.from_latencies(rng.uniform(0, 2, (3, n_in)))}, 3.0)
 
 
 @pytest.mark.parametrize("n", [31, 32, 33, 127, 128, 129, 300])

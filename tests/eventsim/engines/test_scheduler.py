@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 import eventsim as es
 from tests.helpers import cases, naive
+from tests.helpers.cases import assert_bitwise_equal, assert_same_trains, decided
 from tests.helpers.naive import Case
 from tests.helpers.strategies import (
     decimals,
@@ -21,40 +22,6 @@ from tests.helpers.strategies import (
     times,
     violent_networks,
 )
-
-
-def decided(case: Case, max_spikes: int = 60) -> naive.Run:
-    """The oracle's run, if float64 can be trusted to decide and to time all its spikes."""
-    try:
-        run = naive.simulate(case, max_spikes)
-    except naive.TooManySpikesError:
-        assume(False)
-    assume(run.margin > 1e-7)
-    assume(run.min_slope > 1e-3)
-    return run
-
-
-def assert_same_trains(
-    found: list[tuple[int, float]], expected: list[tuple[int, float]], rtol: float = 1e-9
-) -> None:
-    """Neuron by neuron: the same number of spikes at the same times (up to rounding)."""
-    neurons = {i for i, _ in found} | {i for i, _ in expected}
-    for neuron in neurons:
-        left = [t for i, t in found if i == neuron]
-        right = [t for i, t in expected if i == neuron]
-        assert len(left) == len(right), neuron
-        np.testing.assert_allclose(left, right, rtol=rtol, atol=rtol)
-
-
-def assert_bitwise_equal(found: es.Result, expected: es.Result) -> None:
-    for name in expected.spikes:
-        for field in ("times", "indices", "slopes"):
-            np.testing.assert_array_equal(
-                getattr(found.spikes[name], field), getattr(expected.spikes[name], field)
-            )
-    np.testing.assert_array_equal(found.potential(cases.ALL), expected.potential(cases.ALL))
-    np.testing.assert_array_equal(found.current(cases.ALL), expected.current(cases.ALL))
-
 
 # --- against numbers from elsewhere ---------------------------------------------------------------
 

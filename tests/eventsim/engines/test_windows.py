@@ -23,8 +23,8 @@ from eventsim._engines.windows.loop import (
     window_factor,
 )
 from eventsim.model.flow import flow, propagator
-from tests.eventsim.engines.test_scheduler import assert_bitwise_equal, assert_same_trains, decided
 from tests.helpers import cases, naive
+from tests.helpers.cases import assert_bitwise_equal, assert_same_trains, decided
 from tests.helpers.naive import Case
 from tests.helpers.strategies import (
     decimals,

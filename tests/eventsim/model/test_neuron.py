@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from eventsim._engines.windows.host import window_width
-from tests.eventsim.engines.test_scheduler import assert_same_trains, decided
 from tests.helpers import cases, differences
+from tests.helpers.cases import assert_same_trains, decided
 from tests.helpers.feedforward import assert_same_gradient
 from tests.helpers.naive import Case
 from tests.helpers.strategies import examples, networks

@@ -12,7 +12,7 @@ import gradients
 from eventsim._engines.cuda import result
 from eventsim._engines.layered.host import CudaState
 from gradients.cuda import layers
-from tests.eventsim.engines.test_cuda import NETWORKS, DeviceError, two_layers
+from tests.helpers.device import NETWORKS, DeviceError, two_layers
 from tests.helpers.feedforward import Model
 
 

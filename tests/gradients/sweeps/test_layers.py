@@ -17,8 +17,6 @@ import gradients
 from eventsim._layout import layers as layer_plan
 from eventsim._support import threads
 from gradients._sweeps.layers import host as layered
-from tests.eventsim.engines.test_layered import layers_of
-from tests.gradients.test_timing_backprop import assert_reference_gradient
 from tests.helpers import cases, differences
 from tests.helpers.feedforward import (
     KINDS,
@@ -30,6 +28,7 @@ from tests.helpers.feedforward import (
     cotangents,
     decided,
     dense,
+    layers_of,
     loss,
     recipes,
 )
@@ -56,7 +55,7 @@ def test_the_feed_forward_reference_network() -> None:
         potentials={cases.ALL: np.array(reference.potential_coefficients)},
     )
     for kind in differences.KINDS:
-        assert_reference_gradient(
+        differences.assert_reference_gradient(
             differences.gradient(built, found, kind), reference.gradients[kind]
         )
 
