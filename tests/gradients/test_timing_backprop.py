@@ -359,6 +359,7 @@ def integral(case: Case, v: np.ndarray, start: float, stop: float) -> float:
     return total
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize(("start", "stop"), [(0.0, 3.3), (0.7, 2.1)])
 @pytest.mark.parametrize(
     "name", ["recurrent_delays", "refractory_bias", "non_leaky", "rel_psp", "equal_time_constants"]

@@ -19,7 +19,7 @@ import eventsim as es
 from tests.helpers.naive import Case, Neuron, Run, TooManySpikesError, simulate
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-MANY_SPIKES = 5_000
+MANY_SPIKES = 1_000
 NETWORK_NAMES = sorted(p.stem for p in (REFERENCE / "networks").glob("*.json"))
 
 
@@ -167,6 +167,21 @@ def build(case: Case) -> Built:
     return Built(case, net, {IN: spikes_of(case.inputs)}, tuple(place))
 
 
+def build_apart(case: Case) -> Built:
+    """The same network with a population "n<i>" for each neuron, a projection for each synapse."""
+    net = es.Network()
+    net.add_input(IN, case.n_sources)
+    for i, neuron in enumerate(case.neurons):
+        net.add_population(f"n{i}", 1, lif((neuron,)))
+    place = []
+    for pre, post, w, d in case.synapses:
+        name, row, n = (f"n{pre}", 0, 1) if pre >= 0 else (IN, -pre - 1, case.n_sources)
+        weights = scipy.sparse.csr_array(([w], ([row], [0])), shape=(n, 1))
+        key = net.connect(name, f"n{post}", weights=weights, delays=d)
+        place.append((key, row, 0))
+    return Built(case, net, {IN: spikes_of(case.inputs)}, tuple(place))
+
+
 def _layers(case: Case) -> list[tuple[bool, list[int]]]:
     """Group the synapses into matrices: inputs and neurons apart, repetitions in further ones."""
     seen: dict[tuple[int, int], int] = {}
@@ -200,6 +215,17 @@ def trains(result: es.Result, population: str = ALL) -> list[tuple[int, float]]:
     return list(zip(s.indices.tolist(), s.times.tolist(), strict=True))
 
 
+def all_trains(result: es.Result) -> list[tuple[int, float]]:
+    """As `trains`, of all populations: their neurons are numbered on."""
+    record = result.batch.record
+    return list(zip(record.neuron.tolist(), record.time.tolist(), strict=True))
+
+
+def at_the_end(result: es.Result, quantity: str) -> np.ndarray:
+    """Potentials or currents of all populations when the run ended."""
+    return np.concatenate([getattr(result, quantity)(name) for name in result.network.populations])
+
+
 def assert_same_trains(
     found: list[tuple[int, float]], expected: list[tuple[int, float]], rtol: float = 1e-9
 ) -> None:
@@ -210,13 +236,3 @@ def assert_same_trains(
         right = [t for i, t in expected if i == neuron]
         assert len(left) == len(right), neuron
         np.testing.assert_allclose(left, right, rtol=rtol, atol=rtol)
-
-
-def assert_bitwise_equal(found: es.Result, expected: es.Result) -> None:
-    for name in expected.spikes:
-        for field in ("times", "indices", "slopes"):
-            np.testing.assert_array_equal(
-                getattr(found.spikes[name], field), getattr(expected.spikes[name], field)
-            )
-    np.testing.assert_array_equal(found.potential(ALL), expected.potential(ALL))
-    np.testing.assert_array_equal(found.current(ALL), expected.current(ALL))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.helpers.feedforward import Cells, Model, Population, Recipe, Window, Wires
+from tests.helpers.feedforward import Cells, Population, Recipe, Window, Wires
+from tests.helpers.models import Model
 
 CELLS = Cells(rates=((2.0, 1.0), (1.0, 1.0)), refractory=(0.0, 0.3), bias=(0.0, 0.2))
 LIKE = Cells(((1.0, 2.0),))

@@ -27,23 +27,15 @@ from eventsim._engines.cuda import arrivals, device, plan, result, run, scan, so
 from eventsim._engines.layered import host as layered
 from tests.helpers.cases import drawn_again_if_endless
 from tests.helpers.device import NETWORKS, DeviceError, two_layers
-from tests.helpers.feedforward import (
-    Model,
-    Population,
-    Recipe,
-    Wires,
-    assert_same_run,
-    cells,
-    decided,
-)
+from tests.helpers.feedforward import Population, Recipe, Wires, cells
+from tests.helpers.models import Model, assert_same_events, assert_same_run, decided
 from tests.helpers.strategies import decimals
 
 
 def assert_as_on_the_cpu(model: Model) -> None:
     found, expected = model.run("cuda"), model.run("layered")
     assert_same_run(found, expected, rtol=1e-12)
-    assert found.events.synaptic == expected.events.synaptic
-    assert found.events.inputs == expected.events.inputs
+    assert_same_events(found, expected)
 
 
 # --- the same answer ------------------------------------------------------------------------------

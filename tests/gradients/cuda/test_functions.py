@@ -13,7 +13,7 @@ from eventsim._engines.cuda import result
 from eventsim._engines.layered.host import CudaState
 from gradients.cuda import layers
 from tests.helpers.device import NETWORKS, DeviceError, two_layers
-from tests.helpers.feedforward import Model
+from tests.helpers.models import Model
 
 
 def cotangents(result: es.BatchResult) -> dict[str, dict[str, np.ndarray]]:
