@@ -23,7 +23,7 @@ from scenarios.running.stopwatch import spent
 from scenarios.running.training import Params, fit_seeds, last, replicate, warm_up
 
 if TYPE_CHECKING:
-    from scenarios.leak_exact.run import Config
+    from scenarios.leak_exact.config import LeakExactOptions
 
 __all__ = ["Effect", "Kind", "Study", "effect", "study"]
 
@@ -106,7 +106,7 @@ class Study:
     parts: Mapping[str, float]
 
 
-def study(config: Config, folder: Path, progress: Progress) -> Study:
+def study(config: LeakExactOptions, folder: Path, progress: Progress) -> Study:
     """Train all networks, or go on with them, and disturb their input.
 
     Raises
@@ -116,14 +116,14 @@ def study(config: Config, folder: Path, progress: Progress) -> Study:
     """
     parts = config.images()
     tasks = {
-        tau: build(config.readout(tau), config.variant(tau), parts) for tau in config.constants
+        tau: build(config.readout(tau), config.variant(tau), parts) for tau in config.chosen.taus
     }
     with progress.compiling():
         for task in tasks.values():
             warm_up(task)
             task.model.stopwatch.reset()
     started = time.perf_counter()
-    kinds = [_kind(config, tau, tasks[tau], folder, progress) for tau in config.constants]
+    kinds = [_kind(config, tau, tasks[tau], folder, progress) for tau in config.chosen.taus]
     effects = {name: effect([kind.lost(name) for kind in kinds]) for name in NOISES}
     parts_spent = spent(task.model.stopwatch for task in tasks.values())
     return Study(kinds, effects, time.perf_counter() - started, parts_spent)
@@ -154,9 +154,11 @@ def effect(losses: Sequence[Floats]) -> Effect:
                   ordered)  # fmt: skip
 
 
-def _kind(config: Config, tau: float, task: ImageTask, folder: Path, progress: Progress) -> Kind:
+def _kind(
+    config: LeakExactOptions, tau: float, task: ImageTask, folder: Path, progress: Progress
+) -> Kind:
     variant = config.variant(tau)
-    seeds = range(config.seed, config.seed + config.n_seeds)
+    seeds = range(config.seed, config.seed + config.chosen.seeds)
     readout = config.readout(tau)
     states = fit_seeds(
         lambda _: task,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import eventsim as es
 from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.mnist.config import Config, Spiking
+from scenarios.mnist.config import MnistOptions, Spiking
 from scenarios.networks.readout import ImageTask, ReadoutNetwork, highest
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
@@ -138,7 +138,7 @@ class Trained:
     states: list[TrainingState]
 
 
-def variants(config: Config) -> list[Variant]:
+def variants(config: MnistOptions) -> list[Variant]:
     """Return the kinds of network that the options ask for."""
     if config.sweep == "tau":
         return [Variant(spikes, tau) for spikes in BOTH for tau in TAUS]
@@ -151,7 +151,7 @@ def variants(config: Config) -> list[Variant]:
     return [Variant(config.spikes, config.leaky_tau_i(config.spikes) if config.leaky else math.inf)]
 
 
-def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages]) -> ImageTask:
+def build(config: MnistOptions, variant: Variant, parts: Mapping[str, LabelledImages]) -> ImageTask:
     """Return a network with its training and test images.
 
     Raises
@@ -160,6 +160,7 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
         If there are fewer training images than the options ask for.
     """
     train, test = parts["train"].first(config.n_train), parts["test"]
+    chosen = config.chosen
     sizes = (math.prod(train.images.shape[1:]), config.hidden, 10)
     single = variant.spikes == "single"
     return ImageTask(
@@ -175,13 +176,15 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
         (config.init_mean, config.init_std),
         train,
         test,
-        config.recipe.shift,
-        config.recipe.jitter,
-        config.recipe.dropout,
+        chosen.shift,
+        chosen.jitter,
+        chosen.dropout,
     )
 
 
-def train_and_report(data: DataSet, config: Config, folder: Path, progress: Progress) -> Report:
+def train_and_report(
+    data: DataSet, config: MnistOptions, folder: Path, progress: Progress
+) -> Report:
     """Train all networks, or go on with them; return the table and the pictures."""
     parts = data.load(config.data_dir)
     tasks = {variant: build(config, variant, parts) for variant in variants(config)}
@@ -198,7 +201,7 @@ def train_and_report(data: DataSet, config: Config, folder: Path, progress: Prog
 
 def _train(
     data: DataSet,
-    config: Config,
+    config: MnistOptions,
     variant: Variant,
     task: ImageTask,
     folder: Path,
@@ -207,7 +210,7 @@ def _train(
     states = fit_seeds(
         lambda seed: learner(config, task, seed),
         partial(config.settings, task.n_train),
-        range(config.seed, config.seed + config.n_seeds),
+        range(config.seed, config.seed + config.chosen.seeds),
         folder=folder / variant.folder,
         progress=progress,
         title=f"{data.title}, {variant.title}",
@@ -215,16 +218,16 @@ def _train(
     return Trained(variant, task, states)
 
 
-def learner(config: Config, task: ImageTask, seed: int) -> ImageTask | Learner:
+def learner(config: MnistOptions, task: ImageTask, seed: int) -> ImageTask | Learner:
     """Return what trains a network: on the device, where it can, all of a step is done there."""
     if config.engine != "cuda" or task.moves:
         return task
     from scenarios.networks.cuda_learner import DeviceLearner  # late: an extra, slow to import
 
-    return DeviceLearner(task, config.settings(task.n_train, seed).optimiser)
+    return DeviceLearner(task, config.settings(task.n_train, seed).optimizer)
 
 
-def _report(data: DataSet, config: Config, trained: list[Trained], seconds: float) -> Report:
+def _report(data: DataSet, config: MnistOptions, trained: list[Trained], seconds: float) -> Report:
     known = bool(data.published)
     parts = spent(kind.task.model.stopwatch for kind in trained)
     epoch = seconds_per_epoch(state for kind in trained for state in kind.states)
@@ -232,8 +235,8 @@ def _report(data: DataSet, config: Config, trained: list[Trained], seconds: floa
         title=f"{data.title}, 784-{config.hidden}-10, exact gradients",
         rows=[
             *(row for kind in trained for row in _rows(_published(data, config, kind), kind)),
-            Row("networks of each kind", "10" if known else "–", f"{config.n_seeds}"),
-            Row("epochs", "100" if known else "–", f"{config.n_epochs}"),
+            Row("networks of each kind", "10" if known else "–", f"{config.chosen.seeds}"),
+            Row("epochs", "100" if known else "–", f"{config.chosen.epochs}"),
             Row("training time of one epoch", "–", f"{epoch:.1f} s"),
         ],
         notes=[
@@ -255,7 +258,7 @@ def _report(data: DataSet, config: Config, trained: list[Trained], seconds: floa
     )
 
 
-def _published(data: DataSet, config: Config, kind: Trained) -> Published:
+def _published(data: DataSet, config: MnistOptions, kind: Trained) -> Published:
     """Return what can be set beside a kind of network; in a sweep, beside its time constant."""
     found = data.published.get((kind.variant.spikes, kind.variant.leaky), NOTHING)
     return NOTHING if config.sweep == "tau" and found.tau_i != kind.variant.tau_i else found
@@ -271,7 +274,7 @@ def _rows(published: Published, kind: Trained) -> list[Row]:
     ]
 
 
-def _figures(data: DataSet, config: Config, trained: list[Trained]) -> dict[str, Any]:
+def _figures(data: DataSet, config: MnistOptions, trained: list[Trained]) -> dict[str, Any]:
     from scenarios.mnist import figures as draw
 
     curves = [

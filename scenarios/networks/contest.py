@@ -1,6 +1,6 @@
 """Exact against surrogate gradients on one problem: a task for each method, and their trainings.
 
-All methods have the same network, initial weights, minibatches and optimiser.
+All methods have the same network, initial weights, minibatches and optimizer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A `training.Learner` whose parameters, optimiser and training set stay on a CUDA device.
+"""A `training.Learner` whose parameters, optimizer and training set stay on a CUDA device.
 
 The host draws what is random (the order of the samples, the neurons that a minibatch leaves out, a
 seed for the jitter) and reads the metrics.  Parameters come to the host for evaluation and for
@@ -30,7 +30,7 @@ class DeviceLearner(Learner):
     ----------
     task : ImageTask
         What to train, on what.  Its images must not be moved: they are encoded once.
-    optimiser : gradients.Adam or gradients.SGD
+    optimizer : gradients.Adam or gradients.SGD
         How the weights move.
     graph : bool
         Replay each step as a CUDA graph.
@@ -43,7 +43,7 @@ class DeviceLearner(Learner):
         If there is no device.
     """
 
-    def __init__(self, task: ImageTask, optimiser: Any, *, graph: bool = False) -> None:
+    def __init__(self, task: ImageTask, optimizer: Any, *, graph: bool = False) -> None:
         if task.moves:
             raise ValueError(f"moves must be 0 for images on the device, got {task.moves}")
         self.task, model = task, task.model
@@ -54,13 +54,13 @@ class DeviceLearner(Learner):
             task.train.labels,
             _terms(task),
             model.t_out,
-            optimizer=optimiser,
+            optimizer=optimizer,
             part=None if task.part is model else task.part.structure,
             jitter=task.noise,
             precision=model.precision,
             graph=graph,
         )
-        self._fresh = optimiser.init
+        self._fresh = optimizer.init
 
     @property
     def n_train(self) -> int:
@@ -92,21 +92,21 @@ class DeviceLearner(Learner):
         return self.task.evaluate(self.state()[0])
 
     def state(self) -> tuple[Params, Mapping[str, Any]]:
-        """Return the parameters and the state of the optimiser, as those of a `Task`."""
+        """Return the parameters and the state of the optimizer, as those of a `Task`."""
         params, memory = self._trainer.state()
         return _named(params), {
             key: _named(value) if isinstance(value, dict) else value
             for key, value in memory.items()
         }
 
-    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+    def load(self, params: Params, optimizer: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
         fresh = self.task.initial(np.random.default_rng(0))
         check_like(params, fresh, "params")
-        check_like(optimiser, self._fresh(fresh), "optimiser")
+        check_like(optimizer, self._fresh(fresh), "optimizer")
         memory = {
             key: _by_key(value) if isinstance(value, Mapping) else value
-            for key, value in optimiser.items()
+            for key, value in optimizer.items()
         }
         self._trainer.load(_by_key(params), memory)
 
