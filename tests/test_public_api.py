@@ -43,6 +43,7 @@ def net() -> es.Network:
 
 
 NET = net()
+FIRST_SPIKES = gradients.FirstSpikeCrossEntropy("out", tau0=0.2, wake=0.5)
 SPIKES = es.Spikes([0.0, 0.25], [0, 1])
 
 
@@ -134,10 +135,12 @@ TABLE: dict[str, Call] = {
     "eventsim.Network.connect": of(
         net, "connect", pre="in", post="out", weights=np.ones((2, 3)), delays=0.5, name="again"
     ),
+    "eventsim.Network.parameters": of(net, "parameters", kinds=("weights", "bias")),
     "eventsim.Network.replace": of(
         net,
         "replace",
-        weights={KEY: np.ones((2, 3))},
+        parameters={"weights": {KEY: np.ones((2, 3))}, "bias": {"out": 0.5}},
+        weights={},
         delays={KEY: 0.5},
         neurons={"out": es.LIF()},
     ),
@@ -240,6 +243,47 @@ TABLE: dict[str, Call] = {
             "t_silent": 1.0, "smoothing": 0.1,
         },
     ),
+    "gradients.FirstSpikeCrossEntropy": Call(
+        gradients.FirstSpikeCrossEntropy,
+        lambda: {
+            "population": "out", "tau0": 0.2, "t_silent": 1.0, "tau1": 1.0, "gamma": 0.1,
+            "smoothing": 0.1, "wake": 0.5,
+        },
+    ),
+    "gradients.FirstSpikeCrossEntropy.__call__": of(
+        lambda: FIRST_SPIKES, "__call__", result=result(), labels=[1]
+    ),
+    "gradients.FirstSpikeCrossEntropy.check": of(
+        lambda: FIRST_SPIKES, "check", network=NET, labels=np.array([1])
+    ),
+    "gradients.FirstSpikeCrossEntropy.of_times": of(
+        lambda: gradients.FirstSpikeCrossEntropy("out", 0.2, 1.0), "of_times",
+        times=[[0.5, math.inf]], labels=[1],
+    ),
+    "gradients.MembraneCrossEntropy": Call(
+        gradients.MembraneCrossEntropy,
+        lambda: {"population": "out", "smoothing": 0.1, "norm_penalty": 0.1},
+    ),
+    "gradients.MembraneCrossEntropy.__call__": of(
+        lambda: gradients.MembraneCrossEntropy("out"), "__call__", result=result(), labels=[1]
+    ),
+    "gradients.MembraneCrossEntropy.check": of(
+        lambda: gradients.MembraneCrossEntropy("out"), "check", network=NET, labels=np.array([1])
+    ),
+    "gradients.MembraneCrossEntropy.of_potentials": of(
+        lambda: gradients.MembraneCrossEntropy("out"), "of_potentials",
+        potentials=[[0.5, 0.0]], labels=[1],
+    ),
+    "gradients.SpikeCountPenalty": Call(
+        gradients.SpikeCountPenalty,
+        lambda: {"population": "out", "condition": gradients.dead_neurons()},
+    ),
+    "gradients.SpikeCountPenalty.__call__": of(
+        lambda: gradients.SpikeCountPenalty("out"), "__call__", result=result(), labels=[1]
+    ),
+    "gradients.SpikeCountPenalty.check": of(
+        lambda: gradients.SpikeCountPenalty("out"), "check", network=NET, labels=np.array([1])
+    ),
     "gradients.membrane_cross_entropy": Call(
         gradients.membrane_cross_entropy,
         lambda: {
@@ -286,7 +330,7 @@ TABLE: dict[str, Call] = {
         gradients.Loss,
         lambda: {
             "value": 1.0, "first_spikes": {"out": np.zeros(3)}, "spike_times": {},
-            "potentials": {"out": [0.0]}, "metrics": {"accuracy": 0.5},
+            "potentials": {"out": [0.0]}, "metrics": {"accuracy": 0.5}, "incoming": {},
         },
     ),
     "gradients.Loss.__mul__": of(lambda: gradients.Loss(1.0), "__mul__", factor=0.5),
@@ -302,6 +346,7 @@ RECORDS = {
     "eventsim.ActivityError", "eventsim.BatchResult", "eventsim.CausalityGraph",
     "eventsim.EventCounts", "eventsim.Projection", "eventsim.Projection.like",
     "eventsim.RecordedSpikes", "eventsim.Result", "eventsim.Synapse", "gradients.Jacobian",
+    "gradients.SilentLabelsWarning",
 }  # fmt: skip
 
 # What errors call some arguments.

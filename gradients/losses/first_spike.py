@@ -151,7 +151,7 @@ class FirstSpikeCrossEntropy(Term):
             metrics={"accuracy": n_right / len(times), "silent_labels": n_silent / len(times)},
         )
 
-    def check(self, network: Network, labels: IntArray | None) -> None:
+    def check(self, network: Network, labels: ArrayLike | None) -> None:
         """Raise a ValueError unless the runs of a network have this loss."""
         read_labels(network, self.population, labels, type(self).__name__)
 

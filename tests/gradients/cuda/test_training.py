@@ -78,8 +78,11 @@ def first_spike_loss(labels: np.ndarray) -> Callable[[es.BatchResult], gradients
     return loss
 
 
+WAKING = gradients.FirstSpikeCrossEntropy("out", tau0=0.2, wake=0.5)
 CASES: list[tuple[float, Any, Any]] = [
     (np.inf, LOSS, readout_loss),
+    (2.5, WAKING, WAKING.of),
+    (np.inf, LOSS[0] + LOSS[1], (LOSS[0] + LOSS[1]).of),
     (0.6, [cuda.FirstSpikes("out", tau0=0.2, t_silent=1.5, gamma=0.1)], first_spike_loss),
 ]
 
@@ -111,6 +114,23 @@ def test_steps_are_those_of_the_processors(
     for key, values in params.items():
         np.testing.assert_allclose(moved[key], values, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(memory["mean"][key], state["mean"][key], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_a_part_of_a_network_is_woken_as_alone() -> None:
+    net, kept = network(threshold=2.5), np.array([0, 2, 3])
+    whole = trainer(net, WAKING, part=network((6, 3, 3), threshold=2.5))
+    assert whole.step([0, 1, 2], kept={"hidden": kept})["silent_labels"] > 0.0
+    (first, second), weights = net.projections, weights_of(net)
+    some = {first: weights[first][:, kept], second: weights[second][kept] * 5 / 3}
+    alone = network((6, 3, 3), threshold=2.5).replace(weights=some)
+    spikes, labels = data()
+    _, gradient, _ = gradients.value_and_grad(
+        alone, {"in": spikes[:3]}, WAKING.of(labels[:3]), 1.0, engine="layered"
+    )
+    slopes = whole.gradient[second].copy_to_host()
+    np.testing.assert_allclose(slopes[kept], gradient.weights[second] * 5 / 3, rtol=1e-10)
+    assert not slopes[[1, 4]].any()
 
 
 @pytest.mark.slow
