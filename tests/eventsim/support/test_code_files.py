@@ -16,7 +16,7 @@ potential = flow(1.0, 2.0, 0.5, 1.0, 0.25, 0.0)[1]
 print(potential, sum(flow._cache_hits.values()) if hasattr(flow, "_cache_hits") else -1)
 """
 
-pytestmark = pytest.mark.jit
+pytestmark = [pytest.mark.jit, pytest.mark.slow]
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def call(site: Path, **environment: str) -> tuple[str, int, str]:
 
 def make_unwritable(site: Path) -> None:
     """Leave no place beside the sources: a folder cannot be made where a file lies."""
-    for folder in (site / "eventsim", site / "eventsim" / "cuda"):
-        (folder / "__pycache__").write_bytes(b"")
+    for module in site.rglob("__init__.py"):
+        (module.parent / "__pycache__").write_bytes(b"")
 
 
 def nowhere(tmp_path: Path) -> dict[str, str]:
