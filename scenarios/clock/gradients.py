@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.compare.readout_task import Labelled, ReadoutTask
 from scenarios.extras import require
 from scenarios.networks.clocked_task import DERIVATIVES
-from scenarios.networks.readout import ReadoutNetwork
+from scenarios.networks.readout import Labelled, ReadoutNetwork, ReadoutTask
 from scenarios.running.training import Params, Step
 
 require("torch", ("torch",), "this scenario")

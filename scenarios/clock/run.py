@@ -15,7 +15,7 @@ from scenarios.running.report import Report, Row, with_deviation
 from scenarios.running.training import Params, fit, replicate
 
 if TYPE_CHECKING:
-    from scenarios.compare.readout_task import ReadoutTask
+    from scenarios.networks.readout import ReadoutTask
 
 __all__ = ["run"]
 
@@ -40,7 +40,7 @@ def run(config: ClockOptions, folder: Path, progress: Progress) -> Report:
 
 
 def _tasks(config: ClockOptions) -> dict[str, ReadoutTask]:
-    from scenarios.compare.readout_task import mnist_task, yin_yang_task
+    from scenarios.compare.tasks import mnist_task, yin_yang_task
 
     hidden = {kind: config.chosen_for(kind).hidden for kind in KINDS.values()}
     return {

@@ -22,7 +22,7 @@ from scenarios.running.console.progress import Progress
 from scenarios.running.training import Metrics, Params, Settings, Task, fit_seeds
 
 if TYPE_CHECKING:
-    from scenarios.compare.readout_task import ReadoutTask
+    from scenarios.networks.readout import ReadoutTask
 
 __all__ = [
     "EXACT",

@@ -8,6 +8,7 @@ softmax cross-entropy.  The network and losses of Yamamoto, Sakemi & Aihara, wit
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,12 +24,23 @@ from scenarios.running.dropout import step_of_some
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, Step, in_chunks
 
-__all__ = ["CONNECTIONS", "ImageTask", "ReadoutLoss", "ReadoutNetwork", "accuracy", "highest"]
+__all__ = [
+    "CONNECTIONS",
+    "ImageTask",
+    "Labelled",
+    "ReadoutLoss",
+    "ReadoutNetwork",
+    "ReadoutTask",
+    "accuracy",
+    "highest",
+]
 
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
 
 CONNECTIONS: dict[str, Key] = {"in->hidden": ("in", "hidden"), "hidden->out": ("hidden", "out")}
+Labelled = tuple[es.SpikeBatch, Classes]
+Normal = tuple[float, float]
 PORTION = 2000  # samples that are evaluated at a time
 
 
@@ -283,6 +295,55 @@ class Evaluation:
             "test_active": float(np.mean(fired)),
             "test_dead": 1.0 - float(np.mean(fired.any(axis=0))),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class ReadoutTask:
+    """A `training.Task`: a network that is read out by potentials, and its data.
+
+    Attributes
+    ----------
+    model : ReadoutNetwork
+        What is trained.
+    normals : dict of str -> (mean, standard deviation)
+        Of the initial weights of each connection.
+    train, test : (SpikeBatch, labels)
+        Input spikes and classes.
+    """
+
+    model: ReadoutNetwork
+    normals: Mapping[str, Normal]
+    train: Labelled
+    test: Labelled
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+        return len(self.train[1])
+
+    def initial(self, rng: np.random.Generator) -> Params:
+        """Draw the initial weights."""
+        n_inputs, n_hidden, n_classes = self.model.sizes
+        shapes = {"in->hidden": (n_inputs, n_hidden), "hidden->out": (n_hidden, n_classes)}
+        return {name: rng.normal(*self.normals[name], shape) for name, shape in shapes.items()}
+
+    def batch(self, rows: NDArray[np.int64]) -> Labelled:
+        """Return some training samples."""
+        spikes, labels = self.train
+        return spikes[rows], labels[rows]
+
+    def step(
+        self,
+        params: Params,
+        rows: NDArray[np.int64],
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> Step:
+        """Return loss and exact gradient over some training samples."""
+        return self.model.step(params, *self.batch(rows))
+
+    def evaluate(self, params: Params) -> Metrics:
+        """Return loss, accuracy and activity over the test samples."""
+        return self.model.evaluate(params, *self.test).metrics(self.model.loss)
 
 
 @dataclass(frozen=True, eq=False)

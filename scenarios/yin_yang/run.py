@@ -105,8 +105,8 @@ def _beside_surrogates(
     progress: Progress,
 ) -> Any:
     """Train the same network with surrogate gradients; draw both."""
-    from scenarios.compare.figures import curves
     from scenarios.networks.contest import by_spikes, train
+    from scenarios.networks.contest_figures import curves
 
     same = config.settings(task.n_train, config.seed)
     same = replace(same, epochs=config.compare_epochs or same.epochs)

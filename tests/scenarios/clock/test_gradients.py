@@ -12,9 +12,9 @@ import eventsim as es
 import gradients
 from gradients.clocked import ClockedNetwork, SpikeDerivative
 from scenarios.clock.gradients import Angles, cosine, measure, surrogate_gradient
-from scenarios.compare.readout_task import ReadoutTask, yin_yang_task
+from scenarios.compare.tasks import yin_yang_task
 from scenarios.networks.clocked_task import DERIVATIVES
-from scenarios.networks.readout import ReadoutNetwork
+from scenarios.networks.readout import ReadoutNetwork, ReadoutTask
 
 FIRED = SpikeDerivative("fired")
 

@@ -9,10 +9,11 @@ import torch
 import eventsim as es
 from gradients import Adam
 from gradients.clocked import SpikeDerivative
-from scenarios.compare.readout_task import ReadoutTask, yin_yang_task
+from scenarios.compare.tasks import yin_yang_task
 from scenarios.networks import clocked_task
 from scenarios.networks.clocked_task import DERIVATIVES, ClockedTask
 from scenarios.networks.contest import by_potentials, by_spikes
+from scenarios.networks.readout import ReadoutTask
 from scenarios.running.training import Settings, fit
 from scenarios.yin_yang import run as yin_yang
 from scenarios.yin_yang.config import YinYangOptions
