@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, cast
@@ -16,6 +16,8 @@ from eventsim._support.validate import (
     MOST_NUMBERED,
     as_count,
     as_floats,
+    as_mapping,
+    as_names,
     check_name,
     mapping_or_empty,
     require,
@@ -24,8 +26,14 @@ from eventsim._support.validate import (
 )
 from eventsim.convolution import Convolution
 from eventsim.model.neuron import LIF
+from eventsim.model.parameters import NEURON, SYNAPSE
 
 __all__ = ["Network", "Projection"]
+
+# What can be trained.
+BY_PROJECTION = tuple(p.name for p in SYNAPSE if p.differentiable)
+BY_POPULATION = tuple(p.name for p in NEURON if p.differentiable)
+PARAMETERS = (*BY_PROJECTION, *BY_POPULATION)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,8 +257,50 @@ class Network:
         self._changed()
         return key
 
+    def parameters(self, kinds: Iterable[str] | None = ("weights",)) -> dict[str, dict[Any, Any]]:
+        """Return a tree of parameters: what optimizers move, and `replace` takes.
+
+        Parameters
+        ----------
+        kinds : iterable of str, or None
+            Which ones: "weights" and "delays", by projection, and "tau_mem", "tau_syn", "threshold"
+            and "bias", by population; None: all.
+
+        Returns
+        -------
+        dict of str -> dict
+            By kind and key: copies of the weights (of a convolution its kernel) and delays, in
+            their form, and arrays (n,) of the parameters of neurons.  A gradient has the same
+            form.  Take out of it what is not to be trained.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind.
+
+        Examples
+        --------
+        >>> net = Network()
+        >>> net.add_input("in", 1)
+        >>> net.add_population("out", 2, LIF(tau_mem=2.0))
+        >>> key = net.connect("in", "out", weights=[[0.5, 1.0]])
+        >>> params = net.parameters(("weights", "tau_mem"))
+        >>> params
+        {'weights': {('in', 'out'): array([[0.5, 1. ]])}, 'tau_mem': {'out': array([2., 2.])}}
+        >>> net.replace(params).neurons["out"].tau_mem
+        array([2., 2.])
+        """
+        chosen = PARAMETERS if kinds is None else as_names(kinds, PARAMETERS, "kinds")
+        return {kind: self._parameters(kind) for kind in chosen}
+
+    def _parameters(self, kind: str) -> dict[Any, Any]:
+        if kind in BY_PROJECTION:
+            return {key: _copy_of(getattr(p, kind)) for key, p in self._projections.items()}
+        return {name: lif.arrays(n)[kind].copy() for name, (n, lif) in self._neurons.items()}
+
     def replace(
         self,
+        parameters: Mapping[str, Mapping[Any, Any]] | None = None,
         *,
         weights: Mapping[Key, MatrixLike | Convolution] | None = None,
         delays: Mapping[Key, float | MatrixLike] | None = None,
@@ -260,6 +310,8 @@ class Network:
 
         Parameters
         ----------
+        parameters : dict of str -> dict, optional
+            New values by kind and key, as `parameters` returns them: any part of that tree.
         weights : dict of key -> array or Convolution, optional
             New weights of the named projections; dense stays dense, sparse keeps its entries, a
             convolution takes an array of its kernel's shape, or a convolution that differs in its
@@ -277,27 +329,35 @@ class Network:
         Raises
         ------
         ValueError
-            Unknown keys, or values that do not fit the structure.
+            Unknown keys, or values that do not fit the structure: an optimizer that moves delays
+            or time constants may carry them out of their range.
         """
-        weights = mapping_or_empty(weights, "weights")
-        delays = mapping_or_empty(delays, "delays")
+        tree = _read_tree(parameters, weights=weights, delays=delays)
         neurons = mapping_or_empty(neurons, "neurons")
         new = self._copy()
-        for key, value in weights.items():
+        for key, value in tree["weights"].items():
             old = new._projection(key, "weights")
             new._projections[key] = replace(old, weights=_like(old.weights, value, key))
-        for key, value in delays.items():
+        for key, value in tree["delays"].items():
             old = new._projection(key, "delays")
             new._projections[key] = replace(old, delays=_checked_delays(value, old.weights))
         for name, neuron in neurons.items():
-            check_name(name, self._neurons, "neurons must name one of")
-            _check_neuron(neuron, self._neurons[name][0], f"neurons[{name!r}]")
-            new._neurons[name] = (self._neurons[name][0], neuron)
+            new._set_neuron(name, neuron, "neurons")
+        for kind in BY_POPULATION:
+            for name, value in tree[kind].items():
+                check_name(name, self._neurons, f"{kind} must name one of")
+                new._set_neuron(name, replace(new._neurons[name][1], **{kind: value}), kind)
         for p in new._projections.values():
             _check_pool(new._neurons[p.post][1], p.delays, p.post)
-        if neurons or delays:
+        if neurons or any(tree[kind] for kind in PARAMETERS if kind != "weights"):
             new._changed()
         return new
+
+    def _set_neuron(self, name: str, neuron: LIF, argument: str) -> None:
+        check_name(name, self._neurons, f"{argument} must name one of")
+        n = self._neurons[name][0]
+        _check_neuron(neuron, n, f"{argument}[{name!r}]")
+        self._neurons[name] = (n, neuron)
 
     def snapshot(self) -> Network:
         """Return a network that shares all that this one is now, and no later addition to it."""
@@ -325,12 +385,11 @@ class Network:
             If there is no such population; the message names the caller's ``argument``.
         """
         check_name(population, self._neurons, f"{argument} must name one of the populations")
-        start = 0
-        for name, (n, _) in self._neurons.items():
-            if name == population:
-                break
-            start += n
-        return slice(start, start + self._neurons[population][0])
+        return _part_of(self.populations, population)
+
+    def sources_of(self, name: str) -> slice:
+        """Return which sources, numbered through all inputs, an input has."""
+        return _part_of(self._inputs, name)
 
     @property
     def version(self) -> Version:
@@ -391,6 +450,38 @@ class Network:
             f"Network(inputs={dict(self.inputs)}, populations={dict(self.populations)}, "
             f"synapses={synapses})"
         )
+
+
+def _part_of(sizes: Mapping[str, int], name: str) -> slice:
+    """Return the numbers of a group, if those of all groups follow each other."""
+    start = 0
+    for other, n in sizes.items():
+        if other == name:
+            break
+        start += n
+    return slice(start, start + sizes[name])
+
+
+def _read_tree(parameters: Any, **others: Any) -> dict[str, Mapping[Any, Any]]:
+    """Return the parameters to replace, by every kind: those of a tree, and others by keyword."""
+    given = mapping_or_empty(parameters, "parameters")
+    as_names(given, PARAMETERS, "parameters")
+    tree = {kind: as_mapping(given.get(kind, {}), kind) for kind in PARAMETERS}
+    for kind, values in others.items():
+        more = mapping_or_empty(values, kind)
+        if tree[kind] and more:
+            raise ValueError(
+                f"{kind} must be given once, got them beside parameters: {shown(more)}"
+            )
+        tree[kind] = tree[kind] or more
+    return tree
+
+
+def _copy_of(values: float | Matrix | Convolution) -> float | Matrix:
+    """Return a copy of weights or delays; of a convolution that of its kernel."""
+    if isinstance(values, float):
+        return values
+    return values.kernel.copy() if isinstance(values, Convolution) else values.copy()
 
 
 def _flat(weights: Matrix | Convolution) -> FloatArray:

@@ -5,9 +5,14 @@ from gradients.gradient import Gradient
 from gradients.graph.forward_propagation import forward_propagation
 from gradients.graph.jacobian import SRM, Jacobian, jacobian
 from gradients.jvp import jvp
-from gradients.losses.cross_entropy import first_spike_cross_entropy, membrane_cross_entropy
+from gradients.losses.first_spike import (
+    FirstSpikeCrossEntropy,
+    SilentLabelsWarning,
+    first_spike_cross_entropy,
+)
 from gradients.losses.loss import Loss
-from gradients.losses.spike_count_penalty import dead_neurons, spike_count_penalty
+from gradients.losses.membrane import MembraneCrossEntropy, membrane_cross_entropy
+from gradients.losses.spike_count import SpikeCountPenalty, dead_neurons, spike_count_penalty
 from gradients.optim.optimizers import SGD, Adam
 from gradients.optim.schedules import constant, cosine, step_decay
 from gradients.timing_backprop import timing_backprop
@@ -17,9 +22,13 @@ __all__ = [
     "SGD",
     "SRM",
     "Adam",
+    "FirstSpikeCrossEntropy",
     "Gradient",
     "Jacobian",
     "Loss",
+    "MembraneCrossEntropy",
+    "SilentLabelsWarning",
+    "SpikeCountPenalty",
     "constant",
     "cosine",
     "dead_neurons",

@@ -8,8 +8,9 @@ from scipy import sparse
 
 from eventsim._support.types import FloatArray, Key, Matrix
 from eventsim._support.validate import as_floats, as_mapping
+from eventsim.model.parameters import DIFFERENTIABLE, NEURON, Parameter
 from eventsim.network import Network
-from gradients.optim.elementwise import norm_in_unit
+from gradients.norm import norm_in_unit
 
 __all__ = ["Gradient", "gradient_of_network"]
 
@@ -58,6 +59,11 @@ class Gradient:
     silent_fraction: float
 
     @property
+    def tree(self) -> dict[str, dict[Any, Any]]:
+        """The derivatives by kind: what the optimizers take, of the form of the parameters."""
+        return {name: getattr(self, name) for name in DIFFERENTIABLE}
+
+    @property
     def norm(self) -> float:
         """Euclidean norm of the gradient by all weights."""
         unit, norm = norm_in_unit(
@@ -95,19 +101,17 @@ def gradient_of_network(
             return {}
         return {key: neurons[name][network.neurons_of(key)] for key in network.populations}
 
-    def by_time_constant(rates: dict[str, FloatArray], name: str) -> dict[str, FloatArray]:
-        taus = {key: getattr(network.neurons[key], name) for key in rates}
-        return {key: -rate / taus[key] / taus[key] for key, rate in rates.items()}
+    def pulled(parameter: Parameter) -> dict[str, FloatArray]:
+        values = {key: getattr(neuron, parameter.name) for key, neuron in network.neurons.items()}
+        derivatives = split(parameter.symbol)
+        return {key: parameter.pulled(by, values[key]) for key, by in derivatives.items()}
 
-    alpha, beta = split("alpha"), split("beta")
+    by_neuron: dict[str, Any] = {p.name: pulled(p) for p in NEURON if p.differentiable}
     return Gradient(
         weights=weights,
         delays=delays,
-        tau_mem=by_time_constant(beta, "tau_mem"),
-        tau_syn=by_time_constant(alpha, "tau_syn"),
-        threshold=split("threshold"),
-        bias=split("bias"),
-        alpha=alpha,
-        beta=beta,
+        alpha=split("alpha"),
+        beta=split("beta"),
+        **by_neuron,
         **rest,
     )

@@ -19,6 +19,7 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.convolution import Convolution
+from eventsim.model.parameters import NEURON, Parameter
 from eventsim.network import Network, Projection, check_same_form, checked_matrix
 from eventsim.result import Result
 from eventsim.stimulus import Stimulus
@@ -85,14 +86,12 @@ def jvp(
         raise ValueError(f"result must be a Result, got {shown(result)}")
     batch = result.batch
     network, compiled = batch.network, compiled_form(batch.network)
+    given = {"tau_mem": tau_mem, "tau_syn": tau_syn, "threshold": threshold, "bias": bias}
     direction = Direction(
         weight=_of_synapses(network, weights, "weights"),
         delay=_of_synapses(network, delays, "delays"),
         input_time=_of_inputs(batch.stimulus, input_times),
-        threshold=_of_neurons(network, threshold, "threshold"),
-        alpha=_of_rates(network, tau_syn, "tau_syn"),
-        beta=_of_rates(network, tau_mem, "tau_mem"),
-        bias=_of_neurons(network, bias, "bias"),
+        **{p.symbol: _of_neurons(network, given[p.name], p) for p in NEURON if p.differentiable},
     )
     n_spikes = batch.record.time.size
     n_flights = batch.stimulus.times.size + n_spikes
@@ -162,27 +161,16 @@ def _of_inputs(stimulus: Stimulus, changes: Mapping[str, ArrayLike] | None) -> F
 
 
 def _of_neurons(
-    network: Network, changes: Mapping[str, ArrayLike] | None, argument: str
+    network: Network, changes: Mapping[str, ArrayLike] | None, parameter: Parameter
 ) -> FloatArray:
-    """Return the change of every neuron's parameter."""
+    """Return the change of what the equations use in the place of every neuron's parameter."""
     total = np.zeros(compiled_form(network).n_neurons)
-    for name, change in mapping_or_empty(changes, argument).items():
-        part = network.neurons_of(name, argument)
+    for name, change in mapping_or_empty(changes, parameter.name).items():
+        part = network.neurons_of(name, parameter.name)
         n = part.stop - part.start
-        change = as_floats(change, f"{argument}[{name!r}]")
+        change = as_floats(change, f"{parameter.name}[{name!r}]")
         if change.shape not in ((), (n,)):
-            raise ValueError(f"{argument}[{name!r}] must be () or ({n},), got {change.shape}")
-        require(np.isfinite(change), change, f"{argument}[{name!r}] must be finite")
-        total[part] = change
-    return total
-
-
-def _of_rates(
-    network: Network, changes: Mapping[str, ArrayLike] | None, argument: str
-) -> FloatArray:
-    """Return the change of every neuron's rate 1/tau from that of its time constant."""
-    total = _of_neurons(network, changes, argument)
-    for name, n in network.populations.items():
-        part = network.neurons_of(name)
-        total[part] /= -(network.neurons[name].arrays(n)[argument] ** 2)
+            raise ValueError(f"{parameter.name}[{name!r}] must be () or ({n},), got {change.shape}")
+        require(np.isfinite(change), change, f"{parameter.name}[{name!r}] must be finite")
+        total[part] = parameter.pushed(change, getattr(network.neurons[name], parameter.name))
     return total

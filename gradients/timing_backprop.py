@@ -13,12 +13,14 @@ from eventsim._support.types import BoolArray, FloatArray, Key, Matrix
 from eventsim._support.validate import (
     as_finite,
     as_floats,
+    as_names,
     as_number,
     mapping_or_empty,
     require,
     shown,
 )
 from eventsim.causality import GraphLike
+from eventsim.model.parameters import DIFFERENTIABLE, NEURON, SYNAPSE
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from gradients._sweeps.events import (
@@ -29,6 +31,7 @@ from gradients._sweeps.events import (
     SET_POTENTIAL,
     THRESHOLD,
     Cotangents,
+    Events,
     Sums,
     new_sums,
     new_workspace,
@@ -42,17 +45,16 @@ from gradients.graph.transposed import backprop_on_graph
 
 __all__ = ["timing_backprop"]
 
-# Samples are added up in lanes, the lanes in order: sums do not depend on the number of threads.
-LANES = 16
+# Samples are added up in strands, the strands in order: sums do not depend on the threads.
+STRANDS = 16
 
 SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
 
-PARAMETERS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
-BY_PROJECTION = ("weights", "delays")
+BY_PROJECTION = tuple(p.name for p in SYNAPSE)
 
 # Derivatives by neurons: their columns in `Sums`, and which of the parameters they belong to.
 COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
-RATES = {"alpha": "tau_syn", "beta": "tau_mem", "threshold": "threshold", "bias": "bias"}
+RATES = {p.symbol: p.name for p in NEURON if p.differentiable}
 
 Event: TypeAlias = tuple[float, int, FloatArray]  # time, kind, value (n_samples, n_neurons)
 
@@ -131,15 +133,13 @@ def timing_backprop(
     integrals = mapping_or_empty(integrals, "integrals")
     if not isinstance(result, (Result, BatchResult)):
         graph = as_graph(result, "result")
-        if wrt is not None:
-            raise ValueError(f"wrt must be None without the Result of a run, got {shown(wrt)}")
         for name, given in (("first_spikes", first_spikes), ("integrals", integrals)):
             if given:
                 raise ValueError(
                     f"{name} must be None without the Result of a run, got {shown(given)}"
                 )
         by_spikes = {} if spike_times is None else spike_times
-        return backprop_on_graph(graph, by_spikes, potentials, potentials_at)
+        return backprop_on_graph(graph, by_spikes, potentials, potentials_at, wanted)
     batch = result.batch if isinstance(result, Result) else result
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
     loss = _cotangents(batch, by_spikes, first_spikes, potentials, potentials_at, integrals)
@@ -166,22 +166,7 @@ def _layer_sweep(engine: str, threads: int) -> LayerSweep | None:
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names in ``wrt``, all if it is None; ValueError if it holds others."""
-    if wrt is None:
-        return PARAMETERS
-    names = []
-    for name in _names_in(wrt):
-        if not isinstance(name, str) or name not in PARAMETERS:
-            raise ValueError(f"wrt must hold some of {PARAMETERS}, got {shown(wrt)}")
-        names.append(name)
-    return tuple(names)
-
-
-def _names_in(wrt: Iterable[str]) -> Iterable[object]:
-    """Return what is to be iterated over: a bare string, or what is no iterable, holds no names."""
-    try:
-        return (None,) if isinstance(wrt, (str, bytes)) else iter(wrt)
-    except Exception:
-        return (None,)
+    return DIFFERENTIABLE if wrt is None else as_names(wrt, DIFFERENTIABLE, "wrt")
 
 
 def _ends_late(batch: BatchResult, loss: Cotangents) -> bool:
@@ -283,29 +268,33 @@ def _window_events(
 def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     """Run the sweep; return its `Sums` over all samples."""
     compiled = compiled_form(batch.network)
-    n_lanes = min(LANES, len(batch))
+    n_strands = min(STRANDS, len(batch))
     per_synapse = any(not isinstance(p.delays, float) for p in batch.network.projections.values())
-    sums = new_sums(compiled.wiring, compiled.n_neurons, n_lanes, per_synapse)
+    sums = new_sums(compiled.wiring, compiled.n_neurons, n_strands, per_synapse)
     n_spikes = np.diff(batch.offsets)
     n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
-    work = new_workspace(compiled.n_neurons, n_lanes, int(n_spikes.max()), n_flights)
-    fixed = (
-         compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays,
-        batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends, loss, sums, work,
-        n_lanes,
+    work = new_workspace(compiled.n_neurons, n_strands, int(n_spikes.max()), n_flights)
+    events = Events(
+        compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays,
+        batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends,
     )  # fmt: skip
     duration = SYNAPTIC_WORK * batch.events.synaptic
 
     def sweep(stop: BoolArray) -> None:
-        for_each_part(partial(sweep_batch, *fixed, stop), n_lanes, threads, duration)
+        for_each_part(
+            partial(sweep_batch, events, loss, sums, work, n_strands, stop),
+            n_strands,
+            threads,
+            duration,
+        )
 
     interruptible(sweep, duration)
     return Sums(*[_added(array) for array in sums])
 
 
-def _added(lanes: FloatArray) -> FloatArray:
-    """Add the lanes in order."""
-    return lanes[0] if lanes.shape[0] == 1 else lanes.sum(axis=0)
+def _added(strands: FloatArray) -> FloatArray:
+    """Add the strands in order."""
+    return strands[0] if strands.shape[0] == 1 else strands.sum(axis=0)
 
 
 def _gradient(

@@ -1,15 +1,22 @@
 """One step of training: simulate, evaluate a loss, and differentiate it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias, overload
 
-from eventsim._support.validate import shown
+import numpy as np
+from scipy import sparse
+
+from eventsim._support.types import FloatArray, Matrix
+from eventsim._support.validate import as_finite, as_mapping, shown
+from eventsim.convolution import Convolution
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from eventsim.simulation import simulate
 from eventsim.spikes import SpikeBatch, Spikes
 from gradients.gradient import Gradient
 from gradients.losses.loss import Loss
+from gradients.losses.term import Labelled, Term
 from gradients.timing_backprop import timing_backprop, wanted_parameters
 
 __all__ = ["value_and_grad"]
@@ -66,7 +73,8 @@ def value_and_grad(
     network, stimulus, t_stop, engine, until_fired, max_spikes, threads
         As for `eventsim.simulate`.
     loss : callable
-        From the `Result` or `BatchResult` to a `Loss`.
+        ``loss.of(labels)`` of a `FirstSpikeCrossEntropy`, a `MembraneCrossEntropy` or a sum of such
+        losses, or a function of your own, from the `Result` or `BatchResult` to a `Loss`.
     wrt : iterable of str, or None
         By which parameters to differentiate, as for `timing_backprop`; None: by all.
 
@@ -88,6 +96,11 @@ def value_and_grad(
         that itself depends on the parameters.
     ActivityError
         If a sample exceeds ``max_spikes``.
+
+    Warns
+    -----
+    SilentLabelsWarning
+        If neurons of labels are silent, and nothing wakes them: see `FirstSpikeCrossEntropy`.
 
     Examples
     --------
@@ -111,6 +124,10 @@ def value_and_grad(
     if not callable(loss):
         raise ValueError(f"loss must be a function of the result, got {shown(loss)}")
     wanted = wanted_parameters(wrt)
+    if isinstance(loss, Term):
+        loss = loss.of(None)
+    if isinstance(loss, Labelled):
+        loss.check(network, _n_samples(stimulus))
     result = simulate(
         network, stimulus, t_stop, engine=engine, until_fired=until_fired, max_spikes=max_spikes,
         threads=threads,
@@ -130,4 +147,39 @@ def value_and_grad(
         wrt=wanted,
         threads=threads,
     )
-    return found.value, gradient, result
+    return found.value, _pushed(gradient, network, found.incoming), result
+
+
+def _n_samples(stimulus: Mapping[str, Any] | Sequence[Any]) -> int:
+    """Return the number of samples, as far as it can be told before the stimulus is read."""
+    if isinstance(stimulus, (list, tuple)):
+        return len(stimulus)
+    trains = as_mapping(stimulus, "stimulus").values()
+    sizes = [
+        len(train) if isinstance(train, SpikeBatch) else getattr(train, "n_samples", None) or 1
+        for train in trains
+    ]
+    return max(sizes, default=1)
+
+
+def _pushed(gradient: Gradient, network: Network, incoming: Mapping[str, FloatArray]) -> Gradient:
+    """Return the gradient, and what is added by each weight onto the neurons of populations."""
+    pushes = {}
+    for name, values in incoming.items():
+        part = network.neurons_of(name, "incoming")
+        pushes[name] = as_finite(values, (part.stop - part.start,), f"incoming[{name!r}]")
+    weights = dict(gradient.weights)
+    for key, slopes in weights.items():
+        projection = network.projections[key]
+        if projection.post in pushes and not isinstance(projection.weights, Convolution):
+            weights[key] = _plus(slopes, pushes[projection.post])
+    return replace(gradient, weights=weights) if pushes else gradient
+
+
+def _plus(slopes: Matrix, push: FloatArray) -> Matrix:
+    """Return derivatives by weights, plus one number for each neuron that they lead to."""
+    if isinstance(slopes, np.ndarray):
+        return slopes + push
+    return sparse.csr_array(
+        (slopes.data + push[slopes.indices], slopes.indices, slopes.indptr), shape=slopes.shape
+    )

@@ -13,6 +13,7 @@ from eventsim._layout.wiring import Neurons, Wiring
 from eventsim._support.compile import allocating_loop, loop, scalar
 from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim.model.flow import flow
+from eventsim.model.jumps import RESET, hold
 
 __all__ = ["Arrivals", "list_arrivals", "most_arrivals", "sample_states"]
 
@@ -172,7 +173,7 @@ def sample_states(
                 current, potential = there
                 reference = now
                 if spike == now:
-                    potential, release = 0.0, spike + neurons.refractory[low + i]
+                    potential, release = RESET, spike + neurons.refractory[low + i]
                     f += 1
                 else:
                     current += weight[arrivals.synapse[a]]
@@ -192,8 +193,8 @@ def _flow_held(
 ) -> tuple[float, float]:
     """Return the state at ``now``, where the potential is held at 0 until ``release``."""
     if now <= release:
-        return current * math.exp(-alpha * (now - reference)), 0.0
+        return hold(current, now - reference, alpha), RESET
     if reference < release:
-        current *= math.exp(-alpha * (release - reference))
-        return flow(current, 0.0, now - release, alpha, beta, bias)
+        current = hold(current, release - reference, alpha)
+        return flow(current, RESET, now - release, alpha, beta, bias)
     return flow(current, potential, now - reference, alpha, beta, bias)

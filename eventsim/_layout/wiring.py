@@ -19,11 +19,15 @@ from numpy.typing import NDArray
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix
 from eventsim._support.validate import shown
 from eventsim.convolution import Convolution
+from eventsim.model.parameters import NEURON
 from eventsim.network import Network, Projection, Version
 
-__all__ = ["Compiled", "Layout", "Neurons", "Wiring", "compiled_form", "layout_of"]
+__all__ = ["FOREVER", "Compiled", "Layout", "Neurons", "Wiring", "compiled_form", "layout_of"]
 
 Number = TypeVar("Number", bound=np.number)
+
+FOREVER = np.finfo(np.float64).max
+"""Refractory period of a neuron that fires once."""
 
 
 class Wiring(NamedTuple):
@@ -277,19 +281,20 @@ def _starts(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
 def _neuron_arrays(populations: Iterable[Mapping[str, FloatArray]]) -> Neurons:
     each = list(populations)
     joined = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
-    rates = np.stack([1.0 / joined["tau_syn"], 1.0 / joined["tau_mem"]], axis=1)
+    used = {p.symbol: p.used(joined[p.name]) for p in NEURON}
+    rates = np.stack([used["alpha"], used["beta"]], axis=1)
     kinds, kind = np.unique(rates, axis=0, return_inverse=True)
-    fires = np.isfinite(joined["threshold"])
-    holding = rates[:, 1] * np.where(fires, joined["threshold"], 0.0) - joined["bias"]
+    fires = np.isfinite(used["threshold"])
+    holding = used["beta"] * np.where(fires, used["threshold"], 0.0) - used["bias"]
     bound = np.where(fires, np.where(holding < 0.0, -np.inf, holding), np.inf)
     return Neurons(
         alpha=np.ascontiguousarray(kinds[:, 0]),
         beta=np.ascontiguousarray(kinds[:, 1]),
         kind=kind.reshape(-1).astype(np.int32),
-        threshold=joined["threshold"],
-        bias=joined["bias"],
+        threshold=used["threshold"],
+        bias=used["bias"],
         # A neuron that fires once is held for longer than any run; infinity times 0 is no number.
-        refractory=np.minimum(joined["refractory"], np.finfo(np.float64).max),
+        refractory=np.minimum(used["refractory"], FOREVER),
         bound=bound,
         epoch=np.empty(0),
     )

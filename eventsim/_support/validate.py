@@ -20,6 +20,7 @@ __all__ = [
     "as_floats",
     "as_indices",
     "as_mapping",
+    "as_names",
     "as_nonnegative",
     "as_number",
     "as_positive",
@@ -238,6 +239,18 @@ def check_choice(value: object, allowed: Collection[str], name: str) -> None:
     """Raise a ValueError unless ``value`` is one of the names that are allowed."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {shown(value)}")
+
+
+def as_names(values: Any, known: Collection[str], name: str) -> tuple[str, ...]:
+    """Return names out of those that are known; ValueError if there are others, or no list."""
+    try:
+        names = (None,) if isinstance(values, (str, bytes)) else tuple(values)
+        good = all(isinstance(each, str) and each in known for each in names)
+    except Exception:  # it is no iterable, or a hostile one
+        good = False
+    if not good:
+        raise ValueError(f"{name} must hold some of {tuple(known)}, got {shown(values)}")
+    return names
 
 
 def check_name(value: object, known: Mapping[Any, Any], message: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from eventsim._support.types import FloatArray
-from eventsim._support.validate import LEAST, as_count, as_floats, require, require_size
+from eventsim._support.validate import LEAST, as_count, require
+from eventsim.model.parameters import NEURON
 
 __all__ = ["LIF"]
 
@@ -66,30 +67,12 @@ class LIF:
 
     def __post_init__(self) -> None:
         """Normalise every parameter to a float or a read-only (n,) array and check its range."""
-        for field in fields(self):
-            value = as_floats(getattr(self, field.name), field.name)
-            if value.ndim > 1:
-                raise ValueError(f"{field.name} must be a scalar or (n,), got shape {value.shape}")
-            require(~np.isnan(value), value, f"{field.name} must not be NaN")
-            if value.ndim:
-                value = value.copy()
-                value.flags.writeable = False
-            object.__setattr__(self, field.name, value if value.ndim else float(value))
-        for name in ("tau_mem", "tau_syn"):
-            require(
-                np.greater(getattr(self, name), 0.0), getattr(self, name), f"{name} must be > 0"
-            )
-            require(
-                np.greater_equal(getattr(self, name), LEAST), getattr(self, name),
-                f"{name} must be at least {LEAST:g}",
-            )  # fmt: skip
-        require_size(self.bias, "bias")
-        finite = np.isfinite(self.threshold) & np.not_equal(self.threshold, 0.0)
-        require_size(np.where(finite, self.threshold, 1.0), "threshold", LEAST)
-        finite = np.isfinite(self.refractory)
-        require_size(np.where(finite, self.refractory, 0.0), "refractory")
-        require(np.greater_equal(self.refractory, 0.0), self.refractory, "refractory must be >= 0")
-        once = np.isposinf(self.refractory) & np.equal(self.threshold, 0.0)
+        for parameter in NEURON:
+            value = parameter.checked(getattr(self, parameter.name))
+            object.__setattr__(self, parameter.name, value)
+        least = np.where(np.equal(self.threshold, 0.0), 1.0, self.threshold)
+        require(least >= LEAST, self.threshold, f"threshold must be at least {LEAST:g}, or 0")
+        once = np.isposinf(self.refractory)
         require(
             np.greater(self.threshold, 0.0) | once,
             self.threshold,

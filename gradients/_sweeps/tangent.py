@@ -20,6 +20,8 @@ from eventsim.model.flow import (
     kernel_rate_derivatives,
     propagator,
 )
+from eventsim.model.jumps import RESET, arrive_held, hold
+from gradients._sweeps.jumps import arrival_forward, release_forward, spike_forward
 
 __all__ = ["Direction", "new_flights", "tangent_sweep"]
 
@@ -117,15 +119,15 @@ def _deliver(wiring, neurons, direction, rows, g, now, shift):
         ahead = rows[i, REFERENCE] - now
         if ahead <= 0.0:
             _settle(neurons, direction, rows, i, now)
+            d_current, d_potential = arrival_forward(weight, d_weight, alpha, d_arrival)
             rows[i, CURRENT] += weight
-            rows[i, D_CURRENT] += d_weight + weight * alpha * d_arrival
-            rows[i, D_POTENTIAL] -= weight * d_arrival
+            rows[i, D_CURRENT] += d_current
+            rows[i, D_POTENTIAL] += d_potential
         else:
             # The neuron is refractory, and its state is that at the release.
-            decay = math.exp(-alpha * ahead)
             stretch = alpha * d_arrival - ahead * direction.alpha[i]
-            rows[i, CURRENT] += weight * decay
-            rows[i, D_CURRENT] += decay * (d_weight + weight * stretch)
+            rows[i, CURRENT] = arrive_held(rows[i, CURRENT], weight, ahead, alpha)
+            rows[i, D_CURRENT] += hold(d_weight + weight * stretch, ahead, alpha)
 
 
 @inlined
@@ -133,11 +135,11 @@ def _fire(neurons, record, direction, rows, k, moved):
     """Move spike ``k`` and restart its neuron at the release."""
     i, now = record[1][k], record[0][k]
     _settle(neurons, direction, rows, i, now)
-    moved[k] = (direction.threshold[i] - rows[i, D_POTENTIAL]) / record[2][k]
+    moved[k] = spike_forward(direction.threshold[i], rows[i, D_POTENTIAL], record[2][k])
     if neurons.refractory[i] > 0.0:
         _settle(neurons, direction, rows, i, now + neurons.refractory[i])
-    rows[i, POTENTIAL] = 0.0
-    rows[i, D_POTENTIAL] = -(record[3][k] + neurons.bias[i]) * moved[k]
+    rows[i, POTENTIAL] = RESET
+    rows[i, D_POTENTIAL] = release_forward(record[3][k], neurons.bias[i], moved[k])
 
 
 @inlined

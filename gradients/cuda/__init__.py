@@ -10,13 +10,13 @@ from gradients.cuda.functions import simulate, weight_gradient
 from gradients.cuda.layers import sweep_layers
 from gradients.cuda.losses import (
     DeadNeurons,
-    FirstSpikes,
-    Potentials,
     first_spike_cross_entropy,
     membrane_cross_entropy,
 )
 from gradients.cuda.optimizers import DeviceOptimizer
 from gradients.cuda.training import Trainer
+from gradients.losses.first_spike import FirstSpikeCrossEntropy as FirstSpikes
+from gradients.losses.membrane import MembraneCrossEntropy as Potentials
 
 __all__ = [
     "DeadNeurons",

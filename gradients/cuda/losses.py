@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from eventsim._engines.cuda.device import (
     MOST_THREADS,
     as_device,
     empty,
+    flat,
     grid_for,
     is_on_device,
     of_blocks,
@@ -22,35 +23,42 @@ from eventsim._engines.cuda.device import (
     zeros,
 )
 from eventsim._engines.cuda.neurons import find_first_spikes
+from eventsim._engines.cuda.run import LayerRun
 from eventsim._layout.wiring import layout_of
-from eventsim._support.validate import (
-    as_indices,
-    as_nonnegative,
-    as_number,
-    as_positive,
-    as_share,
-    require,
-    shown,
-)
+from eventsim._support.types import Key
+from eventsim._support.validate import as_indices, as_number, require, shown
+from eventsim.convolution import Convolution
+from eventsim.network import Network
 from gradients.cuda.layers import DeviceSweep
 from gradients.cuda.loss_kernels import (
     add_scaled,
+    count_missing,
     find_range,
     first_spike_loss,
     lift_dead,
+    membrane_loss,
     pass_to_first,
-    potential_loss,
+    push_onto,
 )
+from gradients.losses.first_spike import FirstSpikeCrossEntropy, leading_to
+from gradients.losses.membrane import MembraneCrossEntropy
+from gradients.losses.spike_count import SpikeCountPenalty, dead_neurons
+from gradients.losses.term import Sum, Term
 
 __all__ = [
     "DeadNeurons",
-    "FirstSpikes",
-    "Potentials",
-    "Term",
+    "Weighted",
+    "bind",
     "first_spike_cross_entropy",
     "membrane_cross_entropy",
     "read_labels",
+    "read_loss",
 ]
+
+Answer: TypeAlias = MembraneCrossEntropy | FirstSpikeCrossEntropy
+ANSWERS = (MembraneCrossEntropy, FirstSpikeCrossEntropy)
+Weighted: TypeAlias = tuple[float, Answer | SpikeCountPenalty]
+"""A term of a loss, with its factor before it."""
 
 N_TOTALS = 3  # the loss, the fraction of right answers, that of samples whose label is silent
 
@@ -58,15 +66,15 @@ N_TOTALS = 3  # the loss, the fraction of right answers, that of samples whose l
 # --- terms of a loss ------------------------------------------------------------------------------
 
 
-class Term(Protocol):
-    """A part of a loss: the first one says what a right answer is, the others are penalties."""
+def DeadNeurons(population: str, strength: float, fraction: float = 0.1) -> Sum:
+    """Return ``strength * SpikeCountPenalty(population, dead_neurons(fraction))``.
 
-    @property
-    def population(self) -> str:
-        """Whose potentials or spikes it is about."""
-
-    def bind(self, sweep: DeviceSweep) -> Bound:
-        """Return the term of one run."""
+    Examples
+    --------
+    >>> DeadNeurons("hidden", 0.1).factors
+    (0.1,)
+    """
+    return as_number(strength, "strength") * SpikeCountPenalty(population, dead_neurons(fraction))
 
 
 class Bound(Protocol):
@@ -75,173 +83,157 @@ class Bound(Protocol):
     def launch(self, labels: Any, totals: Any) -> None:
         """Write its derivatives where the sweep finds them; write or add to the totals."""
 
-
-@dataclass(frozen=True)
-class Potentials:
-    """The cross-entropy of a population's potentials: `gradients.membrane_cross_entropy`.
-
-    Parameters
-    ----------
-    population : str
-        Output neurons, one for each class.
-    smoothing, norm_penalty : float
-        As there.
-
-    Examples
-    --------
-    >>> Potentials("out", smoothing=0.1)
-    Potentials(population='out', smoothing=0.1, norm_penalty=0.0)
-    """
-
-    population: str
-    smoothing: float = 0.0
-    norm_penalty: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        _check_population(self.population)
-        as_share(self.smoothing, "smoothing")
-        as_nonnegative(self.norm_penalty, "norm_penalty")
-
-    def bind(self, sweep: DeviceSweep) -> Bound:
-        """Return the term of one run."""
-        return _BoundPotentials(self, sweep)
+    def push(self, labels: Any, gradient: Mapping[Key, Any]) -> None:
+        """Add to the gradient by the weights what is no derivative."""
 
 
-class _BoundPotentials:
-    def __init__(self, term: Potentials, sweep: DeviceSweep) -> None:
+class _BoundMembrane:
+    def __init__(self, term: MembraneCrossEntropy, sweep: DeviceSweep) -> None:
         number, one = sweep.layer(term.population)
-        self.term, self.potential, self.slope = term, one.potential, sweep.final[number]
+        self.numbers, self.potential, self.slope = (
+            term.numbers(), one.potential, sweep.final[number]
+        )  # fmt: skip
 
     def launch(self, labels: Any, totals: Any) -> None:
-        term = self.term
-        potential_loss[of_blocks(1, MOST_THREADS)](
-            self.potential, labels, term.smoothing, term.norm_penalty, self.slope, totals
+        membrane_loss[of_blocks(1, MOST_THREADS)](
+            self.potential, labels, self.numbers, self.slope, totals
         )
 
-
-@dataclass(frozen=True)
-class FirstSpikes:
-    """The cross-entropy of first spike times: `gradients.first_spike_cross_entropy`.
-
-    Parameters
-    ----------
-    population : str
-        Output neurons, one for each class.
-    tau0, t_silent, tau1, gamma, smoothing : float
-        As there.
-    """
-
-    population: str
-    tau0: float
-    t_silent: float
-    tau1: float = 1.0
-    gamma: float = 0.0
-    smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        _check_population(self.population)
-        as_share(self.smoothing, "smoothing")
-        for name in ("tau0", "tau1"):
-            as_positive(getattr(self, name), name)
-        for name in ("gamma", "t_silent"):
-            as_nonnegative(getattr(self, name), name)
-
-    def bind(self, sweep: DeviceSweep) -> Bound:
-        """Return the term of one run."""
-        return _BoundFirstSpikes(self, sweep)
+    def push(self, labels: Any, gradient: Mapping[Key, Any]) -> None:
+        pass
 
 
 class _BoundFirstSpikes:
-    def __init__(self, term: FirstSpikes, sweep: DeviceSweep) -> None:
+    def __init__(self, term: FirstSpikeCrossEntropy, sweep: DeviceSweep) -> None:
         number, self.one = sweep.layer(term.population)
-        self.term, self.by_time = term, sweep.by_time[number]
+        self.numbers, self.by_time = term.numbers(), sweep.by_time[number]
         shape = sweep.final[number].shape
         self.times, self.slope = (empty(tuple(shape), sweep.run.dtype) for _ in range(2))
+        self.pushes = _pushes(term, sweep) if term.wake else []
 
     def launch(self, labels: Any, totals: Any) -> None:
-        term, spikes, n = self.term, self.one.spikes, self.times.size
+        spikes, n = self.one.spikes, self.times.size
         find_first_spikes[grid_for(n)](spikes, self.times.reshape(n))
         first_spike_loss[of_blocks(1, MOST_THREADS)](
-            self.times, labels, term.tau0, term.tau1, term.gamma, term.t_silent, term.smoothing,
-            self.slope, totals,
-        )  # fmt: skip
+            self.times, labels, self.numbers, self.slope, totals
+        )
         pass_to_first[grid_for(n)](
             spikes.last, spikes.previous, self.one.rank, self.slope.reshape(n), self.by_time
         )
 
+    def push(self, labels: Any, gradient: Mapping[Key, Any]) -> None:
+        for push in self.pushes:
+            push.launch(self.times, labels, gradient)
 
-@dataclass(frozen=True)
-class DeadNeurons:
-    """A penalty that lifts the potentials of neurons that hardly ever fire.
 
-    `gradients.losses.spike_count_penalty` with the condition `gradients.dead_neurons`.
+@dataclass(frozen=True, eq=False)
+class _Push:
+    """What wakes the silent neurons of a population."""
 
-    Parameters
-    ----------
-    population : str
-        Whose neurons.
-    strength : float
-        What it is multiplied by, finite.
-    fraction : float
-        As of `gradients.dead_neurons`.
-    """
-
-    population: str
+    one: LayerRun
+    is_output: bool
     strength: float
-    fraction: float = 0.1
+    keys: list[Key]
+    threshold: Any
+    missing: Any
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        _check_population(self.population)
-        strength = as_number(self.strength, "strength")
-        require(np.isfinite(strength), strength, "strength must be finite")
-        fraction = as_number(self.fraction, "fraction")
-        require(0.0 < fraction <= 1.0, fraction, "fraction must be in (0, 1]")
-
-    def bind(self, sweep: DeviceSweep) -> Bound:
-        """Return the term of one run."""
-        return _BoundDead(self, sweep)
+    def launch(self, times: Any, labels: Any, gradient: Mapping[Key, Any]) -> None:
+        count_missing[grid_for(self.missing.size)](
+            times, labels, self.is_output, self.one.spikes.last, self.threshold, self.missing
+        )
+        for key in self.keys:
+            slopes = flat(gradient[key])
+            push_onto[grid_for(slopes.size)](self.missing, self.strength, slopes)
 
 
-class _BoundDead:
-    def __init__(self, term: DeadNeurons, sweep: DeviceSweep) -> None:
+def _pushes(term: FirstSpikeCrossEntropy, sweep: DeviceSweep) -> list[_Push]:
+    """Return what wakes the neurons of a term, population by population."""
+    network = sweep.run.network
+    dense = {key: p for key, p in network.projections.items()
+             if not isinstance(p.weights, Convolution)}  # fmt: skip
+    return [
+        _Push(
+            one=sweep.layer(name)[1],
+            is_output=name == term.population,
+            strength=(term.wake or 0.0) / sweep.run.n_samples,
+            keys=[key for key, p in dense.items() if p.post == name],
+            threshold=_thresholds(network, name),
+            missing=empty(network.populations[name], np.int64),
+        )
+        for name in sorted(leading_to(network, term.population))
+    ]
+
+
+def _thresholds(network: Network, population: str) -> Any:
+    return to_device(layout_of(network).neurons.threshold[network.neurons_of(population)])
+
+
+class _BoundPenalty:
+    def __init__(self, factor: float, term: SpikeCountPenalty, sweep: DeviceSweep) -> None:
         number, self.one = sweep.layer(term.population)
-        network = sweep.run.network
-        threshold = layout_of(network).neurons.threshold[network.neurons_of(term.population)]
-        require(np.isfinite(threshold), threshold, "thresholds must be finite")
-        self.term, self.slope = term, sweep.final[number]
-        self.threshold, self.missing = to_device(threshold), empty(threshold.size)
+        self.strength, self.slope = factor, sweep.final[number]
+        assert isinstance(term.condition, dead_neurons)
+        self.fraction = term.condition.fraction
+        self.threshold = _thresholds(sweep.run.network, term.population)
+        self.missing = empty(self.threshold.size)
 
     def launch(self, labels: Any, totals: Any) -> None:  # noqa: ARG002
-        term, n = self.term, self.missing.size
-        lift_dead[grid_for(n)](
-            self.one.spikes.last, self.one.potential, self.threshold, term.strength, term.fraction,
+        lift_dead[grid_for(self.missing.size)](
+            self.one.spikes.last, self.one.potential, self.threshold, self.strength, self.fraction,
             self.slope, self.missing,
         )  # fmt: skip
-        scale = term.strength / self.slope.size
-        add_scaled[of_blocks(1, MOST_THREADS)](self.missing, scale, totals)
+        add_scaled[of_blocks(1, MOST_THREADS)](self.missing, self.strength, totals)
+
+    def push(self, labels: Any, gradient: Mapping[Key, Any]) -> None:
+        pass
 
 
-def check_terms(terms: Sequence[Term]) -> None:
-    """Raise a ValueError unless the terms make a loss: an answer first, each population once."""
-    if (
-        not isinstance(terms, Sequence)
-        or not terms
-        or not isinstance(terms[0], (Potentials, FirstSpikes))
-    ):
-        raise ValueError(f"the first term must be Potentials or FirstSpikes, got {shown(terms)}")
-    if any(not isinstance(term, DeadNeurons) for term in terms[1:]):
-        raise ValueError(f"the terms after the first must be DeadNeurons, got {shown(terms)}")
-    names = [term.population for term in terms]
+def bind(part: Weighted, sweep: DeviceSweep) -> Bound:
+    """Return a term, with its factor, of one run."""
+    factor, term = part
+    if isinstance(term, SpikeCountPenalty):
+        return _BoundPenalty(factor, term, sweep)
+    if isinstance(term, FirstSpikeCrossEntropy):
+        return _BoundFirstSpikes(term, sweep)
+    return _BoundMembrane(term, sweep)
+
+
+def read_loss(loss: Term | Sequence[Term], t_stop: float) -> list[Weighted]:
+    """Return the parts of a loss of runs until ``t_stop``: what a right answer is, then penalties.
+
+    Raises
+    ------
+    ValueError
+        If they are others, or two of them are about the same population.
+    """
+    terms = [loss] if isinstance(loss, Term) else loss
+    if not isinstance(terms, Sequence) or not all(isinstance(term, Term) for term in terms):
+        raise ValueError(f"loss must be a loss of gradients, or a list of them, got {shown(loss)}")
+    parts = [part for term in terms for part in term.parts()]
+    if not parts or not isinstance(parts[0][1], ANSWERS) or parts[0][0] != 1.0:
+        raise ValueError(
+            "loss must begin with a MembraneCrossEntropy or FirstSpikeCrossEntropy, unscaled, "
+            f"got {shown(loss)}"
+        )
+    found: list[Weighted] = [(1.0, _until(parts[0][1], t_stop))]
+    for factor, term in parts[1:]:
+        if not isinstance(term, SpikeCountPenalty) or not isinstance(term.condition, dead_neurons):
+            raise ValueError(
+                "after its first term, loss must have on the device none but SpikeCountPenalty "
+                f"with the condition dead_neurons, got {shown(term)}"
+            )
+        found.append((factor, term))
+    names = [term.population for _, term in found]
     if len(set(names)) < len(names):
-        raise ValueError(f"the terms must be about different populations, got {names}")
+        raise ValueError(f"the terms of a loss must be about different populations, got {names}")
+    return found
 
 
-def _check_population(population: str) -> None:
-    if not isinstance(population, str):
-        raise ValueError(f"population must be a string, got {shown(population)}")
+def _until(term: Answer, t_stop: float) -> Answer:
+    """Return a term of runs until ``t_stop``, the default of ``t_silent``."""
+    if isinstance(term, FirstSpikeCrossEntropy) and term.t_silent is None:
+        return replace(term, t_silent=t_stop)
+    return term
 
 
 # --- functions of arrays --------------------------------------------------------------------------
@@ -274,12 +266,10 @@ def membrane_cross_entropy(
     >>> totals.copy_to_host(), derivative.copy_to_host()
     (array([0.326928, 1. , 0. ]), array([[0.080797, 0.119203]]))
     """
-    term = Potentials("", smoothing, norm_penalty)
+    numbers = MembraneCrossEntropy("", smoothing, norm_penalty).numbers()
     scores, labels, derivative, totals = _read(potentials, labels, "potentials")
     with quietly():
-        potential_loss[of_blocks(1, MOST_THREADS)](
-            scores, labels, term.smoothing, term.norm_penalty, derivative, totals
-        )
+        membrane_loss[of_blocks(1, MOST_THREADS)](scores, labels, numbers, derivative, totals)
         wait()
     return totals, derivative
 
@@ -305,13 +295,10 @@ def first_spike_cross_entropy(
     >>> totals.copy_to_host(), derivative.copy_to_host()
     (array([0.313262, 1. , 0. ]), array([[ 0.268941, -0.268941]]))
     """
-    term = FirstSpikes("", tau0, t_silent, tau1, gamma, smoothing)
+    numbers = FirstSpikeCrossEntropy("", tau0, t_silent, tau1, gamma, smoothing).numbers()
     scores, labels, derivative, totals = _read(times, labels, "times")
     with quietly():
-        first_spike_loss[of_blocks(1, MOST_THREADS)](
-            scores, labels, term.tau0, term.tau1, term.gamma, term.t_silent, term.smoothing,
-            derivative, totals,
-        )  # fmt: skip
+        first_spike_loss[of_blocks(1, MOST_THREADS)](scores, labels, numbers, derivative, totals)
         wait()
     return totals, derivative
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import cuda
@@ -21,15 +22,15 @@ from eventsim._engines.cuda.device import (
 from eventsim._engines.cuda.graph import Recording
 from eventsim._engines.cuda.plan import device_layers, write_weights
 from eventsim._engines.cuda.run import DeviceRun
-from eventsim._engines.cuda.samples import Minibatch
+from eventsim._engines.cuda.samples import DeviceSpikes, Minibatch
 from eventsim._support.types import IntArray, Key
+from eventsim.network import Network
 from gradients.cuda.layers import BY_WEIGHTS, DeviceSweep, new_copies
-from gradients.cuda.losses import N_TOTALS
+from gradients.cuda.losses import N_TOTALS, Weighted, bind
+from gradients.cuda.optimizers import DeviceOptimizer
+from gradients.cuda.part import Part
 
-if TYPE_CHECKING:
-    from gradients.cuda.training import Trainer
-
-__all__ = ["Program"]
+__all__ = ["Program", "Training"]
 
 
 # --- kernels --------------------------------------------------------------------------------------
@@ -68,22 +69,54 @@ def summarise_step(totals, obstacle, counts, n_layers, report):
 # --- the host -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What the steps of a training share.
+
+    Attributes
+    ----------
+    network : Network
+        What a step runs: all that is trained, or a part of it.
+    part : Part or None
+        The weights of the part.
+    spikes, labels
+        Training samples on the device.
+    loss : sequence of (float, Term)
+        What the steps lower.
+    t_stop, jitter, max_spikes, graph
+        As of `gradients.cuda.Trainer`.
+    optimizer : DeviceOptimizer
+        All weights, and how they move.
+    """
+
+    network: Network
+    part: Part | None
+    spikes: Mapping[str, DeviceSpikes]
+    labels: Any
+    loss: Sequence[Weighted]
+    t_stop: float
+    jitter: float
+    max_spikes: int
+    graph: bool
+    optimizer: DeviceOptimizer
+
+
 class Program:
     """The launches of a step on minibatches of one size, with their buffers."""
 
-    def __init__(self, trainer: Trainer, n: int) -> None:
-        self.trainer, network = trainer, trainer.part
+    def __init__(self, training: Training, n: int) -> None:
+        self.training, network, dtype = training, training.network, training.optimizer.dtype
         self.minibatches = {
-            name: Minibatch(given, n, network.inputs[name], trainer.jitter, trainer.t_stop)
-            for name, given in trainer.spikes.items()
+            name: Minibatch(given, n, network.inputs[name], training.jitter, training.t_stop)
+            for name, given in training.spikes.items()
         }
         inputs = {name: minibatch.cause for name, minibatch in self.minibatches.items()}
-        self.run_ = DeviceRun(network, inputs, n, trainer.t_stop, trainer.dtype)
-        self.copies = new_copies(network, n, BY_WEIGHTS, trainer.dtype)
+        self.run_ = DeviceRun(network, inputs, n, training.t_stop, dtype)
+        self.copies = new_copies(network, n, BY_WEIGHTS, dtype)
         self.sweep = DeviceSweep(self.run_, self.copies, BY_WEIGHTS)
-        self.terms = [term.bind(self.sweep) for term in trainer.terms]
+        self.terms = [bind(part, self.sweep) for part in training.loss]
         layers = device_layers(network)
-        self.tables = [zeros(layer.plan.table_size, trainer.dtype) for layer in layers]
+        self.tables = [zeros(layer.plan.table_size, dtype) for layer in layers]
         self.rows, self.labels = empty(n + 1, np.int64), empty(n, np.int64)
         self.totals = empty(N_TOTALS)
         self.report = empty(N_TOTALS + 1 + len(layers))
@@ -93,7 +126,7 @@ class Program:
     def run(self, rows: IntArray, seed: int) -> NDArray[np.float64]:
         """Do a step; return the report."""
         self.rows.copy_to_device(np.append(rows, seed))
-        if self.trainer.graph and self.was_run:
+        if self.training.graph and self.was_run:
             self.recording = self.recording or Recording(self.launch)
             self.recording.replay()
         else:
@@ -104,16 +137,16 @@ class Program:
 
     def launch(self) -> None:
         """Launch all kernels of a step."""
-        trainer, part, counters = self.trainer, self.trainer.weights_of_part, self.run_.counters
-        params, grads = trainer.optimizer.params, trainer.optimizer.grads
+        training, part, counters = self.training, self.training.part, self.run_.counters
+        params, grads = training.optimizer.params, training.optimizer.grads
         for minibatch in self.minibatches.values():
             minibatch.choose(self.rows)
-        choose_labels[grid_for(self.labels.size)](trainer.labels, self.rows, self.labels)
+        choose_labels[grid_for(self.labels.size)](training.labels, self.rows, self.labels)
         if part is not None:
             part.take()
             params, grads = part.params, part.grads
         self._write_tables(params)
-        self.run_.advance(self.tables, trainer.max_spikes)
+        self.run_.advance(self.tables, training.max_spikes)
         self.sweep.clear()
         for term in self.terms:
             term.launch(self.labels, self.totals)
@@ -121,9 +154,11 @@ class Program:
         for copy in self.copies:
             for s in copy.layer.plan.synapses:
                 copy.add_up(s.key, flat(grads[s.key]))
+        for term in self.terms:
+            term.push(self.labels, grads)
         if part is not None:
             part.give()
-        trainer.optimizer.move(counters.missing)
+        training.optimizer.move(counters.missing)
         summarise_step[of_blocks(1, MOST_THREADS)](
             self.totals, counters.missing, counters.all_spikes, len(self.tables), self.report
         )

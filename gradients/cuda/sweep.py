@@ -14,6 +14,7 @@ from numba import cuda
 
 from eventsim._engines.cuda.device import kernel
 from gradients._sweeps.flow import flow_back, flow_back_with_rates
+from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 from gradients._sweeps.layers.loop import ALPHA, BETA, BIAS, THRESHOLD
 
 __all__ = [
@@ -140,11 +141,11 @@ def _walk(lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, 
             at, v_beta = event, 0.0
             rank = fired.rank[p]
             if released:
-                lv = real(-fired.by_time[rank] / fired.slope[p])
+                lv = real(spike_back(fired.by_time[rank], fired.slope[p]))
                 by_threshold -= lv
                 p = fired.previous[p]
             else:
-                fired.by_time[rank] -= (fired.released[p] + bias) * lv
+                fired.by_time[rank] = release_back(fired.by_time[rank], fired.released[p], bias, lv)
                 lv = real(0.0)
             released = not released
         if rates:
@@ -170,7 +171,7 @@ def _walk(lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, 
             by_alpha += weight[entry] * i_alpha
             by_beta += weight[entry] * i_beta
         if moved_width > 0:
-            moved = weight[entry] * (real(alpha) * li - lv)
+            moved = arrival_back(weight[entry], real(alpha), li, lv)
             sums.moved[a, moved_place] = moved
             if sums.delay.shape[1] > 0:
                 sums.delay[copy, entry] += moved

@@ -33,11 +33,12 @@ from eventsim._support.validate import (
 from eventsim.network import Network
 from eventsim.spikes import SpikeBatch
 from gradients.cuda.functions import activity_error
-from gradients.cuda.losses import N_TOTALS, Term, check_terms, read_labels
+from gradients.cuda.losses import N_TOTALS, read_labels, read_loss
 from gradients.cuda.optimizers import NO_NUMBER, NO_ROOM, DeviceOptimizer
 from gradients.cuda.part import Part
-from gradients.cuda.program import Program
-from gradients.optim.elementwise import LARGEST
+from gradients.cuda.program import Program, Training
+from gradients.losses.term import Term
+from gradients.norm import LARGEST
 from gradients.optim.optimizers import SGD, Adam
 
 __all__ = ["Trainer"]
@@ -57,8 +58,8 @@ class Trainer:
         Training samples of every input.
     labels : (n_samples,) array of int64
         Their classes; an array on the device is not copied.
-    terms : sequence of Potentials, FirstSpikes or DeadNeurons
-        Their sum is the loss: what a right answer is, then penalties.
+    loss : FirstSpikeCrossEntropy or MembraneCrossEntropy, or a sum or list
+        What a right answer is; in a sum `SpikeCountPenalty` terms, scaled, may follow.
     t_stop : float
         End of each run.
     optimizer : Adam or SGD, optional
@@ -92,14 +93,13 @@ class Trainer:
     Examples
     --------
     >>> import eventsim as es
-    >>> from gradients import Adam
-    >>> from gradients.cuda import Potentials
+    >>> from gradients import Adam, MembraneCrossEntropy
     >>> net = es.Network()
     >>> net.add_input("in", 2)
     >>> net.add_population("out", 2, es.LIF(threshold=np.inf))
     >>> key = net.connect("in", "out", weights=np.zeros((2, 2)))
     >>> spikes = es.SpikeBatch.from_latencies([[0.0, 0.5], [0.5, 0.0]])
-    >>> loss = [Potentials("out")]
+    >>> loss = MembraneCrossEntropy("out")
     >>> trainer = Trainer(net, {"in": spikes}, [0, 1], loss, 1.0, optimizer=Adam(0.1))
     >>> trainer.step([0, 1])["loss"]
     0.693147
@@ -112,7 +112,7 @@ class Trainer:
         network: Network,
         spikes: Mapping[str, SpikeBatch | DeviceSpikes],
         labels: ArrayLike,
-        terms: Sequence[Term],
+        loss: Term | Sequence[Term],
         t_stop: float,
         *,
         optimizer: Adam | SGD | None = None,
@@ -125,65 +125,43 @@ class Trainer:
         obstacle = device_obstacle()
         if obstacle:
             raise RuntimeError(obstacle)
-        for name, given in (("network", network), ("part", network if part is None else part)):
-            if not isinstance(given, Network):
-                raise ValueError(f"{name} must be an eventsim.Network, got {shown(given)}")
-        check_terms(terms)
+        for name, one in (("network", network), ("part", network if part is None else part)):
+            if not isinstance(one, Network):
+                raise ValueError(f"{name} must be an eventsim.Network, got {shown(one)}")
         check_choice(precision, PRECISIONS, "precision")
-        self.network, self.part, self.terms = network, part or network, terms
-        self.t_stop = as_nonnegative(t_stop, "t_stop")
-        self.jitter = as_nonnegative(jitter, "jitter")
-        self.max_spikes = as_count(max_spikes, "max_spikes")
-        self.dtype, self.graph = np.dtype(precision), graph
-        if graph and any(layer.fan > 1 for layer in device_layers(self.part)):
+        dtype, t_stop = np.dtype(precision), as_nonnegative(t_stop, "t_stop")
+        terms = read_loss(loss, t_stop)
+        given = _on_device(network, spikes, dtype)
+        jitter, n_samples = as_nonnegative(jitter, "jitter"), len(next(iter(given.values())))
+        if jitter and len(given) > 1:
+            raise ValueError(
+                f"jitter must be 0 with more than one input, got {jitter} for {list(given)}"
+            )
+        if graph and any(layer.fan > 1 for layer in device_layers(part or network)):
             raise ValueError("graph must be False for a network that is not all-to-all, got True")
-        for name, train in as_mapping(spikes, "spikes").items():
-            if not isinstance(train, (SpikeBatch, DeviceSpikes)):
-                raise ValueError(
-                    f"spikes[{name!r}] must be a SpikeBatch or DeviceSpikes, got {shown(train)}"
-                )
-        self.spikes = {
-            name: given if isinstance(given, DeviceSpikes)
-            else DeviceSpikes.of(given, precision=precision)
-            for name, given in spikes.items()
-        }  # fmt: skip
-        self._check_inputs()
-        self.n_samples = len(next(iter(self.spikes.values())))
-        self._read_labels(labels)
+        for _, term in terms:
+            term.check(network, np.empty(0, dtype=np.int64))
+        n_classes = network.populations[terms[0][1].population]
         weights = {key: p.like(p.values) for key, p in network.projections.items()}
         if any(not isinstance(value, np.ndarray) for value in weights.values()):
             raise ValueError(
                 "weights must be dense matrices or kernels to be trained on the device"
             )
-        self.optimizer = DeviceOptimizer(
-            Adam() if optimizer is None else optimizer, weights, self.dtype
+        self.n_samples = n_samples
+        self.optimizer = DeviceOptimizer(optimizer or Adam(), weights, dtype)
+        self._training = Training(
+            network=part or network,
+            part=None if part is None else Part(network, part, self.optimizer),
+            spikes=given,
+            labels=read_labels(labels, n_samples, n_classes),
+            loss=terms,
+            t_stop=t_stop,
+            jitter=jitter,
+            max_spikes=as_count(max_spikes, "max_spikes"),
+            graph=graph,
+            optimizer=self.optimizer,
         )
-        self.weights_of_part = None if part is None else Part(network, part, self.optimizer)
         self._programs: dict[int, Program] = {}
-
-    def _check_inputs(self) -> None:
-        if self.spikes.keys() != self.network.inputs.keys():
-            raise ValueError(
-                f"spikes must be given of the inputs {list(self.network.inputs)}, "
-                f"got those of {list(self.spikes)}"
-            )
-        lengths = {len(given) for given in self.spikes.values()}
-        if len(lengths) != 1:
-            raise ValueError(f"all inputs must have as many samples, got {sorted(lengths)}")
-        if self.jitter and len(self.spikes) > 1:
-            raise ValueError(
-                f"jitter must be 0 with more than one input, got {self.jitter} for "
-                f"{list(self.spikes)}"
-            )
-        if any(given.dtype != self.dtype for given in self.spikes.values()):
-            raise ValueError(f"spikes must be of precision {self.dtype}, as the training")
-
-    def _read_labels(self, labels: Any) -> None:
-        """Keep the labels on the device."""
-        population = self.terms[0].population
-        self.network.neurons_of(population)  # or an error that names those there are
-        n_classes = self.network.populations[population]
-        self.labels = read_labels(labels, self.n_samples, n_classes)
 
     @property
     def weights(self) -> dict[Key, Any]:
@@ -239,8 +217,8 @@ class Trainer:
         require(rows < self.n_samples, rows, f"rows must be < {self.n_samples}")
         seed = as_count(seed, "seed", least=0)
         kept = mapping_or_empty(kept, "kept")
-        if self.weights_of_part is not None:
-            self.weights_of_part.choose(kept)
+        if self._training.part is not None:
+            self._training.part.choose(kept)
         elif kept:
             raise ValueError(f"kept must be None without the network of a part, got {list(kept)}")
         self.optimizer.prepare()
@@ -268,7 +246,7 @@ class Trainer:
             raise self._too_large(rows.size) from error
 
     def _named(self, report: NDArray[np.float64], n: int) -> dict[str, float]:
-        names = [layer.plan.population for layer in device_layers(self.part)]
+        names = [layer.plan.population for layer in device_layers(self._training.network)]
         spikes = report[N_TOTALS + 1 :] / n
         found = dict(zip(("loss", "accuracy", "silent_labels"), report.tolist(), strict=False))
         pairs = zip(names, spikes.tolist(), strict=True)
@@ -278,7 +256,7 @@ class Trainer:
         """Return the buffers for minibatches of n samples."""
         if n not in self._programs:
             try:
-                self._programs[n] = Program(self, n)
+                self._programs[n] = Program(self._training, n)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -291,25 +269,55 @@ class Trainer:
         return self._programs[n]
 
     def _too_large(self, n: int) -> MemoryError:
-        layers = device_layers(self.part)
-        inputs = max(given.room for given in self.spikes.values())
+        training = self._training
+        layers = device_layers(training.network)
+        inputs = max(given.room for given in training.spikes.values())
         widest = max(layer.plan.n for layer in layers)
-        n_bytes = n * bytes_per_sample(self.part, inputs, layers, 8 * widest)
+        n_bytes = n * bytes_per_sample(training.network, inputs, layers, 8 * widest)
         return out_of_memory("a step of training", n_bytes, n)
 
     def _enlarge(self, program: Program, rows: IntArray) -> None:
         """Make larger buffers; raise an ActivityError if a sample has too many spikes."""
+        training = self._training
         try:
-            lacks_room(program.run_, self.max_spikes)
+            lacks_room(program.run_, training.max_spikes)
         except CapReachedError as reached:
-            weights = self.weights if self.weights_of_part is None else self.weights_of_part.params
+            weights = self.weights if training.part is None else training.part.params
             k, minibatches = reached.sample, program.minibatches.items()
             given = {name: minibatch.sample(k) for name, minibatch in minibatches}
             raise activity_error(
-                self.part, weights, given, int(rows[k]), self.t_stop, self.max_spikes
-            ) from None
+                training.network, weights, given, int(rows[k]), training.t_stop,
+                training.max_spikes,
+            ) from None  # fmt: skip
 
     def _forget_programs(self) -> None:
         """Free their buffers; a recording refers to its program, so a cycle has to be found."""
         self._programs.clear()
         gc.collect()
+
+
+def _on_device(
+    network: Network, spikes: Mapping[str, SpikeBatch | DeviceSpikes], dtype: np.dtype[Any]
+) -> dict[str, DeviceSpikes]:
+    """Return the training samples of every input, on the device."""
+    for name, train in as_mapping(spikes, "spikes").items():
+        if not isinstance(train, (SpikeBatch, DeviceSpikes)):
+            raise ValueError(
+                f"spikes[{name!r}] must be a SpikeBatch or DeviceSpikes, got {shown(train)}"
+            )
+    if spikes.keys() != network.inputs.keys():
+        raise ValueError(
+            f"spikes must be given of the inputs {list(network.inputs)}, got those of "
+            f"{list(spikes)}"
+        )
+    lengths = {len(train) for train in spikes.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"all inputs must have as many samples, got {sorted(lengths)}")
+    given = {
+        name: train if isinstance(train, DeviceSpikes)
+        else DeviceSpikes.of(train, precision=dtype.name)
+        for name, train in spikes.items()
+    }  # fmt: skip
+    if any(train.dtype != dtype for train in given.values()):
+        raise ValueError(f"spikes must be of precision {dtype}, as the training")
+    return given

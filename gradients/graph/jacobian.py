@@ -21,10 +21,12 @@ from eventsim._layout.wiring import compiled_form
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_finite, check_choice, require, shown
 from eventsim.causality import CausalityGraph, Edges, GraphLike, Rows
+from eventsim.model.parameters import DIFFERENTIABLE, NEURON, neuron_parameter
 
 __all__ = ["SRM", "Jacobian", "as_graph", "jacobian"]
 
-PARAMETERS = ("weights", "delays", "input_times", "threshold", "alpha", "beta", "bias")
+# Neuron parameters by what the equations use: thresholds and biases themselves, rates alpha, beta.
+SYMBOLS = {p.symbol: p for p in NEURON if p.differentiable}
 
 Kernel: TypeAlias = Callable[[FloatArray], FloatArray]
 
@@ -115,8 +117,9 @@ def jacobian(graph: GraphLike, wrt: str = "weights", kernels: SRM | None = None)
     ----------
     graph : CausalityGraph or networkx.DiGraph
         From a run, from another simulator's spikes, or made by hand.
-    wrt : {"weights", "delays", "input_times", "threshold", "alpha", "beta", "bias"}
-        The parameters p.
+    wrt : {"weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times"}
+        The parameters p; "alpha" and "beta" are the rates ``1/tau_syn`` and ``1/tau_mem``, in whose
+        terms graphs made by hand say what neurons are.
     kernels : SRM, optional
         Kernels of another neuron model; default: those of the graph (LIF).  Only for "weights",
         "delays" and "input_times".
@@ -148,7 +151,7 @@ def jacobian(graph: GraphLike, wrt: str = "weights", kernels: SRM | None = None)
     (array([[1.798]]), array([[0.25]]))
     """
     graph = as_graph(graph)
-    check_choice(wrt, PARAMETERS, "wrt")
+    _check_wrt(graph, wrt)
     if kernels is not None and not isinstance(kernels, SRM):
         raise ValueError(f"kernels must be an SRM, or None, got {shown(kernels)}")
     edges, rows = graph.spike_equations
@@ -209,8 +212,30 @@ def by_parameters(
         return sparse.csr_array((edges.by_cause[outer], at), shape=(n_rows, n))
     neurons = graph.neurons if neurons is None else neurons
     n = n_rows if graph.network is None else compiled_form(graph.network).n_neurons
-    values = getattr(rows, f"by_{wrt}")
+    values = _by_neurons(graph, rows, wrt, neurons)
     return sparse.csr_array((values, (np.arange(n_rows), neurons)), shape=(n_rows, n))
+
+
+def _by_neurons(graph: CausalityGraph, rows: Rows, wrt: str, neurons: IntArray) -> FloatArray:
+    """Return the derivative of each equation by a parameter, or a symbol, of its neuron."""
+    if wrt in SYMBOLS:
+        return np.asarray(getattr(rows, f"by_{wrt}"))
+    assert graph.network is not None
+    parameter, populations = neuron_parameter(wrt), graph.network.populations.items()
+    values = [graph.network.neurons[name].arrays(n)[wrt] for name, n in populations]
+    by_symbol = getattr(rows, f"by_{parameter.symbol}")
+    return parameter.pulled(by_symbol, np.concatenate(values)[neurons])
+
+
+def _check_wrt(graph: CausalityGraph, wrt: str) -> None:
+    """Raise a ValueError unless a graph knows what to differentiate by."""
+    check_choice(wrt, (*DIFFERENTIABLE, *(set(SYMBOLS) - set(DIFFERENTIABLE))), "wrt")
+    by_neuron = {p.name for p in SYMBOLS.values()} - set(SYMBOLS)
+    if graph.network is None and wrt in by_neuron:
+        raise ValueError(
+            f"wrt must be the rate {neuron_parameter(wrt).symbol!r} on a graph made by hand, which "
+            f"has no time constants, got {wrt!r}"
+        )
 
 
 def synapse_columns(graph: CausalityGraph, synapses: IntArray) -> tuple[IntArray, int]:

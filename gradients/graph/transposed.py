@@ -1,6 +1,7 @@
 """Timing backpropagation on a causality graph: one transposed triangular solve."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,6 +10,7 @@ from eventsim._layout.wiring import compiled_form
 from eventsim._support.types import FloatArray, IntArray, Matrix
 from eventsim._support.validate import as_finite, as_number, require, shown
 from eventsim.causality import CausalityGraph, Edges, Rows
+from eventsim.model.parameters import NEURON
 from eventsim.network import Projection
 from gradients.gradient import Gradient, gradient_of_network
 from gradients.graph.forward_propagation import solve_backward
@@ -22,8 +24,9 @@ def backprop_on_graph(
     spike_times: Mapping[str, ArrayLike] | ArrayLike,
     potentials: Mapping[str, ArrayLike],
     potentials_at: float | None,
+    wanted: Collection[str],
 ) -> Gradient:
-    """Return the `Gradient` of a loss on a causality graph.
+    """Return the `Gradient` of a loss on a causality graph, by the parameters that are wanted.
 
     ``transpose(L) lambda = dl/dF`` backward in time, then ``dl/dp = -lambda dV/dp`` plus what the
     final potentials depend on directly.
@@ -42,7 +45,7 @@ def backprop_on_graph(
             total += by_parameters(graph, edges, rows, wrt, neurons).T @ values
         return total
 
-    return _gradient_of(graph, by)
+    return _gradient_of(graph, by, wanted)
 
 
 def _spike_cotangent(
@@ -84,32 +87,41 @@ def _neurons_of(graph: CausalityGraph, name: str, argument: str) -> slice:
     return graph.network.neurons_of(name, argument)
 
 
-def _gradient_of(graph: CausalityGraph, by: Callable[[str], FloatArray]) -> Gradient:
+def _gradient_of(
+    graph: CausalityGraph, by: Callable[[str], FloatArray], wanted: Collection[str]
+) -> Gradient:
     slopes = graph.rows.by_time
     min_slope = float(slopes.min(initial=np.inf))
+    weights, delays = (by(name) if name in wanted else None for name in ("weights", "delays"))
+    inputs = by("input_times") if "input_times" in wanted else None
     if graph.network is None:
         return Gradient(
-            weights=dict(zip(graph.synapses, by("weights").tolist(), strict=True)),
-            delays=dict(zip(graph.synapses, by("delays").tolist(), strict=True)),
+            weights=_labelled(graph, weights),
+            delays=_labelled(graph, delays),
             tau_mem={}, tau_syn={}, threshold={}, bias={}, alpha={}, beta={},
-            input_times={"input": by("input_times")},
+            input_times={} if inputs is None else {"input": inputs},
             min_slope=min_slope,
             silent_fraction=0.0,
         )  # fmt: skip
     network, compiled = graph.network, compiled_form(graph.network)
-    weights, delays = by("weights"), by("delays")
-    places = compiled.values
+    places = compiled.values.items()
     able = np.isfinite(compiled.neurons.threshold)
+    of = network.projections
     return gradient_of_network(
         network,
-        weights={k: p.like(weights[places[k]]) for k, p in network.projections.items()},
-        delays={k: _delay_gradient(p, delays[places[k]]) for k, p in network.projections.items()},
-        neurons={name: by(name) for name in ("threshold", "bias", "alpha", "beta")},
-        input_times=graph.stimulus.split(by("input_times")),
+        weights={} if weights is None else {k: of[k].like(weights[at]) for k, at in places},
+        delays={} if delays is None else {k: _of_delays(of[k], delays[at]) for k, at in places},
+        neurons={p.symbol: by(p.symbol) for p in NEURON if p.name in wanted},
+        input_times={} if inputs is None else graph.stimulus.split(inputs),
         min_slope=min_slope,
         silent_fraction=1.0 - np.unique(graph.neurons).size / able.sum() if able.any() else 0.0,
     )
 
 
-def _delay_gradient(projection: Projection, values: FloatArray) -> float | Matrix:
+def _labelled(graph: CausalityGraph, values: FloatArray | None) -> dict[Any, Any]:
+    """Return values of all synapses by their labels in a graph made by hand."""
+    return {} if values is None else dict(zip(graph.synapses, values.tolist(), strict=True))
+
+
+def _of_delays(projection: Projection, values: FloatArray) -> float | Matrix:
     return float(values.sum()) if isinstance(projection.delays, float) else projection.like(values)

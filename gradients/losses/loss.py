@@ -12,6 +12,8 @@ from eventsim._support.validate import as_floats, as_mapping, as_number, require
 
 __all__ = ["Loss"]
 
+DERIVATIVES = ("first_spikes", "spike_times", "potentials", "incoming")
+
 
 @dataclass(frozen=True, eq=False)
 class Loss:
@@ -32,6 +34,10 @@ class Loss:
     metrics : dict of str -> float
         What else the loss function wants to report, such as an accuracy.  A sum has the metrics of
         both its terms, which therefore need different names; scaling leaves them as they are.
+    incoming : dict of str -> (n,) ndarray
+        What is added to the derivative by each weight onto a neuron of a population: a push, for a
+        neuron whose missing spike has no derivative.  Kernels of convolutions, which many neurons
+        share, are left as they are.
 
     Raises
     ------
@@ -58,6 +64,7 @@ class Loss:
     spike_times: Mapping[str, FloatArray] = field(default_factory=dict)
     potentials: Mapping[str, FloatArray] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    incoming: Mapping[str, FloatArray] = field(default_factory=dict)
 
     __array_ufunc__ = None  # a numpy scalar times a loss is a loss, not an array of objects
 
@@ -66,7 +73,7 @@ class Loss:
         value = as_number(self.value, "value of a loss")
         require(np.isfinite(value), value, "value of a loss must be finite")
         object.__setattr__(self, "value", value)
-        for name in ("first_spikes", "spike_times", "potentials"):
+        for name in DERIVATIVES:
             given = as_mapping(getattr(self, name), name).items()
             read = {key: as_floats(array, f"{name}[{key!r}]") for key, array in given}
             object.__setattr__(self, name, read)
@@ -84,25 +91,18 @@ class Loss:
             raise ValueError(
                 f"metrics of a sum must have different names, got {shown(shared[0])} twice"
             )
-        return Loss(
-            self.value + other.value,
-            _added("first_spikes", self.first_spikes, other.first_spikes),
-            _added("spike_times", self.spike_times, other.spike_times),
-            _added("potentials", self.potentials, other.potentials),
-            {**self.metrics, **other.metrics},
-        )
+        derivatives = {
+            name: _added(name, getattr(self, name), getattr(other, name)) for name in DERIVATIVES
+        }
+        metrics = {**self.metrics, **other.metrics}
+        return Loss(self.value + other.value, metrics=metrics, **derivatives)
 
     def __mul__(self, factor: float) -> Loss:
         """Return the loss times a finite number."""
         factor = as_number(factor, "factor of a loss")
         require(np.isfinite(factor), factor, "factor of a loss must be finite")
-        return Loss(
-            factor * self.value,
-            _scaled(factor, self.first_spikes),
-            _scaled(factor, self.spike_times),
-            _scaled(factor, self.potentials),
-            self.metrics,
-        )
+        derivatives = {name: _scaled(factor, getattr(self, name)) for name in DERIVATIVES}
+        return Loss(factor * self.value, metrics=self.metrics, **derivatives)
 
     __rmul__ = __mul__
 

@@ -1,10 +1,10 @@
-"""Adam and stochastic gradient descent on dicts of arrays: pure functions of their state."""
+"""Adam and stochastic gradient descent on trees of arrays: pure functions of their state."""
 
 import math
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from eventsim._support.threads import thread_count
 from eventsim._support.types import FloatArray
 from eventsim._support.validate import (
     as_count,
-    as_floats,
     as_mapping,
     as_nonnegative,
     as_positive,
@@ -21,19 +20,30 @@ from eventsim._support.validate import (
     require,
     shown,
 )
+from eventsim.network import check_same_form
+from gradients.gradient import Gradient
+from gradients.norm import LARGEST, norm_in_unit
 from gradients.optim.elementwise import (
-    LARGEST,
     adam_loop,
     in_one_pass,
     momentum_loop,
-    norm_in_unit,
 )
 from gradients.optim.schedules import Schedule, rate_at, read_rate
+from gradients.optim.trees import (
+    Leaves,
+    Path,
+    called,
+    is_sparse,
+    leaf_like,
+    leaves_of,
+    tree_like,
+    values_of,
+    where,
+)
 
 __all__ = ["SGD", "Adam"]
 
-Name = TypeVar("Name")
-Arrays = dict[Name, FloatArray]
+Tree = Mapping[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,9 @@ class Adam:
 
     Notes
     -----
+    Parameters, gradients and the state are trees: dicts of arrays, or dicts by kind of such dicts,
+    as `eventsim.Network.parameters` returns them and `eventsim.Network.replace` takes them.
+
     Weight decay is that of Loshchilov & Hutter (2019), Algorithm 2: it is not part of the gradient
     that the means are taken of.  Clipping is that of Pascanu et al. (2013), Algorithm 1.
 
@@ -86,26 +99,27 @@ class Adam:
             as_share(beta, "betas")
         _check_options(self.weight_decay, self.clip_norm)
 
-    def init(self, params: Mapping[Name, FloatArray]) -> dict[str, Any]:
+    def init(self, params: Tree) -> dict[str, Any]:
         """Return the state before the first step: ``step``, and ``mean`` and ``square`` of each."""
         return {"step": 0, "mean": _zeros(params), "square": _zeros(params)}
 
     def update(
         self,
-        params: Mapping[Name, FloatArray],
-        grads: Mapping[Name, FloatArray],
+        params: Tree,
+        grads: Tree | Gradient,
         state: Mapping[str, Any],
         *,
         threads: int | None = None,
-    ) -> tuple[Arrays[Name], dict[str, Any]]:
+    ) -> tuple[dict[Any, Any], dict[str, Any]]:
         """Return ``(params, state)`` after one step down the gradient; nothing is changed in place.
 
         Parameters
         ----------
-        params : dict of ndarray
-            What is trained.
-        grads : dict of ndarray
-            Its gradient; further entries, of what is not trained, are left aside.
+        params : dict
+            What is trained: arrays (or sparse matrices in CSR format) by name, or such dicts by
+            kind, as of `eventsim.Network.parameters`.
+        grads : dict or Gradient
+            Its gradient, of the same form; further entries, of what is not trained, are left aside.
         state : dict
             What `init` or the last update returned; numbers, arrays and dicts of arrays.
         threads : int, optional
@@ -120,16 +134,14 @@ class Adam:
             no learning rate.
         """
         threads = thread_count(threads)
-        params = _finite(_floats(params, "params"), "params")
-        grads = _matching(params, as_mapping(grads, "grads"), "gradient")
-        done, (mean, square) = _memory(params, state, ("mean", "square"))
-        for key, array in square.items():
-            require(array >= 0.0, array, f"state: square of {key!r} must be >= 0")
+        values, grads = _read(params, grads)
+        done, (mean, square) = _memory(values, state, ("mean", "square"))
+        for path, array in square.items():
+            require(array >= 0.0, array, f"state: square of {called(path)} must be >= 0")
         lr, step = rate_at(self.lr, done), done + 1
         first, second = self.betas
         grads, factor = _clipped(grads, self.clip_norm)
         numbers = (
-            factor,
             float(first),
             float(second),
             lr / (1.0 - first**step),
@@ -137,14 +149,8 @@ class Adam:
             float(self.eps),
             lr * self.weight_decay,
         )
-        new = {
-            k: in_one_pass(
-                adam_loop, (params[k], grads[k], mean[k], square[k]), 3, numbers, threads
-            )
-            for k in params
-        }
-        params, mean, square = ({k: arrays[n] for k, arrays in new.items()} for n in range(3))
-        return params, {"step": step, "mean": mean, "square": square}
+        new = _moved(adam_loop, [values, grads, mean, square], 3, (factor, numbers), threads)
+        return _results(params, step, new, ("mean", "square"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,32 +189,27 @@ class SGD:
         as_share(self.momentum, "momentum")
         _check_options(self.weight_decay, self.clip_norm)
 
-    def init(self, params: Mapping[Name, FloatArray]) -> dict[str, Any]:
+    def init(self, params: Tree) -> dict[str, Any]:
         """Return the state before the first step: ``step`` and ``mean`` by parameter."""
         return {"step": 0, "mean": _zeros(params)}
 
     def update(
         self,
-        params: Mapping[Name, FloatArray],
-        grads: Mapping[Name, FloatArray],
+        params: Tree,
+        grads: Tree | Gradient,
         state: Mapping[str, Any],
         *,
         threads: int | None = None,
-    ) -> tuple[Arrays[Name], dict[str, Any]]:
+    ) -> tuple[dict[Any, Any], dict[str, Any]]:
         """Return ``(params, state)`` after one step; arguments and errors as of `Adam.update`."""
         threads = thread_count(threads)
-        params = _finite(_floats(params, "params"), "params")
-        grads = _matching(params, as_mapping(grads, "grads"), "gradient")
-        done, (mean,) = _memory(params, state, ("mean",))
+        values, grads = _read(params, grads)
+        done, (mean,) = _memory(values, state, ("mean",))
         lr, step = rate_at(self.lr, done), done + 1
         grads, factor = _clipped(grads, self.clip_norm)
         numbers = factor, float(self.momentum), lr, lr * self.weight_decay
-        new = {
-            k: in_one_pass(momentum_loop, (params[k], grads[k], mean[k]), 2, numbers, threads)
-            for k in params
-        }
-        params, mean = ({k: arrays[n] for k, arrays in new.items()} for n in range(2))
-        return params, {"step": step, "mean": mean}
+        new = _moved(momentum_loop, [values, grads, mean], 2, numbers, threads)
+        return _results(params, step, new, ("mean",))
 
 
 def _check_options(weight_decay: float, clip_norm: float | None) -> None:
@@ -217,59 +218,101 @@ def _check_options(weight_decay: float, clip_norm: float | None) -> None:
         as_positive(clip_norm, "clip_norm")
 
 
-def _floats(arrays: Mapping[Name, FloatArray], name: str) -> Arrays[Name]:
-    items = as_mapping(arrays, name).items()
-    return {key: as_floats(value, f"{name}[{key!r}]") for key, value in items}
+def _read(params: Tree, grads: Tree | Gradient) -> tuple[Leaves, Leaves]:
+    """Return the values of all parameters and of their gradient, checked."""
+    values = _finite(_values(params, "params"), "params")
+    tree = grads.tree if isinstance(grads, Gradient) else grads
+    slopes = _matching(values, leaves_of(tree, "grads"), "gradient")
+    for path, leaf in leaves_of(params, "params").items():
+        if is_sparse(leaf):
+            check_same_form(leaves_of(tree, "grads")[path], leaf, f"gradient of {called(path)}")
+    return values, slopes
 
 
-def _finite(arrays: Arrays[Name], name: str) -> Arrays[Name]:
-    for key, array in arrays.items():
+def _values(tree: Tree, name: str) -> Leaves:
+    leaves = leaves_of(tree, name).items()
+    return {path: values_of(leaf, where(name, path)) for path, leaf in leaves}
+
+
+def _finite(arrays: Leaves, name: str) -> Leaves:
+    for path, array in arrays.items():
         good = np.isfinite(array)
         if not good.all():
-            require(good, array, f"{name}[{key!r}] must be finite")
+            require(good, array, f"{where(name, path)} must be finite")
     return arrays
 
 
-def _zeros(params: Mapping[Name, FloatArray]) -> Arrays[Name]:
-    return {key: np.zeros(value.shape) for key, value in _floats(params, "params").items()}
+def _zeros(params: Tree) -> dict[Any, Any]:
+    """Return zeros in the place of all values; those of sparse matrices are flat."""
+    values = _values(params, "params")
+    return tree_like(params, {path: np.zeros(array.shape) for path, array in values.items()})
 
 
 def _memory(
-    params: Arrays[Name], state: Mapping[str, Any], names: tuple[str, ...]
-) -> tuple[int, list[Arrays[Name]]]:
+    params: Leaves, state: Mapping[str, Any], names: tuple[str, ...]
+) -> tuple[int, list[Leaves]]:
     """Return the number of steps done, and what the state remembers of each parameter."""
-    _check_known(as_mapping(state, "state"), ("step", *names), "state")
+    _check_known(
+        as_mapping(state, "state"), {each: shown(each) for each in ("step", *names)}, "state"
+    )
     if "step" not in state:
         raise ValueError(f"state must hold a step, got {shown(state)}")
     memory = []
     for name in names:
-        given = mapping_or_empty(state.get(name), f"state: {name}")
+        given = leaves_of(mapping_or_empty(state.get(name), f"state: {name}"), name)
         memory.append(_finite(_matching(params, given, f"state: {name}"), f"state: {name}"))
-        _check_known(given, params, f"state: {name}")
+        _check_known(given, {path: called(path) for path in params}, f"state: {name}")
     return as_count(state["step"], "state: step", least=0), memory
 
 
-def _check_known(given: Mapping[Any, Any], known: Collection[Any], name: str) -> None:
+def _check_known(given: Mapping[Any, Any], known: Mapping[Any, str], name: str) -> None:
     for key in given:
         if key not in known:
-            raise ValueError(f"{name} must hold {list(known)} alone, got {shown(key)}")
+            found = called(key) if isinstance(key, tuple) else shown(key)
+            raise ValueError(f"{name} must hold [{', '.join(known.values())}] alone, got {found}")
 
 
-def _matching(params: Arrays[Name], arrays: Mapping[Name, FloatArray], what: str) -> Arrays[Name]:
-    """Return one array of ``arrays`` for each parameter, of its shape."""
+def _matching(params: Leaves, leaves: Mapping[Path, Any], what: str) -> Leaves:
+    """Return the values of one leaf for each parameter, of its shape."""
     found = {}
-    for key, value in params.items():
-        if key not in arrays:
-            raise ValueError(f"{what} of {key!r} must have shape {value.shape}, got None")
-        found[key] = as_floats(arrays[key], f"{what} of {key!r}")
-        if found[key].shape != value.shape:
-            raise ValueError(
-                f"{what} of {key!r} must have shape {value.shape}, got {found[key].shape}"
-            )
+    for path, value in params.items():
+        name = f"{what} of {called(path)}"
+        if path not in leaves:
+            raise ValueError(f"{name} must have shape {value.shape}, got None")
+        found[path] = values_of(leaves[path], name)
+        if found[path].shape != value.shape:
+            raise ValueError(f"{name} must have shape {value.shape}, got {found[path].shape}")
     return found
 
 
-def _clipped(grads: Arrays[Name], clip_norm: float | None) -> tuple[Arrays[Name], float]:
+def _moved(
+    compiled: Callable[..., None],
+    inputs: Sequence[Leaves],
+    n_outputs: int,
+    numbers: Sequence[Any],
+    threads: int | None,
+) -> dict[Path, list[FloatArray]]:
+    """Return the new arrays that a loop makes of those of each parameter."""
+    return {
+        path: in_one_pass(compiled, [own[path] for own in inputs], n_outputs, numbers, threads)
+        for path in inputs[0]
+    }
+
+
+def _results(
+    params: Tree, step: int, new: Mapping[Path, list[FloatArray]], names: tuple[str, ...]
+) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """Return parameters and state, in the form of the parameters."""
+    leaves = leaves_of(params, "params").items()
+    moved = tree_like(params, {path: leaf_like(leaf, new[path][0]) for path, leaf in leaves})
+    memory = {
+        name: tree_like(params, {path: arrays[n] for path, arrays in new.items()})
+        for n, name in enumerate(names, start=1)
+    }
+    return moved, {"step": step, **memory}
+
+
+def _clipped(grads: Leaves, clip_norm: float | None) -> tuple[Leaves, float]:
     """Return the gradient and what it is to be multiplied by, after a check of its size."""
     _check_size(grads, clip_norm)
     if clip_norm is None:
@@ -284,11 +327,11 @@ def _clipped(grads: Arrays[Name], clip_norm: float | None) -> tuple[Arrays[Name]
     return {key: np.ldexp(grad / unit, -power) for key, grad in grads.items()}, clip_norm / share
 
 
-def _check_size(grads: Arrays[Name], clip_norm: float | None) -> None:
+def _check_size(grads: Leaves, clip_norm: float | None) -> None:
     """Raise a ValueError unless a gradient is finite, and its square is where it is taken."""
     is_cut = clip_norm is not None and clip_norm <= LARGEST
     most, expected = (sys.float_info.max, "") if is_cut else (LARGEST, f" and at most {LARGEST}")
-    for key, grad in grads.items():
+    for path, grad in grads.items():
         if not np.abs(grad).max(initial=0.0) <= most:  # also of NaN
             within = np.abs(grad) <= most
-            require(within, grad, f"gradient of {key!r} must be finite{expected}")
+            require(within, grad, f"gradient of {called(path)} must be finite{expected}")

@@ -111,12 +111,10 @@ class DeviceLearner(Learner):
         self._trainer.load(_by_key(params), memory)
 
 
-def _terms(task: ImageTask) -> list[cuda.Potentials | cuda.DeadNeurons]:
+def _terms(task: ImageTask) -> list[Any]:
     """Return what training lowers."""
     loss = task.model.loss
-    terms: list[cuda.Potentials | cuda.DeadNeurons] = [
-        cuda.Potentials("out", loss.smoothing, loss.norm_penalty)
-    ]
+    terms: list[Any] = [cuda.Potentials("out", loss.smoothing, loss.norm_penalty)]
     if loss.dead_penalty:
         terms.append(cuda.DeadNeurons("hidden", loss.dead_penalty, loss.dead_fraction))
     return terms

@@ -16,6 +16,7 @@ from eventsim._engines.cuda.device import kernel
 from eventsim._engines.cuda.sorting import sort_anywhere
 from eventsim.model.crossing import TOUCHES, crossing_within, just_after, spike_time
 from eventsim.model.flow import flow, propagator
+from eventsim.model.jumps import RESET, fire, hold
 
 __all__ = [
     "Spikes",
@@ -92,8 +93,8 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin
         if release > now:
             looks = release <= until
             if looks:
-                begin, v = release, real(0.0)
-                acting = i * math.exp(-alpha * (release - now))
+                begin, v = release, real(RESET)
+                acting = hold(float(i), release - now, alpha)
                 if kept >= 0:
                     spikes.released[kept] = acting
                 release = -math.inf
@@ -111,11 +112,8 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin
                 break
             spike = _stored(spike, begin, real)
             latest = cuda.atomic.add(spikes.count, k, 1)
-            begin, v = spike, real(0.0)
-            acting = slope + (beta * threshold - bias)
-            if refractory > 0.0:
-                begin = spike + refractory
-                acting *= math.exp(-alpha * refractory)
+            begin, acting, reset = fire(spike, slope, alpha, beta, threshold, bias, refractory)
+            v = real(reset)
             if latest < room:
                 slot = k * room + latest
                 spikes.time[slot] = spike
@@ -128,7 +126,7 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin
                 release = begin
                 break
     current[k, neuron] = i * decay
-    potential[k, neuron] = real(0.0) if release > t_stop else v
+    potential[k, neuron] = real(RESET) if release > t_stop else v
     spikes.last[k * n + neuron] = kept
     cuda.atomic.add(searches, k, looked)
 

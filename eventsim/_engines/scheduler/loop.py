@@ -53,6 +53,7 @@ from eventsim.model.crossing import (
     spike_time,
 )
 from eventsim.model.flow import bias_kernel, flow, propagator
+from eventsim.model.jumps import arrive_held, fire
 from eventsim.spikes import taken
 
 __all__ = [
@@ -312,10 +313,10 @@ def _deliver(wiring, neurons, state, run, g, now):
         weight = wiring.weight[s]
         reference = rows[i, REFERENCE]
         if reference > now:
-            current = rows[i, CURRENT] + weight * math.exp(-alpha * (reference - now))
+            current = arrive_held(rows[i, CURRENT], weight, reference - now, alpha)
             rows[i, CURRENT] = current
             run.released[state.latest[i]] = current
-            _expect(neurons, state, i, reference, current, 0.0)
+            _expect(neurons, state, i, reference, current, rows[i, POTENTIAL])
             continue
         if reference != epoch:
             _settle(rows, i, epoch, alpha, beta, neurons.bias[i])
@@ -397,11 +398,12 @@ def _fire(neurons, state, run, i, now):
     """Record the spike of neuron ``i``, reset the neuron, and predict its next spike."""
     remove(state.predicted, i)
     row, kind = state.neuron[i], neurons.kind[i]
-    release = now + neurons.refractory[i]
-    current = state.slope[i] + (neurons.beta[kind] * neurons.threshold[i] - neurons.bias[i])
-    current *= math.exp(-neurons.alpha[kind] * neurons.refractory[i])
+    release, current, potential = fire(
+        now, state.slope[i], neurons.alpha[kind], neurons.beta[kind], neurons.threshold[i],
+        neurons.bias[i], neurons.refractory[i],
+    )  # fmt: skip
     row[CURRENT] = current
-    row[POTENTIAL] = 0.0
+    row[POTENTIAL] = potential
     row[REFERENCE] = release
     row[BOUND] = neurons.bound[i]
     number = state.count[SPIKES]
@@ -412,4 +414,4 @@ def _fire(neurons, state, run, i, now):
     run.slope[number] = state.slope[i]
     run.released[number] = current
     if current > row[BOUND]:
-        _expect(neurons, state, i, release, current, 0.0)
+        _expect(neurons, state, i, release, current, potential)

@@ -65,6 +65,7 @@ from eventsim._engines.status import (
     RECORD_FULL,
 )
 from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.sorting import sort_stably
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
     TOUCHES,
@@ -74,6 +75,7 @@ from eventsim.model.crossing import (
     spike_time,
 )
 from eventsim.model.flow import flow
+from eventsim.model.jumps import RESET, arrive_held, fire
 
 __all__ = ["Arrivals", "Deliveries", "Grid", "Senders", "WindowState", "Work", "advance_windows"]
 
@@ -281,7 +283,7 @@ def advance_windows(
 def _begin(state, i, start):
     """Return (current, potential, time) at the start of a window, or at a later release."""
     if state.level[i, 1] == HELD:
-        return state.level[i, 0], 0.0, state.release[i]
+        return state.level[i, 0], RESET, state.release[i]
     return state.level[i, 0], state.level[i, 1], start
 
 
@@ -646,7 +648,6 @@ def _replay(neurons, state, run, work, start, final):
         kind = neurons.kind[i]
         alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
         threshold, refractory = neurons.threshold[i], neurons.refractory[i]
-        holding = beta * threshold - bias
         first = _sorted_arrivals(work, i)
         current, potential, now = _begin(state, i, start)
         number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
@@ -671,8 +672,10 @@ def _replay(neurons, state, run, work, start, final):
                     progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
                     progress[SPIKES] = spikes
                     return False
-                current = (slope + holding) * math.exp(-alpha * refractory)
-                potential, now, number = 0.0, spike + refractory, spikes
+                now, current, potential = fire(
+                    spike, slope, alpha, beta, threshold, bias, refractory
+                )
+                number = spikes
                 run.time[spikes] = spike
                 run.neuron[spikes] = i
                 run.slope[spikes] = slope
@@ -683,7 +686,7 @@ def _replay(neurons, state, run, work, start, final):
                 now = until
             if e >= 0:
                 if now > until:
-                    current += arrivals.weight[e] * math.exp(-alpha * (now - until))
+                    current = arrive_held(current, arrivals.weight[e], now - until, alpha)
                     run.released[number] = current
                 else:
                     current += arrivals.weight[e]
@@ -714,46 +717,6 @@ def _sorted_arrivals(work, i):
         e = work.arrivals.following[e]
     sort_stably(work.arrivals.time, work.order, work.spare, first, work.order.size)
     return first
-
-
-@loop
-def sort_stably(key, order, spare, first, last):
-    """Sort ``order[first:last]`` by ``key[order]``: blocks by insertion, then merged."""
-    block = 16
-    for begin in range(first, last, block):
-        for a in range(begin + 1, min(begin + block, last)):
-            moved = order[a]
-            b = a - 1
-            while b >= begin and key[order[b]] > key[moved]:
-                order[b + 1] = order[b]
-                b -= 1
-            order[b + 1] = moved
-    while block < last - first:
-        for begin in range(first, last - block, 2 * block):
-            _merge(key, order, spare, begin, begin + block, min(begin + 2 * block, last))
-        block *= 2
-
-
-@loop
-def _merge(key, order, spare, begin, middle, end):
-    """Merge two sorted neighbours in place."""
-    if key[order[middle - 1]] <= key[order[middle]]:
-        return
-    size = middle - begin
-    for a in range(size):
-        spare[a] = order[begin + a]
-    a, b, place = 0, middle, begin
-    while a < size:
-        if b < end and key[order[b]] < key[spare[a]]:
-            order[place] = order[b]
-            b += 1
-        else:
-            order[place] = spare[a]
-            a += 1
-        place += 1
-
-
-# --- record ---------------------------------------------------------------------------------------
 
 
 @loop

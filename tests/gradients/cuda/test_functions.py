@@ -11,8 +11,8 @@ import eventsim as es
 import gradients
 from eventsim._engines.cuda import result
 from gradients.cuda import layers
-from tests.eventsim.engines.test_cuda import NETWORKS, DeviceError, two_layers
-from tests.helpers.feedforward import Model
+from tests.helpers.device import NETWORKS, DeviceError, two_layers
+from tests.helpers.models import Model
 
 
 def cotangents(result: es.BatchResult) -> dict[str, dict[str, np.ndarray]]:

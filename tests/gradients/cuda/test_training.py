@@ -255,8 +255,10 @@ def test_a_gradient_that_is_no_number_moves_nothing(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"loss": []}, "the first term must be Potentials or FirstSpikes"),
-        ({"loss": [LOSS[0], LOSS[0]]}, "the terms after the first must be DeadNeurons"),
+        ({"loss": []}, "loss must begin with a MembraneCrossEntropy or FirstSpikeCrossEntropy"),
+        ({"loss": 0.5 * LOSS[0]}, "must begin with .* unscaled"),
+        ({"loss": "least squares"}, "loss must be a loss of gradients, .* got 'least squares'"),
+        ({"loss": LOSS[0] + LOSS[0]}, "after its first term, loss must have .* none but"),
         ({"loss": [LOSS[0], cuda.DeadNeurons("out", 1.0)]}, "about different populations"),
         ({"jitter": -1.0}, "jitter must be >= 0 and finite, got -1.0"),
         ({"optimizer": object()}, "the optimiser must be a gradients.Adam or SGD"),

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import assume, given
+from scipy import sparse
 
 import eventsim as es
 import gradients
-from tests.eventsim.test_causality import chain, run_of
-from tests.gradients.graph.test_jacobian import PARAMETERS, column_of_synapse, lif_as_srm
-from tests.gradients.test_timing_backprop import off_grid
 from tests.helpers import cases, differences
+from tests.helpers.differences import off_grid
+from tests.helpers.graphs import PARAMETERS, chain, column_of_synapse, lif_as_srm, run_of
 from tests.helpers.naive import Case, Neuron
 from tests.helpers.strategies import examples, networks
 
@@ -56,6 +56,20 @@ def test_backward_is_the_transpose_of_forward(case: Case) -> None:
             np.testing.assert_allclose(
                 by_columns(built, found, wrt), expected, rtol=1e-7, atol=scale
             )
+
+
+@pytest.mark.parametrize("wrt", [("delays", "tau_mem"), ["bias", "input_times"], ()])
+def test_a_graph_gives_what_it_is_asked_for(wrt) -> None:
+    result = cases.build(cases.load("recurrent_delays").case).run()
+    a = differences.cotangents(result)["spike_times"]
+    whole = gradients.timing_backprop(result.causality(), spike_times=a).tree
+    found = gradients.timing_backprop(result.causality(), spike_times=a, wrt=wrt).tree
+    for kind, by_key in found.items():
+        expected = whole[kind] if kind in wrt else {}
+        assert by_key.keys() == expected.keys()
+        for key, values in expected.items():
+            one, other = (x.data if sparse.issparse(x) else x for x in (by_key[key], values))
+            np.testing.assert_array_equal(one, other)
 
 
 @given(networks())

@@ -1,4 +1,4 @@
-"""Compile every CUDA kernel to PTX, without a device: ``python -m tests.ptx 9.0``.
+"""Compile every CUDA kernel to PTX, without a device: ``python -m tests.helpers.ptx 9.0``.
 
 Prints a line of JSON: of each kernel the bytes of PTX, and, where the wheel nvidia-cuda-nvcc is
 installed, the registers that a thread takes and the bytes that it spills to memory.
@@ -82,10 +82,12 @@ def arguments(dtype: type) -> Arguments:
         },
         loss_kernels: {
             "find_range": (K, K),
-            "potential_loss": (RR, K, 0.1, 0.1, RR, F),
-            "first_spike_loss": (RR, K, 0.1, 1.0, 0.1, 1.0, 0.1, RR, F),
+            "membrane_loss": (RR, K, (0.1, 0.1), RR, F),
+            "first_spike_loss": (RR, K, (0.1, 1.0, 1.0, 0.1, 0.1), RR, F),
             "pass_to_first": (K, K, K, R, R),
             "lift_dead": (K, RR, F, 0.1, 0.1, RR, F),
+            "count_missing": (RR, K, True, K, F, K),
+            "push_onto": (K, 0.1, R),
             "add_scaled": (F, 0.1, F),
         },
         optimizers: {
