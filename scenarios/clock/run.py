@@ -15,7 +15,8 @@ from scenarios.running.report import Report, Row, with_deviation
 from scenarios.running.training import Params, fit, replicate
 
 if TYPE_CHECKING:
-    from scenarios.compare.readout_task import ReadoutTask
+    from scenarios.networks.feed_forward import Classification
+    from scenarios.networks.readout import ReadoutNetwork
 
 __all__ = ["run"]
 
@@ -39,8 +40,8 @@ def run(config: ClockOptions, folder: Path, progress: Progress) -> Report:
     return _report(config, spikes, angles)
 
 
-def _tasks(config: ClockOptions) -> dict[str, ReadoutTask]:
-    from scenarios.compare.readout_task import mnist_task, yin_yang_task
+def _tasks(config: ClockOptions) -> dict[str, Classification[ReadoutNetwork]]:
+    from scenarios.compare.tasks import mnist_task, yin_yang_task
 
     hidden = {kind: config.chosen_for(kind).hidden for kind in KINDS.values()}
     return {
@@ -63,7 +64,11 @@ def _spikes(config: ClockOptions, folder: Path, progress: Progress) -> list[dict
 
 
 def _stages(
-    config: ClockOptions, name: str, task: ReadoutTask, folder: Path, progress: Progress
+    config: ClockOptions,
+    name: str,
+    task: Classification[ReadoutNetwork],
+    folder: Path,
+    progress: Progress,
 ) -> dict[str, Params]:
     """Return the weights at which gradients are compared."""
     state = fit(
@@ -80,7 +85,7 @@ def _angles(
     config: ClockOptions,
     name: str,
     stage: str,
-    task: ReadoutTask,
+    task: Classification[ReadoutNetwork],
     weights: Params,
     folder: Path,
     progress: Progress,

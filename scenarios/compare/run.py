@@ -40,7 +40,7 @@ def run(config: CompareOptions, folder: Path, progress: Progress) -> Report:
 
 
 def _contest(config: CompareOptions, problem: Problem) -> Contest:
-    from scenarios.compare import readout_task
+    from scenarios.compare import tasks
     from scenarios.networks import contest
 
     chosen = config.chosen_for(problem)
@@ -52,14 +52,14 @@ def _contest(config: CompareOptions, problem: Problem) -> Contest:
         return contest.by_spikes(task, partial(points.settings, task.n_train))
     settings = partial(config.settings, problem)
     if problem == "yin_yang":
-        exact = readout_task.yin_yang_task(chosen.hidden, chosen.n_train)
+        exact = tasks.yin_yang_task(chosen.hidden, chosen.n_train)
         return contest.by_potentials("Yin-Yang", exact, chosen.steps, settings)
-    exact = readout_task.mnist_task(chosen.hidden, chosen.n_train, config.data_dir)
+    exact = tasks.mnist_task(chosen.hidden, chosen.n_train, config.data_dir)
     return contest.by_potentials("MNIST", exact, chosen.steps, settings)
 
 
 def _report(config: CompareOptions, trained: Sequence[tuple[Contest, Trained]]) -> Report:
-    from scenarios.compare.figures import curves
+    from scenarios.networks.contest_figures import curves
 
     numbers = {
         contest.title: {name: _numbers(contest, states) for name, states in methods.items()}

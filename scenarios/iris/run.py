@@ -11,7 +11,8 @@ import eventsim as es
 from scenarios.datasets.encoding import earlier_for_larger, with_bias
 from scenarios.datasets.points import iris, stratified_split
 from scenarios.iris.config import IrisOptions
-from scenarios.networks.first_spike import Classification, Classifier, FirstSpikeLoss
+from scenarios.networks.feed_forward import Classification
+from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import SILENT, Progress
 from scenarios.running.report import Report, Row, percent
@@ -20,7 +21,7 @@ from scenarios.running.training import Params, fit, replicate, warm_up
 SPECIES = ["setosa", "versicolor", "virginica"]
 
 
-def build(config: IrisOptions, seed: int) -> Classification:
+def build(config: IrisOptions, seed: int) -> Classification[Classifier]:
     """Return the network with the flowers, split at random by ``seed``."""
     config, flowers = config.chosen, iris()
     latencies = earlier_for_larger(flowers.features, t_max=config.t_max)
@@ -61,7 +62,7 @@ def run(config: IrisOptions, folder: Path, progress: Progress) -> Report:
 
 
 def _report(
-    config: IrisOptions, task: Classification, main: TrainingState, splits: list[float]
+    config: IrisOptions, task: Classification[Classifier], main: TrainingState, splits: list[float]
 ) -> Report:
     accuracy = main.history[-1]["test_accuracy"]
     perfect = sum(value == 1.0 for value in splits)
@@ -81,7 +82,9 @@ def _report(
     )  # fmt: skip
 
 
-def _figures(task: Classification, config: IrisOptions, main: TrainingState) -> dict[str, Any]:
+def _figures(
+    task: Classification[Classifier], config: IrisOptions, main: TrainingState
+) -> dict[str, Any]:
     from scenarios.running.figures import first_spike_histograms, training_curves
 
     def times(weights: Params) -> Any:

@@ -16,7 +16,8 @@ from scipy import stats
 from scenarios.leak.claims import margin_of_mean
 from scenarios.leak_exact.noise import NOISES
 from scenarios.mnist.runs import build
-from scenarios.networks.readout import ImageTask
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import ReadoutNetwork
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.stopwatch import spent
@@ -155,7 +156,11 @@ def effect(losses: Sequence[Floats]) -> Effect:
 
 
 def _kind(
-    config: LeakExactOptions, tau: float, task: ImageTask, folder: Path, progress: Progress
+    config: LeakExactOptions,
+    tau: float,
+    task: ImageTask[ReadoutNetwork],
+    folder: Path,
+    progress: Progress,
 ) -> Kind:
     variant = config.variant(tau)
     seeds = range(config.seed, config.seed + config.chosen.seeds)
@@ -180,7 +185,7 @@ def _kind(
     return Kind(config.title(tau), states, clean, spikes, noisy)
 
 
-def _disturbed(task: ImageTask, params: Params) -> dict[str, list[float]]:
+def _disturbed(task: ImageTask[ReadoutNetwork], params: Params) -> dict[str, list[float]]:
     """Return the accuracy of a network at each severity of each kind of noise."""
     model, spikes, labels = task.model, task.test_spikes, task.test.labels
     found: dict[str, list[float]] = {}
@@ -188,7 +193,7 @@ def _disturbed(task: ImageTask, params: Params) -> dict[str, list[float]]:
         found[name] = []
         for severity in noise.severities:
             rng = np.random.default_rng(NOISE_SEED)
-            noisy = noise.apply(spikes, severity, rng, model.sizes[0], model.t_out)
-            metrics = model.evaluate(params, noisy, labels).metrics(model.loss)
+            noisy = noise.apply(spikes, severity, rng, model.sizes[0], model.t_stop)
+            metrics = model.evaluate(params, noisy, labels)
             found[name].append(metrics["test_accuracy"])
     return found

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 import eventsim as es
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.mnist.config import MnistOptions, Spiking
-from scenarios.networks.readout import ImageTask, ReadoutNetwork, highest
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import ReadoutNetwork, highest
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent
@@ -134,7 +135,7 @@ class Trained:
     """
 
     variant: Variant
-    task: ImageTask
+    task: ImageTask[ReadoutNetwork]
     states: list[TrainingState]
 
 
@@ -151,7 +152,9 @@ def variants(config: MnistOptions) -> list[Variant]:
     return [Variant(config.spikes, config.leaky_tau_i(config.spikes) if config.leaky else math.inf)]
 
 
-def build(config: MnistOptions, variant: Variant, parts: Mapping[str, LabelledImages]) -> ImageTask:
+def build(
+    config: MnistOptions, variant: Variant, parts: Mapping[str, LabelledImages]
+) -> ImageTask[ReadoutNetwork]:
     """Return a network with its training and test images.
 
     Raises
@@ -173,12 +176,12 @@ def build(config: MnistOptions, variant: Variant, parts: Mapping[str, LabelledIm
             precision=config.precision,
             tau_mem=variant.tau_v,
         ),
-        (config.init_mean, config.init_std),
+        [(config.init_mean, config.init_std)] * 2,
         train,
         test,
-        chosen.shift,
-        chosen.jitter,
-        chosen.dropout,
+        moves=chosen.shift,
+        noise=chosen.jitter,
+        dropout=chosen.dropout,
     )
 
 
@@ -203,7 +206,7 @@ def _train(
     data: DataSet,
     config: MnistOptions,
     variant: Variant,
-    task: ImageTask,
+    task: ImageTask[ReadoutNetwork],
     folder: Path,
     progress: Progress,
 ) -> Trained:
@@ -218,7 +221,9 @@ def _train(
     return Trained(variant, task, states)
 
 
-def learner(config: MnistOptions, task: ImageTask, seed: int) -> ImageTask | Learner:
+def learner(
+    config: MnistOptions, task: ImageTask[ReadoutNetwork], seed: int
+) -> ImageTask[ReadoutNetwork] | Learner:
     """Return what trains a network: on the device, where it can, all of a step is done there."""
     if config.engine != "cuda" or task.moves:
         return task
@@ -285,13 +290,17 @@ def _figures(data: DataSet, config: MnistOptions, trained: list[Trained]) -> dic
         "accuracy_against_spikes": draw.accuracy_against_spikes(curves),
         "dynamics": _dynamics(data, trained[0]),
         "spike_counts": draw.spike_count_histograms({
-            kind.variant.title: [kind.task.examine(state.params).counts for state in kind.states]
+            kind.variant.title: [_counts(kind.task, state) for state in kind.states]
             for kind in trained
         }),
     }  # fmt: skip
     if config.sweep == "tau":
         figures["tau"] = _sweep(data, trained)
     return figures
+
+
+def _counts(task: ImageTask[ReadoutNetwork], state: TrainingState) -> NDArray[np.int32]:
+    return task.model.examine(state.params, *task.held_out).counts
 
 
 def _sweep(data: DataSet, trained: list[Trained]) -> Any:

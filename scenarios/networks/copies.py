@@ -19,7 +19,8 @@ from scipy import sparse
 import eventsim as es
 import gradients
 from eventsim._support.types import Key, Matrix
-from scenarios.networks.first_spike import Classes, Classification, Classifier, Times, first_to_fire
+from scenarios.networks.feed_forward import Classes, Classification
+from scenarios.networks.first_spike import Classifier, Times, first_to_fire
 from scenarios.running.checkpoint import check_like
 from scenarios.running.training import Learner, Metrics, Params
 
@@ -169,7 +170,7 @@ class SideBySide(Learner):
     """
 
     def __init__(
-        self, task: Classification, optimizer: gradients.Adam, seeds: Sequence[int]
+        self, task: Classification[Classifier], optimizer: gradients.Adam, seeds: Sequence[int]
     ) -> None:
         self.task, self.optimizer, self.seeds = task, optimizer, seeds
         self._copies = Copies(task.model, len(seeds))

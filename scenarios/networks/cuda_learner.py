@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from gradients import cuda
 from scenarios.datasets.encoding import latency
-from scenarios.networks.readout import CONNECTIONS, ImageTask
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import CONNECTIONS, ReadoutNetwork
 from scenarios.running.checkpoint import check_like
 from scenarios.running.training import Learner, Metrics, Params
 
@@ -43,17 +44,19 @@ class DeviceLearner(Learner):
         If there is no device.
     """
 
-    def __init__(self, task: ImageTask, optimizer: Any, *, graph: bool = False) -> None:
+    def __init__(
+        self, task: ImageTask[ReadoutNetwork], optimizer: Any, *, graph: bool = False
+    ) -> None:
         if task.moves:
             raise ValueError(f"moves must be 0 for images on the device, got {task.moves}")
         self.task, model = task, task.model
-        spikes = latency(task.train.images, t_max=model.t_out)
+        spikes = latency(task.train.images, t_max=model.t_stop)
         self._trainer = cuda.Trainer(
             model.structure,
             {"in": cuda.DeviceSpikes.of(spikes, precision=model.precision)},
             task.train.labels,
             _terms(task),
-            model.t_out,
+            model.t_stop,
             optimizer=optimizer,
             part=None if task.part is model else task.part.structure,
             jitter=task.noise,
@@ -76,10 +79,7 @@ class DeviceLearner(Learner):
         """Learn from the chosen training samples; return means over them."""
         started, task = time.perf_counter(), self.task
         seed = int(rng.integers(2**63)) if task.noise else 0
-        kept = None
-        if task.part is not task.model:
-            kept = {"hidden": np.sort(rng.permutation(task.model.sizes[1])[: task.part.sizes[1]])}
-        found = self._trainer.step(rows, kept=kept, seed=seed)
+        found = self._trainer.step(rows, kept=task.kept(rng) or None, seed=seed)
         task.model.stopwatch.add("training steps", started)
         return {
             "loss": found["loss"],
@@ -111,7 +111,7 @@ class DeviceLearner(Learner):
         self._trainer.load(_by_key(params), memory)
 
 
-def _terms(task: ImageTask) -> list[Any]:
+def _terms(task: ImageTask[ReadoutNetwork]) -> list[Any]:
     """Return what training lowers."""
     loss = task.model.loss
     terms: list[Any] = [cuda.Potentials("out", loss.smoothing, loss.norm_penalty)]

@@ -11,13 +11,14 @@ from typing import Any
 
 from scenarios.datasets.images import mnist
 from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.networks.feed_forward import ImageTask
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent
 from scenarios.running.stopwatch import session_note, spent
 from scenarios.running.training import fit_seeds, last, seconds_per_epoch, warm_up
 from scenarios.stdbp.config import CSNN, StdbpOptions
-from scenarios.stdbp.network import Activity, FirstSpikeImages
+from scenarios.stdbp.network import Activity, ReLPSPNetwork
 
 __all__ = ["build", "run"]
 
@@ -40,7 +41,7 @@ class Trained:
     ----------
     network : str
         Their architecture.
-    task : FirstSpikeImages
+    task : ImageTask
         What they were trained on.
     states : list of TrainingState
         One for each seed.
@@ -49,12 +50,14 @@ class Trained:
     """
 
     network: str
-    task: FirstSpikeImages
+    task: ImageTask[ReLPSPNetwork]
     states: list[TrainingState]
     activity: Activity
 
 
-def build(config: StdbpOptions, network: str, parts: dict[str, LabelledImages]) -> FirstSpikeImages:
+def build(
+    config: StdbpOptions, network: str, parts: dict[str, LabelledImages]
+) -> ImageTask[ReLPSPNetwork]:
     """Return a network with its training and test images.
 
     Raises
@@ -62,11 +65,10 @@ def build(config: StdbpOptions, network: str, parts: dict[str, LabelledImages]) 
     ValueError
         If there are fewer training images than the options ask for.
     """
-    recipe = config.recipe(network)
-    return FirstSpikeImages(
-        config.model(network),
-        recipe.init_total,
-        recipe.init_spread,
+    recipe, model = config.recipe(network), config.model(network)
+    return ImageTask(
+        model,
+        model.normals(recipe.init_total, recipe.init_spread),
         parts["train"].first(config.n_train),
         parts["test"],
         moves=recipe.shift,
@@ -89,7 +91,11 @@ def run(config: StdbpOptions, folder: Path, progress: Progress) -> Report:
 
 
 def _train(
-    config: StdbpOptions, network: str, task: FirstSpikeImages, folder: Path, progress: Progress
+    config: StdbpOptions,
+    network: str,
+    task: ImageTask[ReLPSPNetwork],
+    folder: Path,
+    progress: Progress,
 ) -> Trained:
     states = fit_seeds(
         lambda _: task,
@@ -99,7 +105,8 @@ def _train(
         progress=progress,
         title=network,
     )
-    return Trained(network, task, states, task.examine(states[0].params))
+    activity = task.model.examine(states[0].params, *task.held_out)
+    return Trained(network, task, states, activity)
 
 
 def _report(config: StdbpOptions, trained: Sequence[Trained], seconds: float) -> Report:

@@ -10,7 +10,8 @@ import numpy as np
 
 import eventsim as es
 from scenarios.networks.copies import SideBySide
-from scenarios.networks.first_spike import Classification, Classifier, FirstSpikeLoss
+from scenarios.networks.feed_forward import Classification
+from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
 from scenarios.running.console.progress import SILENT, Progress
 from scenarios.running.report import Report, Row
 from scenarios.running.training import Params, fit
@@ -21,7 +22,7 @@ LABELS = np.array([0, 1, 1, 0])
 PUBLISHED_MEAN, PUBLISHED_MAX = 17.52, 98
 
 
-def build(config: XorOptions) -> Classification:
+def build(config: XorOptions) -> Classification[Classifier]:
     """Return the 2-4-2 network with the four patterns, which are both training and test data."""
     config = config.chosen
     loss = FirstSpikeLoss(config.tau0, config.tau1, config.gamma, t_silent=config.t_stop)
@@ -72,7 +73,7 @@ def steps_to_converge(
 
 def _report(
     config: XorOptions,
-    task: Classification,
+    task: Classification[Classifier],
     steps: list[int | None],
     as_printed: list[int | None],
     weights: Params,
@@ -121,7 +122,9 @@ def _notes(config: XorOptions, failed: list[int]) -> list[str]:
     return notes
 
 
-def _figures(task: Classification, weights: dict[str, Any], steps: list[int]) -> dict[str, Any]:
+def _figures(
+    task: Classification[Classifier], weights: dict[str, Any], steps: list[int]
+) -> dict[str, Any]:
     from scenarios.running.figures import step_histogram, traces
 
     model, patterns = task.model, task.train[0]

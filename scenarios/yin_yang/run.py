@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 import eventsim as es
 from scenarios.datasets.encoding import later_for_larger, with_bias
 from scenarios.datasets.points import yin_yang
-from scenarios.networks.first_spike import Classification, Classifier, FirstSpikeLoss
+from scenarios.networks.feed_forward import Classification
+from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent
@@ -47,7 +48,7 @@ def latencies(
     return with_bias(times, chosen.t_bias)
 
 
-def build(config: YinYangOptions) -> Classification:
+def build(config: YinYangOptions) -> Classification[Classifier]:
     """Return the network with its training and test points as input spikes."""
     chosen, data = config.chosen, yin_yang(config.data_dir)
     once = chosen.spikes == "single"
@@ -99,14 +100,14 @@ def run(config: YinYangOptions, folder: Path, progress: Progress) -> Report:
 
 def _beside_surrogates(
     config: YinYangOptions,
-    task: Classification,
+    task: Classification[Classifier],
     exact: TrainingState,
     folder: Path,
     progress: Progress,
 ) -> Any:
     """Train the same network with surrogate gradients; draw both."""
-    from scenarios.compare.figures import curves
     from scenarios.networks.contest import by_spikes, train
+    from scenarios.networks.contest_figures import curves
 
     same = config.settings(task.n_train, config.seed)
     same = replace(same, epochs=config.compare_epochs or same.epochs)
@@ -118,7 +119,10 @@ def _beside_surrogates(
 
 
 def _report(
-    config: YinYangOptions, task: Classification, states: list[TrainingState], seconds: float
+    config: YinYangOptions,
+    task: Classification[Classifier],
+    states: list[TrainingState],
+    seconds: float,
 ) -> Report:
     accuracies = [state.history[-1]["test_accuracy"] for state in states]
     spent = task.model.stopwatch.seconds
@@ -143,7 +147,7 @@ def _report(
 
 
 def _figures(
-    config: YinYangOptions, task: Classification, states: list[TrainingState]
+    config: YinYangOptions, task: Classification[Classifier], states: list[TrainingState]
 ) -> dict[str, Any]:
     from scenarios.running.figures import class_planes, training_curves
 

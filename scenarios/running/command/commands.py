@@ -236,7 +236,8 @@ def _argument(option: Option) -> Any:
     """Return for tyro the type of an argument: a flag, or words that are read afterwards."""
     import tyro
 
-    said = tyro.conf.arg(help=str(option))
+    hint = "" if option.cases else None  # its help says what stands in the place of None
+    said = tyro.conf.arg(help=str(option), help_behavior_hint=hint)
     if _is_switch(option):
         return Annotated[bool, said]
     one = METAVARS[option.kind]

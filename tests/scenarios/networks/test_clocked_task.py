@@ -9,10 +9,11 @@ import torch
 import eventsim as es
 from gradients import Adam
 from gradients.clocked import SpikeDerivative
-from scenarios.compare.readout_task import ReadoutTask, yin_yang_task
+from scenarios.compare.tasks import yin_yang_task
 from scenarios.networks import clocked_task
 from scenarios.networks.clocked_task import DERIVATIVES, ClockedTask
 from scenarios.networks.contest import by_potentials, by_spikes
+from scenarios.networks.feed_forward import Classification
 from scenarios.running.training import Settings, fit
 from scenarios.yin_yang import run as yin_yang
 from scenarios.yin_yang.config import YinYangOptions
@@ -23,10 +24,10 @@ SETTINGS = Settings(epochs=2, batch_size=20)
 ROWS = np.arange(30)
 
 
-def few(n_train: int = 60, hidden: int = 20) -> ReadoutTask:
+def few(n_train: int = 60, hidden: int = 20) -> Classification:
     task = yin_yang_task(hidden, n_train)
     spikes, labels = task.test
-    return ReadoutTask(task.model, task.normals, task.train, (spikes[:70], labels[:70]))
+    return Classification(task.model, task.normals, task.train, (spikes[:70], labels[:70]))
 
 
 def spiking() -> dict[str, ClockedTask]:

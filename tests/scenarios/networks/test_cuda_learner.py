@@ -13,7 +13,8 @@ from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.mnist.config import MnistOptions
 from scenarios.mnist.runs import learner
 from scenarios.networks.cuda_learner import DeviceLearner
-from scenarios.networks.readout import ImageTask, ReadoutLoss, ReadoutNetwork
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import ReadoutLoss, ReadoutNetwork
 from scenarios.running.training import Settings, fit
 
 SETTINGS = Settings(epochs=2, batch_size=3, optimizer=Adam(0.05, weight_decay=0.1))
@@ -24,7 +25,7 @@ def task(**options: float) -> ImageTask:
     rng = np.random.default_rng(0)
     images = LabelledImages(rng.integers(0, 256, (5, 2, 3), dtype=np.uint8), np.arange(5) % 2)
     model = ReadoutNetwork((6, 4, 2), 0.8, loss=LOSS)
-    return ImageTask(model, (0.5, 0.8), images, images, **options)
+    return ImageTask(model, [(0.5, 0.8)] * 2, images, images, **options)
 
 
 @pytest.mark.slow

@@ -325,7 +325,7 @@ from pathlib import Path
 from scenarios.yin_yang import run as yin_yang
 from scenarios.yin_yang.config import YinYangOptions
 from scenarios.running.checkpoint import save_arrays
-from scenarios.networks.first_spike import Classification
+from scenarios.networks.feed_forward import Classification
 from scenarios.datasets.encoding import jitter
 from scenarios.running.training import fit
 
