@@ -217,19 +217,20 @@ def single_precision(n: int) -> dict[str, float]:
 
 def g2(batch_size: int, precision: str, options: argparse.Namespace, **config: Any) -> list[float]:
     """Return the median seconds of an epoch but the first, and the last test accuracy."""
-    from scenarios.mnist.run import DATA, Config
+    from scenarios.mnist.config import MnistOptions
+    from scenarios.mnist.run import DATA
     from scenarios.mnist.runs import build, variants
     from scenarios.networks.cuda_learner import DeviceLearner
     from scenarios.running.training import fit
 
-    config = Config(
+    config = MnistOptions(
         epochs=options.epochs, seeds=1, batch_size=batch_size, engine="cuda", precision=precision,
         data_dir=options.data_dir, **config,
     )  # fmt: skip
     (variant,) = variants(config)
     task = build(config, variant, DATA.load(options.data_dir))
     settings = config.settings(task.n_train, seed=0)
-    learner = DeviceLearner(task, settings.optimiser, graph=options.graph)
+    learner = DeviceLearner(task, settings.optimizer, graph=options.graph)
     history = fit(learner, settings).history
     return [median(record["seconds"] for record in history[2:]), history[-1]["test_accuracy"]]
 

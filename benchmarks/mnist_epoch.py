@@ -24,13 +24,14 @@ N_TRAIN = 60_000
 
 def child(published: bool, epochs: int, data_dir: str | None) -> None:
     """Train in this process; print a JSON line."""
-    from scenarios.mnist.run import DATA, Config
+    from scenarios.mnist.config import MnistOptions
+    from scenarios.mnist.run import DATA
     from scenarios.mnist.runs import build, variants
     from scenarios.running.memory import keep_freed_memory
     from scenarios.running.training import fit
 
     keep_freed_memory()  # as `eventsim run` does
-    config = Config(published=published, epochs=epochs, seeds=1, data_dir=data_dir)
+    config = MnistOptions(published=published, epochs=epochs, seeds=1, data_dir=data_dir)
     (variant,) = variants(config)
     task = build(config, variant, DATA.load(data_dir))
     assert task.n_train == N_TRAIN, f"{task.n_train} training images"

@@ -385,12 +385,11 @@ class Network:
             If there is no such population; the message names the caller's ``argument``.
         """
         check_name(population, self._neurons, f"{argument} must name one of the populations")
-        start = 0
-        for name, (n, _) in self._neurons.items():
-            if name == population:
-                break
-            start += n
-        return slice(start, start + self._neurons[population][0])
+        return _part_of(self.populations, population)
+
+    def sources_of(self, name: str) -> slice:
+        """Return which sources, numbered through all inputs, an input has."""
+        return _part_of(self._inputs, name)
 
     @property
     def version(self) -> Version:
@@ -451,6 +450,16 @@ class Network:
             f"Network(inputs={dict(self.inputs)}, populations={dict(self.populations)}, "
             f"synapses={synapses})"
         )
+
+
+def _part_of(sizes: Mapping[str, int], name: str) -> slice:
+    """Return the numbers of a group, if those of all groups follow each other."""
+    start = 0
+    for other, n in sizes.items():
+        if other == name:
+            break
+        start += n
+    return slice(start, start + sizes[name])
 
 
 def _read_tree(parameters: Any, **others: Any) -> dict[str, Mapping[Any, Any]]:

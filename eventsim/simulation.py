@@ -131,6 +131,7 @@ def simulate(
     """
     if not isinstance(network, Network):
         raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
+    layout_of(network)
     check_choice(engine, ("auto", *ENGINES), "engine")
     t_stop = as_nonnegative(t_stop, "t_stop")
     require_size(t_stop, "t_stop")

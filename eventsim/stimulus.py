@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._layout.wiring import layout_of
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_mapping, as_samples, check_name, shown
 from eventsim.network import Network
@@ -179,7 +178,7 @@ def _joined_samples(network: Network, samples: Sequence[object]) -> dict[str, Sp
 
 def join_trains(network: Network, trains: dict[str, SpikeBatch], n_samples: int) -> Stimulus:
     """Return the `Stimulus` of valid trains."""
-    first_source = layout_of(network).input_start
+    first_source = {name: network.sources_of(name).start for name in network.inputs}
     given = [(train, first_source[name]) for name, train in trains.items() if train.times.size]
     parts = [(train.offsets, train.times, _sources(train, first)) for train, first in given]
     while len(parts) > 1:

@@ -10,7 +10,7 @@ from eventsim._support.types import FloatArray, Key, Matrix
 from eventsim._support.validate import as_floats, as_mapping
 from eventsim.model.parameters import DIFFERENTIABLE, NEURON, Parameter
 from eventsim.network import Network
-from gradients.optim.elementwise import norm_in_unit
+from gradients.norm import norm_in_unit
 
 __all__ = ["Gradient", "gradient_of_network"]
 

@@ -31,6 +31,7 @@ from gradients._sweeps.events import (
     SET_POTENTIAL,
     THRESHOLD,
     Cotangents,
+    Events,
     Sums,
     new_sums,
     new_workspace,
@@ -44,8 +45,8 @@ from gradients.graph.transposed import backprop_on_graph
 
 __all__ = ["timing_backprop"]
 
-# Samples are added up in lanes, the lanes in order: sums do not depend on the number of threads.
-LANES = 16
+# Samples are added up in strands, the strands in order: sums do not depend on the threads.
+STRANDS = 16
 
 SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
 
@@ -267,29 +268,33 @@ def _window_events(
 def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     """Run the sweep; return its `Sums` over all samples."""
     compiled = compiled_form(batch.network)
-    n_lanes = min(LANES, len(batch))
+    n_strands = min(STRANDS, len(batch))
     per_synapse = any(not isinstance(p.delays, float) for p in batch.network.projections.values())
-    sums = new_sums(compiled.wiring, compiled.n_neurons, n_lanes, per_synapse)
+    sums = new_sums(compiled.wiring, compiled.n_neurons, n_strands, per_synapse)
     n_spikes = np.diff(batch.offsets)
     n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
-    work = new_workspace(compiled.n_neurons, n_lanes, int(n_spikes.max()), n_flights)
-    fixed = (
-         compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays,
-        batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends, loss, sums, work,
-        n_lanes,
+    work = new_workspace(compiled.n_neurons, n_strands, int(n_spikes.max()), n_flights)
+    events = Events(
+        compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays,
+        batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends,
     )  # fmt: skip
     duration = SYNAPTIC_WORK * batch.events.synaptic
 
     def sweep(stop: BoolArray) -> None:
-        for_each_part(partial(sweep_batch, *fixed, stop), n_lanes, threads, duration)
+        for_each_part(
+            partial(sweep_batch, events, loss, sums, work, n_strands, stop),
+            n_strands,
+            threads,
+            duration,
+        )
 
     interruptible(sweep, duration)
     return Sums(*[_added(array) for array in sums])
 
 
-def _added(lanes: FloatArray) -> FloatArray:
-    """Add the lanes in order."""
-    return lanes[0] if lanes.shape[0] == 1 else lanes.sum(axis=0)
+def _added(strands: FloatArray) -> FloatArray:
+    """Add the strands in order."""
+    return strands[0] if strands.shape[0] == 1 else strands.sum(axis=0)
 
 
 def _gradient(

@@ -55,7 +55,7 @@ def require_engine(engine: str) -> None:
     """
     if engine != "cuda":
         return
-    from eventsim._engines import cuda  # late: an extra, slow to import
+    from eventsim import cuda  # late: an extra, slow to import
 
     if cuda.device_obstacle():
         raise MissingExtraError(

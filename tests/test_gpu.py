@@ -14,7 +14,8 @@ import pytest
 import eventsim as es
 import gradients
 from eventsim._engines.cuda import device
-from tests.helpers.feedforward import Cells, Model, Population, Recipe, Window, Wires
+from tests.helpers.feedforward import Cells, Population, Recipe, Window, Wires
+from tests.helpers.models import Model
 
 pytestmark = pytest.mark.gpu
 

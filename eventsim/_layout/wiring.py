@@ -22,9 +22,12 @@ from eventsim.convolution import Convolution
 from eventsim.model.parameters import NEURON
 from eventsim.network import Network, Projection, Version
 
-__all__ = ["Compiled", "Layout", "Neurons", "Wiring", "compiled_form", "layout_of"]
+__all__ = ["FOREVER", "Compiled", "Layout", "Neurons", "Wiring", "compiled_form", "layout_of"]
 
 Number = TypeVar("Number", bound=np.number)
+
+FOREVER = np.finfo(np.float64).max
+"""Refractory period of a neuron that fires once."""
 
 
 class Wiring(NamedTuple):
@@ -291,7 +294,7 @@ def _neuron_arrays(populations: Iterable[Mapping[str, FloatArray]]) -> Neurons:
         threshold=used["threshold"],
         bias=used["bias"],
         # A neuron that fires once is held for longer than any run; infinity times 0 is no number.
-        refractory=np.minimum(used["refractory"], np.finfo(np.float64).max),
+        refractory=np.minimum(used["refractory"], FOREVER),
         bound=bound,
         epoch=np.empty(0),
     )

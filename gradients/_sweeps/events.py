@@ -54,6 +54,7 @@ from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
 __all__ = [
     "Cotangents",
+    "Events",
     "Sums",
     "Workspace",
     "new_sums",
@@ -84,6 +85,21 @@ ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
 SET_POTENTIAL, SET_DENSITY = 0, 1
 
 
+class Events(NamedTuple):
+    """What a sweep walks through: a network, and all spikes of a batch.
+
+    ``stimulus = (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes,
+    released)``; ``longest = (of inputs, of neurons)`` are the longest delays.
+    """
+
+    wiring: Wiring
+    neurons: Neurons
+    longest: tuple[float, float]
+    stimulus: tuple[IntArray, FloatArray, IntArray]
+    record: tuple[IntArray, FloatArray, Int32Array, FloatArray, FloatArray]
+    ends: FloatArray
+
+
 class Cotangents(NamedTuple):
     """What the loss depends on.
 
@@ -101,10 +117,10 @@ class Cotangents(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Gradients, one row per lane of samples; the rows are added up in order.
+    """Gradients, one row per strand of samples; the rows are added up in order.
 
-    ``weight`` (n_lanes, n_synapses), ``delay`` likewise (width 0 if no projection asks for it),
-    ``group`` (n_lanes, n_groups) delays of whole groups, ``neuron`` (n_lanes, n_neurons, 4).
+    ``weight`` (n_strands, n_synapses), ``delay`` likewise (width 0 if no projection asks for it),
+    ``group`` (n_strands, n_groups) delays of whole groups, ``neuron`` (n_strands, n_neurons, 4).
     """
 
     weight: FloatArray
@@ -114,7 +130,7 @@ class Sums(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Scratch arrays of one lane: nothing per synapse, nothing per arrival.
+    """Scratch arrays of one strand: nothing per synapse, nothing per arrival.
 
     ``density`` (n_neurons, 2) of a loss that integrates V; ``latest`` (n_neurons,) the last
     spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before.
@@ -133,63 +149,59 @@ def with_epochs(neurons: Neurons) -> Neurons:
     return neurons._replace(epoch=powers_of_two(neurons, LONGEST_EPOCH))
 
 
-def new_sums(wiring: Wiring, n_neurons: int, n_lanes: int, per_synapse_delays: bool) -> Sums:
+def new_sums(wiring: Wiring, n_neurons: int, n_strands: int, per_synapse_delays: bool) -> Sums:
     """Return gradients of 0."""
     n_synapses = wiring.weight.size
     return Sums(
-        np.zeros((n_lanes, n_synapses)),
-        np.zeros((n_lanes, n_synapses if per_synapse_delays else 0)),
-        np.zeros((n_lanes, wiring.delay.size)),
-        np.zeros((n_lanes, n_neurons, 4)),
+        np.zeros((n_strands, n_synapses)),
+        np.zeros((n_strands, n_synapses if per_synapse_delays else 0)),
+        np.zeros((n_strands, wiring.delay.size)),
+        np.zeros((n_strands, n_neurons, 4)),
     )
 
 
-def new_workspace(n_neurons: int, n_lanes: int, n_spikes: int, n_flights: int) -> Workspace:
+def new_workspace(n_neurons: int, n_strands: int, n_spikes: int, n_flights: int) -> Workspace:
     """Return scratch arrays for samples of at most ``n_spikes`` spikes and ``n_flights`` in all."""
     return Workspace(
-        np.empty((n_lanes, n_neurons, N_COLUMNS)),
-        np.empty((n_lanes, n_neurons, 2)),
-        np.empty((n_lanes, n_neurons), dtype=np.int32),
-        np.empty((n_lanes, n_spikes), dtype=np.int32),
+        np.empty((n_strands, n_neurons, N_COLUMNS)),
+        np.empty((n_strands, n_neurons, 2)),
+        np.empty((n_strands, n_neurons), dtype=np.int32),
+        np.empty((n_strands, n_spikes), dtype=np.int32),
         Queue(
-            np.empty((n_lanes, n_flights)),
-            np.empty((n_lanes, n_flights), dtype=np.int32),
-            np.full((n_lanes, n_flights), -1, dtype=np.int32),
-            np.zeros((n_lanes, 1), dtype=np.int64),
+            np.empty((n_strands, n_flights)),
+            np.empty((n_strands, n_flights), dtype=np.int32),
+            np.full((n_strands, n_flights), -1, dtype=np.int32),
+            np.zeros((n_strands, 1), dtype=np.int64),
         ),
-        np.empty((n_lanes, n_flights), dtype=np.int32),
+        np.empty((n_strands, n_flights), dtype=np.int32),
     )
 
 
 @loop
-def sweep_batch(
-    wiring, neurons, longest, stimulus, record, ends, cotangents, sums, work, n_lanes, stop, first,
-    last,
-):  # fmt: skip
-    """Sweep the samples of the lanes ``first : last``.
+def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
+    """Sweep the samples of the strands ``first : last``: each has samples that follow each other.
 
-    ``stimulus = (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes,
-    released)``; ``longest = (of inputs, of neurons)`` are the longest delays.  If ``stop[0]`` is
-    set meanwhile, the sums are not completed.
+    If ``stop[0]`` is set meanwhile, the sums are not completed.
     """
+    stimulus, record = events.stimulus, events.record
     n_samples = stimulus[0].size - 1
-    for lane in range(first, last):
+    for strand in range(first, last):
         flying = Queue(
-            work.flying.time[lane],
-            work.flying.item[lane],
-            work.flying.place[lane],
-            work.flying.size[lane],
+            work.flying.time[strand],
+            work.flying.item[strand],
+            work.flying.place[strand],
+            work.flying.size[strand],
         )
         scratch = Workspace(
-            work.adjoint[lane],
-            work.density[lane],
-            work.latest[lane],
-            work.previous[lane],
+            work.adjoint[strand],
+            work.density[strand],
+            work.latest[strand],
+            work.previous[strand],
             flying,
-            work.group[lane],
+            work.group[strand],
         )
-        own = Sums(sums.weight[lane], sums.delay[lane], sums.group[lane], sums.neuron[lane])
-        for k in range(n_samples * lane // n_lanes, n_samples * (lane + 1) // n_lanes):
+        own = Sums(sums.weight[strand], sums.delay[strand], sums.group[strand], sums.neuron[strand])
+        for k in range(n_samples * strand // n_strands, n_samples * (strand + 1) // n_strands):
             given = slice(stimulus[0][k], stimulus[0][k + 1])
             fired = slice(record[0][k], record[0][k + 1])
             loss = Cotangents(
@@ -200,12 +212,12 @@ def sweep_batch(
                 cotangents.value[k],
             )
             sweep(
-                wiring,
-                neurons,
-                longest,
+                events.wiring,
+                events.neurons,
+                events.longest,
                 (stimulus[1][given], stimulus[2][given]),
                 (record[1][fired], record[2][fired], record[3][fired], record[4][fired]),
-                ends[k],
+                events.ends[k],
                 loss,
                 own,
                 scratch,

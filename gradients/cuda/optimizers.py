@@ -20,7 +20,8 @@ from eventsim._support.validate import (
     mapping_or_empty,
     shown,
 )
-from gradients.optim.elementwise import LARGEST, adam_step, momentum_step
+from gradients.norm import LARGEST
+from gradients.optim.elementwise import adam_step, momentum_step
 from gradients.optim.optimizers import SGD, Adam
 from gradients.optim.schedules import rate_at
 

@@ -38,7 +38,7 @@ from gradients.cuda.optimizers import NO_NUMBER, NO_ROOM, DeviceOptimizer
 from gradients.cuda.part import Part
 from gradients.cuda.program import Program, Training
 from gradients.losses.term import Term
-from gradients.optim.elementwise import LARGEST
+from gradients.norm import LARGEST
 from gradients.optim.optimizers import SGD, Adam
 
 __all__ = ["Trainer"]

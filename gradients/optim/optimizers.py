@@ -22,12 +22,11 @@ from eventsim._support.validate import (
 )
 from eventsim.network import check_same_form
 from gradients.gradient import Gradient
+from gradients.norm import LARGEST, norm_in_unit
 from gradients.optim.elementwise import (
-    LARGEST,
     adam_loop,
     in_one_pass,
     momentum_loop,
-    norm_in_unit,
 )
 from gradients.optim.schedules import Schedule, rate_at, read_rate
 from gradients.optim.trees import (

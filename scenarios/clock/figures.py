@@ -11,19 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from scenarios.networks.contest_figures import COLOURS
 from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, deviation
 
-__all__ = ["COLOURS", "LABELS", "clock", "mean_and_spread", "select"]
+__all__ = ["LABELS", "clock", "mean_and_spread", "select"]
 
 Record = Mapping[str, Any]
 Runs = Sequence[Record]  # one a minibatch
 
-COLOURS = {  # Okabe & Ito's
-    "constant": "#0072B2",
-    "fired": "#E69F00",
-    "fast_sigmoid": "#009E73",
-    "arctan": "#CC79A7",
-}
 LABELS = {
     "constant": "constant (Gerum & Schilling)",
     "fired": "where there is a spike (Chowdhury et al.)",

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.compare.readout_task import Labelled, ReadoutTask
 from scenarios.extras import require
 from scenarios.networks.clocked_task import DERIVATIVES
+from scenarios.networks.feed_forward import Classification, Labelled
 from scenarios.networks.readout import ReadoutNetwork
 from scenarios.running.training import Params, Step
 
@@ -52,15 +52,15 @@ def surrogate_gradient(
     samples : (SpikeBatch, labels)
         Input spikes and classes.
     n_steps : int
-        Steps up to the time ``model.t_out``, at which the potentials are read.
+        Steps up to the time ``model.t_stop``, at which the potentials are read.
     derivative : SpikeDerivative
         Of a spike by the potential.
     """
     spikes, labels = samples
     clocked = ClockedNetwork(
-        model.network(weights), model.t_out / n_steps, derivative=derivative, dtype=torch.float64
+        model.network(weights), model.t_stop / n_steps, derivative=derivative, dtype=torch.float64
     )
-    outputs = clocked({"in": spikes}, model.t_out).potentials["out"][-1]
+    outputs = clocked({"in": spikes}, model.t_stop).potentials["out"][-1]
     loss, slope = model.loss.of_outputs(outputs.detach().numpy(), labels)
     outputs.backward(torch.from_numpy(slope))
     slopes = {name: clocked.weights[name].grad.numpy() for name in weights}
@@ -90,7 +90,7 @@ class Angles:
 
     Attributes
     ----------
-    task : ReadoutTask
+    task : Classification
         Network and data.
     weights : dict of str -> ndarray
         The weights at which gradients are compared.
@@ -102,7 +102,7 @@ class Angles:
         Samples in a minibatch.
     """
 
-    task: ReadoutTask
+    task: Classification[ReadoutNetwork]
     weights: Params
     steps: Sequence[int]
     slope_steps: int

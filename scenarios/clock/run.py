@@ -3,126 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradients import Adam
-from scenarios.extras import require
+from scenarios.clock.config import N_MNIST, ClockOptions
 from scenarios.running.console.progress import Progress
-from scenarios.running.options import BatchSize, Count, Epochs, Layer, Options, Range, Seed
 from scenarios.running.report import Report, Row, with_deviation
-from scenarios.running.training import Params, Settings, fit, replicate
+from scenarios.running.training import Params, fit, replicate
 
 if TYPE_CHECKING:
-    from scenarios.compare.readout_task import ReadoutTask
+    from scenarios.networks.feed_forward import Classification
+    from scenarios.networks.readout import ReadoutNetwork
 
-__all__ = ["Config", "run"]
+__all__ = ["run"]
 
 Records = Sequence[Mapping[str, Any]]
 
 TIME_STEPS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 SMALL = 0.02  # steps from which on the order is fitted
-STEPS = (10, 20, 50, 100, 200, 500)  # of a run of a classifier
-CUSTOMARY = 100
+KINDS = {"MNIST": "mnist", "Yin-Yang": "yin_yang"}
 
 
-@dataclass(frozen=True)
-class Training:
-    """How a network comes to the weights at which gradients are compared once more.
-
-    Attributes
-    ----------
-    epochs, batch_size, learning_rate
-        Of the training with Adam and exact gradients.
-    n_train : int, optional
-        Training samples; None: all.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    n_train: int | None = None
-
-
-TRAININGS = {"MNIST": Training(2, 100, 5e-3, 20_000), "Yin-Yang": Training(20, 150, 0.02)}
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Settings.
-
-    Attributes
-    ----------
-    networks
-        Number of random networks whose spikes are compared.
-    batches
-        Number of minibatches whose gradients are compared.
-    batch_size
-        Samples in such a minibatch.
-    finest
-        Most steps in a run of a classifier, out of 10, 20, 50, 100, 200 and 500.
-    hidden
-        Number of hidden neurons of the classifiers [MNIST 400, Yin-Yang 150].
-    epochs
-        Of the training in between [MNIST 2, Yin-Yang 20].
-    n_train
-        Use only the first training samples [MNIST 20000, Yin-Yang all 5000].
-    seed
-        Of networks, initial weights and minibatches.
-    data_dir
-        Folder with the four IDX files of MNIST [that of the variable EVENTSIM_DATA; else a
-        download].
-    """
-
-    networks: Count = 10
-    batches: Count = 3
-    batch_size: BatchSize = 100
-    finest: int = 500
-    hidden: Layer | None = None
-    epochs: Epochs | None = None
-    n_train: Annotated[int, Range(2, 5000)] | None = None
-    seed: Seed = 0
-    data_dir: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        if self.finest not in STEPS:
-            raise ValueError(f"finest must be one of {STEPS}, got {self.finest!r}")
-
-    def require(self) -> None:
-        """Check that PyTorch is there."""
-        require("torch", ("torch",), "the scenario clock")
-
-    def training(self, name: str) -> Training:
-        """Return how the network of a data set is trained."""
-        usual = TRAININGS[name]
-        return Training(
-            self.epochs or usual.epochs, usual.batch_size, usual.learning_rate,
-            self.n_train or usual.n_train,
-        )  # fmt: skip
-
-    @property
-    def steps(self) -> list[int]:
-        """Numbers of steps of the classifiers' clocks."""
-        return [n for n in STEPS if n <= self.finest]
-
-    @property
-    def slope_steps(self) -> int:
-        """Number of steps with which the steepness is varied."""
-        return min(CUSTOMARY, self.finest)
-
-    @property
-    def seeds(self) -> range:
-        """Seeds of the random networks."""
-        return range(self.seed, self.seed + self.networks)
-
-
-def run(config: Config, folder: Path, progress: Progress) -> Report:
+def run(config: ClockOptions, folder: Path, progress: Progress) -> Report:
     """Measure what has not been measured yet; return the table and the picture."""
     config.require()
     tasks = _tasks(config)
@@ -135,18 +40,17 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     return _report(config, spikes, angles)
 
 
-def _tasks(config: Config) -> dict[str, ReadoutTask]:
-    from scenarios.compare.readout_task import mnist_task, yin_yang_task
+def _tasks(config: ClockOptions) -> dict[str, Classification[ReadoutNetwork]]:
+    from scenarios.compare.tasks import mnist_task, yin_yang_task
 
-    size = {} if config.hidden is None else {"hidden": config.hidden}
-    n_train = {name: config.training(name).n_train for name in TRAININGS}
+    hidden = {kind: config.chosen_for(kind).hidden for kind in KINDS.values()}
     return {
-        "MNIST": mnist_task(**size, n_train=n_train["MNIST"], data_dir=config.data_dir),
-        "Yin-Yang": yin_yang_task(**size, n_train=n_train["Yin-Yang"]),
+        "MNIST": mnist_task(hidden["mnist"], config.n_train or N_MNIST, config.data_dir),
+        "Yin-Yang": yin_yang_task(hidden["yin_yang"], config.n_train),
     }
 
 
-def _spikes(config: Config, folder: Path, progress: Progress) -> list[dict[str, Any]]:
+def _spikes(config: ClockOptions, folder: Path, progress: Progress) -> list[dict[str, Any]]:
     """Return the records of all random networks."""
     from scenarios.clock.spikes import measure
 
@@ -160,15 +64,15 @@ def _spikes(config: Config, folder: Path, progress: Progress) -> list[dict[str, 
 
 
 def _stages(
-    config: Config, name: str, task: ReadoutTask, folder: Path, progress: Progress
+    config: ClockOptions,
+    name: str,
+    task: Classification[ReadoutNetwork],
+    folder: Path,
+    progress: Progress,
 ) -> dict[str, Params]:
     """Return the weights at which gradients are compared."""
-    training = config.training(name)
-    settings = Settings(
-        training.epochs, training.batch_size, Adam(lr=training.learning_rate), config.seed
-    )
     state = fit(
-        task, settings, folder=folder / _file_name(name),
+        task, config.settings(KINDS[name]), folder=folder / _file_name(name),
         progress=progress.named(f"{name}, training with exact gradients"),
     )  # fmt: skip
     return {
@@ -178,10 +82,10 @@ def _stages(
 
 
 def _angles(
-    config: Config,
+    config: ClockOptions,
     name: str,
     stage: str,
-    task: ReadoutTask,
+    task: Classification[ReadoutNetwork],
     weights: Params,
     folder: Path,
     progress: Progress,
@@ -202,7 +106,9 @@ def _file_name(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def _report(config: Config, spikes: Records, angles: Mapping[tuple[str, str], Records]) -> Report:
+def _report(
+    config: ClockOptions, spikes: Records, angles: Mapping[tuple[str, str], Records]
+) -> Report:
     from scenarios.clock.figures import clock
     from scenarios.networks.clocked_task import DERIVATIVES
 
@@ -245,7 +151,7 @@ def _rows_of_spikes(spikes: Records, orders: Mapping[str, list[float]]) -> Itera
 
 
 def _rows_of_angles(
-    config: Config, angles: Mapping[tuple[str, str], Records], scales: Mapping[str, float]
+    config: ClockOptions, angles: Mapping[tuple[str, str], Records], scales: Mapping[str, float]
 ) -> Iterator[Row]:
     from scenarios.clock.figures import LABELS, select
 
@@ -282,7 +188,7 @@ def _orders(spikes: Records) -> dict[str, list[float]]:
     return orders
 
 
-def _losses(config: Config, stages: Sequence[Records]) -> str:
+def _losses(config: ClockOptions, stages: Sequence[Records]) -> str:
     """Return the mean loss of the minibatches, exact and on clocks, before and after training."""
     from scenarios.clock.figures import mean_and_spread, select
 

@@ -28,7 +28,7 @@ from scenarios.running.console.progress import Progress
 from scenarios.running.records import OtherRunError
 
 if TYPE_CHECKING:
-    from scenarios.coherence.run import Config
+    from scenarios.coherence.config import CoherenceOptions
 
 __all__ = ["Comparison", "Convergence", "Response", "Study", "compare", "limit", "study"]
 
@@ -173,7 +173,7 @@ class Study:
     milliseconds: float
 
 
-def study(config: Config, folder: Path, progress: Progress) -> Study:
+def study(config: CoherenceOptions, folder: Path, progress: Progress) -> Study:
     """Simulate, or go on where a stopped run was, and compare with the theory.
 
     What one simulation found is kept in ``folder``; a resumed run does the others.
@@ -233,7 +233,7 @@ def limit(
     return float(best[0]), float(np.sqrt(covariance[0, 0]))
 
 
-def _simulations(config: Config) -> dict[str, Begin]:
+def _simulations(config: CoherenceOptions) -> dict[str, Begin]:
     """Return how to begin each simulation, by its name."""
     made: dict[str, Begin] = {}
     segments, fewer, seed = config.of_white_noise(), config.of_shot_noise(), config.seed
@@ -258,7 +258,7 @@ def _name(k: int, kind: str) -> str:
     return f"neuron-{k}-{kind}"
 
 
-def _kept(path: Path, config: Config, begin: Begin) -> Estimate:
+def _kept(path: Path, config: CoherenceOptions, begin: Begin) -> Estimate:
     """Return what a simulation found, from its file if there is one."""
     arrays = _intact(path) if path.exists() else None
     if arrays is None:
@@ -303,7 +303,9 @@ def _milliseconds(neuron: Neuron, frequencies: Floats) -> float:
     return 1e3 * (time.process_time() - started) / frequencies.size
 
 
-def _response(config: Config, k: int, neuron: Neuron, found: dict[str, Estimate]) -> Response:
+def _response(
+    config: CoherenceOptions, k: int, neuron: Neuron, found: dict[str, Estimate]
+) -> Response:
     line = config.line()
     return Response(
         neuron,
@@ -315,7 +317,9 @@ def _response(config: Config, k: int, neuron: Neuron, found: dict[str, Estimate]
     )
 
 
-def _convergence(config: Config, found: dict[str, Estimate], first: Response) -> Convergence:
+def _convergence(
+    config: CoherenceOptions, found: dict[str, Estimate], first: Response
+) -> Convergence:
     compared = {
         scheme: [compare(first.neuron, found[f"{scheme}-{steps}"]) for steps in STEPS]
         for scheme in SCHEMES

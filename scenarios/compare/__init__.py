@@ -1,7 +1,7 @@
 """
 Exact against surrogate gradients (Lee et al. 2023, Fig. 5, with what it leaves out).
 
-The same network, initial weights, minibatches and optimiser; only the gradient differs.  Three
+The same network, initial weights, minibatches and optimizer; only the gradient differs.  Three
 contests, each with several seeds:
 
   Yin-Yang by spikes       The publication's figure: exact gradients of the first output spikes

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
-from eventsim._engines.windows.loop import sort_stably
 from eventsim._support.compile import allocating_loop
+from eventsim._support.sorting import sort_stably
 from scenarios.datasets.labelled_images import shifted
 
 __all__ = [

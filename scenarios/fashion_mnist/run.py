@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenarios.datasets import images
-from scenarios.mnist.config import Config
+from scenarios.fashion_mnist.config import FashionMnistOptions
 from scenarios.mnist.runs import DataSet, train_and_report
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report
 
-__all__ = ["DATA", "Config", "run"]
+__all__ = ["DATA", "run"]
 
 DATA = DataSet(
     title="Fashion-MNIST",
@@ -21,6 +21,6 @@ DATA = DataSet(
 )  # fmt: skip
 
 
-def run(config: Config, folder: Path, progress: Progress) -> Report:
+def run(config: FashionMnistOptions, folder: Path, progress: Progress) -> Report:
     """Train the networks that the options ask for; return the table and the pictures."""
     return train_and_report(DATA, config, folder, progress)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scenarios.flowers.config import Config
+from scenarios.flowers.config import FlowersOptions
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.report import Row, percent, with_deviation
 from scenarios.running.training import Metrics, seconds_per_epoch
@@ -69,7 +69,7 @@ def best(history: Sequence[Metrics]) -> int:
     return max(range(len(history)), key=lambda epoch: history[epoch]["test_accuracy"])
 
 
-def rows(config: Config, kinds: Sequence[Kind]) -> list[Row]:
+def rows(config: FlowersOptions, kinds: Sequence[Kind]) -> list[Row]:
     """Return the closing table."""
     return [
         *(row for network in config.networks for row in _accuracies(network, kinds)),
@@ -77,11 +77,11 @@ def rows(config: Config, kinds: Sequence[Kind]) -> list[Row]:
         *(Row(f"{kind.title}: best and last epoch", "–", _epochs(kind)) for kind in kinds),
         *(Row(f"{kind.title}: training time of an epoch", "–",
               f"{seconds_per_epoch(kind.states):.2f} s") for kind in kinds if not kind.control),
-        Row("networks of each kind", "–", f"{config.n_seeds}"),
+        Row("networks of each kind", "–", f"{config.chosen.seeds}"),
     ]  # fmt: skip
 
 
-def notes(config: Config, kinds: Sequence[Kind]) -> list[str]:
+def notes(config: FlowersOptions, kinds: Sequence[Kind]) -> list[str]:
     """Return what must be known to read the table."""
     return [
         "accuracy: probability of the correct label of a test image, averaged over the time steps, "
@@ -140,7 +140,7 @@ def _epochs(kind: Kind) -> str:
     return ", ".join(f"{best:.0f} of {last:.0f}" for best, last in pairs)
 
 
-def _otherwise(config: Config) -> list[str]:
+def _otherwise(config: FlowersOptions) -> list[str]:
     """Say what differs from the publication besides the size of the images."""
     notes = []
     if any(
@@ -154,7 +154,7 @@ def _otherwise(config: Config) -> list[str]:
     return notes
 
 
-def _unfinished(config: Config, kinds: Sequence[Kind]) -> list[str]:
+def _unfinished(config: FlowersOptions, kinds: Sequence[Kind]) -> list[str]:
     """Name the kinds whose accuracy might still have risen: they ran out of epochs."""
     cut = [
         kind.title
@@ -162,5 +162,5 @@ def _unfinished(config: Config, kinds: Sequence[Kind]) -> list[str]:
         if any(last["epoch"] - best["epoch"] < config.patience
                for best, last in zip(kind.best, kind.last, strict=True))
     ]  # fmt: skip
-    return [f"ended by the limit of {config.n_epochs} epochs, not by early stopping: "
+    return [f"ended by the limit of {config.chosen.epochs} epochs, not by early stopping: "
             f"{'; '.join(cut)}"] if cut else []  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scenarios.datasets.flower_images import CLASSES, flower_images, split
 from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.flowers.config import Config
+from scenarios.flowers.config import FlowersOptions
 from scenarios.flowers.report import Kind, kind_title, notes, rows
 from scenarios.running.checkpoint import write_whole
 from scenarios.running.console.progress import Progress
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scenarios.flowers.task import FlowerTask
     from scenarios.running.torch_learner import TorchLearner
 
-__all__ = ["Config", "build", "learner", "run"]
+__all__ = ["build", "learner", "run"]
 
 PAGE = "interactive.html"
 STEEPNESS = 2.0  # of the fast sigmoid
@@ -31,13 +31,18 @@ NAMES = tuple(CLASSES.values())
 
 
 def build(
-    config: Config, parts: dict[str, LabelledImages], network: str, seed: int, *, control: bool
+    config: FlowersOptions,
+    parts: dict[str, LabelledImages],
+    network: str,
+    seed: int,
+    *,
+    control: bool,
 ) -> FlowerTask:
     """Return a network with its images.
 
     Parameters
     ----------
-    config : Config
+    config : FlowersOptions
         Options.
     parts : dict of str -> LabelledImages
         "train" and "test".
@@ -75,14 +80,14 @@ def build(
     return FlowerTask(model.to(place), parts["train"], parts["test"], recipe.shift, recipe.flip)
 
 
-def learner(config: Config, task: FlowerTask, network: str) -> TorchLearner:
-    """Return a task with its optimiser, whose rates fall to 0 as a cosine."""
+def learner(config: FlowersOptions, task: FlowerTask, network: str) -> TorchLearner:
+    """Return a task with its optimizer, whose rates fall to 0 as a cosine."""
     import torch
 
     from scenarios.running.torch_learner import TorchLearner
 
     recipe = config.recipe(network)
-    steps = config.n_epochs * math.ceil(task.n_train / recipe.batch_size)
+    steps = config.chosen.epochs * math.ceil(task.n_train / recipe.batch_size)
     head = list(task.model.head.parameters())
     units = [p for name, p in task.model.named_parameters() if not name.startswith("head.")]
     groups = [{"params": head, "lr": recipe.learning_rate},
@@ -91,7 +96,7 @@ def learner(config: Config, task: FlowerTask, network: str) -> TorchLearner:
     return TorchLearner(task, adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps))
 
 
-def run(config: Config, folder: Path, progress: Progress) -> Report:
+def run(config: FlowersOptions, folder: Path, progress: Progress) -> Report:
     """Train all networks, or go on with them; return the table and the pictures."""
     config.require()
     parts = split(flower_images(config.data_dir), config.test_share, config.split_seed)
@@ -107,7 +112,7 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
 
 
 def _train(
-    config: Config,
+    config: FlowersOptions,
     parts: dict[str, LabelledImages],
     network: str,
     control: bool,
@@ -122,12 +127,12 @@ def _train(
             config, build(config, parts, network, seed, control=control), network
         ),
         lambda seed: Settings(
-            epochs=config.n_epochs,
+            epochs=config.chosen.epochs,
             batch_size=config.recipe(network).batch_size,
             seed=seed,
             stop=no_better(config.patience),
         ),
-        range(config.seed, config.seed + config.n_seeds),
+        range(config.seed, config.seed + config.chosen.seeds),
         folder=folder / title.replace(", ", "-").replace(" ", "-"),
         progress=progress,
         title=title,
@@ -145,7 +150,7 @@ def _page(test: LabelledImages) -> str:
 
 
 def _report(
-    config: Config,
+    config: FlowersOptions,
     parts: dict[str, LabelledImages],
     kinds: Sequence[Kind],
     seconds: float,
@@ -176,7 +181,7 @@ def _report(
 
 
 def _figures(
-    config: Config, parts: dict[str, LabelledImages], kinds: Sequence[Kind]
+    config: FlowersOptions, parts: dict[str, LabelledImages], kinds: Sequence[Kind]
 ) -> dict[str, Any]:
     from scenarios.flowers.figures import (
         Curves,

@@ -13,7 +13,7 @@ import numpy as np
 
 from scenarios.datasets.colour_images import load_colour_images
 from scenarios.leak.claims import Claim, ordered_by_leak
-from scenarios.leak.config import Config
+from scenarios.leak.config import LeakOptions
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent, with_deviation
 from scenarios.running.training import last, seconds_per_epoch
@@ -21,7 +21,7 @@ from scenarios.running.training import last, seconds_per_epoch
 if TYPE_CHECKING:
     from scenarios.leak.runs import Studied
 
-__all__ = ["Config", "run"]
+__all__ = ["run"]
 
 INF = math.inf
 PUBLISHED = {  # Table 1; frequencies: §4.3, of CIFAR-10 alone
@@ -45,7 +45,7 @@ PUBLISHED = {  # Table 1; frequencies: §4.3, of CIFAR-10 alone
 LAST_EPOCHS = 20 / 150  # of the training, over which SSE is averaged in Table 1
 
 
-def run(config: Config, folder: Path, progress: Progress) -> Report:
+def run(config: LeakOptions, folder: Path, progress: Progress) -> Report:
     """Train and measure all networks, or go on with them; return the table and the pictures."""
     config.require()
     from scenarios.leak import runs as leak_runs  # late: it needs the extra
@@ -60,8 +60,8 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
     return _report(config, studied, time.perf_counter() - started)
 
 
-def _report(config: Config, studied: Sequence[Studied], seconds: float) -> Report:
-    recipe = config.recipe
+def _report(config: LeakOptions, studied: Sequence[Studied], seconds: float) -> Report:
+    recipe = config.chosen
     known, claims = config.data in PUBLISHED, _claims(studied)
     return Report(
         title=f"Leak in spiking networks: {config.data}, {recipe.network}, {recipe.steps} steps",
@@ -133,7 +133,7 @@ def _late(history: Sequence[dict[str, float]], name: str) -> float:
     return float(np.mean(known[-max(1, round(LAST_EPOCHS * len(known))) :]))
 
 
-def _rows(config: Config, name: str, studied: Sequence[Studied]) -> list[Row]:
+def _rows(config: LeakOptions, name: str, studied: Sequence[Studied]) -> list[Row]:
     from scenarios.leak.runs import title
 
     known = PUBLISHED.get(config.data, {}).get(name, {})
@@ -180,7 +180,7 @@ def _claims(studied: Sequence[Studied]) -> dict[str, Claim]:
     }  # fmt: skip
 
 
-def _claim_row(config: Config, name: str, claim: Claim) -> Row:
+def _claim_row(config: LeakOptions, name: str, claim: Claim) -> Row:
     verb = "rises" if claim.rises else "falls"
     known = PUBLISHED.get(config.data, {})
     is_published = bool(known) and (name in known or name not in ("clean", "noisy", "potential"))
@@ -197,8 +197,8 @@ def _effect(name: str, claim: Claim) -> str:
     return f"{scale * claim.effect:+.3g}{margin}{unit}"
 
 
-def _notes(config: Config, seconds: float) -> list[str]:
-    recipe = config.recipe
+def _notes(config: LeakOptions, seconds: float) -> list[str]:
+    recipe = config.chosen
     tested = "all" if recipe.n_test is None else f"the first {recipe.n_test}"
     noisy = "all" if recipe.n_noisy is None else f"the first {recipe.n_noisy}"
     return [
@@ -237,14 +237,14 @@ def _as_json(claim: Claim) -> dict[str, Any]:
             "margin": margin, "verdict": claim.verdict}  # fmt: skip
 
 
-def _figures(config: Config, studied: Sequence[Studied]) -> dict[str, Any]:
+def _figures(config: LeakOptions, studied: Sequence[Studied]) -> dict[str, Any]:
     from scenarios.leak import figures as draw
 
     ordered = sorted(studied, key=lambda one: one.tau_m)
     return {
         "accuracy": draw.accuracy_curves(ordered, config.severities),
-        "input_spectra": draw.input_spectra(ordered, config.recipe.steps),
-        "target_spectra": draw.target_spectra(ordered, config.recipe.steps),
+        "input_spectra": draw.input_spectra(ordered, config.chosen.steps),
+        "target_spectra": draw.target_spectra(ordered, config.chosen.steps),
         "layers": draw.layers(ordered),
         "training": draw.training_curves(ordered),
     }

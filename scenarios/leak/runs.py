@@ -11,7 +11,7 @@ import numpy as np
 
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.leak.claims import robustness
-from scenarios.leak.config import Config
+from scenarios.leak.config import LeakOptions
 from scenarios.leak.measures import Measures, accuracy, measure
 from scenarios.leak.network import best_precision
 from scenarios.leak.noise import KINDS, SCENARIOS, Noise
@@ -71,14 +71,14 @@ def title(tau_m: float) -> str:
     return "no leak" if tau_m == float("inf") else f"tau_m {tau_m:g}"
 
 
-def check(config: Config, parts: Parts) -> None:
+def check(config: LeakOptions, parts: Parts) -> None:
     """Raise a ValueError if a network cannot be built, or there are too few images."""
-    parts["test"].first(config.recipe.n_noisy, "n_noisy")
+    parts["test"].first(config.chosen.n_noisy, "n_noisy")
     for tau_m in config.tau_m:
         build(config, tau_m, parts, config.seed)
 
 
-def settled(config: Config, folder: Path) -> Config:
+def settled(config: LeakOptions, folder: Path) -> LeakOptions:
     """Return the configuration with a precision: "auto" is chosen once and kept in the folder.
 
     All networks of a run are computed alike, wherever it goes on.
@@ -94,16 +94,16 @@ def settled(config: Config, folder: Path) -> Config:
     return replace(config, precision=chosen["precision"])
 
 
-def warm_up(config: Config, parts: Parts) -> None:
+def warm_up(config: LeakOptions, parts: Parts) -> None:
     """Compile what a step needs, on a few images and a network that is thrown away."""
     task = build(config, config.tau_m[0], parts, config.seed)
     rng = np.random.default_rng(0)
     task.loss(np.arange(min(2, task.n_train)), rng)[0].backward()
 
 
-def study(config: Config, parts: Parts, folder: Path, progress: Progress) -> list[Studied]:
+def study(config: LeakOptions, parts: Parts, folder: Path, progress: Progress) -> list[Studied]:
     """Train and measure the networks of each leak, or go on with it."""
-    seeds = range(config.seed, config.seed + config.recipe.seeds)
+    seeds = range(config.seed, config.seed + config.chosen.seeds)
 
     def fresh(tau_m: float, seed: int) -> TorchLearner:
         return learner(config, build(config, tau_m, parts, seed))
@@ -130,7 +130,7 @@ def _folder(folder: Path, tau_m: float) -> Path:
 
 
 def _measured(
-    config: Config,
+    config: LeakOptions,
     tau_m: float,
     parts: Parts,
     seeds: Sequence[int],
@@ -139,7 +139,7 @@ def _measured(
     progress: Progress,
 ) -> Studied:
     """Measure networks; what is done is kept in their folders."""
-    images = parts["test"].first(config.recipe.n_noisy, "n_noisy")
+    images = parts["test"].first(config.chosen.n_noisy, "n_noisy")
     studied = Studied(tau_m, states, [], [], [])
     for seed, state in zip(seeds, states, strict=True):
         task = replace(build(config, tau_m, parts, seed), test=images)
@@ -166,7 +166,7 @@ def _measures(task: LeakTask, path: Path, progress: Progress) -> list[Measures]:
 
 
 def _accuracies(
-    config: Config, task: LeakTask, path: Path, progress: Progress
+    config: LeakOptions, task: LeakTask, path: Path, progress: Progress
 ) -> dict[tuple[str, int], list[float]]:
     """Return the accuracies of a network with each noise; what is done is kept in a file."""
     noises = [

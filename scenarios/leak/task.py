@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from scenarios.datasets.labelled_images import LabelledImages, mirrored, shifted
-from scenarios.leak.config import Config
+from scenarios.leak.config import LeakOptions
 from scenarios.leak.network import PRECISIONS, SpikingNetwork, best_precision, read_layers
 from scenarios.leak.noise import Noise, input_spikes, normalised
 from scenarios.running.torch_learner import TorchLearner, device
@@ -119,7 +119,9 @@ class LeakTask:
         return (answers - wanted).square().sum(1)
 
 
-def build(config: Config, tau_m: float, parts: dict[str, LabelledImages], seed: int) -> LeakTask:
+def build(
+    config: LeakOptions, tau_m: float, parts: dict[str, LabelledImages], seed: int
+) -> LeakTask:
     """Return a network with its initial weights, and its images.
 
     Raises
@@ -128,7 +130,7 @@ def build(config: Config, tau_m: float, parts: dict[str, LabelledImages], seed: 
         If the network does not fit on the images, there are fewer images than the options ask for,
         or there is no such device.
     """
-    recipe, where = config.recipe, device(config.device)
+    recipe, where = config.chosen, device(config.device)
     train = parts["train"].first(recipe.n_train, "n_train")
     test = parts["test"].first(recipe.n_test, "n_test")
     parts["test"].first(recipe.n_noisy, "n_noisy")
@@ -151,11 +153,11 @@ def build(config: Config, tau_m: float, parts: dict[str, LabelledImages], seed: 
     )
 
 
-def learner(config: Config, task: LeakTask) -> TorchLearner:
-    """Return a network with its optimiser: Adam, whose rate falls in two steps."""
-    recipe = config.recipe
+def learner(config: LeakOptions, task: LeakTask) -> TorchLearner:
+    """Return a network with its optimizer: Adam, whose rate falls in two steps."""
+    recipe = config.chosen
     total = recipe.epochs * math.ceil(task.n_train / recipe.batch_size)
-    optimiser = torch.optim.Adam(task.model.parameters(), lr=recipe.learning_rate)
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=recipe.learning_rate)
     milestones = [round(part * total) for part in MILESTONES]
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, FACTOR)
-    return TorchLearner(task, optimiser, schedule)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, FACTOR)
+    return TorchLearner(task, optimizer, schedule)

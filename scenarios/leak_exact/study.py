@@ -16,14 +16,15 @@ from scipy import stats
 from scenarios.leak.claims import margin_of_mean
 from scenarios.leak_exact.noise import NOISES
 from scenarios.mnist.runs import build
-from scenarios.networks.readout import ImageTask
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import ReadoutNetwork
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.stopwatch import spent
 from scenarios.running.training import Params, fit_seeds, last, replicate, warm_up
 
 if TYPE_CHECKING:
-    from scenarios.leak_exact.run import Config
+    from scenarios.leak_exact.config import LeakExactOptions
 
 __all__ = ["Effect", "Kind", "Study", "effect", "study"]
 
@@ -106,7 +107,7 @@ class Study:
     parts: Mapping[str, float]
 
 
-def study(config: Config, folder: Path, progress: Progress) -> Study:
+def study(config: LeakExactOptions, folder: Path, progress: Progress) -> Study:
     """Train all networks, or go on with them, and disturb their input.
 
     Raises
@@ -116,14 +117,14 @@ def study(config: Config, folder: Path, progress: Progress) -> Study:
     """
     parts = config.images()
     tasks = {
-        tau: build(config.readout(tau), config.variant(tau), parts) for tau in config.constants
+        tau: build(config.readout(tau), config.variant(tau), parts) for tau in config.chosen.taus
     }
     with progress.compiling():
         for task in tasks.values():
             warm_up(task)
             task.model.stopwatch.reset()
     started = time.perf_counter()
-    kinds = [_kind(config, tau, tasks[tau], folder, progress) for tau in config.constants]
+    kinds = [_kind(config, tau, tasks[tau], folder, progress) for tau in config.chosen.taus]
     effects = {name: effect([kind.lost(name) for kind in kinds]) for name in NOISES}
     parts_spent = spent(task.model.stopwatch for task in tasks.values())
     return Study(kinds, effects, time.perf_counter() - started, parts_spent)
@@ -154,9 +155,15 @@ def effect(losses: Sequence[Floats]) -> Effect:
                   ordered)  # fmt: skip
 
 
-def _kind(config: Config, tau: float, task: ImageTask, folder: Path, progress: Progress) -> Kind:
+def _kind(
+    config: LeakExactOptions,
+    tau: float,
+    task: ImageTask[ReadoutNetwork],
+    folder: Path,
+    progress: Progress,
+) -> Kind:
     variant = config.variant(tau)
-    seeds = range(config.seed, config.seed + config.n_seeds)
+    seeds = range(config.seed, config.seed + config.chosen.seeds)
     readout = config.readout(tau)
     states = fit_seeds(
         lambda _: task,
@@ -178,7 +185,7 @@ def _kind(config: Config, tau: float, task: ImageTask, folder: Path, progress: P
     return Kind(config.title(tau), states, clean, spikes, noisy)
 
 
-def _disturbed(task: ImageTask, params: Params) -> dict[str, list[float]]:
+def _disturbed(task: ImageTask[ReadoutNetwork], params: Params) -> dict[str, list[float]]:
     """Return the accuracy of a network at each severity of each kind of noise."""
     model, spikes, labels = task.model, task.test_spikes, task.test.labels
     found: dict[str, list[float]] = {}
@@ -186,7 +193,7 @@ def _disturbed(task: ImageTask, params: Params) -> dict[str, list[float]]:
         found[name] = []
         for severity in noise.severities:
             rng = np.random.default_rng(NOISE_SEED)
-            noisy = noise.apply(spikes, severity, rng, model.sizes[0], model.t_out)
-            metrics = model.evaluate(params, noisy, labels).metrics(model.loss)
+            noisy = noise.apply(spikes, severity, rng, model.sizes[0], model.t_stop)
+            metrics = model.evaluate(params, noisy, labels)
             found[name].append(metrics["test_accuracy"])
     return found

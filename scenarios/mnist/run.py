@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenarios.datasets import images
-from scenarios.mnist.config import Config
+from scenarios.mnist.config import MnistOptions
 from scenarios.mnist.runs import DataSet, Published, train_and_report
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report
 
-__all__ = ["DATA", "Config", "run"]
+__all__ = ["DATA", "run"]
 
 DATA = DataSet(
     title="MNIST",
@@ -25,6 +25,6 @@ DATA = DataSet(
 )
 
 
-def run(config: Config, folder: Path, progress: Progress) -> Report:
+def run(config: MnistOptions, folder: Path, progress: Progress) -> Report:
     """Train the networks that the options ask for; return the table and the pictures."""
     return train_and_report(DATA, config, folder, progress)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 import eventsim as es
 from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.mnist.config import Config, Spiking
-from scenarios.networks.readout import ImageTask, ReadoutNetwork, highest
+from scenarios.mnist.config import MnistOptions, Spiking
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import ReadoutNetwork, highest
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent
@@ -134,11 +135,11 @@ class Trained:
     """
 
     variant: Variant
-    task: ImageTask
+    task: ImageTask[ReadoutNetwork]
     states: list[TrainingState]
 
 
-def variants(config: Config) -> list[Variant]:
+def variants(config: MnistOptions) -> list[Variant]:
     """Return the kinds of network that the options ask for."""
     if config.sweep == "tau":
         return [Variant(spikes, tau) for spikes in BOTH for tau in TAUS]
@@ -151,7 +152,9 @@ def variants(config: Config) -> list[Variant]:
     return [Variant(config.spikes, config.leaky_tau_i(config.spikes) if config.leaky else math.inf)]
 
 
-def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages]) -> ImageTask:
+def build(
+    config: MnistOptions, variant: Variant, parts: Mapping[str, LabelledImages]
+) -> ImageTask[ReadoutNetwork]:
     """Return a network with its training and test images.
 
     Raises
@@ -160,6 +163,7 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
         If there are fewer training images than the options ask for.
     """
     train, test = parts["train"].first(config.n_train), parts["test"]
+    chosen = config.chosen
     sizes = (math.prod(train.images.shape[1:]), config.hidden, 10)
     single = variant.spikes == "single"
     return ImageTask(
@@ -172,16 +176,18 @@ def build(config: Config, variant: Variant, parts: Mapping[str, LabelledImages])
             precision=config.precision,
             tau_mem=variant.tau_v,
         ),
-        (config.init_mean, config.init_std),
+        [(config.init_mean, config.init_std)] * 2,
         train,
         test,
-        config.recipe.shift,
-        config.recipe.jitter,
-        config.recipe.dropout,
+        moves=chosen.shift,
+        noise=chosen.jitter,
+        dropout=chosen.dropout,
     )
 
 
-def train_and_report(data: DataSet, config: Config, folder: Path, progress: Progress) -> Report:
+def train_and_report(
+    data: DataSet, config: MnistOptions, folder: Path, progress: Progress
+) -> Report:
     """Train all networks, or go on with them; return the table and the pictures."""
     parts = data.load(config.data_dir)
     tasks = {variant: build(config, variant, parts) for variant in variants(config)}
@@ -198,16 +204,16 @@ def train_and_report(data: DataSet, config: Config, folder: Path, progress: Prog
 
 def _train(
     data: DataSet,
-    config: Config,
+    config: MnistOptions,
     variant: Variant,
-    task: ImageTask,
+    task: ImageTask[ReadoutNetwork],
     folder: Path,
     progress: Progress,
 ) -> Trained:
     states = fit_seeds(
         lambda seed: learner(config, task, seed),
         partial(config.settings, task.n_train),
-        range(config.seed, config.seed + config.n_seeds),
+        range(config.seed, config.seed + config.chosen.seeds),
         folder=folder / variant.folder,
         progress=progress,
         title=f"{data.title}, {variant.title}",
@@ -215,16 +221,18 @@ def _train(
     return Trained(variant, task, states)
 
 
-def learner(config: Config, task: ImageTask, seed: int) -> ImageTask | Learner:
+def learner(
+    config: MnistOptions, task: ImageTask[ReadoutNetwork], seed: int
+) -> ImageTask[ReadoutNetwork] | Learner:
     """Return what trains a network: on the device, where it can, all of a step is done there."""
     if config.engine != "cuda" or task.moves:
         return task
     from scenarios.networks.cuda_learner import DeviceLearner  # late: an extra, slow to import
 
-    return DeviceLearner(task, config.settings(task.n_train, seed).optimiser)
+    return DeviceLearner(task, config.settings(task.n_train, seed).optimizer)
 
 
-def _report(data: DataSet, config: Config, trained: list[Trained], seconds: float) -> Report:
+def _report(data: DataSet, config: MnistOptions, trained: list[Trained], seconds: float) -> Report:
     known = bool(data.published)
     parts = spent(kind.task.model.stopwatch for kind in trained)
     epoch = seconds_per_epoch(state for kind in trained for state in kind.states)
@@ -232,8 +240,8 @@ def _report(data: DataSet, config: Config, trained: list[Trained], seconds: floa
         title=f"{data.title}, 784-{config.hidden}-10, exact gradients",
         rows=[
             *(row for kind in trained for row in _rows(_published(data, config, kind), kind)),
-            Row("networks of each kind", "10" if known else "–", f"{config.n_seeds}"),
-            Row("epochs", "100" if known else "–", f"{config.n_epochs}"),
+            Row("networks of each kind", "10" if known else "–", f"{config.chosen.seeds}"),
+            Row("epochs", "100" if known else "–", f"{config.chosen.epochs}"),
             Row("training time of one epoch", "–", f"{epoch:.1f} s"),
         ],
         notes=[
@@ -255,7 +263,7 @@ def _report(data: DataSet, config: Config, trained: list[Trained], seconds: floa
     )
 
 
-def _published(data: DataSet, config: Config, kind: Trained) -> Published:
+def _published(data: DataSet, config: MnistOptions, kind: Trained) -> Published:
     """Return what can be set beside a kind of network; in a sweep, beside its time constant."""
     found = data.published.get((kind.variant.spikes, kind.variant.leaky), NOTHING)
     return NOTHING if config.sweep == "tau" and found.tau_i != kind.variant.tau_i else found
@@ -271,7 +279,7 @@ def _rows(published: Published, kind: Trained) -> list[Row]:
     ]
 
 
-def _figures(data: DataSet, config: Config, trained: list[Trained]) -> dict[str, Any]:
+def _figures(data: DataSet, config: MnistOptions, trained: list[Trained]) -> dict[str, Any]:
     from scenarios.mnist import figures as draw
 
     curves = [
@@ -282,13 +290,17 @@ def _figures(data: DataSet, config: Config, trained: list[Trained]) -> dict[str,
         "accuracy_against_spikes": draw.accuracy_against_spikes(curves),
         "dynamics": _dynamics(data, trained[0]),
         "spike_counts": draw.spike_count_histograms({
-            kind.variant.title: [kind.task.examine(state.params).counts for state in kind.states]
+            kind.variant.title: [_counts(kind.task, state) for state in kind.states]
             for kind in trained
         }),
     }  # fmt: skip
     if config.sweep == "tau":
         figures["tau"] = _sweep(data, trained)
     return figures
+
+
+def _counts(task: ImageTask[ReadoutNetwork], state: TrainingState) -> NDArray[np.int32]:
+    return task.model.examine(state.params, *task.held_out).counts
 
 
 def _sweep(data: DataSet, trained: list[Trained]) -> Any:

@@ -1,6 +1,6 @@
 """The network of another task on a clock, trained with surrogate gradients.
 
-Initial weights, minibatches, optimiser and data are those of the exact task: only the gradient
+Initial weights, minibatches, optimizer and data are those of the exact task: only the gradient
 differs, and where first spike times are out of reach, the loss.
 """
 

@@ -1,6 +1,6 @@
 """Exact against surrogate gradients on one problem: a task for each method, and their trainings.
 
-All methods have the same network, initial weights, minibatches and optimiser.
+All methods have the same network, initial weights, minibatches and optimizer.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import numpy as np
 
 from gradients.clocked import SpikeDerivative
 from scenarios.networks.clocked_task import DERIVATIVES, ClockedTask, LossName
-from scenarios.networks.first_spike import Classification
+from scenarios.networks.feed_forward import Classification
+from scenarios.networks.first_spike import Classifier
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.training import Metrics, Params, Settings, Task, fit_seeds
 
 if TYPE_CHECKING:
-    from scenarios.compare.readout_task import ReadoutTask
+    from scenarios.networks.feed_forward import Classification
+    from scenarios.networks.readout import ReadoutNetwork
 
 __all__ = [
     "EXACT",
@@ -80,14 +82,14 @@ class Contest:
 
 
 @dataclass(frozen=True, eq=False)
-class CountedToTheEnd(Classification):
+class CountedToTheEnd(Classification[Classifier]):
     """A classification whose spikes are counted for as long as those on the clock.
 
     ``test_spikes_until_decided`` has those until all outputs have fired, when a run could end.
     """
 
     @classmethod
-    def of(cls, task: Classification) -> CountedToTheEnd:
+    def of(cls, task: Classification[Classifier]) -> CountedToTheEnd:
         """Return the same task, but for what is counted."""
         return cls(task.model, task.normals, task.train, task.test)
 
@@ -106,7 +108,7 @@ class CountedToTheEnd(Classification):
         return Classification(model, self.normals, self.train, self.test).evaluate(params)
 
 
-def by_spikes(exact: Classification, settings: Callable[[int], Settings]) -> Contest:
+def by_spikes(exact: Classification[Classifier], settings: Callable[[int], Settings]) -> Contest:
     """Return the contest of Lee et al., Fig. 5: first output spikes against their counts and rates.
 
     On the clock the output neurons fire any number of times, as the others, to the end.
@@ -132,12 +134,15 @@ _LOSSES: tuple[LossName, ...] = ("count", "rate")
 
 
 def by_potentials(
-    title: str, exact: ReadoutTask, n_steps: int, settings: Callable[[int], Settings]
+    title: str,
+    exact: Classification[ReadoutNetwork],
+    n_steps: int,
+    settings: Callable[[int], Settings],
 ) -> Contest:
     """Return a contest in which the loss is the same too: the cross-entropy of potentials."""
     network = exact.model.network(exact.initial(np.random.default_rng(0)))
     clocked = {
-        name: ClockedTask(exact, network, exact.model.t_out, n_steps, derivative)
+        name: ClockedTask(exact, network, exact.model.t_stop, n_steps, derivative)
         for name, derivative in _derivatives(DERIVATIVES)
     }
     folder = f"{title.lower()}-potentials"

@@ -19,7 +19,8 @@ from scipy import sparse
 import eventsim as es
 import gradients
 from eventsim._support.types import Key, Matrix
-from scenarios.networks.first_spike import Classes, Classification, Classifier, Times, first_to_fire
+from scenarios.networks.feed_forward import Classes, Classification
+from scenarios.networks.first_spike import Classifier, Times, first_to_fire
 from scenarios.running.checkpoint import check_like
 from scenarios.running.training import Learner, Metrics, Params
 
@@ -162,16 +163,16 @@ class SideBySide(Learner):
     ----------
     task : Classification
         Network, loss and samples of each.
-    optimiser : gradients.Adam
+    optimizer : gradients.Adam
         How the weights move.
     seeds : sequence of int
         One initialisation each.
     """
 
     def __init__(
-        self, task: Classification, optimiser: gradients.Adam, seeds: Sequence[int]
+        self, task: Classification[Classifier], optimizer: gradients.Adam, seeds: Sequence[int]
     ) -> None:
-        self.task, self.optimiser, self.seeds = task, optimiser, seeds
+        self.task, self.optimizer, self.seeds = task, optimizer, seeds
         self._copies = Copies(task.model, len(seeds))
 
     @property
@@ -182,7 +183,7 @@ class SideBySide(Learner):
     def start(self, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Draw the parameters of each from a generator of its own."""
         self._params = self._fresh()
-        self._memory = self.optimiser.init(self._params)
+        self._memory = self.optimizer.init(self._params)
         self._steps = np.full(len(self.seeds), -1)
 
     @property
@@ -210,7 +211,7 @@ class SideBySide(Learner):
         wrong = step.accuracy < 1.0
         self._let_go(wrong)
         if wrong.any():
-            self._params, self._memory = self.optimiser.update(
+            self._params, self._memory = self.optimizer.update(
                 self._params, chosen(step.gradients, wrong), self._memory
             )
         return {"converged": float(np.mean(self._steps >= 0))}
@@ -233,15 +234,15 @@ class SideBySide(Learner):
         """Return the parameters of those that are left, and the steps of all (-1: none yet)."""
         return self._params, {"adam": self._memory, "steps": self._steps}
 
-    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+    def load(self, params: Params, optimizer: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
         none_yet = {"steps": np.full(len(self.seeds), -1)}
-        check_like({"steps": optimiser.get("steps", ())}, none_yet, "optimiser")
-        left = chosen(self._fresh(), np.flatnonzero(optimiser["steps"] < 0))
+        check_like({"steps": optimizer.get("steps", ())}, none_yet, "optimizer")
+        left = chosen(self._fresh(), np.flatnonzero(optimizer["steps"] < 0))
         check_like(params, left, "params")
-        check_like(optimiser, {"adam": self.optimiser.init(left), **none_yet}, "optimiser")
-        self._params, self._memory = params, dict(optimiser["adam"])
-        self._steps = optimiser["steps"]
+        check_like(optimizer, {"adam": self.optimizer.init(left), **none_yet}, "optimizer")
+        self._params, self._memory = params, dict(optimizer["adam"])
+        self._steps = optimizer["steps"]
 
     def _fresh(self) -> Params:
         """Return the parameters to start from, of all."""

@@ -1,4 +1,4 @@
-"""A `training.Learner` whose parameters, optimiser and training set stay on a CUDA device.
+"""A `training.Learner` whose parameters, optimizer and training set stay on a CUDA device.
 
 The host draws what is random (the order of the samples, the neurons that a minibatch leaves out, a
 seed for the jitter) and reads the metrics.  Parameters come to the host for evaluation and for
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from gradients import cuda
 from scenarios.datasets.encoding import latency
-from scenarios.networks.readout import CONNECTIONS, ImageTask
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import CONNECTIONS, ReadoutNetwork
 from scenarios.running.checkpoint import check_like
 from scenarios.running.training import Learner, Metrics, Params
 
@@ -30,7 +31,7 @@ class DeviceLearner(Learner):
     ----------
     task : ImageTask
         What to train, on what.  Its images must not be moved: they are encoded once.
-    optimiser : gradients.Adam or gradients.SGD
+    optimizer : gradients.Adam or gradients.SGD
         How the weights move.
     graph : bool
         Replay each step as a CUDA graph.
@@ -43,24 +44,26 @@ class DeviceLearner(Learner):
         If there is no device.
     """
 
-    def __init__(self, task: ImageTask, optimiser: Any, *, graph: bool = False) -> None:
+    def __init__(
+        self, task: ImageTask[ReadoutNetwork], optimizer: Any, *, graph: bool = False
+    ) -> None:
         if task.moves:
             raise ValueError(f"moves must be 0 for images on the device, got {task.moves}")
         self.task, model = task, task.model
-        spikes = latency(task.train.images, t_max=model.t_out)
+        spikes = latency(task.train.images, t_max=model.t_stop)
         self._trainer = cuda.Trainer(
             model.structure,
             {"in": cuda.DeviceSpikes.of(spikes, precision=model.precision)},
             task.train.labels,
             _terms(task),
-            model.t_out,
-            optimizer=optimiser,
+            model.t_stop,
+            optimizer=optimizer,
             part=None if task.part is model else task.part.structure,
             jitter=task.noise,
             precision=model.precision,
             graph=graph,
         )
-        self._fresh = optimiser.init
+        self._fresh = optimizer.init
 
     @property
     def n_train(self) -> int:
@@ -76,10 +79,7 @@ class DeviceLearner(Learner):
         """Learn from the chosen training samples; return means over them."""
         started, task = time.perf_counter(), self.task
         seed = int(rng.integers(2**63)) if task.noise else 0
-        kept = None
-        if task.part is not task.model:
-            kept = {"hidden": np.sort(rng.permutation(task.model.sizes[1])[: task.part.sizes[1]])}
-        found = self._trainer.step(rows, kept=kept, seed=seed)
+        found = self._trainer.step(rows, kept=task.kept(rng) or None, seed=seed)
         task.model.stopwatch.add("training steps", started)
         return {
             "loss": found["loss"],
@@ -92,26 +92,26 @@ class DeviceLearner(Learner):
         return self.task.evaluate(self.state()[0])
 
     def state(self) -> tuple[Params, Mapping[str, Any]]:
-        """Return the parameters and the state of the optimiser, as those of a `Task`."""
+        """Return the parameters and the state of the optimizer, as those of a `Task`."""
         params, memory = self._trainer.state()
         return _named(params), {
             key: _named(value) if isinstance(value, dict) else value
             for key, value in memory.items()
         }
 
-    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+    def load(self, params: Params, optimizer: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
         fresh = self.task.initial(np.random.default_rng(0))
         check_like(params, fresh, "params")
-        check_like(optimiser, self._fresh(fresh), "optimiser")
+        check_like(optimizer, self._fresh(fresh), "optimizer")
         memory = {
             key: _by_key(value) if isinstance(value, Mapping) else value
-            for key, value in optimiser.items()
+            for key, value in optimizer.items()
         }
         self._trainer.load(_by_key(params), memory)
 
 
-def _terms(task: ImageTask) -> list[Any]:
+def _terms(task: ImageTask[ReadoutNetwork]) -> list[Any]:
     """Return what training lowers."""
     loss = task.model.loss
     terms: list[Any] = [cuda.Potentials("out", loss.smoothing, loss.norm_penalty)]

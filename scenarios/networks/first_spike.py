@@ -5,25 +5,22 @@ The loss is the first-spike cross-entropy of Lee et al. 2023, §5.3, and its gra
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
 import gradients
-from eventsim._support.types import Key
+from scenarios.networks.feed_forward import Classes, FeedForward
 from scenarios.running.stopwatch import Stopwatch
-from scenarios.running.training import Metrics, Params, Step, in_chunks
+from scenarios.running.training import Metrics, Params, in_chunks
 
 __all__ = [
-    "Classes",
-    "Classification",
     "Classifier",
     "FirstSpikeLoss",
     "FirstSpikeModel",
@@ -33,7 +30,6 @@ __all__ = [
 ]
 
 Times = NDArray[np.float64]
-Classes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -88,16 +84,11 @@ class FirstSpikeLoss:
         return FirstSpikeLoss(self.tau0, self.tau1, 0.0, self.t_silent)(times, labels)[0]
 
 
-class FirstSpikeModel(ABC):
-    """A network that is trained on the first spikes of its outputs, the population "out".
-
-    What `Classifier` and other models have in common: the exact gradient of the loss, and what is
-    done about silent neurons.
+class FirstSpikeModel(FeedForward):
+    """A network that is trained on the first spikes of its outputs.
 
     Attributes
     ----------
-    t_stop : float
-        End of each simulation.
     loss : FirstSpikeLoss
         What training lowers.
     bump : float
@@ -105,66 +96,33 @@ class FirstSpikeModel(ABC):
         neuron is silent counts as gradient ``-bump`` of all weights onto that neuron, and onto each
         hidden neuron that is silent in it (0: the plain rule; after Göltz et al. 2021).  Weights
         that many neurons share, such as kernels, are left as they are.
-    stopwatch : Stopwatch
-        Counts the time spent in simulations and gradients.
     """
 
-    t_stop: float
     loss: FirstSpikeLoss
     bump: float
-    stopwatch: Stopwatch
-
-    @property
-    @abstractmethod
-    def structure(self) -> es.Network:
-        """The network without weights; training only replaces them."""
-
-    @property
-    @abstractmethod
-    def connections(self) -> Mapping[str, tuple[str, str]]:
-        """The projection of each parameter, by the parameter's name."""
-
-    @abstractmethod
-    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
-        """Return the exact run of each sample."""
-
-    def network(self, weights: Params) -> es.Network:
-        """Return the network with these weights."""
-        by_key: dict[Key, NDArray[np.float64]] = {
-            self.connections[name]: weight for name, weight in weights.items()
-        }
-        return self.structure.replace(weights=by_key)
 
     def first_spikes(self, weights: Params, batch: es.SpikeBatch) -> Times:
         """Return the first spikes of the output neurons (n_samples, n_classes); inf = silent."""
         parts = [batch[chunk] for chunk in in_chunks(len(batch))]
         return np.concatenate([self.simulate(weights, part).first_spikes("out") for part in parts])
 
-    def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
-        """Return the loss over a batch, and its exact gradient."""
-        result = self.simulate(weights, batch)
+    def loss_of(self, result: es.BatchResult, labels: Classes) -> gradients.Loss:
+        """Return the loss of a run, with its derivatives and what else is of interest."""
         times = result.first_spikes("out")
-        loss, slope = self.loss(times, labels)
-        started = time.perf_counter()
-        gradient = gradients.timing_backprop(
-            result, first_spikes={"out": slope}, wrt=("weights",)
-        ).weights
-        self.stopwatch.add("backprop", started)
-        silent = np.isinf(times[np.arange(len(labels)), labels])
-        slopes = {name: gradient[key] for name, key in self.connections.items()}
-        if self.bump and silent.any():
-            slopes = self._bumped(slopes, result, labels, silent)
+        value, slope = self.loss(times, labels)
         metrics = {
-            "loss": float(loss),
             "accuracy": accuracy(times, labels),
-            "silent_labels": float(np.mean(silent)),
+            "silent_labels": float(np.mean(_silent(times, labels))),
         }
-        return Step(slopes, metrics)
+        return gradients.Loss(value, first_spikes={"out": slope}, metrics=metrics)
 
-    def _bumped(
-        self, slopes: Params, result: es.BatchResult, labels: Classes, silent: NDArray[np.bool_]
-    ) -> Params:
+    def pushed(self, slopes: Params, result: es.BatchResult, labels: Classes) -> Params:
         """Push up the weights onto the neurons that are silent in samples with a silent label."""
+        if not self.bump:
+            return slopes
+        silent = _silent(result.first_spikes("out"), labels)
+        if not silent.any():
+            return slopes
         bumped = dict(slopes)
         for name, (_, post) in self.connections.items():
             if slopes[name].ndim != 2:  # a kernel
@@ -244,85 +202,37 @@ class Classifier(FirstSpikeModel):
         return ["in", *(["hidden"] if n == 1 else [f"hidden{k + 1}" for k in range(n)]), "out"]
 
     @property
-    def connections(self) -> dict[str, tuple[str, str]]:
-        """The projection of each parameter, by the parameter's name."""
-        return {f"{pre}->{post}": (pre, post) for pre, post in pairwise(self.layers)}
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of each parameter."""
+        names = (f"{pre}->{post}" for pre, post in pairwise(self.layers))
+        return dict(zip(names, pairwise(self.sizes), strict=True))
+
+    @property
+    def run_with(self) -> dict[str, Any]:
+        """Further arguments of `eventsim.simulate`."""
+        return {"until_fired": "out" if self.until_decided else None}
 
     def neuron_of(self, layer: str) -> es.LIF:
         """Return the kind of neuron of a layer."""
         return replace(self.neuron, refractory=np.inf) if layer == self.layers[-1] else self.neuron
 
-    def initial(self, normals: Sequence[tuple[float, float]], rng: np.random.Generator) -> Params:
-        """Draw weights from normal distributions (mean, standard deviation), one per layer."""
-        shapes = zip(self.connections, pairwise(self.sizes), normals, strict=True)
-        return {name: rng.normal(mean, std, shape) for name, shape, (mean, std) in shapes}
-
-    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
-        """Return the exact run of each sample."""
-        started = time.perf_counter()
-        until = "out" if self.until_decided else None
-        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, until_fired=until)
-        assert isinstance(result, es.BatchResult)
-        self.stopwatch.add("simulate", started)
-        return result
-
-
-@dataclass(frozen=True, eq=False)
-class Classification:
-    """A `training.Task`: a classifier, its training and its test data as input spikes.
-
-    Attributes
-    ----------
-    model : Classifier
-        What is trained.
-    normals : sequence of (mean, standard deviation)
-        Of the initial weights, one pair per layer of connections.
-    train, test : (SpikeBatch, labels)
-        Input spikes and classes.
-    """
-
-    model: Classifier
-    normals: Sequence[tuple[float, float]]
-    train: tuple[es.SpikeBatch, Classes]
-    test: tuple[es.SpikeBatch, Classes]
-
-    @property
-    def n_train(self) -> int:
-        """Number of training samples."""
-        return len(self.train[1])
-
-    def initial(self, rng: np.random.Generator) -> Params:
-        """Draw the initial weights."""
-        return self.model.initial(self.normals, rng)
-
-    def step(
-        self,
-        params: Params,
-        rows: NDArray[np.int64],
-        rng: np.random.Generator,  # noqa: ARG002
-    ) -> Step:
-        """Return loss and exact gradient over some training samples."""
-        batch, labels = self.train
-        return self.model.step(params, batch[rows], labels[rows])
-
-    def evaluate(self, params: Params) -> Metrics:
-        """Return loss, cross-entropy, accuracy and activity over the test samples.
+    def evaluate(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Metrics:
+        """Return loss, cross-entropy, accuracy and activity.
 
         ``test_spikes`` is the mean number of spikes of a hidden neuron in a sample.
         """
-        batch, labels = self.test
-        hidden, parts, spikes = self.model.layers[1:-1], [], 0
+        hidden, parts, spikes = self.layers[1:-1], [], 0
         for chunk in in_chunks(len(batch)):
-            result = self.model.simulate(params, batch[chunk])
+            result = self.simulate(weights, batch[chunk])
             parts.append(result.first_spikes("out"))
             spikes += sum(int(result.spike_counts(name).sum()) for name in hidden)
         times = np.concatenate(parts)
         return {
-            "test_loss": float(self.model.loss(times, labels)[0]),
-            "test_cross_entropy": float(self.model.loss.cross_entropy(times, labels)),
+            "test_loss": float(self.loss(times, labels)[0]),
+            "test_cross_entropy": float(self.loss.cross_entropy(times, labels)),
             "test_accuracy": accuracy(times, labels),
             "test_silent": float(np.mean(np.isinf(times))),
-            "test_spikes": spikes / (len(batch) * max(sum(self.model.sizes[1:-1]), 1)),
+            "test_spikes": spikes / (len(batch) * max(sum(self.sizes[1:-1]), 1)),
         }
 
 
@@ -343,3 +253,8 @@ def first_to_fire(times: Times) -> Classes:
 def accuracy(times: Times, labels: Classes) -> float:
     """Return the fraction of samples whose label neuron fires before all others."""
     return float(np.mean(first_to_fire(times) == labels))
+
+
+def _silent(times: Times, labels: Classes) -> NDArray[np.bool_]:
+    """Return the samples whose label neuron is silent."""
+    return np.isinf(times[np.arange(len(labels)), labels])

@@ -7,7 +7,6 @@ softmax cross-entropy.  The network and losses of Yamamoto, Sakemi & Aihara, wit
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -17,16 +16,19 @@ from numpy.typing import NDArray
 import eventsim as es
 import gradients
 from eventsim._support.types import Key
-from scenarios.datasets.encoding import check_noise, latency, noisy_latency
-from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.running.dropout import step_of_some
+from scenarios.networks.feed_forward import Classes, FeedForward
 from scenarios.running.stopwatch import Stopwatch
-from scenarios.running.training import Metrics, Params, Step, in_chunks
+from scenarios.running.training import Metrics, Params, in_chunks
 
-__all__ = ["CONNECTIONS", "ImageTask", "ReadoutLoss", "ReadoutNetwork", "accuracy", "highest"]
+__all__ = [
+    "CONNECTIONS",
+    "ReadoutLoss",
+    "ReadoutNetwork",
+    "accuracy",
+    "highest",
+]
 
 Floats = NDArray[np.float64]
-Classes = NDArray[np.int64]
 
 CONNECTIONS: dict[str, Key] = {"in->hidden": ("in", "hidden"), "hidden->out": ("hidden", "out")}
 PORTION = 2000  # samples that are evaluated at a time
@@ -102,7 +104,7 @@ class ReadoutLoss:
 
 
 @dataclass(frozen=True, eq=False)
-class ReadoutNetwork:
+class ReadoutNetwork(FeedForward):
     """Input sources, one hidden layer, and output neurons that never fire; all-to-all.
 
     Attributes
@@ -115,7 +117,7 @@ class ReadoutNetwork:
         A hidden neuron fires at most once.
     loss : ReadoutLoss
         What training lowers.
-    t_out : float
+    t_stop : float
         When the output potentials are read, and the run ends.
     engine, precision : str
         Of `eventsim.simulate`.
@@ -131,9 +133,10 @@ class ReadoutNetwork:
     Examples
     --------
     >>> network = ReadoutNetwork((4, 8, 2), tau_syn=0.8)
-    >>> weights = network.initial((0.03, 0.3), np.random.default_rng(0))
+    >>> weights = network.initial([(0.03, 0.3)] * 2, np.random.default_rng(0))
     >>> {name: weight.shape for name, weight in weights.items()}
     {'in->hidden': (4, 8), 'hidden->out': (8, 2)}
+    >>> from scenarios.datasets.encoding import latency
     >>> spikes = latency(np.array([[255, 0, 128, 0], [0, 255, 0, 64]], np.uint8))
     >>> network.simulate(weights, spikes).potential("out").shape
     (2, 2)
@@ -143,7 +146,7 @@ class ReadoutNetwork:
     tau_syn: float
     single_spike: bool = False
     loss: ReadoutLoss = ReadoutLoss()
-    t_out: float = 1.0
+    t_stop: float = 1.0
     engine: str = "auto"
     precision: str = "float64"
     tau_mem: float | None = None
@@ -157,8 +160,8 @@ class ReadoutNetwork:
             raise ValueError(f"sizes must be three numbers >= 1, got {self.sizes!r}")
         if not self.tau_syn > 0.0:
             raise ValueError(f"tau_syn must be > 0, got {self.tau_syn!r}")
-        if not 0.0 < self.t_out < np.inf:
-            raise ValueError(f"t_out must be finite and > 0, got {self.t_out!r}")
+        if not 0.0 < self.t_stop < np.inf:
+            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
 
     @cached_property
     def structure(self) -> es.Network:
@@ -175,70 +178,42 @@ class ReadoutNetwork:
         network.connect("hidden", "out", weights=np.zeros((n_hidden, n_classes)))
         return network
 
-    def initial(self, normal: tuple[float, float], rng: np.random.Generator) -> Params:
-        """Draw all weights from a normal distribution (mean, standard deviation)."""
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of each parameter."""
         n_inputs, n_hidden, n_classes = self.sizes
-        return {
-            "in->hidden": rng.normal(*normal, (n_inputs, n_hidden)),
-            "hidden->out": rng.normal(*normal, (n_hidden, n_classes)),
-        }
-
-    def network(self, weights: Params) -> es.Network:
-        """Return the network with these weights."""
-        by_key: dict[Key, Floats] = {key: weights[name] for name, key in CONNECTIONS.items()}
-        return self.structure.replace(weights=by_key)
+        return {"in->hidden": (n_inputs, n_hidden), "hidden->out": (n_hidden, n_classes)}
 
     @property
-    def engine_and_precision(self) -> str:
-        """The engine, as `eventsim.simulate` names it."""
-        return self.engine if self.precision == "float64" else f"{self.engine}-{self.precision}"
+    def dense(self) -> dict[str, int]:
+        """The size of the hidden layer."""
+        return {"hidden": self.sizes[1]}
 
-    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
-        """Return the exact run of each sample up to ``t_out``."""
-        started = time.perf_counter()
-        result = es.simulate(
-            self.network(weights), {"in": batch}, self.t_out, engine=self.engine_and_precision
-        )
-        assert isinstance(result, es.BatchResult)
-        self.stopwatch.add("simulate", started)
-        return result
+    @property
+    def run_with(self) -> dict[str, str]:
+        """Further arguments of `eventsim.simulate`."""
+        single = self.precision == "float32"
+        return {"engine": f"{self.engine}-float32" if single else self.engine}
 
-    def without(self, n_dropped: int) -> ReadoutNetwork:
-        """Return the same network with fewer hidden neurons, for `step_of_some`."""
-        n_inputs, n_hidden, n_classes = self.sizes
-        return replace(self, sizes=(n_inputs, n_hidden - n_dropped, n_classes))
-
-    def step_of_some(
-        self, weights: Params, kept: NDArray[np.int64], batch: es.SpikeBatch, labels: Classes
-    ) -> Step:
-        """Return the `step` of a part of a larger hidden layer; the gradient by others is 0.
-
-        ``weights`` are those of the larger network, ``kept`` the numbers of the hidden neurons that
-        take part; the weights onto the outputs are scaled up, so that the outputs stay as they are
-        on average.
-        """
-        return step_of_some(
-            lambda some: self.step(some, batch, labels), CONNECTIONS, weights, {"hidden": kept}
-        )
-
-    def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
-        """Return the loss over a batch, and its exact gradient."""
-        result = self.simulate(weights, batch)
+    def loss_of(self, result: es.BatchResult, labels: Classes) -> gradients.Loss:
+        """Return the loss of a run, with its derivatives and what else is of interest."""
         loss = self.loss(result, labels)
-        started = time.perf_counter()
-        gradient = gradients.timing_backprop(
-            result, potentials=loss.potentials, wrt=("weights",)
-        ).weights
-        self.stopwatch.add("backprop", started)
-        slopes = {name: gradient[key] for name, key in CONNECTIONS.items()}
-        metrics = {"loss": loss.value, **loss.metrics, "spikes": self.spikes_per_neuron(result)}
-        return Step(slopes, metrics)
+        return replace(loss, metrics={**loss.metrics, "spikes": self.spikes_per_neuron(result)})
+
+    def without(self, dropout: float) -> ReadoutNetwork:
+        """Return the same network with this part of the hidden neurons left out."""
+        n_inputs, n_hidden, n_classes = self.sizes
+        return replace(self, sizes=(n_inputs, n_hidden - int(dropout * n_hidden), n_classes))
 
     def spikes_per_neuron(self, result: es.BatchResult) -> float:
         """Return the mean number of spikes of a hidden neuron in a sample."""
         return result.events.spikes / (len(result) * self.sizes[1])
 
-    def evaluate(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Evaluation:
+    def evaluate(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Metrics:
+        """Return `Evaluation.metrics` of a batch of any size."""
+        return self.examine(weights, batch, labels).metrics(self.loss)
+
+    def examine(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Evaluation:
         """Return the output potentials and the spike counts of a batch of any size."""
         outputs, counts = [], []
         for portion in in_chunks(len(labels), PORTION):
@@ -283,80 +258,6 @@ class Evaluation:
             "test_active": float(np.mean(fired)),
             "test_dead": 1.0 - float(np.mean(fired.any(axis=0))),
         }
-
-
-@dataclass(frozen=True, eq=False)
-class ImageTask:
-    """A `training.Task`: a network, its training and its test images.
-
-    Attributes
-    ----------
-    model : ReadoutNetwork
-        What is trained.
-    normal : (mean, standard deviation)
-        Of the initial weights.
-    train, test : LabelledImages
-        Images and classes.
-    moves : int
-        Pixels by which an image is moved, at most, along either axis, in training.
-    noise : float
-        Standard deviation of the jitter of the input spikes in training (0: none).
-    dropout : float
-        Part of the hidden neurons, in [0, 1), that each minibatch leaves out, drawn at random.
-    """
-
-    model: ReadoutNetwork
-    normal: tuple[float, float]
-    train: LabelledImages
-    test: LabelledImages
-    moves: int = 0
-    noise: float = 0.0
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check that images and network fit together, and the numbers."""
-        for part in (self.train, self.test):
-            part.check(self.model.sizes[0], self.model.sizes[-1])
-        check_noise(self.moves, self.noise, self.dropout)
-
-    @property
-    def n_train(self) -> int:
-        """Number of training samples."""
-        return len(self.train)
-
-    @cached_property
-    def test_spikes(self) -> es.SpikeBatch:
-        """The test images as input spikes."""
-        return latency(self.test.images, t_max=self.model.t_out)
-
-    def initial(self, rng: np.random.Generator) -> Params:
-        """Draw the initial weights."""
-        return self.model.initial(self.normal, rng)
-
-    def step(self, params: Params, rows: NDArray[np.int64], rng: np.random.Generator) -> Step:
-        """Return loss and exact gradient over some training samples, moved and jittered anew."""
-        batch = noisy_latency(
-            self.train.images[rows], rng, t_max=self.model.t_out, moves=self.moves, noise=self.noise
-        )
-        labels = self.train.labels[rows]
-        if self.part is self.model:
-            return self.model.step(params, batch, labels)
-        kept = rng.permutation(self.model.sizes[1])[: self.part.sizes[1]]
-        return self.part.step_of_some(params, np.sort(kept), batch, labels)
-
-    @cached_property
-    def part(self) -> ReadoutNetwork:
-        """The network that a minibatch trains."""
-        n_dropped = int(self.dropout * self.model.sizes[1])
-        return self.model.without(n_dropped) if n_dropped else self.model
-
-    def evaluate(self, params: Params) -> Metrics:
-        """Return `Evaluation.metrics` of the test samples."""
-        return self.examine(params).metrics(self.model.loss)
-
-    def examine(self, params: Params) -> Evaluation:
-        """Return what the network does with the test samples."""
-        return self.model.evaluate(params, self.test_spikes, self.test.labels)
 
 
 def accuracy(potentials: Floats, labels: Classes) -> float:

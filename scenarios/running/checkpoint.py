@@ -62,8 +62,8 @@ class TrainingState:
     ----------
     params : dict of str -> ndarray
         What is trained.
-    optimiser : dict
-        State of the optimiser: numbers, arrays, and dicts of them.
+    optimizer : dict
+        State of the optimizer: numbers, arrays, and dicts of them.
     rng : dict
         State of the random number generator (numpy's ``bit_generator.state``).
     epoch : int
@@ -73,7 +73,7 @@ class TrainingState:
     """
 
     params: Arrays
-    optimiser: Mapping[str, Any]
+    optimizer: Mapping[str, Any]
     rng: Mapping[str, Any]
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -272,7 +272,7 @@ def _to_arrays(state: TrainingState) -> Arrays:
     rest = {"rng": state.rng, "epoch": state.epoch, "history": state.history}
     return {
         **{f"params/{name}": array for name, array in state.params.items()},
-        **_flattened(state.optimiser, "optimiser/"),
+        **_flattened(state.optimizer, "optimiser/"),
         "rest": _packed(rest),
     }
 
@@ -292,7 +292,7 @@ def _from_arrays(arrays: Arrays, path: Path) -> TrainingState:
                 raise ValueError(f"names of parameters must be without a slash, got {name!r}")
         return TrainingState(
             params=params,
-            optimiser=_nested(_part(arrays, "optimiser/")),
+            optimizer=_nested(_part(arrays, "optimiser/")),
             **rest,
         )
     except (KeyError, TypeError, ValueError) as error:

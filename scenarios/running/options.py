@@ -1,15 +1,17 @@
-"""Options of a scenario: each field of its configuration says, beside its type, what it may hold.
+"""Options of a scenario: each field of its configuration says once all there is to say of it.
 
-A range stands in the annotation, so there is one place that says it and one that checks it, for
-values from the command line, from a file and from Python alike.
+What it may hold stands in its annotation; what it is for, its default and what other recipes have
+in its place stand in `option`.  Checks, help and presets follow from that, for values from the
+command line, from a file and from Python alike.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
 from types import NoneType
@@ -39,6 +41,7 @@ __all__ = [
     "Rows",
     "Seed",
     "TimeConstant",
+    "option",
     "options_of",
 ]
 
@@ -107,21 +110,47 @@ class Option:
     ----------
     kind : type
         bool, int, float or str.
-    choices : tuple of str
-        All that a text may be; empty: any text.
+    choices : tuple
+        All that it may be; empty: anything.
     range : Range, optional
         Where a number must lie.
     many : bool
         Whether it holds any number of such values.
     optional : bool
         Whether it may also be None.
+    help, usual, cases
+        As `option` has them.
     """
 
     kind: type
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
     range: Range | None = None
     many: bool = False
     optional: bool = False
+    help: str = ""
+    usual: Any = None
+    cases: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Say what it is for, and what stands in its place where the user says nothing.
+
+        Examples
+        --------
+        >>> str(Option(int, help="Epochs.", usual=60, cases={"full": 300, "best_full": 60}))
+        'Epochs [60; full: 300; best full: 60].'
+        """
+        if not self.cases:
+            return self.help
+        usual = {} if self.usual is None else {"": self.usual}
+        values = {**usual, **{f"{name.replace('_', ' ')}: ": x for name, x in self.cases.items()}}
+        if len(set(values.values())) == 1:
+            values = {"": next(iter(values.values()))}
+        words = [name + ("all" if value is None else str(value)) for name, value in values.items()]
+        return f"{self.help.removesuffix('.')} [{'; '.join(words)}]."
+
+    def value(self, names: Sequence[str]) -> Any:
+        """Return what it is in the first of these cases that it knows."""
+        return next((self.cases[name] for name in names if name in self.cases), self.usual)
 
     def check(self, value: Any, name: str) -> None:
         """Raise a ValueError unless the value is one that the field may hold.
@@ -146,7 +175,8 @@ class Option:
             raise ValueError(f"{name} must be {words}, got {reprlib.repr(value)}")
         if self.choices and value not in self.choices:
             raise ValueError(
-                f"{name} must be one of {', '.join(self.choices)}, got {reprlib.repr(value)}"
+                f"{name} must be one of {', '.join(map(str, self.choices))}, "
+                f"got {reprlib.repr(value)}"
             )
         if self.range is not None and value not in self.range:
             raise ValueError(f"{name} must lie in {self.range}, got {reprlib.repr(value)}")
@@ -194,6 +224,34 @@ class Option:
         return value
 
 
+def option(help: str, default: Any = None, **cases: Any) -> Any:  # noqa: A002
+    """Return a field of a configuration.
+
+    Parameters
+    ----------
+    help : str
+        What it is for, in a sentence.
+    default : object
+        Its value where the user gives none.
+    **cases
+        Its value where the user gives none and the run is of this kind, such as ``full=300``: see
+        `Options.chosen_for`.  Until then the field is None.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Config(Options):
+    ...     full: bool = option("All epochs.", False)
+    ...     epochs: Epochs = option("Passes over the points.", 60, full=300)
+    >>> Config().chosen.epochs, Config(full=True).chosen.epochs, Config(epochs=7).chosen.epochs
+    (60, 300, 7)
+    >>> str(options_of(Config)["epochs"])
+    'Passes over the points [60; full: 300].'
+    """
+    said = {"help": help, "usual": default, "cases": cases}
+    return field(default=None if cases else default, metadata=said)
+
+
 @cache
 def options_of(config: Any) -> dict[str, Option]:
     """Return what the fields of a configuration may hold, by name.
@@ -208,10 +266,14 @@ def options_of(config: Any) -> dict[str, Option]:
     (<class 'float'>, '[1e-06, 1e+06]', True, True)
     """
     hints = get_type_hints(config, include_extras=True)
-    return {field.name: _option(hints[field.name]) for field in fields(config)}
+    options = {each.name: _option(hints[each.name], each.metadata) for each in fields(config)}
+    for name, one in options.items():
+        for value in one.cases.values():
+            one.check(value, name)
+    return options
 
 
-def _option(hint: Any) -> Option:
+def _option(hint: Any, said: Mapping[str, Any]) -> Option:
     """Return what an annotation says: [tuple of] a type, a Literal or Annotated [or None]."""
     optional = NoneType in get_args(hint)
     if optional:
@@ -223,7 +285,8 @@ def _option(hint: Any) -> Option:
     if get_origin(hint) is Annotated:
         hint, limits = get_args(hint)
     choices = get_args(hint) if get_origin(hint) is Literal else ()
-    return Option(str if choices else hint, choices, limits, many, optional)
+    kind = type(choices[0]) if choices else hint
+    return Option(kind, choices, limits, many, optional or bool(said.get("cases")), **said)
 
 
 class Options:
@@ -257,6 +320,33 @@ class Options:
             if name not in values:
                 raise ValueError(f"settings must be {', '.join(names)}, got no {name}")
         return cls(**values)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What kinds of run this is, as `chosen_for` asks: the most special one first."""
+        return ()
+
+    @property
+    def chosen(self) -> Self:
+        """The settings of this run: the user's, the others as its `kinds` have them."""
+        return self.chosen_for(*self.kinds)
+
+    def chosen_for(self, *kinds: str) -> Self:
+        """Return the settings of a run of some kinds, the most special one first.
+
+        A field that the user left open takes the value of the first of the `option`'s cases that
+        applies.  With the option ``full``, each kind has another one before it: "best_full" before
+        "best", and "full" after all.
+        """
+        full = getattr(self, "full", False)
+        names = [name for kind in kinds for name in ([f"{kind}_full"] if full else []) + [kind]]
+        chosen = copy.copy(self)  # not `replace`: what the user may not give, a recipe may have
+        kind: Any = type(self)
+        for name, one in options_of(kind).items():
+            if one.cases and getattr(self, name) is None:
+                value = one.value([*names, "full"] if full else names)
+                object.__setattr__(chosen, name, value)
+        return chosen
 
     def require(self) -> None:
         """Raise an error if this machine lacks what the options ask for.  Here: nothing.

@@ -8,6 +8,8 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from scenarios.running.options import Options
+
 __all__ = ["SCENARIOS", "Scenario", "find"]
 
 
@@ -30,8 +32,15 @@ class Scenario:
     source: str
 
     def module(self) -> Any:
-        """Import what runs the scenario: it has a `Config` and a function `run`."""
+        """Import what runs the scenario: it has a function `run`."""
         return importlib.import_module(f"scenarios.{self.name}.run")
+
+    def options(self) -> type[Options]:
+        """Import its options: those of the scenario yin_yang are called `YinYangOptions`."""
+        words = "".join(word.capitalize() for word in self.name.split("_"))
+        config = importlib.import_module(f"scenarios.{self.name}.config")
+        kind: type[Options] = getattr(config, f"{words}Options")
+        return kind
 
     def about(self) -> str:
         """Return what the scenario says about itself."""

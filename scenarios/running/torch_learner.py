@@ -1,4 +1,4 @@
-"""PyTorch modules in the one training loop: their gradients, optimisers and schedules."""
+"""PyTorch modules in the one training loop: their gradients, optimizers and schedules."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TorchLearner(Learner):
     ----------
     task : TorchTask
         Module and data.
-    optimiser : torch.optim.Optimizer
+    optimizer : torch.optim.Optimizer
         Over the parameters of the module.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
         Of the learning rate, told about each minibatch.
@@ -67,7 +67,7 @@ class TorchLearner(Learner):
     """
 
     task: TorchTask
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     scheduler: Any = None
 
     @property
@@ -80,7 +80,7 @@ class TorchLearner(Learner):
         torch.manual_seed(int(rng.integers(SEEDS)))
 
     def learn(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Metrics:
-        """Take one step of the optimiser; return the loss and the metrics of the task.
+        """Take one step of the optimizer; return the loss and the metrics of the task.
 
         Raises
         ------
@@ -89,12 +89,12 @@ class TorchLearner(Learner):
         """
         torch.manual_seed(int(rng.integers(SEEDS)))
         self.task.model.train()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss, metrics = self.task.loss(rows, rng)
         value = float(loss.detach())
         loss.backward()
         _check_finite(value, self.task.model)
-        self.optimiser.step()
+        self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
         return {"loss": value, **metrics}
@@ -106,29 +106,29 @@ class TorchLearner(Learner):
             return self.task.evaluate()
 
     def state(self) -> tuple[Params, Mapping[str, Any]]:
-        """Return copies of parameters and buffers, and what optimiser and schedule remember."""
+        """Return copies of parameters and buffers, and what optimizer and schedule remember."""
         return _arrays(self.task.model.state_dict()), {
-            "rates": np.array([group["lr"] for group in self.optimiser.param_groups]),
+            "rates": np.array([group["lr"] for group in self.optimizer.param_groups]),
             "schedule": self._schedule(),
-            "memory": _memory(self.optimiser),
+            "memory": _memory(self.optimizer),
         }
 
-    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+    def load(self, params: Params, optimizer: Mapping[str, Any]) -> None:
         """Take a state that `state` returned."""
         expected, remembered = self.state()
-        memory = optimiser.get("memory", {})
+        memory = optimizer.get("memory", {})
         usual = {
-            name: one for name, one in _memory(_twin(self.optimiser)).items() if name in memory
+            name: one for name, one in _memory(_twin(self.optimizer)).items() if name in memory
         }
         check_like(params, _zeros(expected), "params")
-        check_like(optimiser, _zeros({**remembered, "memory": usual}), "optimiser")
+        check_like(optimizer, _zeros({**remembered, "memory": usual}), "optimizer")
         load_params(self.task.model, params)
         self._load_memory(memory)
-        for group, rate in zip(self.optimiser.param_groups, optimiser["rates"], strict=True):
+        for group, rate in zip(self.optimizer.param_groups, optimizer["rates"], strict=True):
             group["lr"] = float(rate)
         if self.scheduler is not None:
             numbers = {
-                name: np.asarray(one).tolist() for name, one in optimiser["schedule"].items()
+                name: np.asarray(one).tolist() for name, one in optimizer["schedule"].items()
             }
             self.scheduler.load_state_dict(numbers)
 
@@ -138,13 +138,13 @@ class TorchLearner(Learner):
         return {name: np.asarray(one) for name, one in state.items() if _is_number(one)}
 
     def _load_memory(self, memory: Mapping[str, Any]) -> None:
-        """Give the optimiser what it remembered of each parameter: copies of the arrays."""
-        state = self.optimiser.state_dict()
+        """Give the optimizer what it remembered of each parameter: copies of the arrays."""
+        state = self.optimizer.state_dict()
         state["state"] = {
             int(number): {name: torch.tensor(array) for name, array in arrays.items()}
             for number, arrays in memory.items()
         }
-        self.optimiser.load_state_dict(state)
+        self.optimizer.load_state_dict(state)
 
 
 def _arrays(tensors: Mapping[str, torch.Tensor]) -> Params:
@@ -155,19 +155,19 @@ def _arrays(tensors: Mapping[str, torch.Tensor]) -> Params:
     }
 
 
-def _memory(optimiser: torch.optim.Optimizer) -> dict[str, Params]:
-    """Return what an optimiser remembers of each parameter, by its number."""
-    state = optimiser.state_dict()["state"]
+def _memory(optimizer: torch.optim.Optimizer) -> dict[str, Params]:
+    """Return what an optimizer remembers of each parameter, by its number."""
+    state = optimizer.state_dict()["state"]
     return {str(number): _arrays(tensors) for number, tensors in state.items()}
 
 
-def _twin(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Return an optimiser of the same kind that has taken a step: it remembers all it ever will."""
+def _twin(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Return an optimizer of the same kind that has taken a step: it remembers all it ever will."""
     groups = [
         {**group, "params": [torch.zeros_like(p) for p in group["params"]]}
-        for group in optimiser.param_groups
+        for group in optimizer.param_groups
     ]
-    twin = type(optimiser)(groups)
+    twin = type(optimizer)(groups)
     for group in groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)

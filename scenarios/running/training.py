@@ -94,7 +94,7 @@ class Task(Protocol):
 class Learner(ABC):
     """Something that keeps its own parameters and changes them, minibatch by minibatch.
 
-    What the loop sees of a training: a `Task` with an optimiser is one, a PyTorch module with one
+    What the loop sees of a training: a `Task` with an optimizer is one, a PyTorch module with one
     of PyTorch's another (`scenarios.running.torch_learner`).
     """
 
@@ -117,10 +117,10 @@ class Learner(ABC):
 
     @abstractmethod
     def state(self) -> tuple[Params, Mapping[str, Any]]:
-        """Return the parameters, and what the optimiser remembers, as arrays and numbers."""
+        """Return the parameters, and what the optimizer remembers, as arrays and numbers."""
 
     @abstractmethod
-    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+    def load(self, params: Params, optimizer: Mapping[str, Any]) -> None:
         """Take a state that `state` returned.
 
         Raises
@@ -135,7 +135,7 @@ class _Descent(Learner):
     """A task whose parameters go down its gradient."""
 
     task: Task
-    optimiser: Any
+    optimizer: Any
 
     @property
     def n_train(self) -> int:
@@ -143,11 +143,11 @@ class _Descent(Learner):
 
     def start(self, rng: np.random.Generator) -> None:
         self._params = self.task.initial(rng)
-        self._memory = self.optimiser.init(self._params)
+        self._memory = self.optimizer.init(self._params)
 
     def learn(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Metrics:
         step = self.task.step(self._params, rows, rng)
-        self._params, self._memory = self.optimiser.update(
+        self._params, self._memory = self.optimizer.update(
             self._params, step.gradients, self._memory
         )
         return step.metrics
@@ -158,11 +158,11 @@ class _Descent(Learner):
     def state(self) -> tuple[Params, Mapping[str, Any]]:
         return self._params, self._memory
 
-    def load(self, params: Params, optimiser: Mapping[str, Any]) -> None:
+    def load(self, params: Params, optimizer: Mapping[str, Any]) -> None:
         fresh = self.task.initial(np.random.default_rng(0))
         check_like(params, fresh, "params")
-        check_like(optimiser, self.optimiser.init(fresh), "optimiser")
-        self._params, self._memory = params, optimiser
+        check_like(optimizer, self.optimizer.init(fresh), "optimizer")
+        self._params, self._memory = params, optimizer
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Settings:
     batch_size : int
         Samples in a minibatch (the last one of an epoch may be smaller); more than there are
         samples: one full batch.
-    optimiser : gradients.Adam or gradients.SGD
+    optimizer : gradients.Adam or gradients.SGD
         Update rule of a `Task`; any object with its `init` and `update`.  A `Learner` has its own.
     seed : int
         Of the initial parameters, of the order of the samples and of what the steps draw.
@@ -196,7 +196,7 @@ class Settings:
 
     epochs: int
     batch_size: int
-    optimiser: Any = Adam()
+    optimizer: Any = Adam()
     seed: int = 0
     evaluate_every: int = 1
     save_every: int = 1
@@ -241,7 +241,7 @@ def fit(
     ValueError
         If all checkpoints in ``folder`` are damaged or do not fit, or they belong to another run.
     """
-    learner = task if isinstance(task, Learner) else _Descent(task, settings.optimiser)
+    learner = task if isinstance(task, Learner) else _Descent(task, settings.optimizer)
     loaded = load_latest(folder, partial(_take, learner, settings)) if folder else None
     course = _resumed(learner, loaded) if loaded else _started(learner, settings)
     saved = -1 if loaded is None else loaded.epoch
@@ -396,9 +396,9 @@ class _Course:
         return len(self.history) - 1
 
     def state(self) -> TrainingState:
-        params, optimiser = self.learner.state()
+        params, optimizer = self.learner.state()
         return TrainingState(
-            params, optimiser, self.rng.bit_generator.state, self.epoch, self.history
+            params, optimizer, self.rng.bit_generator.state, self.epoch, self.history
         )
 
 
@@ -413,7 +413,7 @@ def _take(learner: Learner, settings: Settings, loaded: TrainingState) -> None:
     if loaded.epoch > settings.epochs:
         raise ValueError(f"epoch must be <= {settings.epochs}, got {loaded.epoch}")
     _generator(loaded.rng)
-    learner.load(loaded.params, loaded.optimiser)
+    learner.load(loaded.params, loaded.optimizer)
 
 
 def _resumed(learner: Learner, loaded: TrainingState) -> _Course:

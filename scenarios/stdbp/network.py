@@ -10,7 +10,6 @@ earliest spike of each window.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,20 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
-from scenarios.datasets.encoding import check_noise, latency, noisy_latency
-from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.networks.first_spike import (
-    Classes,
-    FirstSpikeLoss,
-    FirstSpikeModel,
-    Times,
-    accuracy,
-)
-from scenarios.running.dropout import Kept, step_of_some
+from scenarios.networks.feed_forward import Classes, Normal
+from scenarios.networks.first_spike import FirstSpikeLoss, FirstSpikeModel, Times, accuracy
 from scenarios.running.stopwatch import Stopwatch
-from scenarios.running.training import Metrics, Params, Step, in_chunks
+from scenarios.running.training import Metrics, Params, in_chunks
 
-__all__ = ["Activity", "FirstSpikeImages", "Layer", "ReLPSPNetwork", "read_layers"]
+__all__ = ["Activity", "Layer", "ReLPSPNetwork", "read_layers"]
 
 REL_PSP = es.LIF(tau_mem=np.inf, tau_syn=np.inf, threshold=1.0, refractory=np.inf)
 NUMBER = r"[1-9]\d{0,4}"  # more neurons than that fit into no machine
@@ -203,9 +194,10 @@ class ReLPSPNetwork(FirstSpikeModel):
     --------
     >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.0, t_silent=5.0)
     >>> network = ReLPSPNetwork("4x4-2C3-6-3", 5.0, loss)
-    >>> weights = network.initial(4.0, 0.3, np.random.default_rng(0))
+    >>> weights = network.initial(network.normals(4.0, 0.3), np.random.default_rng(0))
     >>> {name: weight.shape for name, weight in weights.items()}
     {'in->conv1': (2, 1, 3, 3), 'conv1->hidden': (8, 6), 'hidden->out': (6, 3)}
+    >>> from scenarios.datasets.encoding import latency
     >>> spikes = latency(np.full((1, 4, 4), 255, np.uint8))
     >>> network.simulate(weights, spikes).first_spikes("out").shape
     (1, 3)
@@ -248,16 +240,26 @@ class ReLPSPNetwork(FirstSpikeModel):
         return network
 
     @cached_property
-    def connections(self) -> Mapping[str, tuple[str, str]]:
-        """The projection of each parameter, by the parameter's name."""
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each parameter."""
         return {
-            f"{previous.name}->{layer.name}": (previous.name, layer.name)
+            f"{previous.name}->{layer.name}": layer.weights
             for previous, layer in pairwise(self.layers)
             if layer.weights
         }
 
-    def initial(self, total: float, spread: float, rng: np.random.Generator) -> Params:
-        """Draw weights from normal distributions.
+    @property
+    def dense(self) -> Mapping[str, int]:
+        """The sizes of the dense hidden layers."""
+        return {layer.name: layer.size for layer in self.hidden if len(layer.weights) == 2}
+
+    @property
+    def run_with(self) -> Mapping[str, str]:
+        """Further arguments of `eventsim.simulate`."""
+        return {"engine": self.engine}
+
+    def normals(self, total: float, spread: float) -> list[Normal]:
+        """Return mean and standard deviation of the initial weights, for each parameter.
 
         Parameters
         ----------
@@ -265,24 +267,12 @@ class ReLPSPNetwork(FirstSpikeModel):
             Mean of the sum of the weights onto a neuron: with n synapses, their mean is total / n.
         spread : float
             Standard deviation of that sum: theirs is spread / sqrt(n).
-        rng : numpy.random.Generator
-            Where the randomness comes from.
         """
-        trained = [layer for layer in self.layers if layer.weights]
-        return {
-            name: rng.normal(
-                total / layer.fan_in, spread / np.sqrt(layer.fan_in), layer.weights
-            )
-            for name, layer in zip(self.connections, trained, strict=True)
-        }  # fmt: skip
-
-    def simulate(self, weights: Params, batch: es.SpikeBatch) -> es.BatchResult:
-        """Return the exact run of each sample up to ``t_stop``."""
-        started = time.perf_counter()
-        result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, engine=self.engine)
-        assert isinstance(result, es.BatchResult)
-        self.stopwatch.add("simulate", started)
-        return result
+        return [
+            (total / layer.fan_in, spread / np.sqrt(layer.fan_in))
+            for layer in self.layers
+            if layer.weights
+        ]
 
     def without(self, dropout: float) -> ReLPSPNetwork:
         """Return the same network with this part of each dense hidden layer left out."""
@@ -292,24 +282,9 @@ class ReLPSPNetwork(FirstSpikeModel):
                 texts[k] = str(layer.size - int(dropout * layer.size))
         return replace(self, architecture="-".join(texts))
 
-    def step_of_some(
-        self, weights: Params, kept: Kept, batch: es.SpikeBatch, labels: Classes
-    ) -> Step:
-        """Return the `step` of a part of a larger network; the gradient by others is 0.
-
-        Parameters
-        ----------
-        weights : dict of str -> ndarray
-            Of the larger network.
-        kept : dict of str -> (n,) ndarray of int
-            By layer, the numbers of the neurons that take part.  Weights from them are scaled up,
-            so that what comes out of a layer stays as it is on average.
-        batch, labels
-            As for `step`.
-        """
-        return step_of_some(
-            lambda some: self.step(some, batch, labels), self.connections, weights, kept
-        )
+    def evaluate(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Metrics:
+        """Return `Activity.metrics` of a batch of any size."""
+        return self.examine(weights, batch, labels).metrics(self.loss)
 
     def examine(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Activity:
         """Return what the network does with a batch of any size."""
@@ -394,87 +369,3 @@ class Activity:
             "test_spikes": self.fired,
             "test_decided": self.fired_at_decision,
         }
-
-
-@dataclass(frozen=True, eq=False)
-class FirstSpikeImages:
-    """A `training.Task`: a network, its training and its test images.
-
-    Attributes
-    ----------
-    model : ReLPSPNetwork
-        What is trained.
-    total, spread : float
-        Of the initial weights: see `ReLPSPNetwork.initial`.
-    train, test : LabelledImages
-        Images and classes.
-    t_max : float
-        When the darkest pixels fire; white ones fire at 0, black ones not at all.
-    moves : int
-        Pixels by which an image is moved, at most, along either axis, in training.
-    noise : float
-        Standard deviation of the jitter of the input spikes in training (0: none).
-    dropout : float
-        Part of each dense hidden layer, in [0, 1), that each minibatch leaves out, drawn at random.
-    """
-
-    model: ReLPSPNetwork
-    total: float
-    spread: float
-    train: LabelledImages
-    test: LabelledImages
-    t_max: float = 1.0
-    moves: int = 0
-    noise: float = 0.0
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check that images and network fit together, and the numbers."""
-        for part in (self.train, self.test):
-            part.check(self.model.layers[0].size, self.model.layers[-1].size)
-        check_noise(self.moves, self.noise, self.dropout)
-
-    @property
-    def n_train(self) -> int:
-        """Number of training samples."""
-        return len(self.train)
-
-    @cached_property
-    def test_spikes(self) -> es.SpikeBatch:
-        """The test images as input spikes."""
-        return latency(self.test.images, t_max=self.t_max)
-
-    def initial(self, rng: np.random.Generator) -> Params:
-        """Draw the initial weights."""
-        return self.model.initial(self.total, self.spread, rng)
-
-    def step(self, params: Params, rows: NDArray[np.int64], rng: np.random.Generator) -> Step:
-        """Return loss and exact gradient over some training samples, moved and jittered anew."""
-        batch = noisy_latency(
-            self.train.images[rows], rng, t_max=self.t_max, moves=self.moves, noise=self.noise
-        )
-        labels = self.train.labels[rows]
-        if not self.dropout:
-            return self.model.step(params, batch, labels)
-        return self._part.step_of_some(params, self._kept(rng), batch, labels)
-
-    @cached_property
-    def _part(self) -> ReLPSPNetwork:
-        """The network that a minibatch trains."""
-        return self.model.without(self.dropout)
-
-    def _kept(self, rng: np.random.Generator) -> Kept:
-        """Draw the neurons of the dense hidden layers that a minibatch trains."""
-        return {
-            whole.name: np.sort(rng.permutation(whole.size)[: part.size])
-            for whole, part in zip(self.model.layers, self._part.layers, strict=True)
-            if part.size < whole.size
-        }
-
-    def evaluate(self, params: Params) -> Metrics:
-        """Return `Activity.metrics` of the test samples."""
-        return self.examine(params).metrics(self.model.loss)
-
-    def examine(self, params: Params) -> Activity:
-        """Return what the network does with the test samples."""
-        return self.model.examine(params, self.test_spikes, self.test.labels)

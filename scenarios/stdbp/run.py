@@ -11,15 +11,16 @@ from typing import Any
 
 from scenarios.datasets.images import mnist
 from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.networks.feed_forward import ImageTask
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent
 from scenarios.running.stopwatch import session_note, spent
 from scenarios.running.training import fit_seeds, last, seconds_per_epoch, warm_up
-from scenarios.stdbp.config import CSNN, Config
-from scenarios.stdbp.network import Activity, FirstSpikeImages
+from scenarios.stdbp.config import CSNN, StdbpOptions
+from scenarios.stdbp.network import Activity, ReLPSPNetwork
 
-__all__ = ["Config", "build", "run"]
+__all__ = ["build", "run"]
 
 OTHERS = {  # the rest of Table 1: other methods
     "Mostafa, 784-800-10, weight and gradient constraint": "97.5 %",
@@ -40,7 +41,7 @@ class Trained:
     ----------
     network : str
         Their architecture.
-    task : FirstSpikeImages
+    task : ImageTask
         What they were trained on.
     states : list of TrainingState
         One for each seed.
@@ -49,12 +50,14 @@ class Trained:
     """
 
     network: str
-    task: FirstSpikeImages
+    task: ImageTask[ReLPSPNetwork]
     states: list[TrainingState]
     activity: Activity
 
 
-def build(config: Config, network: str, parts: dict[str, LabelledImages]) -> FirstSpikeImages:
+def build(
+    config: StdbpOptions, network: str, parts: dict[str, LabelledImages]
+) -> ImageTask[ReLPSPNetwork]:
     """Return a network with its training and test images.
 
     Raises
@@ -62,11 +65,10 @@ def build(config: Config, network: str, parts: dict[str, LabelledImages]) -> Fir
     ValueError
         If there are fewer training images than the options ask for.
     """
-    recipe = config.recipe(network)
-    return FirstSpikeImages(
-        config.model(network),
-        recipe.init_total,
-        recipe.init_spread,
+    recipe, model = config.recipe(network), config.model(network)
+    return ImageTask(
+        model,
+        model.normals(recipe.init_total, recipe.init_spread),
         parts["train"].first(config.n_train),
         parts["test"],
         moves=recipe.shift,
@@ -75,7 +77,7 @@ def build(config: Config, network: str, parts: dict[str, LabelledImages]) -> Fir
     )
 
 
-def run(config: Config, folder: Path, progress: Progress) -> Report:
+def run(config: StdbpOptions, folder: Path, progress: Progress) -> Report:
     """Train all networks, or go on with them; return the table and the pictures."""
     parts = mnist(config.data_dir)
     tasks = {network: build(config, network, parts) for network in config.networks}
@@ -89,20 +91,25 @@ def run(config: Config, folder: Path, progress: Progress) -> Report:
 
 
 def _train(
-    config: Config, network: str, task: FirstSpikeImages, folder: Path, progress: Progress
+    config: StdbpOptions,
+    network: str,
+    task: ImageTask[ReLPSPNetwork],
+    folder: Path,
+    progress: Progress,
 ) -> Trained:
     states = fit_seeds(
         lambda _: task,
         partial(config.settings, network, task.n_train),
-        range(config.seed, config.seed + config.n_seeds),
+        range(config.seed, config.seed + config.chosen.seeds),
         folder=folder / network,
         progress=progress,
         title=network,
     )
-    return Trained(network, task, states, task.examine(states[0].params))
+    activity = task.model.examine(states[0].params, *task.held_out)
+    return Trained(network, task, states, activity)
 
 
-def _report(config: Config, trained: Sequence[Trained], seconds: float) -> Report:
+def _report(config: StdbpOptions, trained: Sequence[Trained], seconds: float) -> Report:
     parts = spent(one.task.model.stopwatch for one in trained)
     return Report(
         title="MNIST by the first spike, ReL-PSP neurons, exact gradients",
@@ -110,8 +117,8 @@ def _report(config: Config, trained: Sequence[Trained], seconds: float) -> Repor
             *(Row(other, published, "–") for other, published in OTHERS.items()),
             *_accuracies(trained),
             *(row for one in trained for row in _activity(one)),
-            Row("networks of each kind", "–", f"{config.n_seeds}"),
-            *(Row(f"{one.network}: epochs", "–", f"{config.n_epochs(one.network)}")
+            Row("networks of each kind", "–", f"{config.chosen.seeds}"),
+            *(Row(f"{one.network}: epochs", "–", f"{config.recipe(one.network).epochs}")
               for one in trained),
             *(Row(f"{one.network}: training time of one epoch", "–",
                   f"{seconds_per_epoch(one.states):.1f} s") for one in trained),
@@ -136,7 +143,7 @@ def _report(config: Config, trained: Sequence[Trained], seconds: float) -> Repor
     )  # fmt: skip
 
 
-def _shifts(config: Config, trained: Sequence[Trained]) -> list[str]:
+def _shifts(config: StdbpOptions, trained: Sequence[Trained]) -> list[str]:
     """Say by how much the training images were moved, as those of the publication were not."""
     most = {one.network: config.recipe(one.network).shift for one in trained}
     return [f"{network}: training images were moved by up to {pixels} pixel(s), at random"

@@ -2,88 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 import eventsim as es
-from gradients import Adam
 from scenarios.networks.copies import SideBySide
-from scenarios.networks.first_spike import Classification, Classifier, FirstSpikeLoss
+from scenarios.networks.feed_forward import Classification
+from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
 from scenarios.running.console.progress import SILENT, Progress
-from scenarios.running.options import (
-    Count,
-    Fraction,
-    NonNegative,
-    Options,
-    Positive,
-    Range,
-    Rate,
-    Seed,
-)
 from scenarios.running.report import Report, Row
-from scenarios.running.training import Params, Settings, fit
+from scenarios.running.training import Params, fit
+from scenarios.xor.config import EARLY, LATE, TABLE_1, XorOptions
 
-EARLY, LATE = 0.0, 2.0
 PATTERNS = np.array([[EARLY, EARLY], [EARLY, LATE], [LATE, EARLY], [LATE, LATE]])
 LABELS = np.array([0, 1, 1, 0])
 PUBLISHED_MEAN, PUBLISHED_MAX = 17.52, 98
-SHOWN_STEPS = 100  # of the network in the picture: right by a margin that can be seen
-TABLE_1: dict[str, Any] = {"gamma": 0.2, "tau0": 0.1, "beta2": 0.999}
 
 
-@dataclass(frozen=True)
-class Config(Options):
-    """Settings; the defaults are Table 1 of the publication, except for gamma, tau0 and beta2.
-
-    Attributes
-    ----------
-    published
-        Take gamma, tau0 and beta2 from Table 1 of the publication.
-    full
-        Run the published 1000 initialisations.
-    runs
-        Number of random initialisations [100; 1000 with --full].
-    seed
-        Seed of the first initialisation; the others follow.
-    max_steps
-        Give an initialisation up after so many steps.
-    learning_rate
-        Of Adam.
-    beta2
-        Of Adam: its memory for squared gradients.
-    gamma
-        Cost of late label spikes.
-    tau0
-        Time constant of the cross-entropy.
-    tau1
-        Time constant of the cost of late spikes.
-    t_stop
-        End of each simulation.
-    """
-
-    published: bool = False
-    full: bool = False
-    runs: Count | None = None
-    seed: Seed = 0
-    max_steps: Annotated[int, Range(1, 999_998)] = 300  # an epoch more than steps
-    learning_rate: Rate = 0.1
-    beta2: Fraction = 0.99
-    gamma: NonNegative = 0.01
-    tau0: Positive = 0.03
-    tau1: Positive = 1.0
-    t_stop: Annotated[float, Range(LATE, 1e6, "(]")] = 5.0
-
-    @property
-    def n_runs(self) -> int:
-        """Number of initialisations."""
-        return self.runs if self.runs is not None else (1000 if self.full else 100)
-
-
-def build(config: Config) -> Classification:
+def build(config: XorOptions) -> Classification[Classifier]:
     """Return the 2-4-2 network with the four patterns, which are both training and test data."""
+    config = config.chosen
     loss = FirstSpikeLoss(config.tau0, config.tau1, config.gamma, t_silent=config.t_stop)
     neuron = es.LIF(tau_mem=1 / 0.99, tau_syn=1.0)
     model = Classifier((2, 4, 2), neuron, config.t_stop, loss)
@@ -91,24 +32,24 @@ def build(config: Config) -> Classification:
     return Classification(model, [(3.0, 1.0), (2.0, 0.1)], patterns, patterns)
 
 
-def run(config: Config, folder: Path, progress: Progress) -> Report:
+def run(config: XorOptions, folder: Path, progress: Progress) -> Report:
     """Train every initialisation until it converges; return the table and the pictures."""
-    printed = replace(config, **TABLE_1)
-    config = printed if config.published else config
+    printed = config.printed
+    config = printed if config.published else config.chosen
     with progress.compiling():
         steps_to_converge(replace(config, runs=1, max_steps=1))
     steps = steps_to_converge(config, folder / "side-by-side", progress.named("XOR", "step"))
     as_printed = steps
-    if config != printed:
+    if any(getattr(config, name) != value for name, value in TABLE_1.items()):
         title = progress.named("XOR, constants of Table 1", "step")
         as_printed = steps_to_converge(printed, folder / "table-1", title)
     task = build(config)
-    weights = fit(task, settings(config, config.seed), folder=folder).params
+    weights = fit(task, config.settings(config.seed), folder=folder).params
     return _report(config, task, steps, as_printed, weights)
 
 
 def steps_to_converge(
-    config: Config, folder: Path | None = None, progress: Progress = SILENT
+    config: XorOptions, folder: Path | None = None, progress: Progress = SILENT
 ) -> list[int | None]:
     """Train all initialisations side by side.
 
@@ -117,34 +58,22 @@ def steps_to_converge(
     list of int or None
         Steps after which each is right about all four patterns; None: more than ``max_steps``.
     """
-    shared = settings(config, config.seed)
+    shared = config.settings(config.seed)
     until_converged = replace(
         shared,
         epochs=config.max_steps + 1,  # the last one looks at what the step before it has done
         save_every=25,
         stop=lambda history: history[-1]["converged"] == 1.0,
     )
-    seeds = range(config.seed, config.seed + config.n_runs)
-    learner = SideBySide(build(config), shared.optimiser, seeds)
+    seeds = range(config.seed, config.seed + config.chosen.runs)
+    learner = SideBySide(build(config), shared.optimizer, seeds)
     state = fit(learner, until_converged, folder=folder, progress=progress)
-    return [int(k) if k >= 0 else None for k in state.optimiser["steps"]]
-
-
-def settings(config: Config, seed: int) -> Settings:
-    """Return how the network in the picture is trained: on beyond its first success."""
-    return Settings(
-        epochs=SHOWN_STEPS,
-        batch_size=len(PATTERNS),
-        optimiser=Adam(lr=config.learning_rate, betas=(0.9, config.beta2)),
-        seed=seed,
-        evaluate_every=SHOWN_STEPS,
-        save_every=SHOWN_STEPS,
-    )
+    return [int(k) if k >= 0 else None for k in state.optimizer["steps"]]
 
 
 def _report(
-    config: Config,
-    task: Classification,
+    config: XorOptions,
+    task: Classification[Classifier],
     steps: list[int | None],
     as_printed: list[int | None],
     weights: Params,
@@ -183,7 +112,7 @@ def _mean_and_largest(steps: list[int | None]) -> tuple[str, str]:
     return (f"{np.mean(done):.2f}", f"{max(done)}") if done else ("–", "–")
 
 
-def _notes(config: Config, failed: list[int]) -> list[str]:
+def _notes(config: XorOptions, failed: list[int]) -> list[str]:
     ours = {name: getattr(config, name) for name in TABLE_1}
     words = ", ".join(f"{name} {value:g} ({TABLE_1[name]:g})" for name, value in ours.items())
     notes = [f"settings, in brackets the published ones: {words}; why: eventsim info xor"]
@@ -193,7 +122,9 @@ def _notes(config: Config, failed: list[int]) -> list[str]:
     return notes
 
 
-def _figures(task: Classification, weights: dict[str, Any], steps: list[int]) -> dict[str, Any]:
+def _figures(
+    task: Classification[Classifier], weights: dict[str, Any], steps: list[int]
+) -> dict[str, Any]:
     from scenarios.running.figures import step_histogram, traces
 
     model, patterns = task.model, task.train[0]

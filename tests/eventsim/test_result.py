@@ -7,39 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 
 import eventsim as es
 from tests.helpers import cases, naive
 from tests.helpers.naive import Case
 from tests.helpers.strategies import examples, networks
-
-
-def oracle_states(case: Case, at: float) -> tuple[list[float], list[float]]:
-    """(currents, potentials) of the oracle at a time: run it until then."""
-    run = naive.simulate(Case(case.neurons, case.synapses, case.inputs, at), 200)
-    return list(run.currents), list(run.potentials)
-
-
-@given(networks())
-@examples(0.25)
-def test_potentials_and_currents_at_any_time_are_those_of_the_oracle(case: Case) -> None:
-    try:
-        run = naive.simulate(case, 60)
-    except naive.TooManySpikesError:
-        assume(False)
-    assume(run.margin > 1e-7)
-    assume(run.min_slope > 1e-3)
-    at = np.array([2.9, 0.77, 1.7, 0.77])  # in any order, twice the same
-    result = cases.build(case).run()
-    currents, potentials = result.current(cases.ALL, at=at), result.potential(cases.ALL, at=at)
-    assert potentials.shape == (4, len(case.neurons))
-    np.testing.assert_array_equal(potentials[1], potentials[3])
-    for k, t in enumerate(at[:3]):
-        expected = oracle_states(case, t)
-        np.testing.assert_allclose(currents[k], expected[0], rtol=1e-8, atol=1e-8)
-        np.testing.assert_allclose(potentials[k], expected[1], rtol=1e-7, atol=1e-7)
-        np.testing.assert_array_equal(potentials[k], result.potential(cases.ALL, at=t))
 
 
 @given(networks())
@@ -77,26 +50,6 @@ def test_first_spikes_and_counts_summarise_the_trains(case: Case) -> None:
         own = [t for neuron, t in found if neuron == i]
         assert result.spike_counts(cases.ALL)[i] == len(own)
         assert result.first_spikes(cases.ALL)[i] == min(own, default=math.inf)
-
-
-@given(networks())
-@examples(0.3)
-def test_events_are_counted(case: Case) -> None:
-    """Every arrival up to t_stop is one synaptic event."""
-    with cases.drawn_again_if_endless():
-        result = cases.build(case).run(max_spikes=cases.MANY_SPIKES)
-    found = cases.trains(result)
-    emitted = [(-s - 1, t) for s, t in case.inputs] + found
-    arrivals = sum(
-        t + delay <= case.t_stop
-        for source, t in emitted
-        for pre, _, _, delay in case.synapses
-        if pre == source
-    )
-    assert result.events.synaptic == arrivals
-    assert result.events.inputs == len(case.inputs)
-    assert result.events.spikes == len(found)
-    assert result.events.searches >= len(found)
 
 
 def test_a_batch_gains_a_leading_axis() -> None:

@@ -32,24 +32,7 @@ def smooth(case: Case) -> naive.Run:
     return run
 
 
-def off_grid(case: Case) -> Case:
-    """With t_stop where no arrival is: V(t_stop) has a kink in the time of an arrival then."""
-    return replace(case, t_stop=case.t_stop + 0.01234)
-
-
 # --- references -----------------------------------------------------------------------------------
-
-
-def assert_reference_gradient(found: np.ndarray, expected: np.ndarray) -> None:
-    """1e-10 relative; entries that are next to nothing, relative to the largest."""
-    known = np.isfinite(expected)
-    assert found.shape == expected.shape
-    assert np.all(np.isfinite(found))
-    scale = np.abs(expected[known]).max(initial=0.0)
-    np.testing.assert_allclose(found[known], expected[known], rtol=1e-10, atol=1e-13 * scale)
-
-
-REFERENCE_KEYS = {kind: kind for kind in differences.KINDS}
 
 
 @pytest.mark.parametrize("source", ["result", "graph"])
@@ -66,7 +49,7 @@ def test_reference_gradients(name: str, source: str) -> None:
         result if source == "result" else result.causality(), **given_cotangents
     )
     for kind in differences.KINDS:
-        assert_reference_gradient(
+        differences.assert_reference_gradient(
             differences.gradient(built, found, kind), reference.gradients[kind]
         )
 
@@ -93,7 +76,7 @@ def test_time_constants_are_the_inverse_of_the_rates(name: str) -> None:
 @given(networks(max_neurons=3))
 @examples(0.2)
 def test_random_networks_agree_with_central_differences(case: Case) -> None:
-    case = off_grid(case)
+    case = differences.off_grid(case)
     smooth(case)
     built = cases.build(case)
     result = built.run()
@@ -376,6 +359,7 @@ def integral(case: Case, v: np.ndarray, start: float, stop: float) -> float:
     return total
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize(("start", "stop"), [(0.0, 3.3), (0.7, 2.1)])
 @pytest.mark.parametrize(
     "name", ["recurrent_delays", "refractory_bias", "non_leaky", "rel_psp", "equal_time_constants"]

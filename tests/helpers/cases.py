@@ -16,10 +16,10 @@ import scipy.sparse
 from hypothesis import assume
 
 import eventsim as es
-from tests.helpers.naive import Case, Neuron
+from tests.helpers.naive import Case, Neuron, Run, TooManySpikesError, simulate
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-MANY_SPIKES = 5_000
+MANY_SPIKES = 1_000
 NETWORK_NAMES = sorted(p.stem for p in (REFERENCE / "networks").glob("*.json"))
 
 
@@ -113,6 +113,17 @@ class Built:
         return es.simulate(self.network, self.stimulus, self.case.t_stop, **options)
 
 
+def decided(case: Case, max_spikes: int = 60) -> Run:
+    """The oracle's run, if float64 can be trusted to decide and to time all its spikes."""
+    try:
+        run = simulate(case, max_spikes)
+    except TooManySpikesError:
+        assume(False)
+    assume(run.margin > 1e-7)
+    assume(run.min_slope > 1e-3)
+    return run
+
+
 @contextmanager
 def drawn_again_if_endless() -> Iterator[None]:
     """Let hypothesis draw another network if this one's neurons excite each other without end."""
@@ -156,6 +167,21 @@ def build(case: Case) -> Built:
     return Built(case, net, {IN: spikes_of(case.inputs)}, tuple(place))
 
 
+def build_apart(case: Case) -> Built:
+    """The same network with a population "n<i>" for each neuron, a projection for each synapse."""
+    net = es.Network()
+    net.add_input(IN, case.n_sources)
+    for i, neuron in enumerate(case.neurons):
+        net.add_population(f"n{i}", 1, lif((neuron,)))
+    place = []
+    for pre, post, w, d in case.synapses:
+        name, row, n = (f"n{pre}", 0, 1) if pre >= 0 else (IN, -pre - 1, case.n_sources)
+        weights = scipy.sparse.csr_array(([w], ([row], [0])), shape=(n, 1))
+        key = net.connect(name, f"n{post}", weights=weights, delays=d)
+        place.append((key, row, 0))
+    return Built(case, net, {IN: spikes_of(case.inputs)}, tuple(place))
+
+
 def _layers(case: Case) -> list[tuple[bool, list[int]]]:
     """Group the synapses into matrices: inputs and neurons apart, repetitions in further ones."""
     seen: dict[tuple[int, int], int] = {}
@@ -187,3 +213,26 @@ def trains(result: es.Result, population: str = ALL) -> list[tuple[int, float]]:
     """The recorded spikes as (neuron, time), in the order of the record."""
     s = result.spikes[population]
     return list(zip(s.indices.tolist(), s.times.tolist(), strict=True))
+
+
+def all_trains(result: es.Result) -> list[tuple[int, float]]:
+    """As `trains`, of all populations: their neurons are numbered on."""
+    record = result.batch.record
+    return list(zip(record.neuron.tolist(), record.time.tolist(), strict=True))
+
+
+def at_the_end(result: es.Result, quantity: str) -> np.ndarray:
+    """Potentials or currents of all populations when the run ended."""
+    return np.concatenate([getattr(result, quantity)(name) for name in result.network.populations])
+
+
+def assert_same_trains(
+    found: list[tuple[int, float]], expected: list[tuple[int, float]], rtol: float = 1e-9
+) -> None:
+    """Neuron by neuron: the same number of spikes at the same times (up to rounding)."""
+    neurons = {i for i, _ in found} | {i for i, _ in expected}
+    for neuron in neurons:
+        left = [t for i, t in found if i == neuron]
+        right = [t for i, t in expected if i == neuron]
+        assert len(left) == len(right), neuron
+        np.testing.assert_allclose(left, right, rtol=rtol, atol=rtol)

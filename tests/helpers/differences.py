@@ -47,6 +47,11 @@ def loss(case: Case) -> tuple[float, tuple[int, ...]]:
     return value, tuple(result.spike_counts(cases.ALL).tolist())
 
 
+def off_grid(case: Case) -> Case:
+    """With t_stop where no arrival is: V(t_stop) has a kink in the time of an arrival then."""
+    return replace(case, t_stop=case.t_stop + 0.01234)
+
+
 def parameters(case: Case, kind: str) -> list[float]:
     """The values of one kind of parameter, in the order of the case."""
     if kind in ("weight", "delay"):
@@ -87,3 +92,12 @@ def gradient(built: cases.Built, found: Any, kind: str) -> np.ndarray:
     if kind == "input_time":
         return found.input_times[cases.IN]
     return getattr(found, "threshold" if kind == "theta" else kind)[cases.ALL]
+
+
+def assert_reference_gradient(found: np.ndarray, expected: np.ndarray) -> None:
+    """1e-10 relative; entries that are next to nothing, relative to the largest."""
+    known = np.isfinite(expected)
+    assert found.shape == expected.shape
+    assert np.all(np.isfinite(found))
+    scale = np.abs(expected[known]).max(initial=0.0)
+    np.testing.assert_allclose(found[known], expected[known], rtol=1e-10, atol=1e-13 * scale)

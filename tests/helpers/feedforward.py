@@ -5,16 +5,15 @@ A recipe is drawn, which shrinks and prints; its numbers come from a seed, so la
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse
-from hypothesis import assume
 from hypothesis import strategies as st
 
 import eventsim as es
-from tests.helpers.cases import drawn_again_if_endless
+from tests.helpers.models import Model, in_order
 from tests.helpers.strategies import decimals
 
 Image = tuple[int, int, int]
@@ -22,6 +21,8 @@ Image = tuple[int, int, int]
 SMALL = (1, 2, 3, 6)
 WIDE = (3, 31, 32, 33, 70, 130)
 BIASES = (0.0, 0.0, 0.2, -0.3, 3.1)
+FLAT: tuple[Image, ...] = ((1, 1, 1), (3, 1, 1), (7, 1, 1))
+IMAGES: tuple[Image, ...] = ((1, 1, 1), (3, 1, 1), (1, 3, 3), (2, 4, 4))
 
 
 @dataclass(frozen=True)
@@ -74,21 +75,6 @@ class Population:
     cells: Cells
     wires: tuple[Wires, ...]
     window: Window | None = None
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network with a batch of input."""
-
-    network: es.Network
-    stimulus: dict[str, es.SpikeBatch]
-    t_stop: float
-
-    def run(self, engine: str = "layered", **options: Any) -> es.BatchResult:
-        return es.simulate(self.network, self.stimulus, self.t_stop, engine=engine, **options)
-
-    def sample(self, k: int) -> dict[str, es.Spikes]:
-        return {name: train.sample(k) for name, train in self.stimulus.items()}
 
 
 @dataclass(frozen=True)
@@ -182,6 +168,18 @@ def _train(
     return es.SpikeBatch(times, rng.integers(0, n, size), samples, len(n_spikes))
 
 
+def layers_of(n_in: int, n: int, seed: int = 4, **lif: Any) -> Model:
+    """in -> p -> out, all to all, three samples; no two input spikes come at once."""
+    rng = np.random.default_rng(seed)
+    network = es.Network()
+    network.add_input("in", n_in)
+    network.add_population("p", n, es.LIF(**lif))
+    network.add_population("out", 3, es.LIF())
+    network.connect("in", "p", weights=rng.normal(8.0 / n_in, 4.0 / np.sqrt(n_in), (n_in, n)))
+    network.connect("p", "out", weights=rng.normal(1.0, 1.0, (n, 3)) * 8.0 / n, delays=0.1)
+    return Model(network, {"in": es.SpikeBatch.from_latencies(rng.uniform(0, 2, (3, n_in)))}, 3.0)
+
+
 # --- strategies -----------------------------------------------------------------------------------
 
 
@@ -248,7 +246,7 @@ def recipes(
     widths: tuple[int, ...] = SMALL,
     t_stops: tuple[float, ...] = (2.51234, 2.51234, 2.51234, 2.51234, 0.1, 0.0),
     biases: tuple[float, ...] = BIASES,
-    images: tuple[Image, ...] = ((1, 1, 1), (3, 1, 1), (1, 3, 3), (2, 4, 4)),
+    images: tuple[Image, ...] = IMAGES,
 ) -> Recipe:
     """One to three populations, each led to by inputs and by any populations before it."""
     groups: list[Image] = draw(st.lists(st.sampled_from(images), min_size=1, max_size=2))
@@ -276,69 +274,6 @@ def recipes(
         draw(st.sampled_from(t_stops)),
         draw(st.integers(0, 2**16)),
     )
-
-
-# --- comparison -----------------------------------------------------------------------------------
-
-
-def decided(model: Model, slope: float = 0.05, max_spikes: int = 2000) -> es.BatchResult:
-    """The scheduler's run, if no spike depends on rounding.
-
-    Slopes are steep, and thresholds that are a little different give the same number of spikes.
-    """
-    with drawn_again_if_endless():
-        result, *others = (
-            _with_thresholds(model, factor).run("scheduler", max_spikes=max_spikes)
-            for factor in (1.0, 1.0 - 1e-7, 1.0 + 1e-7)
-        )
-    assume(result.record.slope.min(initial=np.inf) > slope)
-    for other in others:
-        for name in model.network.populations:
-            assume(np.array_equal(other.spike_counts(name), result.spike_counts(name)))
-    return result
-
-
-def _with_thresholds(model: Model, factor: float) -> Model:
-    if factor == 1.0:
-        return model
-    neurons = {
-        name: replace(lif, threshold=lif.threshold * factor)
-        for name, lif in model.network.neurons.items()
-    }
-    return replace(model, network=model.network.replace(neurons=neurons))
-
-
-def in_order(result: es.BatchResult) -> np.ndarray:
-    """Positions in the record by (sample, neuron, time): simultaneous spikes come in any order."""
-    return np.lexsort((result.record.time, result.record.neuron, result.samples))
-
-
-def assert_same_run(found: es.BatchResult, expected: es.BatchResult, rtol: float) -> None:
-    """The same spikes up to rounding, and the same potentials and currents at the end."""
-    ours, theirs = in_order(found), in_order(expected)
-    np.testing.assert_array_equal(found.offsets, expected.offsets)
-    np.testing.assert_array_equal(found.record.neuron[ours], expected.record.neuron[theirs])
-    np.testing.assert_allclose(
-        found.record.time[ours], expected.record.time[theirs], rtol=rtol, atol=rtol
-    )
-    np.testing.assert_allclose(
-        found.record.slope[ours], expected.record.slope[theirs], rtol=1e3 * rtol, atol=1e3 * rtol
-    )
-    for name in expected.network.populations:
-        for quantity in ("potential", "current"):
-            values = getattr(expected, quantity)(name)
-            atol = 1e2 * rtol * (1.0 + np.abs(values).max())
-            np.testing.assert_allclose(getattr(found, quantity)(name), values, rtol=0, atol=atol)
-
-
-def assert_identical(found: es.BatchResult, expected: es.BatchResult) -> None:
-    """Bit for bit."""
-    np.testing.assert_array_equal(found.offsets, expected.offsets)
-    for ours, theirs in zip(found.record, expected.record, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(found.state.neuron, expected.state.neuron)
-    np.testing.assert_array_equal(found.state.count, expected.state.count)
-    np.testing.assert_array_equal(found.ends, expected.ends)
 
 
 # --- losses ---------------------------------------------------------------------------------------

@@ -10,11 +10,9 @@ portion, and the next one finds them in the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +20,7 @@ from eventsim._engines.base import Excess, Job, batch_result
 from eventsim._engines.layered import loop as loops
 from eventsim._engines.layered.capped import CapReachedError, run_capped
 from eventsim._engines.status import CAPPED, DONE, PAUSED
+from eventsim._layout.incoming import Incoming, fill_factors
 from eventsim._layout.layers import (
     Layer,
     layered_obstacle,
@@ -40,39 +39,28 @@ from eventsim._layout.record import (
     end_to_end,
     new_record,
 )
+from eventsim._layout.trains import (
+    Train,
+    all_factors,
+    gather,
+    input_trains,
+    new_scratch,
+    portions,
+)
 from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, stop_if_told
-from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim._support.types import FloatArray, IntArray
 from eventsim.network import Network
 from eventsim.result import BatchResult
-from eventsim.stimulus import Stimulus
 
-__all__ = [
-    "COPYING",
-    "COUNTING",
-    "LayeredState",
-    "Train",
-    "all_factors",
-    "gather",
-    "input_trains",
-    "merged_layers",
-    "new_scratch",
-    "obstacle",
-    "pays",
-    "portions",
-    "run",
-    "run_layers",
-]
+__all__ = ["LayeredState", "merged_layers", "obstacle", "pays", "run", "run_layers"]
 
 PORTION = 100_000  # input spikes and neurons of the samples that a thread takes at a time
-FEW_KINDS = 4  # of tiles, whose factors take as much memory as the rest
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
 CACHE_LINE = 16  # numbers that processors fetch together, at most
 
-# About how many nanoseconds it takes to look at a spike, to copy it, to compute the flow until the
-# next one, and to let it arrive at one neuron.
-COUNTING, COPYING, FLOW, SYNAPSE = 2.0, 4.0, 20.0, 0.5
+SYNAPSE = 0.5  # nanoseconds, about, in which a spike arrives at one neuron
 READING = 8.0  # every part reads all weights anew: see `for_each_part`
 
 
@@ -81,19 +69,6 @@ class LayeredState(NamedTuple):
 
     neuron: FloatArray
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Train:
-    """Spikes of one input or population, ascending in (sample, time).
-
-    ``sources`` are numbered from ``low`` on; those of other groups in between do not count.
-    """
-
-    offsets: IntArray
-    times: FloatArray
-    sources: IntArray | Int32Array
-    low: int
 
 
 def obstacle(job: Job) -> str | None:
@@ -161,98 +136,6 @@ def _run_samples(
     return merged_layers(runs)
 
 
-def input_trains(network: Network, given: Stimulus, first: int, last: int) -> dict[str, Train]:
-    """Return the spikes of every input in the samples ``first : last``."""
-    part = slice(given.offsets[first], given.offsets[last])
-    offsets = given.offsets[first : last + 1] - part.start
-    times, sources = given.times[part], given.sources[part]
-    starts = layout_of(network).input_start
-    return {name: Train(offsets, times, sources, low) for name, low in starts.items()}
-
-
-def portions(
-    network: Network, offsets: IntArray, size: int, first: int, last: int
-) -> Iterator[tuple[int, int]]:
-    """Cut the samples ``first : last`` into ranges of about ``size``, or of one sample.
-
-    A sample counts as many as it has input spikes and as the network has neurons, since most often
-    these fire about once; more if layers have many kinds of tiles, each with factors of its own.
-    """
-    kinds = max(layer.n_kinds for layer in layers_of(network))
-    sizes = offsets + layout_of(network).n_neurons * np.arange(offsets.size)
-    size = max(1, size // max(1, kinds // FEW_KINDS))
-    n = min(max(1, -(-int(sizes[last] - sizes[first]) // size)), last - first)
-    edges = np.searchsorted(sizes, np.linspace(sizes[first], sizes[last], n + 1))
-    edges[0], edges[-1] = first, last
-    yield from pairwise(np.unique(edges).tolist())
-
-
-def gather(
-    layer: Layer, causes: Sequence[Train], n_samples: int, t_stop: float, threads: int
-) -> loops.Incoming:
-    """Return the arrivals of a layer, given the spikes that each of its projections comes from."""
-    starts = 1 if layer.reach is None and layer.is_biased else 0
-    counts = np.full(n_samples, starts)
-    sources = [
-        (t.offsets, t.times, t.sources, t.low, t.low + s.sources.stop - s.sources.start, s.delay,
-         t_stop) for s, t in zip(layer.synapses, causes, strict=True)
-    ]  # fmt: skip
-    for source in sources:
-        count = partial(loops.count_arrivals, *source, counts)
-        for_each_part(count, n_samples, threads, COUNTING * source[1].size)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    incoming = new_arrivals(offsets, int(offsets[-1]))
-    if starts:
-        for_each_part(partial(loops.start_arrivals, incoming, layer.n_sources), n_samples, threads)
-    filled, origin = np.full(n_samples, starts), 0
-    for source, synapses in zip(sources, layer.synapses, strict=True):
-        fill = partial(
-            loops.add_arrivals, *source, synapses.sources.start, origin, incoming, filled
-        )
-        for_each_part(fill, n_samples, threads, COPYING * source[1].size)
-        origin += source[1].size
-    if len(sources) > 1:
-        for_each_part(partial(loops.sort_arrivals, incoming), n_samples, threads)
-    return incoming
-
-
-def new_arrivals(offsets: IntArray, n: int) -> loops.Incoming:
-    """Return room for ``n`` arrivals."""
-    return loops.Incoming(
-        offsets, arrays.empty(n), *(arrays.empty(n, dtype=np.int64) for _ in range(2))
-    )
-
-
-def new_factors(*shape: int) -> loops.Factors:
-    """Return room for factors."""
-    return loops.Factors(*(arrays.empty(*shape) for _ in loops.Factors._fields))
-
-
-def all_factors(
-    layer: Layer, incoming: loops.Incoming, threads: int, fill: Callable[..., None], *until: Any
-) -> loops.Factors:
-    """Return the factors of all arrivals, for each kind of tile of an all-to-all layer.
-
-    ``fill`` is `loop.fill_factors` or its like, and ``until`` says up to when: ``t_stop``.
-    """
-    n = incoming.time.size
-    factors = new_factors(layer.n_kinds, n)
-    part = partial(fill, layer.tiles, incoming, *until, factors)
-    for_each_part(part, incoming.offsets.size - 1, threads, FLOW * n)
-    return factors
-
-
-def new_scratch(layer: Layer, incoming: loops.Incoming) -> loops.Scratch:
-    """Return room for the arrivals of any sample at a block of tiles that have their own."""
-    assert layer.reach is not None
-    tiles = int(np.diff(layer.tiles.first).max())
-    fan = np.diff(layer.reach.first, axis=1).max(axis=0, initial=0)
-    total = np.concatenate([[0], np.cumsum(fan[incoming.row])])
-    room = tiles + int(np.diff(total[incoming.offsets]).max(initial=0))
-    starts = np.empty(tiles + 1, dtype=np.int64)
-    return loops.Scratch(new_arrivals(starts, room), new_factors(room), starts)
-
-
 def _advance(
     layer: Layer,
     table: FloatArray,
@@ -265,16 +148,13 @@ def _advance(
     """Return the spikes of a layer in the samples that begin with ``number``."""
     n_samples = state.count.shape[0]
     incoming = gather(layer, causes, n_samples, t_stop, threads=1)
+    task = loops.Task(layer.tiles, table, incoming, t_stop, cap, layer.first, state.neuron)
     if layer.reach is None:
-        factors = all_factors(layer, incoming, 1, loops.fill_factors, t_stop)
-        advance = partial(
-            loops.advance_all_to_all, layer.tiles, table, incoming, factors, t_stop, cap
-        )
+        factors = all_factors(layer, incoming, 1, fill_factors, t_stop)
+        advance = partial(loops.advance_all_to_all, task, factors)
     else:
-        advance = partial(
-            loops.advance_reached, layer.tiles, layer.reach, table, incoming,
-            new_scratch(layer, incoming), layer.is_biased, t_stop, cap,
-        )  # fmt: skip
+        scratch = new_scratch(layer, incoming)
+        advance = partial(loops.advance_reached, task, layer.reach, scratch, layer.is_biased)
     advancing = _to_the_end(advance, layer, state, number)
     _count_arrivals(layer, incoming, advancing, state)
     return _merge(advancing.counts, advancing.run, np.zeros(layer.n_blocks, dtype=np.int64))
@@ -311,7 +191,7 @@ def _to_the_end(
     advancing = _new_advancing(layer, state.count[:, SPIKES])
     progress = advancing.progress
     while True:
-        advance(advancing, layer.first, state.neuron)
+        advance(advancing)
         if progress[loops.STATUS] == DONE:
             return advancing
         if progress[loops.STATUS] == CAPPED:
@@ -325,7 +205,7 @@ def _to_the_end(
 
 
 def _count_arrivals(
-    layer: Layer, incoming: loops.Incoming, advancing: loops.Advancing, state: LayeredState
+    layer: Layer, incoming: Incoming, advancing: loops.Advancing, state: LayeredState
 ) -> None:
     """Count synaptic events and searches."""
     tiles = layer.tiles

@@ -12,43 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._engines.status import CAPPED, DONE, PAUSED, RECORD_FULL
+from eventsim._layout.incoming import Incoming, factors_of, fill, reached_arrivals
+from eventsim._layout.layers import Tiles
 from eventsim._layout.record import Record
-from eventsim._support.compile import allocating_loop, inlined, loop
+from eventsim._layout.wiring import FOREVER
+from eventsim._support.compile import inlined, loop
+from eventsim._support.sorting import sort_rows
 from eventsim._support.types import FloatArray, IntArray
 from eventsim.model.crossing import TOUCHES, crossing_within, just_after, spike_time
-from eventsim.model.flow import bias_kernel, flow, propagator
+from eventsim.model.flow import bias_kernel, flow
 from eventsim.model.jumps import RESET, fire, hold
 
-__all__ = [
-    "Advancing",
-    "Factors",
-    "Incoming",
-    "Scratch",
-    "add_arrivals",
-    "advance_all_to_all",
-    "advance_reached",
-    "count_arrivals",
-    "factors_of",
-    "fill",
-    "fill_factors",
-    "merge_spikes",
-    "reached_arrivals",
-    "sort_arrivals",
-    "sort_rows",
-    "start_arrivals",
-]
-
-# A neuron that fires once is held for so long.
-FOREVER = np.finfo(np.float64).max
+__all__ = ["Advancing", "Task", "advance_all_to_all", "advance_reached", "merge_spikes"]
 
 # The potential lies below its tangent wherever it rises towards the threshold (crossing.py, case 2
 # of the proof), so a neuron whose tangent stays below did not fire; this covers the rounding.
 # While the current is negative (and a bias lifts the potential) it can only fall and then rise: it
 # is highest at an end.
 MARGIN = 1.0 - 1e-12
-
-# Moves per item with which sorting by insertion is the fastest.
-FEW_MOVES = 16
 
 # Rows of a tile's state; LATEST is the number of its last spike among those recorded.
 CURRENT, POTENTIAL, FOLLOWING, THRESHOLD, RELEASE, LATEST, N_ROWS = 0, 1, 2, 3, 4, 5, 6
@@ -63,32 +44,6 @@ MOST_LOOKS = 50_000_000
 # Of eight marks in one word; its lowest byte is the first one.
 NONE, ONE, ONES = np.uint64(0), np.uint64(1), np.uint64(0x0101010101010101)
 LAST_BYTE = np.uint64(56)
-
-
-class Incoming(NamedTuple):
-    """Arrivals of a layer, ascending in (sample, time).
-
-    Those of sample k are ``offsets[k] : offsets[k + 1]``; ``row`` is the number of the source
-    within the layer, ``origin`` that of the causing spike among all presynaptic ones (-1: none, the
-    start of a run with a bias current).
-    """
-
-    offsets: IntArray
-    time: FloatArray
-    row: IntArray
-    origin: IntArray
-
-
-class Factors(NamedTuple):
-    """Flow from each arrival to the next one (or to the end): the `propagator` of the lag.
-
-    Of an all-to-all layer, a row for each kind of tile.
-    """
-
-    synaptic: FloatArray
-    membrane: FloatArray
-    h: FloatArray
-    lag: FloatArray
 
 
 class Advancing(NamedTuple):
@@ -113,100 +68,28 @@ class Advancing(NamedTuple):
     progress: IntArray
 
 
-class Scratch(NamedTuple):
-    """Room for the arrivals of one sample, tile by tile."""
+class Task(NamedTuple):
+    """The run of a layer: what does not change on the way.
 
-    arrivals: Incoming
-    factors: Factors
-    starts: IntArray
+    ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.
+    """
 
-
-@loop
-def count_arrivals(offsets, times, sources, low, high, delay, t_stop, counts, first, last):
-    """Add to ``counts`` the arrivals of each sample from the sources ``low : high``."""
-    for k in range(first, last):
-        for s in range(offsets[k], offsets[k + 1]):
-            if low <= sources[s] < high and times[s] + delay <= t_stop:
-                counts[k] += 1
+    tiles: Tiles
+    weight: FloatArray
+    incoming: Incoming
+    t_stop: float
+    cap: int
+    base: int
+    states: FloatArray
 
 
 @loop
-def add_arrivals(
-    offsets, times, sources, low, high, delay, t_stop, row, origin, incoming, filled, first, last
-):
-    """Append them; the first source is ``row`` in the layer, the first spike ``origin``."""
-    for k in range(first, last):
-        at = incoming.offsets[k] + filled[k]
-        for s in range(offsets[k], offsets[k + 1]):
-            if low <= sources[s] < high and times[s] + delay <= t_stop:
-                incoming.time[at] = times[s] + delay
-                incoming.row[at] = sources[s] - low + row
-                incoming.origin[at] = origin + s
-                at += 1
-        filled[k] = at - incoming.offsets[k]
-
-
-@loop
-def start_arrivals(incoming, row, first, last):
-    """Let each sample begin with an arrival of nothing at time 0."""
-    for k in range(first, last):
-        at = incoming.offsets[k]
-        incoming.time[at] = 0.0
-        incoming.row[at] = row
-        incoming.origin[at] = -1
-
-
-@allocating_loop
-def sort_arrivals(incoming, first, last):
-    """Sort the arrivals of each sample by time; those of the same time stay in order."""
-    for k in range(first, last):
-        part = slice(incoming.offsets[k], incoming.offsets[k + 1])
-        order = np.argsort(incoming.time[part], kind="mergesort")
-        incoming.time[part] = incoming.time[part][order]
-        incoming.row[part] = incoming.row[part][order]
-        incoming.origin[part] = incoming.origin[part][order]
-
-
-@loop
-def fill_factors(tiles, incoming, t_stop, factors, first, last):
-    """Fill the `Factors` of the samples ``first : last``, for every kind of tile."""
-    kind = -1
-    for q in range(tiles.kind.size):
-        if tiles.kind[q] > kind:
-            kind = tiles.kind[q]
-            own = factors_of(factors, kind)
-            for k in range(first, last):
-                start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-                fill(incoming.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], own)
-
-
-@inlined
-def factors_of(factors, kind):
-    """Return the factors of one kind of tile."""
-    return Factors(
-        factors.synaptic[kind], factors.membrane[kind], factors.h[kind], factors.lag[kind]
-    )
-
-
-@inlined
-def fill(time, start, stop, t_stop, alpha, beta, factors):
-    """Fill the factors of the arrivals ``start : stop`` of one sample."""
-    for a in range(start, stop):
-        lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
-        synaptic, membrane, h = propagator(lag, alpha, beta)
-        factors.synaptic[a] = synaptic
-        factors.membrane[a] = membrane
-        factors.h[a] = h
-        factors.lag[a] = lag
-
-
-@loop
-def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing, base, states):
+def advance_all_to_all(task, factors, advancing):
     """Advance all blocks, of one tile each, through all samples, from ``progress`` on.
 
-    ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.  Stops
-    where the ``run`` is full, or where a sample has more than ``cap`` spikes.
+    Stops where the ``run`` is full, or where a sample has more spikes than its cap.
     """
+    tiles, incoming, states = task.tiles, task.incoming, task.states
     progress, looks = advancing.progress, 0
     while progress[BLOCK] < tiles.width.size:
         b = progress[BLOCK]
@@ -220,10 +103,7 @@ def advance_all_to_all(tiles, weight, incoming, factors, t_stop, cap, advancing,
                 return
             looks += (stop - start) * tiles.width[b]
             progress[BEFORE] = progress[SPIKES]
-            _advance_tile(
-                tiles, q, tiles.width[b], weight, incoming.time, incoming.row, own, start, stop,
-                t_stop, cap - advancing.total[k], advancing, base, states[k],
-            )  # fmt: skip
+            _advance_tile(task, q, tiles.width[b], incoming, own, start, stop, k, advancing)
             if progress[STATUS] != DONE:
                 return
             _count(advancing, b, k)
@@ -244,10 +124,9 @@ def _count(advancing, b, k):
 
 
 @loop
-def advance_reached(
-    tiles, reach, weight, incoming, scratch, biased, t_stop, cap, advancing, base, states
-):
+def advance_reached(task, reach, scratch, biased, advancing):
     """Advance all tiles of all blocks, each with its own arrivals, as `advance_all_to_all`."""
+    tiles, incoming, states, t_stop = task.tiles, task.incoming, task.states, task.t_stop
     progress, looks = advancing.progress, 0
     arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
     while progress[BLOCK] < tiles.width.size:
@@ -269,10 +148,7 @@ def advance_reached(
                 if start < stop:
                     alpha, beta = tiles.alpha[q], tiles.beta[q]
                     fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
-                _advance_tile(
-                    tiles, q, tiles.width[b], weight, arrivals.time, arrivals.row, factors, start,
-                    stop, t_stop, cap - advancing.total[k], advancing, base, states[k],
-                )  # fmt: skip
+                _advance_tile(task, q, tiles.width[b], arrivals, factors, start, stop, k, advancing)
                 if progress[STATUS] != DONE:
                     return
                 progress[TILE] = q + 1
@@ -282,63 +158,17 @@ def advance_reached(
         progress[BLOCK], progress[SAMPLE] = b + 1, 0
 
 
-@loop
-def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts):
-    """List the arrivals of sample ``k`` tile by tile, ascending in time.
-
-    Those of the tile with number i in block ``b`` are ``starts[i] : starts[i + 1]``; ``origin`` is
-    the number of the arrival in ``incoming``.
-    """
-    low = tiles.first[b]
-    n = tiles.first[b + 1] - low
-    starts[: n + 1] = 0
-    if biased:
-        starts[1 : n + 1] = 1
-    for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
-        for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
-            if incoming.time[a] + reach.delay[r] <= t_stop:
-                starts[reach.tile[r] - low + 1] += 1
-    for i in range(n):
-        starts[i + 1] += starts[i]
-    # Each start serves as the place of the next arrival, and is moved back afterwards.
-    if biased:
-        for i in range(n):
-            _put(arrivals, starts, i, 0.0, tiles.rows[low + i] - 1, -1)
-    for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
-        for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
-            time = incoming.time[a] + reach.delay[r]
-            if time <= t_stop:
-                _put(arrivals, starts, reach.tile[r] - low, time, reach.row[r], a)
-    for i in range(n, 0, -1):
-        starts[i] = starts[i - 1]
-    starts[0] = 0
-    for i in range(n):
-        # In the order in which they came, where they come at once; the row is all that follows.
-        row = arrivals.row
-        sort_rows(arrivals.time, arrivals.origin, row, row, starts[i], starts[i + 1])
-
-
 @inlined
-def _put(arrivals, starts, i, time, row, origin):
-    at = starts[i]
-    arrivals.time[at] = time
-    arrivals.row[at] = row
-    arrivals.origin[at] = origin
-    starts[i] = at + 1
-
-
-@inlined
-def _advance_tile(
-    tiles, q, width, weight, time, row, factors, start, stop, t_stop, cap, advancing, base, state
-):
-    """Run one tile through the arrivals ``start : stop`` of one sample.
+def _advance_tile(task, q, width, arrivals, factors, start, stop, k, advancing):
+    """Run one tile through the arrivals ``start : stop`` of sample ``k``.
 
     The current is kept as of the last arrival and lags one interval behind the potential.
     """
+    tiles, weight, t_stop = task.tiles, task.weight, task.t_stop
+    time, row, cap = arrivals.time, arrivals.row, task.cap - advancing.total[k]
     work, progress = advancing.work, advancing.progress
     lane = tiles.lane[q]
-    alpha, beta = tiles.alpha[q], tiles.beta[q]
-    bias = tiles.bias[lane : lane + width]
+    beta, bias = tiles.beta[q], tiles.bias[lane : lane + width]
     current, theta = work[CURRENT][:width], work[THRESHOLD][:width]
     potential, following = work[POTENTIAL][:width], work[FOLLOWING][:width]
     biased = False
@@ -393,8 +223,8 @@ def _advance_tile(
                     j = 8 * word + _first_marked(marked)
                     marked &= marked - ONE
                     held = _look_closer(
-                        tiles, lane, j, alpha, beta, time[a], until, a + 1 == stop, current[j],
-                        potential[j], cap, advancing, following, held,
+                        tiles, q, j, time[a], until, a + 1 == stop, current[j], potential[j], cap,
+                        advancing, following, held,
                     )  # fmt: skip
             if progress[STATUS] != DONE:
                 progress[SPIKES], progress[SEARCHES] = before, searches
@@ -406,9 +236,9 @@ def _advance_tile(
         i = tiles.neuron[lane + j]
         if i >= 0:
             at_rest = theta[j] == math.inf and tiles.threshold[lane + j] < math.inf
-            state[base + i, 0] = current[j] * decay
-            state[base + i, 1] = 0.0 if at_rest else potential[j]
-            state[base + i, 2] = t_stop
+            task.states[k, task.base + i, 0] = current[j] * decay
+            task.states[k, task.base + i, 1] = 0.0 if at_rest else potential[j]
+            task.states[k, task.base + i, 2] = t_stop
 
 
 @inlined
@@ -420,15 +250,15 @@ def _first_marked(word):
 
 @inlined
 def _look_closer(
-    tiles, lane, j, alpha, beta, now, until, is_last, current, potential, cap, advancing,
-    following, held,
-):  # fmt: skip
+    tiles, q, j, now, until, is_last, current, potential, cap, advancing, following, held
+):
     """Let neuron ``j`` of a tile fire until the next arrival; return how many are held for a time.
 
     A pool fires just after what sets it off, if need be after the end.  A held neuron has an
     infinite threshold for as long.
     """
     work, run, progress = advancing.work, advancing.run, advancing.progress
+    lane, alpha, beta = tiles.lane[q], tiles.alpha[q], tiles.beta[q]
     threshold, bias = tiles.threshold[lane + j], tiles.bias[lane + j]
     start, i, v = now, current, potential
     looks = True
@@ -478,50 +308,6 @@ def _look_closer(
     if start > now:
         following[j] = flow(i, v, until - start, alpha, beta, bias)[1]
     return held
-
-
-@loop
-def sort_rows(time, number, second, third, start, stop):
-    """Sort rows of four columns by (time, number, second), and ``third`` with them, in place.
-
-    By insertion if few are out of order, else by Shell's method: many are where neurons fire again
-    and again between two arrivals, or where each synapse has its own delay.
-    """
-    n = stop - start
-    if _insert(time, number, second, third, start, stop, 1, FEW_MOVES * n):
-        return
-    gap = n // 2
-    while gap > 1:
-        _insert(time, number, second, third, start, stop, gap, n * n)
-        gap = 4 * gap // 9
-    _insert(time, number, second, third, start, stop, 1, n * n)
-
-
-@loop
-def _insert(time, number, second, third, start, stop, gap, moves):
-    """Sort rows that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
-    for a in range(start + gap, stop):
-        t, m, u = time[a], number[a], second[a]
-        if not _comes_after(time, number, second, a - gap, t, m, u):
-            continue
-        v, b = third[a], a
-        while b - gap >= start and _comes_after(time, number, second, b - gap, t, m, u):
-            time[b], number[b] = time[b - gap], number[b - gap]
-            second[b], third[b] = second[b - gap], third[b - gap]
-            b -= gap
-            moves -= 1
-        time[b], number[b], second[b], third[b] = t, m, u, v
-        if moves < 0:
-            return False
-    return True
-
-
-@inlined
-def _comes_after(time, number, second, at, t, m, u):
-    """Tell whether the row ``at`` belongs behind ``(t, m, u)``."""
-    if time[at] != t:
-        return time[at] > t
-    return number[at] > m or (number[at] == m and second[at] > u)
 
 
 @loop

@@ -65,6 +65,7 @@ from eventsim._engines.status import (
     RECORD_FULL,
 )
 from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.sorting import sort_stably
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
     TOUCHES,
@@ -716,46 +717,6 @@ def _sorted_arrivals(work, i):
         e = work.arrivals.following[e]
     sort_stably(work.arrivals.time, work.order, work.spare, first, work.order.size)
     return first
-
-
-@loop
-def sort_stably(key, order, spare, first, last):
-    """Sort ``order[first:last]`` by ``key[order]``: blocks by insertion, then merged."""
-    block = 16
-    for begin in range(first, last, block):
-        for a in range(begin + 1, min(begin + block, last)):
-            moved = order[a]
-            b = a - 1
-            while b >= begin and key[order[b]] > key[moved]:
-                order[b + 1] = order[b]
-                b -= 1
-            order[b + 1] = moved
-    while block < last - first:
-        for begin in range(first, last - block, 2 * block):
-            _merge(key, order, spare, begin, begin + block, min(begin + 2 * block, last))
-        block *= 2
-
-
-@loop
-def _merge(key, order, spare, begin, middle, end):
-    """Merge two sorted neighbours in place."""
-    if key[order[middle - 1]] <= key[order[middle]]:
-        return
-    size = middle - begin
-    for a in range(size):
-        spare[a] = order[begin + a]
-    a, b, place = 0, middle, begin
-    while a < size:
-        if b < end and key[order[b]] < key[spare[a]]:
-            order[place] = order[b]
-            b += 1
-        else:
-            order[place] = spare[a]
-            a += 1
-        place += 1
-
-
-# --- record ---------------------------------------------------------------------------------------
 
 
 @loop

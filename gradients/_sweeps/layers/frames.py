@@ -17,15 +17,14 @@ spike is *near* an arrival keeps its state at the spike too, and meets that arri
 """
 
 import math
-from typing import NamedTuple
 
-from eventsim._engines.layered.loop import factors_of, reached_arrivals
+from eventsim._layout.incoming import factors_of, reached_arrivals
 from eventsim._layout.layers import Tiles
 from eventsim._support.compile import inlined, loop
 from eventsim.model.flow import propagator
 from gradients._sweeps.flow import flow_back
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
-from gradients._sweeps.layers.loop import added, own_spikes, start_from_end
+from gradients._sweeps.layers.loop import Frames, added, own_spikes, start_from_end
 
 __all__ = ["N_ROWS", "Frames", "fill_factors", "frames_of", "sweep_all_to_all", "sweep_reached"]
 
@@ -34,13 +33,6 @@ __all__ = ["N_ROWS", "Frames", "fill_factors", "frames_of", "sweep_all_to_all", 
 P, Q, MOVED, NEAR_I, NEAR_V, AT, LISTED, N_ROWS = range(8)
 NEAR = 1.0 / 512.0  # of a frame
 MANY = 2**40  # frames that nobody walks
-
-
-class Frames(NamedTuple):
-    """Number k of ``n`` begins at ``k * length``; the last ends at ``t_stop``."""
-
-    n: int
-    length: float
 
 
 def frames_of(tiles: Tiles, t_stop: float) -> Frames:
@@ -78,52 +70,41 @@ def _fill(time, start, stop, frames, t_stop, alpha, beta, factors):
 
 
 @loop
-def sweep_all_to_all(
-    tiles, b, weight, incoming, factors, frames, t_stop, record, fired, final, wanted, sums,
-    strand, n_strands, number, work,
-):  # fmt: skip
+def sweep_all_to_all(task, b, factors, strand, work):
     """Sweep block ``b`` through the samples of one strand, as `loop.sweep_all_to_all`."""
+    tiles, incoming = task.tiles, task.incoming
     q = tiles.first[b]
     own = factors_of(factors, tiles.kind[q])
-    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
+    for k in range((strand.number - strand.first) % strand.n, incoming.offsets.size - 1, strand.n):
         start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-        _sweep_tile(
-            tiles, q, tiles.width[b], b, weight, incoming.time, incoming.row, incoming.origin,
-            False, own, frames, start, stop, t_stop, record, fired, k, final, wanted.arrivals, sums,
-            strand, work,
-        )  # fmt: skip
+        _sweep_tile(task, q, b, incoming, False, own, start, stop, k, strand.number, work)
 
 
 @loop
-def sweep_reached(
-    tiles, reach, b, weight, incoming, scratch, biased, frames, t_stop, record, fired, final,
-    wanted, sums, strand, n_strands, number, work,
-):  # fmt: skip
-    """Sweep the tiles of block ``b``, each with its own arrivals."""
+def sweep_reached(task, reach, b, scratch, biased, strand, work):
+    """Sweep the tiles of block ``b``, each with its own arrivals, as `sweep_all_to_all`."""
+    tiles, incoming, t_stop = task.tiles, task.incoming, task.t_stop
     low, high = tiles.first[b], tiles.first[b + 1]
     arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
-    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
+    for k in range((strand.number - strand.first) % strand.n, incoming.offsets.size - 1, strand.n):
         reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
         for q in range(low, high):
             start, stop = starts[q - low], starts[q - low + 1]
             alpha, beta = tiles.alpha[q], tiles.beta[q]
-            _fill(arrivals.time, start, stop, frames, t_stop, alpha, beta, factors)
-            _sweep_tile(
-                tiles, q, tiles.width[b], b, weight, arrivals.time, arrivals.row, arrivals.origin,
-                True, factors, frames, start, stop, t_stop, record, fired, k, final,
-                wanted.arrivals, sums, strand, work,
-            )  # fmt: skip
+            _fill(arrivals.time, start, stop, task.frames, t_stop, alpha, beta, factors)
+            _sweep_tile(task, q, b, arrivals, True, factors, start, stop, k, strand.number, work)
 
 
 @inlined
-def _sweep_tile(
-    tiles, q, width, b, weight, time, row, origin, scattered, factors, frames, start, stop, t_stop,
-    record, fired, k, final, passes_on, sums, strand, work,
-):  # fmt: skip
+def _sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand, work):
     """Walk one tile backward through the arrivals ``start : stop`` of one sample.
 
-    ``scattered``: the tile has its own list of arrivals, and ``origin`` their place in the layer's.
+    ``scattered``: the tile has its own list of arrivals, and their ``origin`` is their place in the
+    layer's.
     """
+    tiles, t_stop, record, fired, sums = task.tiles, task.t_stop, task.record, task.fired, task.sums
+    time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
+    width, passes_on, frames = tiles.width[b], task.wanted.arrivals, task.frames
     lane, table = tiles.lane[q], tiles.table[q]
     alpha, beta = tiles.alpha[q], tiles.beta[q]
     first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
@@ -132,7 +113,7 @@ def _sweep_tile(
     work[AT, :width] = -1.0
     near, n_near = NEAR * frames.length, 0
     longest = start_from_end(
-        tiles, lane, width, t_stop, record, fired, first_spike, spike, final[k], by_potential
+        tiles, lane, width, t_stop, record, fired, first_spike, spike, task.final[k], by_potential
     )
     gradients = sums.weight[strand]
     frame, end, until = frames.n - 1, t_stop, t_stop
@@ -146,8 +127,7 @@ def _sweep_tile(
         while spike >= first_spike and record[0][fired.spike[spike]] > now:
             is_near = record[0][fired.spike[spike]] - now < near
             n_near = _pass_spike(
-                tiles, lane, spike, alpha, beta, end, until, t_stop, record, fired, work, is_near,
-                n_near,
+                task, lane, spike, alpha, beta, end, until, work, is_near, n_near
             )  # fmt: skip
             spike -= 1
         s = spike
@@ -228,13 +208,12 @@ def _release(tiles, lane, spike, alpha, beta, end, record, fired, work):
 
 
 @inlined
-def _pass_spike(
-    tiles, lane, spike, alpha, beta, end, until, t_stop, record, fired, work, is_near, n_near
-):  # fmt: skip
+def _pass_spike(task, lane, spike, alpha, beta, end, until, work, is_near, n_near):
     """Cross a spike: its time is set by the potential, whose adjoint starts here.
 
     Returns how many neurons are near.
     """
+    tiles, record, fired, t_stop = task.tiles, task.record, task.fired, task.t_stop
     j, number = fired.lane[spike], fired.spike[spike]
     refractory = tiles.refractory[lane + j]
     release = record[0][number] + refractory

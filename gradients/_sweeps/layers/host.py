@@ -7,7 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from eventsim._engines.layered.host import (
+from eventsim._layout.incoming import Incoming
+from eventsim._layout.layers import Layer, layers_of, weight_tables
+from eventsim._layout.trains import (
     COPYING,
     COUNTING,
     Train,
@@ -17,8 +19,6 @@ from eventsim._engines.layered.host import (
     new_scratch,
     portions,
 )
-from eventsim._engines.layered.loop import Incoming
-from eventsim._layout.layers import Layer, layers_of, weight_tables
 from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, thread_count
@@ -200,22 +200,22 @@ def _sweep_layer(
     framed = not wanted.neurons and frames.n <= MOST_FRAMES
     loops = frame_sweep if framed else layer_sweep
     lag_to = (frames,) if framed else ()
-    rest = (*lag_to, t_stop, portion.record, fired, own, wanted, sums)
+    task = layer_sweep.Task(
+        tiles, table, incoming, frames, t_stop, portion.record, fired, own, wanted, sums
+    )
     if layer.reach is None:
         factors = all_factors(layer, incoming, threads, loops.fill_factors, *lag_to, t_stop)
 
     def sweep(first: int, last: int) -> None:
         for piece in range(first, last):
-            b, strand = divmod(piece, n_strands)
+            b, number = divmod(piece, n_strands)
             work = arrays.empty(loops.N_ROWS, int(tiles.width[b]))
-            ends = (strand, n_strands, portion.first, work)
+            strand = layer_sweep.Strand(number, n_strands, portion.first)
             if layer.reach is None:
-                loops.sweep_all_to_all(tiles, b, table, incoming, factors, *rest, *ends)
+                loops.sweep_all_to_all(task, b, factors, strand, work)
             else:
                 scratch = new_scratch(layer, incoming)
-                loops.sweep_reached(
-                    tiles, layer.reach, b, table, incoming, scratch, layer.is_biased, *rest, *ends
-                )
+                loops.sweep_reached(task, layer.reach, b, scratch, layer.is_biased, strand, work)
 
     work = ADJOINT * layer.n * incoming.time.size
     for_each_part(sweep, layer.n_blocks * n_strands, threads, work)

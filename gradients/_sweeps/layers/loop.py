@@ -8,7 +8,15 @@ the adjoint currents to a row of the weight table's gradient.  The equations are
 
 from typing import NamedTuple
 
-from eventsim._engines.layered.loop import FOREVER, factors_of, fill, fill_factors, reached_arrivals
+from eventsim._layout.incoming import (
+    Incoming,
+    factors_of,
+    fill,
+    fill_factors,
+    reached_arrivals,
+)
+from eventsim._layout.layers import Tiles
+from eventsim._layout.wiring import FOREVER
 from eventsim._support.compile import inlined, loop
 from eventsim._support.types import FloatArray, IntArray
 from eventsim.model.flow import (
@@ -21,7 +29,10 @@ from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
 __all__ = [
     "Fired",
+    "Frames",
     "LayerSums",
+    "Strand",
+    "Task",
     "Wanted",
     "added",
     "collect_arrivals",
@@ -67,6 +78,13 @@ class Fired(NamedTuple):
     by_time: FloatArray
 
 
+class Frames(NamedTuple):
+    """Number k of ``n`` begins at ``k * length``; the last ends at ``t_stop``."""
+
+    n: int
+    length: float
+
+
 class LayerSums(NamedTuple):
     """Gradients of a layer, one row per strand (every n-th sample); they are added up in order.
 
@@ -78,6 +96,33 @@ class LayerSums(NamedTuple):
     delay: FloatArray
     neuron: FloatArray
     arrival: FloatArray
+
+
+class Task(NamedTuple):
+    """The sweep of a layer.
+
+    ``incoming`` are its arrivals, ``fired`` its own spikes; ``record = (time, slope, released)``;
+    ``final`` (n_samples, n): derivative by the potentials at the end ``t_stop``.
+    """
+
+    tiles: Tiles
+    weight: FloatArray
+    incoming: Incoming
+    frames: Frames
+    t_stop: float
+    record: tuple[FloatArray, FloatArray, FloatArray]
+    fired: Fired
+    final: FloatArray
+    wanted: Wanted
+    sums: LayerSums
+
+
+class Strand(NamedTuple):
+    """Every ``n``-th sample; ``first`` is the number of the first sample that is there."""
+
+    number: int
+    n: int
+    first: int
 
 
 @loop
@@ -123,56 +168,41 @@ def running_sum(total, values):
 
 
 @loop
-def sweep_all_to_all(
-    tiles, b, weight, incoming, factors, t_stop, record, fired, final, wanted, sums, strand,
-    n_strands, number, work,
-):  # fmt: skip
-    """Sweep block ``b`` through the samples of one strand.
-
-    ``record = (time, slope, released)``; ``final`` (n_samples, n): derivative by the potentials at
-    the end; ``number``: the first sample's, which decides its strand.
-    """
+def sweep_all_to_all(task, b, factors, strand, work):
+    """Sweep block ``b`` through the samples of one `Strand`."""
+    tiles, incoming = task.tiles, task.incoming
     q = tiles.first[b]
     own = factors_of(factors, tiles.kind[q])
-    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
+    for k in range((strand.number - strand.first) % strand.n, incoming.offsets.size - 1, strand.n):
         start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-        _sweep_tile(
-            tiles, q, tiles.width[b], b, weight, incoming.time, incoming.row, incoming.origin,
-            False, own, start, stop, t_stop, record, fired, k, final, wanted.arrivals, sums,
-            strand, work,
-        )  # fmt: skip
+        _sweep_tile(task, q, b, incoming, False, own, start, stop, k, strand.number, work)
 
 
 @loop
-def sweep_reached(
-    tiles, reach, b, weight, incoming, scratch, biased, t_stop, record, fired, final,
-    wanted, sums, strand, n_strands, number, work,
-):  # fmt: skip
+def sweep_reached(task, reach, b, scratch, biased, strand, work):
     """Sweep the tiles of block ``b``, each with its own arrivals, as `sweep_all_to_all`."""
+    tiles, incoming, t_stop = task.tiles, task.incoming, task.t_stop
     low, high = tiles.first[b], tiles.first[b + 1]
     arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
-    for k in range((strand - number) % n_strands, incoming.offsets.size - 1, n_strands):
+    for k in range((strand.number - strand.first) % strand.n, incoming.offsets.size - 1, strand.n):
         reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
         for q in range(low, high):
             start, stop = starts[q - low], starts[q - low + 1]
             alpha, beta = tiles.alpha[q], tiles.beta[q]
             fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
-            _sweep_tile(
-                tiles, q, tiles.width[b], b, weight, arrivals.time, arrivals.row, arrivals.origin,
-                True, factors, start, stop, t_stop, record, fired, k, final, wanted.arrivals,
-                sums, strand, work,
-            )  # fmt: skip
+            _sweep_tile(task, q, b, arrivals, True, factors, start, stop, k, strand.number, work)
 
 
 @inlined
-def _sweep_tile(
-    tiles, q, width, b, weight, time, row, origin, scattered, factors, start, stop, t_stop, record,
-    fired, k, final, passes_on, sums, strand, work,
-):  # fmt: skip
+def _sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand, work):
     """Walk one tile backward through the arrivals ``start : stop`` of one sample.
 
-    ``scattered``: the tile has its own list of arrivals, and ``origin`` their place in the layer's.
+    ``scattered``: the tile has its own list of arrivals, and their ``origin`` is their place in the
+    layer's.
     """
+    tiles, t_stop, record, fired, sums = task.tiles, task.t_stop, task.record, task.fired, task.sums
+    time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
+    width, passes_on = tiles.width[b], task.wanted.arrivals
     lane = tiles.lane[q]
     alpha, beta = tiles.alpha[q], tiles.beta[q]
     lambda_i, lambda_v = work[LAMBDA_I][:width], work[LAMBDA_V][:width]
@@ -182,7 +212,7 @@ def _sweep_tile(
     work[:, :width] = 0.0
     work[AT, :width] = -1.0
     longest = start_from_end(
-        tiles, lane, width, t_stop, record, fired, first_spike, spike, final[k], lambda_v
+        tiles, lane, width, t_stop, record, fired, first_spike, spike, task.final[k], lambda_v
     )
     table = tiles.table[q]
     for a in range(stop - 1, start - 1, -1):

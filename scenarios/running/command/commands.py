@@ -51,8 +51,7 @@ USAGE = {
     "help": HELP,
 }
 HELP_WORDS = ("-h", "--help")
-FOLDER = Option(str, optional=True)
-FOLDER_HELP = "folder\n    Where to write the run [runs/NAME-DATE-TIME]."
+FOLDER = Option(str, optional=True, help="Where to write the run [runs/NAME-DATE-TIME].")
 METAVARS = {bool: "{True,False}", int: "INT", float: "FLOAT", str: "TEXT"}
 
 
@@ -120,7 +119,7 @@ def _run(arguments: Sequence[str]) -> int:
     _require_extras()
     options = _parse(scenario, arguments[1:])
     chosen = options.pop("folder")
-    config = scenario.module().Config(**options)
+    config = scenario.options()(**options)
     config.require()
     from scenarios.running.command.runs import new_run  # late: slow to import
 
@@ -193,22 +192,20 @@ def _parse(scenario: Scenario, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the values of the options, by name: what tyro splits, read by the fields' types."""
     import tyro
 
-    kind = scenario.module().Config
+    kind: Any = scenario.options()
     options = {**options_of(kind), "folder": FOLDER}
     _check_switches(arguments, options)
     defaults = {each.name: each.default for each in fields(kind)} | {"folder": None}
-    doc = inspect.cleandoc(kind.__doc__)
     shape: Any = make_dataclass(
         "Options",
         [(name, _argument(option), field(default=defaults[name]))
          for name, option in options.items()],
-        namespace={"__doc__": f"{doc}\n{FOLDER_HELP}\n"},
     )  # fmt: skip
     parsed, others = tyro.cli(
         shape,
         args=list(arguments),
         prog=f"eventsim run {scenario.name}",
-        description=f"{scenario.summary}, after {scenario.source}.\n{doc.splitlines()[0]}",
+        description=f"{scenario.summary}, after {scenario.source}.\n{inspect.getdoc(kind)}",
         return_unknown_args=True,
     )
     if others:
@@ -239,11 +236,16 @@ def _argument(option: Option) -> Any:
     """Return for tyro the type of an argument: a flag, or words that are read afterwards."""
     import tyro
 
+    hint = "" if option.cases else None  # its help says what stands in the place of None
+    said = tyro.conf.arg(help=str(option), help_behavior_hint=hint)
     if _is_switch(option):
-        return bool
-    one = "{" + ",".join(option.choices) + "}" if option.choices else METAVARS[option.kind]
+        return Annotated[bool, said]
+    one = METAVARS[option.kind]
+    if option.choices:
+        one = "{" + ",".join(map(str, option.choices)) + "}"
     return Annotated[
         Any,
+        said,
         tyro.constructors.PrimitiveConstructorSpec(
             nargs="*",
             metavar=f"{one} ..." if option.many else one,

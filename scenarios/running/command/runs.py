@@ -98,7 +98,7 @@ def read_folder(folder: Path) -> tuple[Scenario, Any]:
     content = _content(folder)
     with _cause_named(folder / CONFIG):
         scenario = find(content["scenario"])
-        return scenario, scenario.module().Config.of(content["config"])
+        return scenario, scenario.options().of(content["config"])
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def report() -> list[str]:
     >>> report()[0]
     'eventsim-snn 0.1.0, Python 3...'
     """
-    from eventsim._engines import cuda  # late: an extra, slow to import
+    from eventsim import cuda  # late: an extra, slow to import
 
     lines = [
         f"eventsim-snn {metadata.version('eventsim-snn')}, Python {platform.python_version()}",
@@ -58,7 +58,7 @@ def engines_here() -> list[str]:
     >>> engines_here()[0]
     'layered'
     """
-    from eventsim._engines import cuda  # late: an extra, slow to import
+    from eventsim import cuda  # late: an extra, slow to import
 
     return ["layered"] if cuda.device_obstacle() else ["layered", "cuda"]
 

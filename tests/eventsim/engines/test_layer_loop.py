@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventsim._engines.layered import loop as layer_loop
+from eventsim._layout.incoming import Incoming
 from eventsim._layout.record import Record, new_record
+from eventsim._support.sorting import sort_rows
 
 TINY = float(np.finfo(np.float64).smallest_subnormal)
 times = st.one_of(
@@ -85,9 +87,9 @@ def test_arrivals_are_sorted_by_time_and_then_as_they_came(n: int, order: str) -
     }[order]
     origin, row = np.arange(n) // 2, np.arange(n)
     expected = np.lexsort((row, origin, time))
-    arrivals = layer_loop.Incoming(np.array([0, n]), time.copy(), row.copy(), origin.copy())
+    arrivals = Incoming(np.array([0, n]), time.copy(), row.copy(), origin.copy())
     rows = arrivals.row
-    layer_loop.sort_rows(arrivals.time, arrivals.origin, rows, rows, 0, n)
+    sort_rows(arrivals.time, arrivals.origin, rows, rows, 0, n)
     np.testing.assert_array_equal(arrivals.time, time[expected])
     np.testing.assert_array_equal(arrivals.row, row[expected])
     np.testing.assert_array_equal(arrivals.origin, origin[expected])

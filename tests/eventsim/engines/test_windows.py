@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -24,67 +23,22 @@ from eventsim._engines.windows.loop import (
 )
 from eventsim._layout.wiring import compiled_form
 from eventsim.model.flow import flow, propagator
-from tests.eventsim.engines.test_scheduler import assert_bitwise_equal, assert_same_trains, decided
 from tests.helpers import cases, naive
+from tests.helpers.cases import assert_same_trains, decided
+from tests.helpers.engines import made_for, run
+from tests.helpers.models import assert_identical
 from tests.helpers.naive import Case
-from tests.helpers.strategies import (
-    decimals,
-    examples,
-    networks,
-    rate_pairs,
-    spike_trains,
-    violent_networks,
-)
-
-
-def with_delays(case: Case, shortest: float = 0.25) -> Case:
-    """The same network where the synapses between neurons take at least ``shortest``."""
-    synapses = tuple(
-        (pre, post, w, d if pre < 0 else max(d, shortest)) for pre, post, w, d in case.synapses
-    )
-    return dataclasses.replace(case, synapses=synapses)
-
-
-def applicable(case: Case) -> cases.Built:
-    """Build the case; leave out what has neither delays nor time constants."""
-    built = cases.build(case)
-    assume(math.isfinite(window_width(compiled_form(built.network))))
-    return built
-
-
-def by_windows(built: cases.Built, **options: Any) -> es.Result:
-    return built.run(engine="windows", **options)
-
+from tests.helpers.strategies import decimals, examples, networks, rate_pairs
 
 # --- the same answer as the scheduler -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", cases.NETWORK_NAMES)
-def test_reference_networks_with_delays(name: str) -> None:
-    reference = cases.load(name)
-    built = cases.build(reference.case)
-    width = window_width(compiled_form(built.network))
-    if width in (0.0, math.inf):
-        with pytest.raises(ValueError, match="engine 'windows' needs"):
-            by_windows(built)
-        return
-    result = by_windows(built)
-    found = cases.trains(result)
-    assert [i for i, _ in found] == [i for i, _ in reference.spikes]
-    np.testing.assert_allclose(
-        [t for _, t in found], [t for _, t in reference.spikes], rtol=1e-12, atol=0
-    )
-    np.testing.assert_allclose(
-        result.potential(cases.ALL), reference.final_potentials, rtol=1e-11, atol=1e-12
-    )
-
-
 @given(networks(), st.sampled_from([0.05, 0.25, 0.3]))
+@examples(0.5)
 def test_random_networks_agree_with_the_scheduler(case: Case, shortest: float) -> None:
-    case = with_delays(case, shortest)
+    case = made_for("windows", case, shortest)
     decided(case)
-    built = applicable(case)
-    found, expected = by_windows(built), built.run(engine="scheduler")
+    found, expected = (run(engine, case) for engine in ("windows", "scheduler"))
     assert_same_trains(cases.trains(found), cases.trains(expected), rtol=1e-10)
     for name in ("slope", "released"):
         ours, theirs = (
@@ -97,36 +51,6 @@ def test_random_networks_agree_with_the_scheduler(case: Case, shortest: float) -
         np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-9)
     assert found.events.synaptic == expected.events.synaptic
     assert found.events.inputs == expected.events.inputs
-
-
-@given(violent_networks())
-@examples(0.5)
-def test_huge_weights_agree_with_the_oracle(case: Case) -> None:
-    case = with_delays(case, 0.01)
-    run = decided(case)
-    assert_same_trains(cases.trains(by_windows(applicable(case))), list(run.spikes), rtol=1e-8)
-
-
-@given(networks())
-@examples(0.5)
-def test_inputs_alone_need_no_delay(case: Case) -> None:
-    case = dataclasses.replace(case, synapses=tuple(s for s in case.synapses if s[0] < 0))
-    run = decided(case)
-    result = by_windows(applicable(case))
-    assert_same_trains(cases.trains(result), list(run.spikes))
-    np.testing.assert_allclose(result.potential(cases.ALL), run.potentials, rtol=1e-7, atol=1e-8)
-
-
-@given(networks())
-@examples(0.5)
-def test_spikes_are_in_order_and_rise_through_the_threshold(case: Case) -> None:
-    with cases.drawn_again_if_endless():
-        result = by_windows(applicable(with_delays(case)), max_spikes=cases.MANY_SPIKES)
-    record = result.batch.record
-    assert np.all(np.diff(record.time) >= 0.0)
-    assert np.all(np.diff(record.neuron)[np.diff(record.time) == 0.0] > 0)
-    assert np.all(record.slope > 0.0)
-    assert np.all((record.time > 0.0) & (record.time <= case.t_stop))
 
 
 def sparse_network(
@@ -192,88 +116,34 @@ def test_exact_gradients_of_both_engines_agree() -> None:
         )  # fmt: skip
 
 
-# --- pieces, batches, threads: bit for bit --------------------------------------------------------
+# --- jumps ----------------------------------------------------------------------------------------
 
 
-@given(networks(), st.lists(decimals(0.0, 2.999), min_size=1, max_size=3))
-def test_a_run_in_pieces_is_the_whole_run(case: Case, stops: list[float]) -> None:
-    """Wherever it stops: within a window, on its edge, with neurons refractory."""
-    case = with_delays(case)
-    built = applicable(case)
-    with cases.drawn_again_if_endless():
-        whole = by_windows(built, max_spikes=cases.MANY_SPIKES)
-    result, begin = None, -1.0
-    for stop in [*sorted(set(stops)), case.t_stop]:
-        piece = cases.spikes_of(tuple(s for s in case.inputs if begin < s[1] <= stop))
-        engine = "windows" if result is None else "auto"
-        result = es.simulate(built.network, {cases.IN: piece}, stop, resume=result, engine=engine)
-        begin = stop
-    assert_bitwise_equal(result, whole)
-    np.testing.assert_array_equal(result.batch.record.released, whole.batch.record.released)
-    assert result.events == whole.events
-
-
-@given(networks(), st.data())
-@examples(0.5)
-def test_a_batch_is_its_samples(case: Case, data: st.DataObject) -> None:
-    network = applicable(with_delays(case)).network
-    trains = [case.inputs] + [
-        data.draw(spike_trains(case.n_sources, case.t_stop)) for _ in range(3)
-    ]
-    stimuli = [{cases.IN: cases.spikes_of(train)} for train in trains]
-    with cases.drawn_again_if_endless():
-        batch = es.simulate(
-            network, stimuli, case.t_stop, engine="windows", threads=2,
-            max_spikes=cases.MANY_SPIKES,
-        )  # fmt: skip
-    for k, stimulus in enumerate(stimuli):
-        alone = es.simulate(network, stimulus, case.t_stop, engine="windows")
-        assert_bitwise_equal(batch[k], alone)
-        np.testing.assert_array_equal(batch[k].batch.record.released, alone.batch.record.released)
-
-
-def test_a_batch_can_be_resumed() -> None:
-    network, stimulus, t_stop = sparse_network(n=40)
-    whole = es.simulate(network, [stimulus] * 3, t_stop, engine="windows")
-    half = es.simulate(network, [stimulus] * 3, 3.7, engine="windows", threads=1)
-    rest = es.simulate(network, [{}] * 3, t_stop, resume=half, threads=2)
-    for k in range(3):
-        assert_bitwise_equal(rest[k], whole[k])
-
-
-def test_an_input_that_comes_later_changes_nothing_before_it() -> None:
-    network, stimulus, t_stop = sparse_network()
-    times, indices = stimulus["in"].times, stimulus["in"].indices
-    more = es.Spikes(np.append(times, [5.3] * 50), np.append(indices, np.arange(50)))
-    first = es.simulate(network, stimulus, t_stop, engine="windows").batch.record
-    second = es.simulate(network, {"in": more}, t_stop, engine="windows").batch.record
-    assert second.time.size != first.time.size or np.any(second.time != first.time)
-    early = int((first.time < 5.3).sum())
-    assert early > 100
-    np.testing.assert_array_equal(second.time[:early], first.time[:early])
+@pytest.mark.parametrize("ends", [[1e3], [1e5, 4e5 + 0.123, 1e6 - 1.0], [1e6 - 0.3]])
+def test_windows_jump_over_empty_time_alike_in_one_run_and_in_pieces(ends: list[float]) -> None:
+    network = es.Network()
+    network.add_input("in", 3)
+    neuron = es.LIF(tau_mem=2.0, tau_syn=1.0, bias=[0.0, 0.3, 0.45], refractory=0.4)
+    network.add_population("p", 3, neuron)
+    network.connect("in", "p", weights=3.0 * np.eye(3), delays=0.2)
+    network.connect("p", "p", weights=0.5 - np.eye(3), delays=0.5)
+    times, sources = np.array([0.3, 0.4, 1e6, 1e6 + 0.7]), np.array([0, 1, 2, 0])
+    stimulus = {"in": es.Spikes(times, sources)}
+    whole = es.simulate(network, stimulus, 1e6 + 5.0, engine="windows")
+    result, begun = None, -1.0
+    for end in [*ends, 1e6 + 5.0]:
+        now = (times > begun) & (times <= end)
+        part = {"in": es.Spikes(times[now], sources[now])}
+        result = es.simulate(network, part, end, engine="windows", resume=result)
+        begun = end
+    for ours, theirs in zip(result.batch.record, whole.batch.record, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(result.potential("p"), whole.potential("p"))
+    other = es.simulate(network, stimulus, 1e6 + 5.0, engine="scheduler")
+    np.testing.assert_allclose(whole.spikes["p"].times, other.spikes["p"].times, rtol=1e-14)
 
 
 # --- buffers and the cap --------------------------------------------------------------------------
-
-
-def test_the_spike_cap_names_the_first_spike_beyond_it() -> None:
-    neuron = naive.Neuron(0.0, 0.0, 1.0)
-    synapses = ((-1, 1, 8.0, 0.0), (-1, 0, 5.0, 0.0), (0, 1, 0.0, 0.5))
-    built = cases.build(Case((neuron,) * 2, synapses, ((0, 0.0),), 10.0))
-    every = built.run(engine="scheduler")
-    for cap in (5, 6, 40, 100):
-        with pytest.raises(es.ActivityError) as caught:
-            by_windows(built, max_spikes=cap)
-        error, record = caught.value, caught.value.result.batch.record
-        assert error.count == cap
-        np.testing.assert_allclose(record.time, every.batch.record.time[:cap])
-        np.testing.assert_array_equal(record.neuron, every.batch.record.neuron[:cap])
-        assert error.neuron == every.batch.record.neuron[cap]
-        assert error.time == pytest.approx(every.batch.record.time[cap])
-        assert error.result.t_stop == error.time
-        expected = every.potential(cases.ALL, at=error.time - 1e-9)
-        found = error.result.potential(cases.ALL, at=error.time - 1e-9)
-        np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_runaway_activity_within_one_window_is_stopped_at_the_cap() -> None:
@@ -298,7 +168,32 @@ def test_a_run_that_hit_the_cap_can_be_resumed_with_a_higher_one() -> None:
     with pytest.raises(es.ActivityError) as caught:
         es.simulate(network, stimulus, t_stop, engine="windows", max_spikes=100)
     again = es.simulate(network, {}, t_stop, resume=caught.value.result)
-    assert_bitwise_equal(again, whole)
+    assert_identical(again.batch, whole.batch)
+
+
+@pytest.mark.jit
+def test_arrivals_beyond_the_room_for_them_are_replayed_in_several_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from eventsim._engines.windows import host as windows
+
+    rng = np.random.default_rng(1)
+    network = es.Network()
+    network.add_input("in", 100)
+    network.add_population("p", 50, es.LIF(tau_mem=8.0, tau_syn=4.0, refractory=0.05))
+    network.connect("in", "p", weights=rng.uniform(0.0, 2.0, (100, 50)))
+    network.connect("p", "p", weights=rng.normal(0.0, 0.1, (50, 50)), delays=2.0)
+    stimulus = {"in": es.Spikes(rng.uniform(0.0, 3.0, 500), rng.integers(0, 100, 500))}
+    whole = es.simulate(network, stimulus, 5.0, engine="windows")
+    made = windows._new_work
+    for most in (1, 7, 300):  # fewer than a single neuron has, and more
+        monkeypatch.setattr(windows, "MOST_ARRIVALS", most)
+        monkeypatch.setattr(windows, "_new_work", lambda n, most=most: made(n, most))
+        again = es.simulate(network, stimulus, 5.0, engine="windows")
+        for ours, theirs in zip(again.batch.record, whole.batch.record, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(again.potential("p"), whole.potential("p"))
+        assert again.events == whole.events
 
 
 def test_arrays_grow_as_needed() -> None:
@@ -329,18 +224,18 @@ def two_neurons(delay: float, tau: float = 1.0) -> cases.Built:
 
 def test_zero_delays_between_neurons_are_refused() -> None:
     with pytest.raises(ValueError, match=r"delays > 0 .* got a smallest one of 0\.0"):
-        by_windows(two_neurons(0.0))
+        two_neurons(0.0).run(engine="windows")
 
 
 def test_ending_early_is_refused() -> None:
     with pytest.raises(ValueError, match="until_fired must be None, got 'all'"):
-        by_windows(two_neurons(0.5), until_fired=cases.ALL)
+        two_neurons(0.5).run(engine="windows", until_fired=cases.ALL)
 
 
 def test_windows_without_any_scale_of_time_are_refused() -> None:
     built = cases.build(Case((naive.Neuron(0.0, 0.0),), ((-1, 0, 4.0, 0.0),), ((0, 0.0),), 2.0))
     with pytest.raises(ValueError, match="finite time constant"):
-        by_windows(built)
+        built.run(engine="windows")
 
 
 @pytest.mark.jit
@@ -375,24 +270,16 @@ def test_factors_of_windows_multiply_to_the_exact_exponential(rate: float) -> No
 
 def test_more_windows_than_can_be_counted_are_refused() -> None:
     with pytest.raises(ValueError, match=r"cannot do more than .* windows of .*, got t_stop 2\.0"):
-        by_windows(two_neurons(1e-300))
-
-
-def test_a_run_keeps_its_engine() -> None:
-    built = two_neurons(0.5)
-    for engine, other in (("windows", "scheduler"), ("scheduler", "windows")):
-        half = built.run(engine=engine)
-        with pytest.raises(ValueError, match=f"engine must be '{engine}'.* got '{other}'"):
-            es.simulate(built.network, {}, 3.0, resume=half, engine=other)
+        two_neurons(1e-300).run(engine="windows")
 
 
 def test_auto_takes_windows_where_they_pay() -> None:
-    network, stimulus, t_stop = sparse_network(n=300)
+    network, stimulus, _ = sparse_network(n=300)
     assert pays(network)
-    chosen = es.simulate(network, stimulus, t_stop)
-    assert_bitwise_equal(chosen, es.simulate(network, stimulus, t_stop, engine="windows"))
-    first = es.simulate(network, stimulus, t_stop, until_fired=cases.ALL)
-    assert first.batch.state._fields != chosen.batch.state._fields
+    for engine, options in (("windows", {}), ("scheduler", {"until_fired": cases.ALL})):
+        chosen = es.simulate(network, stimulus, 0.5, **options)
+        with pytest.raises(ValueError, match=f"engine must be '{engine}', which made the resumed"):
+            es.simulate(network, {}, 1.0, resume=chosen, engine="layered")
     assert not pays(two_neurons(0.5).network)
     assert not pays(sparse_network(n=300, delays=1e-6)[0])
 

@@ -12,10 +12,9 @@ from scipy import sparse
 
 import eventsim as es
 import gradients
-from tests.eventsim.test_causality import chain, run_of
-from tests.gradients.graph.test_jacobian import PARAMETERS, column_of_synapse, lif_as_srm
-from tests.gradients.test_timing_backprop import off_grid
 from tests.helpers import cases, differences
+from tests.helpers.differences import off_grid
+from tests.helpers.graphs import PARAMETERS, chain, column_of_synapse, lif_as_srm, run_of
 from tests.helpers.naive import Case, Neuron
 from tests.helpers.strategies import examples, networks
 

@@ -15,14 +15,11 @@ from hypothesis import assume, given
 import eventsim as es
 import gradients
 from eventsim._layout.wiring import compiled_form
-from eventsim.model.parameters import DIFFERENTIABLE
 from gradients.graph.jacobian import SRM, as_graph, jacobian
-from tests.eventsim.test_causality import chain, run_of
 from tests.helpers import cases, naive
+from tests.helpers.graphs import chain, column_of_synapse, lif_as_srm, run_of
 from tests.helpers.naive import Case
 from tests.helpers.strategies import examples, networks
-
-PARAMETERS = (*DIFFERENTIABLE, "alpha", "beta")
 
 
 @given(networks())
@@ -129,18 +126,6 @@ def test_L_and_dV_are_central_differences_of_the_spike_condition(name: str) -> N
             compare(found, i, change)
 
 
-def column_of_synapse(built: cases.Built) -> list[int]:
-    """Column of each synapse of the case: projection by projection, row by row."""
-    columns, start = {}, 0
-    for key, projection in built.network.projections.items():
-        weights = projection.weights
-        rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-        for number, (row, col) in enumerate(zip(rows, weights.indices, strict=True)):
-            columns[key, int(row), int(col)] = start + number
-        start += weights.nnz
-    return [columns[place] for place in built.place]
-
-
 def test_a_networkx_graph_is_as_good_as_ours() -> None:
     result = cases.build(cases.load("recurrent_delays").case).run()
     graph = result.causality()
@@ -149,8 +134,6 @@ def test_a_networkx_graph_is_as_good_as_ours() -> None:
     np.testing.assert_allclose(theirs.L.toarray(), ours.L.toarray(), rtol=1e-13, atol=1e-15)
     for wrt in ("input_times", "threshold", "alpha", "beta", "bias"):
         assert jacobian(dag, wrt).wrt == wrt
-    with pytest.raises(ValueError, match=r"must be the rate 'beta' on a graph .*, got 'tau_mem'"):
-        jacobian(dag, "tau_mem")
     synapses = as_graph(dag).synapses
     label = graph.synapse_labels()
     key_of = {}
@@ -171,17 +154,6 @@ def test_a_graph_made_by_hand() -> None:
     np.testing.assert_array_equal(jac.dV.toarray(), [[0.5, 0.0], [0.0, 0.25]])
     np.testing.assert_array_equal(jacobian(chain(), "delays").dV.toarray(), [[-1.0, 0], [0, -2.0]])
     np.testing.assert_array_equal(jacobian(chain(), "input_times").dV.toarray(), [[-1.0], [0.0]])
-
-
-def lif_as_srm(neuron: naive.Neuron) -> SRM:
-    a, b, theta = neuron.alpha, neuron.beta, neuron.theta
-    h = np.vectorize(lambda t: naive.kernel(t, a, b), otypes=[float])
-    return SRM(
-        h,
-        lambda t: np.exp(-a * t) - b * h(t),
-        lambda t: theta * np.exp(-b * t),
-        lambda t: -theta * b * np.exp(-b * t),
-    )
 
 
 def test_the_kernels_of_the_lif_given_as_an_srm_change_nothing() -> None:

@@ -17,22 +17,20 @@ import gradients
 from eventsim._layout import layers as layer_plan
 from eventsim._support import threads
 from gradients._sweeps.layers import host as layered
-from tests.eventsim.engines.test_layered import layers_of
-from tests.gradients.test_timing_backprop import assert_reference_gradient
 from tests.helpers import cases, differences
 from tests.helpers.feedforward import (
     KINDS,
     WIDE,
-    Model,
     Recipe,
     assert_identical_gradient,
     assert_same_gradient,
     cotangents,
-    decided,
     dense,
+    layers_of,
     loss,
     recipes,
 )
+from tests.helpers.models import Model, decided
 from tests.helpers.strategies import examples
 
 RUNS = (2.51234, 2.51234, 0.1)
@@ -56,7 +54,7 @@ def test_the_feed_forward_reference_network() -> None:
         potentials={cases.ALL: np.array(reference.potential_coefficients)},
     )
     for kind in differences.KINDS:
-        assert_reference_gradient(
+        differences.assert_reference_gradient(
             differences.gradient(built, found, kind), reference.gradients[kind]
         )
 
@@ -289,6 +287,7 @@ def test_a_batch_in_portions_has_the_gradients_of_the_batch(
         assert_identical_gradient(swept(result, wrt=wrt), whole, wrt)
 
 
+@pytest.mark.jit
 def test_portions_and_threads_of_a_large_batch() -> None:
     """More samples than there are pieces of work; single arrivals in some of them."""
     rng = np.random.default_rng(8)
@@ -369,7 +368,7 @@ def test_less_to_differentiate_by_changes_nothing_else(n: int, wrt: list[str]) -
     assert_same_gradient(swept(result, wrt=wrt), swept(result), rtol=1e-12, kinds=tuple(wrt))
 
 
-@pytest.mark.parametrize("t_stop", [0.3, 40.0, 4000.0])
+@pytest.mark.parametrize("t_stop", [0.3, 40.0, pytest.param(4000.0, marks=pytest.mark.jit)])
 @pytest.mark.parametrize("tau_mem", [0.5, 1.0, np.inf])
 def test_runs_of_any_length_have_the_same_gradient_in_frames(t_stop: float, tau_mem: float) -> None:
     """From one frame to many, most of them empty, and to more than are walked."""

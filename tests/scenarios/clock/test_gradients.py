@@ -12,17 +12,18 @@ import eventsim as es
 import gradients
 from gradients.clocked import ClockedNetwork, SpikeDerivative
 from scenarios.clock.gradients import Angles, cosine, measure, surrogate_gradient
-from scenarios.compare.readout_task import ReadoutTask, yin_yang_task
+from scenarios.compare.tasks import yin_yang_task
 from scenarios.networks.clocked_task import DERIVATIVES
+from scenarios.networks.feed_forward import Classification
 from scenarios.networks.readout import ReadoutNetwork
 
 FIRED = SpikeDerivative("fired")
 
 
-def small(n_train: int = 40) -> ReadoutTask:
+def small(n_train: int = 40) -> Classification:
     task = yin_yang_task(hidden=12, n_train=n_train)
     spikes, labels = task.test
-    return ReadoutTask(task.model, task.normals, task.train, (spikes[:30], labels[:30]))
+    return Classification(task.model, task.normals, task.train, (spikes[:30], labels[:30]))
 
 
 def test_on_a_fine_grid_the_gradient_onto_the_outputs_is_the_exact_one():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scenarios.clock import run as clock
-from scenarios.clock.run import Config
+from scenarios.clock.config import ClockOptions
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
 from scenarios.running.registry import find
@@ -31,7 +31,7 @@ def few_steps(monkeypatch):
 def tiny(noise, **options):
     small = {"networks": 2, "batches": 2, "batch_size": 4, "finest": 20, "hidden": 8, "epochs": 1,
              "n_train": 12, "data_dir": noise}  # fmt: skip
-    return Config(**{**small, **options})
+    return ClockOptions(**{**small, **options})
 
 
 @pytest.mark.slow
@@ -90,11 +90,11 @@ def test_it_is_listed():
 
 
 def test_numbers_of_steps_and_seeds_follow_the_options():
-    assert Config(finest=50).steps == [10, 20, 50]
-    assert (Config(finest=50).slope_steps, Config().slope_steps) == (50, 100)
-    assert list(Config(networks=3, seed=5).seeds) == [5, 6, 7]
-    training = Config(epochs=7).training("MNIST")
-    assert (training.epochs, training.n_train) == (7, 20_000)
+    assert ClockOptions(finest=50).steps == [10, 20, 50]
+    assert (ClockOptions(finest=50).slope_steps, ClockOptions().slope_steps) == (50, 100)
+    assert list(ClockOptions(networks=3, seed=5).seeds) == [5, 6, 7]
+    assert ClockOptions(epochs=7).settings("mnist").epochs == 7
+    assert ClockOptions().settings("yin_yang").epochs == 20
 
 
 def test_a_single_value_has_no_deviation():
@@ -119,12 +119,12 @@ def test_a_single_value_has_no_deviation():
 )
 def test_a_bad_option_is_an_error_that_quotes_it(options, message):
     with pytest.raises(ValueError, match=message):
-        Config(**options)
+        ClockOptions(**options)
 
 
 def test_missing_images_are_an_error_before_any_work(tmp_path):
     with pytest.raises(ValueError, match="train-images"):
-        clock.run(Config(data_dir=str(tmp_path)), tmp_path / "run", SILENT)
+        clock.run(ClockOptions(data_dir=str(tmp_path)), tmp_path / "run", SILENT)
     assert not (tmp_path / "run").exists()
 
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios.coherence import config as coherence_config
 from scenarios.coherence import run as coherence
 from scenarios.coherence import study as coherence_study
+from scenarios.coherence.config import CoherenceOptions
 from scenarios.coherence.estimate import Estimate
 from scenarios.coherence.figures import figure
-from scenarios.coherence.run import Config
 from scenarios.coherence.study import Comparison, compare, limit, study
 from scenarios.coherence.theory import Neuron, Spectra, firing_rate, spectra
 from scenarios.running.checkpoint import load_arrays
@@ -23,12 +24,14 @@ from scenarios.running.records import belonging_to
 @pytest.fixture
 def tiny(monkeypatch):
     """Settings that plain Python can do."""
-    monkeypatch.setattr(coherence, "BINS", 128)
-    monkeypatch.setattr(coherence, "PER_INTERVAL", 20)
-    monkeypatch.setattr(coherence, "N_LINE", 5)
+    monkeypatch.setattr(coherence_config, "BINS", 128)
+    monkeypatch.setattr(coherence_config, "PER_INTERVAL", 20)
+    monkeypatch.setattr(coherence_config, "N_LINE", 5)
     monkeypatch.setattr(coherence_study, "STEPS", (1, 2, 4))
     monkeypatch.setattr(coherence_study, "FINEST", 1)
-    return Config(taus=(30.0, np.inf), jumps=(0.3, 0.25, 0.2), segments=10, shot_segments=10)
+    return CoherenceOptions(
+        taus=(30.0, np.inf), jumps=(0.3, 0.25, 0.2), segments=10, shot_segments=10
+    )
 
 
 def test_a_tiny_run_gives_a_report(tiny, tmp_path):
@@ -173,13 +176,13 @@ def test_the_error_of_a_limit_is_its_deviation():
 )
 def test_bad_options_are_refused(options, expected):
     with pytest.raises(ValueError, match=expected):
-        Config(**options)
+        CoherenceOptions(**options)
 
 
 def test_options_from_a_file_are_those_that_were_written():
-    config = Config()
+    config = CoherenceOptions()
     read = json.loads(json.dumps({"taus": config.taus, "jumps": config.jumps}))
-    assert Config(**read) == config
+    assert CoherenceOptions(**read) == config
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from scenarios import extras
 from scenarios.compare import run as compare
-from scenarios.compare.run import FULL, SHORT, Config
+from scenarios.compare.config import CompareOptions
 from scenarios.networks import contest
 from scenarios.networks.contest import EXACT, by_spikes
 from scenarios.running.command.cli import main
@@ -17,6 +17,7 @@ from scenarios.running.console.progress import SILENT
 from scenarios.running.registry import find
 from scenarios.running.training import Settings, fit
 from scenarios.yin_yang import run as yin_yang
+from scenarios.yin_yang.config import YinYangOptions
 from tests.scenarios import idx_files
 
 METHODS = {
@@ -36,7 +37,7 @@ def noise(tmp_path_factory):
 
 def tiny(noise, **options):
     small = {"seeds": 2, "epochs": 1, "steps": 10, "hidden": 6, "n_train": 12, "data_dir": noise}
-    return Config(**{**small, **options})
+    return CompareOptions(**{**small, **options})
 
 
 @pytest.mark.slow
@@ -80,7 +81,7 @@ def test_a_finished_run_is_resumed_with_the_same_table(noise, tmp_path, capsys):
 
 def test_all_methods_see_the_same_minibatches(monkeypatch):
     """The order of the samples is drawn from the seed, whatever the gradient."""
-    chosen = yin_yang.Config(hidden=8, n_train=20, batch_size=8, epochs=2)
+    chosen = YinYangOptions(hidden=8, n_train=20, batch_size=8, epochs=2)
     seen = {}
     for name, task in by_spikes(yin_yang.build(chosen), lambda _: None).tasks.items():
         rows, step = [], type(task).step
@@ -101,7 +102,7 @@ def test_all_methods_see_the_same_minibatches(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.jit
 def test_yin_yang_can_be_compared_on_the_way(tmp_path):
-    config = yin_yang.Config(
+    config = YinYangOptions(
         hidden=10, n_train=40, batch_size=20, epochs=2, compare="surrogate", compare_epochs=1
     )
     report = yin_yang.run(config, tmp_path, SILENT)
@@ -111,7 +112,7 @@ def test_yin_yang_can_be_compared_on_the_way(tmp_path):
 
 
 def test_names_of_methods_are_names_of_folders():
-    tasks = by_spikes(yin_yang.build(yin_yang.Config(hidden=4)), lambda _: None).tasks
+    tasks = by_spikes(yin_yang.build(YinYangOptions(hidden=4)), lambda _: None).tasks
     names = {contest._file_name(name) for name in tasks}
     assert len(names) == len(tasks)
     assert "fast-sigmoid-count-loss" in names
@@ -123,24 +124,25 @@ def test_seconds_add_up():
 
 
 def test_options_choose_contests_and_lengths():
-    assert Config().problems == ("yin_yang_spikes", "yin_yang", "mnist")
-    assert Config(problem="mnist").problems == ("mnist",)
-    assert (Config().n_steps, Config(full=True).n_steps, Config(steps=7).n_steps) == (50, 100, 7)
-    assert list(Config(seeds=2, seed=4).all_seeds) == [4, 5]
-    assert len(Config(full=True).all_seeds) == 5
-    assert Config().length("mnist") == SHORT["mnist"]
-    assert Config(full=True).length("mnist") == FULL["mnist"]
-    assert (Config(epochs=3).length("mnist").epochs, Config(n_train=9).length("mnist").n_train) == (
-        3,
-        9,
-    )
+    assert CompareOptions().problems == ("yin_yang_spikes", "yin_yang", "mnist")
+    assert CompareOptions(problem="mnist").problems == ("mnist",)
+    of = {"default": {}, "full": {"full": True}, "chosen": {"steps": 7}}
+    steps = [CompareOptions(**options).chosen.steps for options in of.values()]
+    assert steps == [50, 100, 7]
+    assert list(CompareOptions(seeds=2, seed=4).all_seeds) == [4, 5]
+    assert len(CompareOptions(full=True).all_seeds) == 5
+    for problem, short, long in (("mnist", 4, 20), ("yin_yang", 20, 100)):
+        epochs = [CompareOptions(full=full).chosen_for(problem).epochs for full in (False, True)]
+        assert epochs == [short, long]
+    chosen = CompareOptions(problem="mnist", epochs=3, n_train=9).chosen_for("mnist")
+    assert (chosen.epochs, chosen.n_train) == (3, 9)
 
 
 def test_learning_rates_fall_to_nothing():
-    settings = compare._settings("mnist", SHORT["mnist"], seed=3)
-    assert settings.optimiser.lr(0) == pytest.approx(5e-3)
-    steps = SHORT["mnist"].epochs * 50
-    assert settings.optimiser.lr(steps) == pytest.approx(0.0, abs=1e-12)
+    settings = CompareOptions().settings("mnist", seed=3)
+    assert settings.optimizer.lr(0) == pytest.approx(5e-3)
+    steps = 4 * 50
+    assert settings.optimizer.lr(steps) == pytest.approx(0.0, abs=1e-12)
     assert settings.seed == 3
 
 
@@ -163,22 +165,22 @@ def test_it_is_listed():
 )
 def test_a_bad_option_is_an_error_that_quotes_it(options, message):
     with pytest.raises(ValueError, match=message):
-        Config(**options)
+        CompareOptions(**options)
 
 
 def test_many_images_are_no_error():
-    assert Config(problem="mnist", n_train=60_000).length("mnist").n_train == 60_000
+    assert CompareOptions(problem="mnist", n_train=60_000).chosen_for("mnist").n_train == 60_000
 
 
 def test_without_torch_the_error_says_how_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(extras.MissingExtraError, match=r"eventsim-snn\[torch\]"):
-        compare.run(Config(), tmp_path, SILENT)
+        compare.run(CompareOptions(), tmp_path, SILENT)
     with pytest.raises(extras.MissingExtraError, match=r"eventsim-snn\[torch\]"):
-        yin_yang.run(yin_yang.Config(compare="surrogate"), tmp_path, SILENT)
+        yin_yang.run(YinYangOptions(compare="surrogate"), tmp_path, SILENT)
 
 
 def test_fewer_images_than_asked_for_are_an_error(noise, tmp_path):
     with pytest.raises(ValueError, match="n_train must be <= 12"):
-        compare.run(Config(problem="mnist", n_train=13, data_dir=noise), tmp_path, SILENT)
+        compare.run(CompareOptions(problem="mnist", n_train=13, data_dir=noise), tmp_path, SILENT)
     assert not np.any([path.is_dir() for path in tmp_path.iterdir()])

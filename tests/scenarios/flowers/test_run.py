@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ pytest.importorskip("plotly", reason="the extra plot is not installed")
 from scenarios.datasets.flower_images import flower_images, split  # noqa: E402
 from scenarios.datasets.labelled_images import LabelledImages  # noqa: E402
 from scenarios.flowers import run as flowers  # noqa: E402
-from scenarios.flowers.config import Config, Recipe  # noqa: E402
+from scenarios.flowers.config import FlowersOptions  # noqa: E402
 from scenarios.running.checkpoint import load_arrays  # noqa: E402
 from scenarios.running.command.cli import main  # noqa: E402
 from scenarios.running.console.progress import SILENT  # noqa: E402
@@ -46,7 +45,7 @@ def parts(folder):
 
 
 def tiny(folder, **options):
-    return Config(**{"epochs": 2, "batch_size": 8, "data_dir": folder, **options})
+    return FlowersOptions(**{"epochs": 2, "batch_size": 8, "data_dir": folder, **options})
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +136,14 @@ def test_units_and_head_learn_at_rates_of_their_own(folder, parts):
     config = tiny(folder, learning_rate=0.25, unit_rate=0.125)
     task = flowers.build(config, parts, "2", 0, control=False)
     one = flowers.learner(config, task, "2")
-    groups = one.optimiser.param_groups
+    groups = one.optimizer.param_groups
     sizes = [sum(p.numel() for p in group["params"] if p.requires_grad) for group in groups]
     counts = task.model.n_parameters()
     assert sizes == [sum(counts.values()) - counts["dense"] - counts["lif"],
                      counts["dense"] + counts["lif"]]  # fmt: skip
     assert [group["lr"] for group in groups] == [0.25, 0.125]
     for _ in range(3):  # 20 images, 8 in a minibatch: one epoch of two
-        one.optimiser.step()
+        one.optimizer.step()
         one.scheduler.step()
     assert [group["lr"] for group in groups] == pytest.approx([0.125, 0.0625])
 
@@ -176,7 +175,7 @@ def test_real_flowers_are_learned():
     if not flower_files.PUBLISHED.is_dir():
         pytest.skip(flower_files.WITHOUT)
     parts = split(flower_images(flower_files.PUBLISHED))
-    config = Config(epochs=3)
+    config = FlowersOptions(epochs=3)
     task = flowers.build(config, parts, "1", 0, control=False)
     state = fit(flowers.learner(config, task, "1"), Settings(epochs=3, batch_size=32))
     history = state.history
@@ -189,17 +188,16 @@ def test_what_is_chosen_goes_before_what_is_preset():
     chosen = {"batch_size": 7, "learning_rate": 0.02, "unit_rate": 0.01, "dropout": 0.5,
               "w_input": 1.25, "w_leak": 0.75, "gain": 2.0, "shift": 3, "flip": False}  # fmt: skip
     for network in "12":
-        recipe = Config(**chosen).recipe(network)
+        recipe = FlowersOptions(**chosen).recipe(network)
         assert {name: getattr(recipe, name) for name in chosen} == chosen
-    assert {field.name for field in fields(Recipe)} == set(chosen)
 
 
 def test_the_full_run_is_longer_and_has_five_networks():
-    default, full = Config(), Config(full=True)
-    assert (default.n_seeds, full.n_seeds) == (2, 5)
-    assert full.n_epochs > default.n_epochs
+    default, full = FlowersOptions(), FlowersOptions(full=True)
+    assert (default.chosen.seeds, full.chosen.seeds) == (2, 5)
+    assert full.chosen.epochs > default.chosen.epochs
     assert default.networks == ("1", "2")
-    assert Config(network="2").networks == ("2",)
+    assert FlowersOptions(network="2").networks == ("2",)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +224,7 @@ def test_the_full_run_is_longer_and_has_five_networks():
 )
 def test_bad_options_are_refused(options, expected):
     with pytest.raises(ValueError, match=expected):
-        Config(**options)
+        FlowersOptions(**options)
 
 
 def test_a_missing_folder_or_device_is_an_error_before_any_work(folder, capsys, tmp_path):
@@ -247,7 +245,7 @@ def test_images_that_the_page_cannot_show_are_refused_before_any_training(tmp_pa
     monkeypatch.setattr(flowers, "flower_images", narrow)
     monkeypatch.setattr(flowers, "_train", None)
     with pytest.raises(ValueError, match="row must be"):
-        flowers.run(Config(), tmp_path, SILENT)
+        flowers.run(FlowersOptions(), tmp_path, SILENT)
 
 
 @pytest.mark.slow

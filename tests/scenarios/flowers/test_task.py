@@ -82,11 +82,11 @@ def test_the_task_learns_what_is_to_be_learned():
     torch.manual_seed(0)
     model = channel_network(6, w_input=1.5, w_leak=0.2, dropout=0.0)
     one = FlowerTask(model, data[:100], data[100:])
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(60):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         one.loss(np.arange(100), np.random.default_rng(0))[0].backward()
-        optimiser.step()
+        optimizer.step()
     with torch.no_grad():
         assert model.eval() is model
         assert one.evaluate()["test_argmax"] > 0.5

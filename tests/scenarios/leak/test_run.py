@@ -12,7 +12,7 @@ import pytest
 from scenarios.extras import MissingExtraError
 from scenarios.leak import run as leak
 from scenarios.leak.claims import Claim, ordered_by_leak
-from scenarios.leak.config import PAPER, PAPER_SVHN, RECIPES, Config, Recipe
+from scenarios.leak.config import PAPER, PAPER_SVHN, LeakOptions
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
 
@@ -23,8 +23,10 @@ from tests.scenarios.leak.test_task import parts  # noqa: E402
 from tests.scenarios.resuming import KilledError  # noqa: E402
 
 FIGURES = {"accuracy", "input_spectra", "target_spectra", "layers", "training"}
-TINY = Config(network="4P-4C3-2P-8FC-10", steps=6, epochs=2, seeds=2, batch_size=12, n_train=24,
-              n_test=10, n_noisy=10, severities=(1, 5, 8))  # fmt: skip
+TINY = LeakOptions(
+    network="4P-4C3-2P-8FC-10", steps=6, epochs=2, seeds=2, batch_size=12, n_train=24,
+    n_test=10, n_noisy=10, severities=(1, 5, 8),
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -201,32 +203,33 @@ def test_what_does_not_fit_is_refused_before_any_training(tmp_path, options, exp
 )
 def test_bad_options_are_refused(options, expected):
     with pytest.raises(ValueError, match=expected):
-        Config(**options)
+        LeakOptions(**options)
 
 
 def test_what_is_chosen_goes_before_what_is_preset():
     chosen = {"network": "2P-10", "steps": 7, "epochs": 3, "seeds": 2, "batch_size": 5,
               "learning_rate": 0.5, "dropout": 0.4, "gain": 1.1, "shift": 1, "n_train": 9,
               "n_test": 8, "n_noisy": 6}  # fmt: skip
-    assert set(chosen) == {field.name for field in fields(Recipe)}
-    assert Config(**chosen).recipe == Recipe(**chosen)
-    settings = Config(**chosen).settings(4)
+    for size in ("small", "medium", "paper"):
+        config = LeakOptions(size=size, **chosen).chosen
+        assert {name: getattr(config, name) for name in chosen} == chosen
+    settings = LeakOptions(**chosen).settings(4)
     assert (settings.epochs, settings.batch_size, settings.seed) == (3, 5, 4)
 
 
 def test_the_paper_size_is_the_published_protocol():
-    recipe = Config(size="paper").recipe
+    recipe = LeakOptions(size="paper").chosen
     assert (recipe.network, recipe.steps, recipe.epochs) == (PAPER, 100, 150)
     assert (recipe.seeds, recipe.batch_size, recipe.n_train) == (3, 64, None)
-    assert Config(size="paper", data="svhn").recipe.network == PAPER_SVHN
-    assert Config().recipe == RECIPES["small"]
-    assert Config().tau_m == (30.0, 100.0, math.inf)
+    assert LeakOptions(size="paper", data="svhn").chosen.network == PAPER_SVHN
+    assert LeakOptions().chosen.network == "2P-32C3-2P-64C3-2P-256FC-10"
+    assert LeakOptions().tau_m == (30.0, 100.0, math.inf)
 
 
 def test_a_configuration_from_a_file_is_the_one_that_was_written():
-    config = Config(severities=(1, 5), tau_m=(30.0, math.inf))
-    content = json.loads(json.dumps({f.name: getattr(config, f.name) for f in fields(Config)}))
-    assert Config(**content) == config
+    config = LeakOptions(severities=(1, 5), tau_m=(30.0, math.inf))
+    content = json.loads(json.dumps({f.name: getattr(config, f.name) for f in fields(LeakOptions)}))
+    assert LeakOptions(**content) == config
 
 
 def test_squared_errors_are_averaged_over_the_last_epochs():

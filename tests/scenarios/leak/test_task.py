@@ -10,13 +10,15 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from scenarios.datasets import labelled_images as images  # noqa: E402
 from scenarios.datasets.labelled_images import LabelledImages  # noqa: E402
-from scenarios.leak.config import Config  # noqa: E402
+from scenarios.leak.config import LeakOptions  # noqa: E402
 from scenarios.leak.task import LeakTask, build, learner  # noqa: E402
 from scenarios.running.training import fit  # noqa: E402
 from tests.scenarios.resuming import assert_a_killed_run_resumes  # noqa: E402
 
-TINY = Config(network="4P-4C3-2P-8FC-10", steps=6, epochs=3, batch_size=8, n_train=24, n_test=10,
-              n_noisy=10, dropout=0.1, shift=2)  # fmt: skip
+TINY = LeakOptions(
+    network="4P-4C3-2P-8FC-10", steps=6, epochs=3, batch_size=8, n_train=24, n_test=10,
+    n_noisy=10, dropout=0.1, shift=2,
+)  # fmt: skip
 
 
 def parts(n_train=24, n_test=10):
@@ -51,8 +53,8 @@ def test_the_learning_rate_falls_at_the_published_parts_of_the_run():
     one = learner(config, build(config, 30.0, parts(), 0))
     rates = []
     for _ in range(15 * 3):
-        rates.append(one.optimiser.param_groups[0]["lr"])
-        one.optimiser.step()
+        rates.append(one.optimizer.param_groups[0]["lr"])
+        one.optimizer.step()
         one.scheduler.step()
     assert [rates.index(rate) / 3 for rate in sorted(set(rates), reverse=True)] == [0.0, 7.0, 10.0]
     np.testing.assert_allclose(sorted(set(rates)), [0.04, 0.2, 1.0])

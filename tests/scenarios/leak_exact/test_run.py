@@ -9,9 +9,10 @@ from scipy import stats
 
 from scenarios.leak_exact import run as leak_exact
 from scenarios.leak_exact import study as leak_exact_study
+from scenarios.leak_exact.config import LeakExactOptions
 from scenarios.leak_exact.figures import figure
 from scenarios.leak_exact.noise import NOISES
-from scenarios.leak_exact.run import Config, rows
+from scenarios.leak_exact.run import rows
 from scenarios.leak_exact.study import Kind, Study, effect, study
 from scenarios.mnist.runs import build
 from scenarios.running.checkpoint import load_arrays
@@ -33,7 +34,7 @@ def noise(tmp_path_factory):
 def tiny(noise, **options):
     """Settings of a run that plain Python can do."""
     small = {"taus": (0.8, math.inf), "hidden": 3, "epochs": 1, "seeds": 2, "data_dir": noise}
-    return Config(**{**small, "n_train": 12, "n_test": 4, **options})
+    return LeakExactOptions(**{**small, "n_train": 12, "n_test": 4, **options})
 
 
 def made_up(losses, spikes=(3.0, 2.0, 1.0)):
@@ -86,14 +87,18 @@ def test_a_run_that_is_stopped_goes_on_with_what_is_missing(noise, tmp_path, mon
 
 
 def test_networks_differ_in_leak_and_meet_no_noise_in_training():
-    config = Config()
-    for tau in config.constants:
+    config = LeakExactOptions()
+    for tau in config.chosen.taus:
         recipe = config.readout(tau)
-        assert (recipe.recipe.jitter, recipe.recipe.dropout, recipe.recipe.shift) == (0.0, 0.0, 0)
+        chosen = recipe.chosen
+        assert (chosen.jitter, chosen.dropout, chosen.shift) == (0.0, 0.0, 0)
         assert recipe.leaky == (tau < math.inf)
-        assert not recipe.leaky or recipe.recipe.tau_i == tau
-    assert (Config(full=True).n_seeds, Config(full=True).readout(0.8).hidden) == (5, 400)
-    assert Config(full=True).readout(0.8).n_train is None
+        assert not recipe.leaky or chosen.tau_i == tau
+    assert (
+        LeakExactOptions(full=True).chosen.seeds,
+        LeakExactOptions(full=True).readout(0.8).hidden,
+    ) == (5, 400)
+    assert LeakExactOptions(full=True).readout(0.8).n_train is None
 
 
 @pytest.mark.parametrize(
@@ -106,8 +111,8 @@ def test_networks_differ_in_leak_and_meet_no_noise_in_training():
 )
 def test_what_varies_is_current_membrane_or_both(noise, vary, first, last, title):
     config = tiny(noise, vary=vary, taus=None)
-    assert config.title(config.constants[0]) == title
-    for tau, expected in ((config.constants[0], first), (config.constants[-1], last)):
+    assert config.title(config.chosen.taus[0]) == title
+    for tau, expected in ((config.chosen.taus[0], first), (config.chosen.taus[-1], last)):
         model = build(config.readout(tau), config.variant(tau), config.images()).model
         neurons = model.structure.neurons
         for name in ("hidden", "out"):
@@ -116,7 +121,7 @@ def test_what_varies_is_current_membrane_or_both(noise, vary, first, last, title
 
 def test_folders_of_constants_that_differ_in_late_digits_differ(noise):
     config = tiny(noise, taus=(0.8, 0.8 + 1e-12))
-    assert len({config.variant(tau).folder for tau in config.constants}) == 2
+    assert len({config.variant(tau).folder for tau in config.chosen.taus}) == 2
 
 
 def test_an_effect_is_students_paired_interval_and_kendalls_rank():
@@ -180,7 +185,7 @@ def test_the_picture_has_a_panel_for_each_noise_and_a_line_for_each_time_constan
 )
 def test_bad_options_are_refused(options, expected):
     with pytest.raises(ValueError, match=expected):
-        Config(**options)
+        LeakExactOptions(**options)
 
 
 @pytest.mark.parametrize(("option", "n"), [("n_test", 5), ("n_train", 12)])

@@ -27,7 +27,7 @@ LINES = [
 def run(single=False):
     model = ReadoutNetwork((9, 6, 3), 0.8, single)
     rng = np.random.default_rng(1)
-    weights = model.initial((0.8, 1.5), rng)
+    weights = model.initial([(0.8, 1.5)] * 2, rng)
     images = rng.integers(0, 256, (1, 9, 1), dtype=np.uint8)
     return model.simulate(weights, latency(images))[0]
 

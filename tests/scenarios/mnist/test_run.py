@@ -1,7 +1,7 @@
 """MNIST and Fashion-MNIST from the options to the table: on slices of the real images if there."""
 
 import json
-from dataclasses import fields
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from scenarios.datasets import images
 from scenarios.fashion_mnist import run as fashion_mnist
 from scenarios.mnist import run as mnist
 from scenarios.mnist import runs as readout_runs
-from scenarios.mnist.config import Config, Recipe
+from scenarios.mnist.config import MnistOptions
 from scenarios.mnist.runs import Variant, build, variants
 from scenarios.networks.readout import ReadoutLoss
 from scenarios.running.checkpoint import load_arrays
@@ -44,11 +44,11 @@ def noise(tmp_path_factory):
 
 def tiny(noise, **options):
     """Settings of a run that plain Python can do."""
-    return Config(**{"hidden": 4, "epochs": 1, "batch_size": 6, "data_dir": noise, **options})
+    return MnistOptions(**{"hidden": 4, "epochs": 1, "batch_size": 6, "data_dir": noise, **options})
 
 
 def task(parts, **options):
-    config = Config(**options)
+    config = MnistOptions(**options)
     return config, build(config, variants(config)[0], parts)
 
 
@@ -83,24 +83,26 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(noise, tmp_pat
 
 
 def test_the_published_protocol_is_that_of_the_paper():
-    config = Config(published=True)
-    assert config.recipe == Recipe(
-        tau_i=0.8, tau_i_single=0.8, learning_rate=1e-3, schedule="constant", weight_decay=0.0,
+    config = MnistOptions(published=True)
+    assert config.chosen == replace(
+        config, tau_i=0.8, learning_rate=1e-3, schedule="constant", weight_decay=0.0,
         smoothing=0.0, shift=0, jitter=0.0, dropout=0.0, dead_penalty=0.01, dead_fraction=0.1,
-        norm_penalty=1e-4,
+        norm_penalty=1e-4, epochs=100, seeds=1,
     )  # fmt: skip
-    assert (config.n_epochs, config.batch_size, config.hidden) == (100, 100, 400)
+    assert config.leaky_tau_i("single") == 0.8
+    assert (config.batch_size, config.hidden) == (100, 400)
     assert (config.init_mean, config.init_std) == (0.03, 0.3)
-    adam = config.optimiser(60_000)
+    adam = config.settings(60_000, 0).optimizer
     assert (adam.lr, adam.betas, adam.eps, adam.weight_decay) == (1e-3, (0.9, 0.999), 1e-8, 0.0)
 
 
 def test_the_default_is_short_and_the_full_run_has_three_networks():
-    default, full = Config(), Config(full=True)
-    assert default.n_epochs <= 10
-    assert (default.n_seeds, full.n_seeds, full.n_epochs) == (1, 3, 100)
-    assert default.optimiser(60_000).lr == cosine(5e-3, 600 * default.n_epochs)
-    assert full.optimiser(60_000).weight_decay == 0.02
+    default, full = MnistOptions(), MnistOptions(full=True)
+    assert default.chosen.epochs <= 10
+    assert (default.chosen.seeds, full.chosen.seeds, full.chosen.epochs) == (1, 3, 100)
+    rate = default.settings(60_000, 0).optimizer.lr
+    assert rate == cosine(5e-3, 600 * default.chosen.epochs)
+    assert full.settings(60_000, 0).optimizer.weight_decay == 0.02
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -108,26 +110,26 @@ def test_what_is_chosen_goes_before_what_is_preset(published):
     chosen = {"tau_i": 0.7, "learning_rate": 0.02, "schedule": "cosine", "weight_decay": 0.3,
               "smoothing": 0.2, "shift": 2, "jitter": 0.01, "dropout": 0.5, "dead_penalty": 0.0,
               "dead_fraction": 0.4, "norm_penalty": 0.5}  # fmt: skip
-    config = Config(published=published, **chosen)
-    assert config.recipe == Recipe(**chosen, tau_i_single=0.7)
-    assert {field.name for field in fields(Recipe)} == {*chosen, "tau_i_single"}
+    config = MnistOptions(published=published, **chosen)
+    assert {name: getattr(config.chosen, name) for name in chosen} == chosen
+    assert config.leaky_tau_i("single") == 0.7
     assert config.loss() == ReadoutLoss(0.2, 0.5, 0.0, 0.4)
 
 
 def test_kinds_of_network_are_those_of_the_options():
     inf = np.inf
-    assert variants(Config(spikes="single", leaky=False)) == [Variant("single", inf)]
-    assert variants(Config(rows=True, published=True)) == [
+    assert variants(MnistOptions(spikes="single", leaky=False)) == [Variant("single", inf)]
+    assert variants(MnistOptions(rows=True, published=True)) == [
         Variant("multi", 0.8), Variant("multi", inf), Variant("single", 0.8), Variant("single", inf)
     ]  # fmt: skip
-    assert variants(Config(rows=True)) == [
+    assert variants(MnistOptions(rows=True)) == [
         Variant("multi", 1.6), Variant("multi", inf), Variant("single", 6.4), Variant("single", inf)
     ]  # fmt: skip
-    assert variants(Config(spikes="single")) == [Variant("single", 6.4)]
-    assert variants(Config(spikes="single", tau_i=3.2)) == [Variant("single", 3.2)]
-    taus = [variant.tau_i for variant in variants(Config(sweep="tau"))]
+    assert variants(MnistOptions(spikes="single")) == [Variant("single", 6.4)]
+    assert variants(MnistOptions(spikes="single", tau_i=3.2)) == [Variant("single", 3.2)]
+    taus = [variant.tau_i for variant in variants(MnistOptions(sweep="tau"))]
     assert taus == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4] * 2
-    folders = {variant.folder for variant in variants(Config(sweep="tau"))}
+    folders = {variant.folder for variant in variants(MnistOptions(sweep="tau"))}
     assert len(folders) == 12
 
 
@@ -164,7 +166,7 @@ def test_kinds_of_network_are_those_of_the_options():
 )
 def test_bad_options_are_refused(options, expected):
     with pytest.raises(ValueError, match=expected):
-        Config(**options)
+        MnistOptions(**options)
 
 
 def test_more_images_than_there_are_is_refused(capsys, noise, tmp_path):

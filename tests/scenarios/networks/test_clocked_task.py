@@ -9,23 +9,25 @@ import torch
 import eventsim as es
 from gradients import Adam
 from gradients.clocked import SpikeDerivative
-from scenarios.compare.readout_task import ReadoutTask, yin_yang_task
+from scenarios.compare.tasks import yin_yang_task
 from scenarios.networks import clocked_task
 from scenarios.networks.clocked_task import DERIVATIVES, ClockedTask
 from scenarios.networks.contest import by_potentials, by_spikes
+from scenarios.networks.feed_forward import Classification
 from scenarios.running.training import Settings, fit
 from scenarios.yin_yang import run as yin_yang
+from scenarios.yin_yang.config import YinYangOptions
 from tests.scenarios.resuming import assert_a_killed_run_resumes
 
-CONFIG = yin_yang.Config(hidden=20, n_train=60, batch_size=30, epochs=2)
+CONFIG = YinYangOptions(hidden=20, n_train=60, batch_size=30, epochs=2)
 SETTINGS = Settings(epochs=2, batch_size=20)
 ROWS = np.arange(30)
 
 
-def few(n_train: int = 60, hidden: int = 20) -> ReadoutTask:
+def few(n_train: int = 60, hidden: int = 20) -> Classification:
     task = yin_yang_task(hidden, n_train)
     spikes, labels = task.test
-    return ReadoutTask(task.model, task.normals, task.train, (spikes[:70], labels[:70]))
+    return Classification(task.model, task.normals, task.train, (spikes[:70], labels[:70]))
 
 
 def spiking() -> dict[str, ClockedTask]:
@@ -108,7 +110,7 @@ def test_an_evaluation_in_portions_is_that_of_the_whole(monkeypatch, loss):
 @pytest.mark.parametrize("name", ["constant (straight-through)", "where there is a spike"])
 def test_it_learns(name):
     task = by_potentials("Yin-Yang", few(600, 40), 25, lambda _: SETTINGS).tasks[name]
-    history = fit(task, Settings(epochs=15, batch_size=50, optimiser=Adam(lr=0.03))).history
+    history = fit(task, Settings(epochs=15, batch_size=50, optimizer=Adam(lr=0.03))).history
     assert history[-1]["loss"] < 0.8 * history[0]["test_loss"]
 
 

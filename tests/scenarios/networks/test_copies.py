@@ -8,6 +8,7 @@ from scenarios.networks.copies import Copies, SideBySide, chosen, stacked
 from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
 from scenarios.running.training import Settings, fit
 from scenarios.xor import run as xor
+from scenarios.xor.config import XorOptions
 from tests.scenarios.resuming import assert_a_killed_run_resumes
 
 NEURON = es.LIF(tau_mem=1.0, tau_syn=0.8)
@@ -56,8 +57,8 @@ def test_copies_that_cannot_be_are_refused(bump, n, message):
 
 def learner():
     """Five initialisations that learn XOR."""
-    config = xor.Config()
-    return SideBySide(xor.build(config), xor.settings(config, 0).optimiser, range(5))
+    config = XorOptions()
+    return SideBySide(xor.build(config), config.settings(0).optimizer, range(5))
 
 
 def all_converged(history):
@@ -68,7 +69,7 @@ def all_converged(history):
 def test_initialisations_leave_one_after_the_other(tmp_path):
     state = fit(learner(), Settings(60, 9, stop=all_converged), folder=tmp_path)
     converged = [record["converged"] for record in state.history[1:]]
-    steps = state.optimiser["steps"]
+    steps = state.optimizer["steps"]
     assert len(set(steps)) > 1
     assert state.epoch == steps.max() + 1 < 60
     assert converged == [np.mean(steps <= k) for k in range(state.epoch)]
@@ -87,19 +88,19 @@ def test_initialisations_that_are_killed_and_resumed_learn_as_those_that_were_no
     [
         (
             np.full(4, -1),
-            r"optimiser/steps must be int64 of shape \(5,\), got int64 of shape \(4,\)",
+            r"optimizer/steps must be int64 of shape \(5,\), got int64 of shape \(4,\)",
         ),
-        (np.full(5, -1.0), "optimiser/steps must be int64 of shape .*, got float64"),
-        (np.full(5, -2), "optimiser/steps must be >= -1, got -2"),
+        (np.full(5, -1.0), "optimizer/steps must be int64 of shape .*, got float64"),
+        (np.full(5, -2), "optimizer/steps must be >= -1, got -2"),
         (np.array([-1, 3, -1, -1, -1]), r"params/in->hidden must be float64 of shape \(4, 2, 4\)"),
     ],
 )
 def test_a_state_that_is_not_of_these_initialisations_is_refused(steps, message):
     one = learner()
     one.start(np.random.default_rng(0))
-    params, optimiser = one.state()
+    params, optimizer = one.state()
     with pytest.raises(ValueError, match=message):
-        one.load(params, {**optimiser, "steps": steps})
+        one.load(params, {**optimizer, "steps": steps})
 
 
 def test_initialisations_want_the_full_batch():

@@ -10,13 +10,14 @@ import pytest
 
 from gradients import Adam
 from scenarios.datasets.labelled_images import LabelledImages
-from scenarios.mnist.config import Config
+from scenarios.mnist.config import MnistOptions
 from scenarios.mnist.runs import learner
 from scenarios.networks.cuda_learner import DeviceLearner
-from scenarios.networks.readout import ImageTask, ReadoutLoss, ReadoutNetwork
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import ReadoutLoss, ReadoutNetwork
 from scenarios.running.training import Settings, fit
 
-SETTINGS = Settings(epochs=2, batch_size=3, optimiser=Adam(0.05, weight_decay=0.1))
+SETTINGS = Settings(epochs=2, batch_size=3, optimizer=Adam(0.05, weight_decay=0.1))
 LOSS = ReadoutLoss(smoothing=0.1, norm_penalty=0.01, dead_penalty=0.5, dead_fraction=0.9)
 
 
@@ -24,13 +25,13 @@ def task(**options: float) -> ImageTask:
     rng = np.random.default_rng(0)
     images = LabelledImages(rng.integers(0, 256, (5, 2, 3), dtype=np.uint8), np.arange(5) % 2)
     model = ReadoutNetwork((6, 4, 2), 0.8, loss=LOSS)
-    return ImageTask(model, (0.5, 0.8), images, images, **options)
+    return ImageTask(model, [(0.5, 0.8)] * 2, images, images, **options)
 
 
 @pytest.mark.slow
 def test_it_learns_what_the_processors_learn() -> None:
     here = fit(task(), SETTINGS)
-    there = fit(DeviceLearner(task(), SETTINGS.optimiser), SETTINGS)
+    there = fit(DeviceLearner(task(), SETTINGS.optimizer), SETTINGS)
     for name, weights in here.params.items():
         np.testing.assert_allclose(there.params[name], weights, rtol=1e-9, atol=1e-12)
     for ours, theirs in zip(there.history, here.history, strict=True):
@@ -42,7 +43,7 @@ def test_it_learns_what_the_processors_learn() -> None:
 @pytest.mark.slow
 def test_dropout_draws_as_the_processors_do() -> None:
     here = fit(task(dropout=0.25), SETTINGS)
-    there = fit(DeviceLearner(task(dropout=0.25), SETTINGS.optimiser), SETTINGS)
+    there = fit(DeviceLearner(task(dropout=0.25), SETTINGS.optimizer), SETTINGS)
     for name, weights in here.params.items():
         np.testing.assert_allclose(there.params[name], weights, rtol=1e-9, atol=1e-12)
 
@@ -50,17 +51,17 @@ def test_dropout_draws_as_the_processors_do() -> None:
 @pytest.mark.slow
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
     options = {"noise": 0.05, "dropout": 0.25}
-    whole = fit(DeviceLearner(task(**options), SETTINGS.optimiser), SETTINGS)
+    whole = fit(DeviceLearner(task(**options), SETTINGS.optimizer), SETTINGS)
     for epochs in (1, 2):
         part = replace(SETTINGS, epochs=epochs)
-        resumed = fit(DeviceLearner(task(**options), SETTINGS.optimiser), part, folder=tmp_path)
+        resumed = fit(DeviceLearner(task(**options), SETTINGS.optimizer), part, folder=tmp_path)
     for name, weights in whole.params.items():
         np.testing.assert_array_equal(resumed.params[name], weights)
 
 
 @pytest.mark.slow
 def test_a_training_goes_on_without_the_device(tmp_path: Path) -> None:
-    fit(DeviceLearner(task(), SETTINGS.optimiser), replace(SETTINGS, epochs=1), folder=tmp_path)
+    fit(DeviceLearner(task(), SETTINGS.optimizer), replace(SETTINGS, epochs=1), folder=tmp_path)
     resumed, whole = fit(task(), SETTINGS, folder=tmp_path), fit(task(), SETTINGS)
     for name, weights in whole.params.items():
         np.testing.assert_allclose(resumed.params[name], weights, rtol=1e-9, atol=1e-12)
@@ -68,17 +69,17 @@ def test_a_training_goes_on_without_the_device(tmp_path: Path) -> None:
 
 def test_images_that_move_are_moved_on_the_processors() -> None:
     moved = task(moves=1)
-    assert learner(Config(engine="cuda", shift=1), moved, 0) is moved
+    assert learner(MnistOptions(engine="cuda", shift=1), moved, 0) is moved
     with pytest.raises(ValueError, match=r"moves must be 0 .* got 1"):
-        DeviceLearner(moved, SETTINGS.optimiser)
+        DeviceLearner(moved, SETTINGS.optimizer)
 
 
 def test_the_engine_decides() -> None:
-    assert isinstance(learner(Config(engine="cuda"), task(), 0), DeviceLearner)
+    assert isinstance(learner(MnistOptions(engine="cuda"), task(), 0), DeviceLearner)
     ours = task()
-    assert learner(Config(), ours, 0) is ours
+    assert learner(MnistOptions(), ours, 0) is ours
 
 
 def test_single_precision_needs_the_device() -> None:
     with pytest.raises(ValueError, match="precision must be 'float64' without --engine cuda"):
-        Config(precision="float32")
+        MnistOptions(precision="float32")

@@ -8,7 +8,8 @@ import pytest
 from scenarios.datasets.encoding import latency
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.networks import readout
-from scenarios.networks.readout import ImageTask, ReadoutLoss, ReadoutNetwork, accuracy
+from scenarios.networks.feed_forward import ImageTask
+from scenarios.networks.readout import ReadoutLoss, ReadoutNetwork, accuracy
 
 LOSS = ReadoutLoss(smoothing=0.1, norm_penalty=0.01, dead_penalty=0.5, dead_fraction=0.5)
 KINDS = [(0.8, False), (0.8, True), (np.inf, False), (np.inf, True)]
@@ -23,7 +24,7 @@ def blots(n_samples, n_pixels=16, seed=0):
 
 def task(tau=0.8, single=False, n_samples=12, **options):
     model = ReadoutNetwork((16, 10, 3), tau, single, LOSS)
-    return ImageTask(model, (0.4, 1.2), blots(n_samples), blots(9, seed=1), **options)
+    return ImageTask(model, [(0.4, 1.2)] * 2, blots(n_samples), blots(9, seed=1), **options)
 
 
 @pytest.mark.parametrize(("tau", "single"), KINDS)
@@ -53,7 +54,9 @@ def test_a_step_of_all_neurons_is_a_step():
     spikes, labels = latency(images.train.images), images.train.labels
     weights = images.initial(np.random.default_rng(3))
     whole = images.model.step(weights, spikes, labels)
-    some = images.model.without(0).step_of_some(weights, np.arange(10), spikes, labels)
+    some = images.model.without(0.0).step_of_some(
+        weights, {"hidden": np.arange(10)}, spikes, labels
+    )
     assert some.metrics == whole.metrics
     for name in weights:
         np.testing.assert_array_equal(some.gradients[name], whole.gradients[name])
@@ -63,8 +66,8 @@ def test_neurons_that_are_left_out_neither_act_nor_learn():
     images = task()
     spikes, labels = latency(images.train.images), images.train.labels
     weights = images.initial(np.random.default_rng(3))
-    kept, left_out = np.array([0, 3, 4, 7, 9]), np.array([1, 2, 5, 6, 8])
-    part = images.model.without(5)
+    kept, left_out = {"hidden": np.array([0, 3, 4, 7, 9])}, np.array([1, 2, 5, 6, 8])
+    part = images.model.without(0.5)
     step = part.step_of_some(weights, kept, spikes, labels)
     assert np.all(step.gradients["in->hidden"][:, left_out] == 0.0)
     assert np.all(step.gradients["hidden->out"][left_out] == 0.0)
@@ -120,16 +123,16 @@ def test_nothing_leaks_from_a_network_with_infinite_time_constants():
 def test_black_pixels_are_no_input():
     images = task()
     assert images.test_spikes.times.size == np.count_nonzero(images.test.images)
-    assert images.test_spikes.times.max() < images.model.t_out
+    assert images.test_spikes.times.max() < images.model.t_stop
 
 
 @pytest.mark.parametrize("portion", [1, 4, 9])
 def test_an_evaluation_in_portions_is_the_evaluation_at_once(monkeypatch, portion):
     images = task()
     weights = images.initial(np.random.default_rng(0))
-    whole = images.examine(weights)
+    whole = images.model.examine(weights, *images.held_out)
     monkeypatch.setattr(readout, "PORTION", portion)
-    pieces = images.examine(weights)
+    pieces = images.model.examine(weights, *images.held_out)
     np.testing.assert_array_equal(pieces.potentials, whole.potentials)
     np.testing.assert_array_equal(pieces.counts, whole.counts)
 
@@ -137,7 +140,7 @@ def test_an_evaluation_in_portions_is_the_evaluation_at_once(monkeypatch, portio
 def test_an_evaluation_tells_activity_and_both_losses():
     images = task()
     weights = images.initial(np.random.default_rng(0))
-    counts = images.examine(weights).counts
+    counts = images.model.examine(weights, *images.held_out).counts
     metrics = images.evaluate(weights)
     assert metrics["test_spikes"] == pytest.approx(counts.mean())
     assert metrics["test_active"] == pytest.approx(np.mean(counts > 0))
@@ -206,8 +209,8 @@ def test_a_bad_loss_is_refused(name, value, expected):
     [
         ("tau_syn", 0.0, "be > 0, got 0.0"),
         ("tau_syn", np.nan, "be > 0, got nan"),
-        ("t_out", -1.0, "be finite and > 0, got -1.0"),
-        ("t_out", np.inf, "be finite and > 0, got inf"),
+        ("t_stop", -1.0, "be finite and > 0, got -1.0"),
+        ("t_stop", np.inf, "be finite and > 0, got inf"),
     ],
 )
 def test_bad_times_of_a_network_are_refused(name, value, expected):

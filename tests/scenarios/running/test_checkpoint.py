@@ -25,7 +25,7 @@ def state(epoch):
     rng = np.random.default_rng(epoch)
     return TrainingState(
         params={"in->out": rng.normal(size=(3, 2))},
-        optimiser={"step": 7 * epoch, "mean": {"in->out": rng.normal(size=(3, 2))}},
+        optimizer={"step": 7 * epoch, "mean": {"in->out": rng.normal(size=(3, 2))}},
         rng=rng.bit_generator.state,
         epoch=epoch,
         history=[{"epoch": k, "seconds": 0.0, "loss": 0.1 * k} for k in range(epoch + 1)],
@@ -35,9 +35,9 @@ def state(epoch):
 def assert_same(one, two):
     np.testing.assert_array_equal(one.params["in->out"], two.params["in->out"])
     np.testing.assert_array_equal(
-        one.optimiser["mean"]["in->out"], two.optimiser["mean"]["in->out"]
+        one.optimizer["mean"]["in->out"], two.optimizer["mean"]["in->out"]
     )
-    assert one.optimiser["step"] == two.optimiser["step"]
+    assert one.optimizer["step"] == two.optimizer["step"]
     assert (one.rng, one.epoch, one.history) == (two.rng, two.epoch, two.history)
 
 
@@ -115,9 +115,9 @@ def large_state(epoch):
     params, mean, square = (
         {name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(3)
     )
-    optimiser = {"step": epoch, "mean": mean, "square": square}
+    optimizer = {"step": epoch, "mean": mean, "square": square}
     history = [{"epoch": k, "seconds": 0.0} for k in range(epoch + 1)]
-    return TrainingState(params, optimiser, rng.bit_generator.state, epoch, history)
+    return TrainingState(params, optimizer, rng.bit_generator.state, epoch, history)
 
 
 @pytest.mark.parametrize("damage", ["cut in the middle", "cut at the end", "altered"])
@@ -141,7 +141,7 @@ def test_a_damaged_large_checkpoint_is_refused_and_the_one_before_is_used(tmp_pa
     for name in expected.params:
         np.testing.assert_array_equal(loaded.params[name], expected.params[name])
         np.testing.assert_array_equal(
-            loaded.optimiser["square"][name], expected.optimiser["square"][name]
+            loaded.optimizer["square"][name], expected.optimizer["square"][name]
         )
 
 

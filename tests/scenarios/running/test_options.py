@@ -1,13 +1,13 @@
 """Each field of a configuration says what it may hold, and one check holds for all."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 import pytest
 
-from scenarios.running.options import Count, Option, Options, Positive, Range, options_of
+from scenarios.running.options import Count, Option, Options, Positive, Range, option, options_of
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,62 @@ def test_a_subclass_keeps_what_its_parent_checks():
         Narrow(count=0)
     with pytest.raises(ValueError, match="extra must lie"):
         Narrow(extra=0.0)
+
+
+@dataclass(frozen=True)
+class Recipes(Options):
+    """Fields whose defaults depend on what is run."""
+
+    full: bool = option("Many.", False)
+    runs: Count = option("Runs.", 1, full=5)
+    epochs: Count = option("Epochs.", small=2, small_full=20, large=3)
+    rows: Count | None = option("Rows", 9, large=None)
+    rate: Positive = option("Rate.", small=0.5, large=0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "kinds", "found"),
+    [
+        ({}, ("small",), (1, 2, 9, 0.5)),
+        ({"full": True}, ("small",), (5, 20, 9, 0.5)),
+        ({"full": True}, ("large",), (5, 3, None, 0.5)),
+        ({}, ("odd", "large", "small"), (1, 3, None, 0.5)),
+        ({"full": True, "runs": 7, "rows": 8}, ("large",), (7, 3, 8, 0.5)),
+    ],
+)
+def test_a_field_left_open_takes_the_value_of_the_most_special_kind(given, kinds, found):
+    config = Recipes(**given)
+    chosen = config.chosen_for(*kinds)
+    assert (chosen.runs, chosen.epochs, chosen.rows, chosen.rate) == found
+    assert chosen.chosen_for(*kinds) == chosen
+    assert Recipes.of(asdict(config)) == config  # files hold what the user said
+
+
+def test_the_help_of_a_field_shows_the_values_of_all_kinds():
+    words = {name: str(one) for name, one in options_of(Recipes).items()}
+    assert words == {
+        "full": "Many.",
+        "runs": "Runs [1; full: 5].",
+        "epochs": "Epochs [small: 2; small full: 20; large: 3].",
+        "rows": "Rows [9; large: all].",
+        "rate": "Rate [0.5].",
+    }
+
+
+def test_a_preset_out_of_the_range_of_its_field_is_refused():
+    @dataclass(frozen=True)
+    class Wrong(Options):
+        epochs: Count = option("Epochs.", 3, full=0)
+
+    with pytest.raises(ValueError, match=r"^epochs must lie in \[1, 100000\], got 0$"):
+        Wrong()
+
+
+def test_choices_may_be_numbers():
+    @dataclass(frozen=True)
+    class Steps(Options):
+        steps: Literal[10, 20] = option("Steps.", 10)
+
+    assert Steps(20).steps == 20
+    with pytest.raises(ValueError, match=r"^steps must be one of 10, 20, got 15$"):
+        Steps(15)

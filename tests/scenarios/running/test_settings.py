@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scenarios.running.options import options_of
 from scenarios.running.registry import SCENARIOS
 
-CONFIGS = {name: scenario.module().Config for name, scenario in SCENARIOS.items()}
+CONFIGS = {name: scenario.options() for name, scenario in SCENARIOS.items()}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
@@ -32,6 +32,11 @@ def is_wanted(value, option):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_settings_come_back_from_json_as_they_were(name):
     assert CONFIGS[name].of(as_json(CONFIGS[name]())) == CONFIGS[name]()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_field_says_what_it_is_for(name):
+    assert all(option.help for option in options_of(CONFIGS[name]).values())
 
 
 @pytest.mark.parametrize("name", CONFIGS)

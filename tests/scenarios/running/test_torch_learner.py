@@ -38,9 +38,9 @@ class Line:
 
 def learner(task=None):
     task = task or Line()
-    optimiser = torch.optim.Adam(task.model.parameters(), lr=0.05)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimiser, step_size=5, gamma=0.7)
-    return TorchLearner(task, optimiser, scheduler)
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=0.05)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.7)
+    return TorchLearner(task, optimizer, scheduler)
 
 
 def test_a_module_learns_in_the_loop():
@@ -90,26 +90,26 @@ def with_leaf(tree, path, leaf):
 @pytest.mark.parametrize(
     ("path", "leaf", "message"),
     [
-        (["rates"], np.array([0.1, 0.1]), r"optimiser/rates must be float64 of shape \(1,\)"),
-        (["rates"], None, "optimiser must hold optimiser/rates, .*, got"),
-        (["schedule", "last_epoch"], np.array(0.5), "optimiser/schedule/last_epoch must be int64"),
-        (["schedule", "more"], np.array(1), "optimiser must hold"),
-        (["memory", "0", "exp_avg"], np.zeros(3), "optimiser/memory/0/exp_avg must be float32"),
-        (["memory", "0", "exp_avg"], None, "optimiser must hold"),
+        (["rates"], np.array([0.1, 0.1]), r"optimizer/rates must be float64 of shape \(1,\)"),
+        (["rates"], None, "optimizer must hold optimizer/rates, .*, got"),
+        (["schedule", "last_epoch"], np.array(0.5), "optimizer/schedule/last_epoch must be int64"),
+        (["schedule", "more"], np.array(1), "optimizer must hold"),
+        (["memory", "0", "exp_avg"], np.zeros(3), "optimizer/memory/0/exp_avg must be float32"),
+        (["memory", "0", "exp_avg"], None, "optimizer must hold"),
         (["memory", "0", "step"], np.array(np.float32("nan")), "step must be finite, got nan"),
-        (["memory", "x", "step"], np.zeros(1), "optimiser must hold"),
-        (["memory"], np.zeros(1), "optimiser must hold"),
+        (["memory", "x", "step"], np.zeros(1), "optimizer must hold"),
+        (["memory"], np.zeros(1), "optimizer must hold"),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused(path, leaf, message):
     one = learner()
     one.learn(np.arange(8), np.random.default_rng(0))
-    params, optimiser = one.state()
+    params, optimizer = one.state()
     before = one.state()
     with pytest.raises(ValueError, match=message):
-        one.load(params, with_leaf(optimiser, path, leaf))
+        one.load(params, with_leaf(optimizer, path, leaf))
     with pytest.raises(ValueError, match=r"params/0\.weight must be float32"):
-        one.load({**params, "0.weight": np.zeros((8, 2))}, optimiser)
+        one.load({**params, "0.weight": np.zeros((8, 2))}, optimizer)
     for ours, theirs in zip(leaves(one.state()[1]), leaves(before[1]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -54,7 +54,7 @@ class NoisyLine(Line):
 
 
 def settings(**changes):
-    return Settings(**{"epochs": 4, "batch_size": 6, "optimiser": SGD(0.5), "seed": 3, **changes})
+    return Settings(**{"epochs": 4, "batch_size": 6, "optimizer": SGD(0.5), "seed": 3, **changes})
 
 
 def test_every_epoch_sees_each_sample_once_in_a_new_order():
@@ -76,7 +76,7 @@ def test_the_loop_lowers_the_loss_and_records_every_epoch():
 
 def test_the_loss_of_an_epoch_is_the_mean_over_its_samples():
     task = Line()
-    still = fit(task, settings(epochs=1, optimiser=SGD(1e-300)))
+    still = fit(task, settings(epochs=1, optimizer=SGD(1e-300)))
     everything = task.step(still.params, np.arange(20), None).metrics["loss"]
     assert still.history[1]["loss"] == pytest.approx(everything, rel=1e-12)
 
@@ -124,12 +124,12 @@ OPTIMISERS = [SGD(0.1, momentum=0.9), Adam(lr=0.1), Adam(lr=cosine(0.1, 24, warm
 
 
 @pytest.mark.parametrize("task", [Line(), NoisyLine()])
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("optimizer", OPTIMISERS)
 @pytest.mark.parametrize("epochs_before", [1, 2, 5])
-def test_a_run_in_two_pieces_is_the_run_in_one(tmp_path, task, optimiser, epochs_before):
-    whole = fit(task, settings(epochs=6, optimiser=optimiser), folder=tmp_path / "whole")
-    fit(task, settings(epochs=epochs_before, optimiser=optimiser), folder=tmp_path / "pieces")
-    pieces = fit(task, settings(epochs=6, optimiser=optimiser), folder=tmp_path / "pieces")
+def test_a_run_in_two_pieces_is_the_run_in_one(tmp_path, task, optimizer, epochs_before):
+    whole = fit(task, settings(epochs=6, optimizer=optimizer), folder=tmp_path / "whole")
+    fit(task, settings(epochs=epochs_before, optimizer=optimizer), folder=tmp_path / "pieces")
+    pieces = fit(task, settings(epochs=6, optimizer=optimizer), folder=tmp_path / "pieces")
     assert len(whole.history) == 7
     assert_same_course(pieces, whole)
 
@@ -210,14 +210,14 @@ RNG = np.random.default_rng(0).bit_generator.state
         ({"params/slope": None}, "params must hold params/slope, got nothing"),
         ({"params/more": np.zeros(1)}, "params must hold params/slope, got .*params/more"),
         ({"params/a/b": np.zeros(1)}, "names of parameters must be without a slash, got 'a/b'"),
-        ({"optimiser/step": 1.5}, r"optimiser/step must be int64 of shape \(\), got float64"),
-        ({"optimiser/step": -3}, "optimiser/step must be >= 0, got -3"),
-        ({"optimiser/mean/slope": None}, "optimiser must hold .*optimiser/mean/slope.*, got"),
+        ({"optimiser/step": 1.5}, r"optimizer/step must be int64 of shape \(\), got float64"),
+        ({"optimiser/step": -3}, "optimizer/step must be >= 0, got -3"),
+        ({"optimiser/mean/slope": None}, "optimizer must hold .*optimizer/mean/slope.*, got"),
         (
             {"optimiser/mean/slope": np.array([np.inf])},
-            "optimiser/mean/slope must be finite, got inf",
+            "optimizer/mean/slope must be finite, got inf",
         ),
-        ({"optimiser/mean": np.zeros(1)}, "optimiser must hold .*optimiser/mean/slope, got"),
+        ({"optimiser/mean": np.zeros(1)}, "optimizer must hold .*optimizer/mean/slope, got"),
         ({"optimiser/step/more": 1}, "step/more must be an array or a folder of arrays, got both"),
         ({"rest": np.zeros(3)}, "is not a checkpoint of a training run"),
         ({"rest": np.frombuffer(b"[" * 100_000, np.uint8)}, "nested at most 100 levels deep"),
@@ -323,8 +323,9 @@ RUN = """
 import sys
 from pathlib import Path
 from scenarios.yin_yang import run as yin_yang
+from scenarios.yin_yang.config import YinYangOptions
 from scenarios.running.checkpoint import save_arrays
-from scenarios.networks.first_spike import Classification
+from scenarios.networks.feed_forward import Classification
 from scenarios.datasets.encoding import jitter
 from scenarios.running.training import fit
 
@@ -335,10 +336,10 @@ class Jittered(Classification):
         return self.model.step(params, jitter(spikes, 0.05, rng, t_max=2.0), labels)
 
 
-config = yin_yang.Config(epochs=12, hidden=10, n_train=60, batch_size=20, t_stop=1.5)
+config = YinYangOptions(epochs=12, hidden=10, n_train=60, batch_size=20, t_stop=1.5)
 plain, folder = yin_yang.build(config), Path(sys.argv[1])
 task = Jittered(plain.model, plain.normals, plain.train, plain.test)
-state = fit(task, yin_yang.settings(config, plain, seed=0), folder=folder)
+state = fit(task, config.settings(plain.n_train, seed=0), folder=folder)
 save_arrays(folder / "weights.npz", state.params)
 """
 

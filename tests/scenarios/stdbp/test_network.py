@@ -6,9 +6,10 @@ import pytest
 import eventsim as es
 from scenarios.datasets.encoding import latency
 from scenarios.datasets.labelled_images import LabelledImages
+from scenarios.networks.feed_forward import ImageTask
 from scenarios.networks.first_spike import FirstSpikeLoss
 from scenarios.stdbp import network as rel_psp
-from scenarios.stdbp.network import Activity, FirstSpikeImages, ReLPSPNetwork, read_layers
+from scenarios.stdbp.network import Activity, ReLPSPNetwork, read_layers
 
 INF = np.inf
 T_STOP = 6.0
@@ -27,7 +28,7 @@ def blots(n_samples, seed=0):
 
 def task(architecture=SMALL, bump=0.0, n_samples=8, **options):
     model = ReLPSPNetwork(architecture, T_STOP, LOSS, bump)
-    return FirstSpikeImages(model, 4.0, 1.0, blots(n_samples), blots(7, seed=1), **options)
+    return ImageTask(model, model.normals(4.0, 1.0), blots(n_samples), blots(7, seed=1), **options)
 
 
 def weights_of(images, seed=3):
@@ -145,7 +146,7 @@ def test_all_neurons_fire_at_most_once_and_pools_pass_on_the_earliest_spike():
 @pytest.mark.jit
 def test_the_initial_sum_of_weights_has_the_mean_and_deviation_asked_for():
     model = ReLPSPNetwork("28x28-300C5-4000-10", T_STOP, LOSS)
-    kernels = model.initial(4.0, 0.5, np.random.default_rng(0))["in->conv1"]
+    kernels = model.initial(model.normals(4.0, 0.5), np.random.default_rng(0))["in->conv1"]
     sums = kernels.sum(axis=(1, 2, 3))
     assert sums.mean() == pytest.approx(4.0, abs=0.1)
     assert sums.std() == pytest.approx(0.5, rel=0.15)
@@ -189,7 +190,8 @@ def test_a_bump_pushes_up_dense_weights_onto_silent_neurons_and_no_kernels():
 def test_activity_counts_hidden_spikes_until_the_decision_and_ever():
     images = task()
     weights = weights_of(images)
-    activity, result = images.examine(weights), images.model.simulate(weights, images.test_spikes)
+    activity = images.model.examine(weights, *images.held_out)
+    result = images.model.simulate(weights, images.test_spikes)
     hidden = np.hstack([result.first_spikes(name) for name in ("conv1", "hidden")])
     decision = result.first_spikes("out").min(axis=1, keepdims=True)
     assert activity.fired == pytest.approx(np.mean(hidden < INF))
@@ -211,7 +213,8 @@ def test_an_evaluation_in_portions_is_the_evaluation_at_once(monkeypatch, portio
 
 
 def test_a_network_without_hidden_layers_has_no_hidden_activity():
-    activity = task("36-3").examine({"in->out": np.ones((36, 3))})
+    flat = task("36-3")
+    activity = flat.model.examine({"in->out": np.ones((36, 3))}, *flat.held_out)
     assert activity.histograms == {}
     assert activity.fired == activity.fired_at_decision == 0.0
 

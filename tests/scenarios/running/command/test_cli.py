@@ -85,7 +85,7 @@ def test_every_command_explains_itself(capsys, command):
 def test_the_help_of_a_scenario_names_all_its_options(capsys, name):
     text = output(capsys, "run", name, "--help")
     assert text == output(capsys, "help", name) == output(capsys, name, "--help")
-    for option in [*options_of(SCENARIOS[name].module().Config), "folder"]:
+    for option in [*options_of(SCENARIOS[name].options()), "folder"]:
         assert f"--{option.replace('_', '-')}" in text
 
 
@@ -173,7 +173,7 @@ def test_a_wrong_option_is_named_with_what_was_expected(
 
 
 OPTIONS = [(name, option, kind) for name in SCENARIOS
-           for option, kind in options_of(SCENARIOS[name].module().Config).items()]  # fmt: skip
+           for option, kind in options_of(SCENARIOS[name].options()).items()]  # fmt: skip
 NO_NUMBERS = (
     "three",
     "",
@@ -218,11 +218,13 @@ def test_no_value_of_any_option_ends_in_anything_but_one_line(which, value):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_number_among_the_options_has_a_range(name):
-    kinds = options_of(SCENARIOS[name].module().Config)
+    kinds = options_of(SCENARIOS[name].options())
     free = {
-        option for option, kind in kinds.items() if kind.kind in (int, float) and not kind.range
+        option
+        for option, kind in kinds.items()
+        if kind.kind in (int, float) and not kind.range and not kind.choices
     }
-    assert free == ({"finest"} if name == "clock" else set())  # one of six
+    assert free == set()
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "stdbp"])
@@ -236,7 +238,7 @@ def test_without_a_gpu_its_engine_is_refused_before_anything_is_read(
         capsys, *run, "--folder", str(folder), code=1
     )
     assert not folder.exists()
-    with new_run(SCENARIOS[name], SCENARIOS[name].module().Config(engine="cuda"), folder):
+    with new_run(SCENARIOS[name], SCENARIOS[name].options()(engine="cuda"), folder):
         pass
     assert "needs an NVIDIA GPU" in refusal(capsys, "resume", str(folder), code=1)
 
@@ -278,7 +280,7 @@ def test_list_and_help_need_no_extra(capsys, monkeypatch):
 
 def test_a_run_folder_is_not_used_twice(capsys, tmp_path):
     xor = SCENARIOS["xor"]
-    with new_run(xor, xor.module().Config(), tmp_path / "run") as folder:
+    with new_run(xor, xor.options()(), tmp_path / "run") as folder:
         pass
     text = output(capsys, "run", "xor", "--folder", str(folder), code=2)
     assert "holds a run already" in text
@@ -293,7 +295,7 @@ def test_a_folder_with_other_files_is_left_alone(capsys, tmp_path):
 
 def test_a_run_folder_gives_its_configuration_back(tmp_path):
     scenario = SCENARIOS["yin_yang"]
-    config = scenario.module().Config(epochs=3, seeds=2, compare="surrogate")
+    config = scenario.options()(epochs=3, seeds=2, compare="surrogate")
     with new_run(scenario, config, tmp_path / "run") as folder:
         assert read_folder(folder) == (scenario, config)
 
@@ -311,7 +313,7 @@ def test_run_folders_of_the_same_second_get_different_names(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     xor = SCENARIOS["xor"]
     with ExitStack() as runs:
-        made = (runs.enter_context(new_run(xor, xor.module().Config(), None)) for _ in range(3))
+        made = (runs.enter_context(new_run(xor, xor.options()(), None)) for _ in range(3))
         assert len(set(made)) == 3
 
 
@@ -342,7 +344,7 @@ def test_a_run_goes_on_with_other_versions_after_a_warning(capsys, tmp_path, mon
 
 def test_a_run_in_use_is_an_error_that_says_by_whom(capsys, tmp_path):
     xor = SCENARIOS["xor"]
-    with new_run(xor, xor.module().Config(), tmp_path / "run") as folder:
+    with new_run(xor, xor.options()(), tmp_path / "run") as folder:
         text = output(capsys, "resume", str(folder), code=2)
     assert f"eventsim: error: {folder} is in use by process {os.getpid()} on " in text
     assert "go on with" not in text

@@ -55,8 +55,10 @@ def run(config, folder, progress):
 @pytest.fixture(scope="module")
 def tiny():
     """The scenario tiny, in which no time passes."""
-    module = SimpleNamespace(Config=Config, run=run, __doc__="")
-    scenario = SimpleNamespace(name="tiny", summary="-", source="-", module=lambda: module)
+    module = SimpleNamespace(run=run)
+    scenario = SimpleNamespace(
+        name="tiny", summary="-", source="-", module=lambda: module, options=lambda: Config
+    )
     with pytest.MonkeyPatch.context() as patches:
         patches.setitem(SCENARIOS, "tiny", scenario)
         patches.setattr(training, "time", SimpleNamespace(perf_counter=lambda: 0.0))

@@ -54,13 +54,13 @@ def test_other_spikes_are_an_infinite_difference(monkeypatch: pytest.MonkeyPatch
 
 def small_readout(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
     model = ReadoutNetwork((6, 4, 2), 0.8)
-    return model, model.initial((0.5, 0.8), rng)
+    return model, model.initial([(0.5, 0.8)] * 2, rng)
 
 
 def small_rel_psp(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
     loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.0, t_silent=3.0)
     model = ReLPSPNetwork("6-3-2", 3.0, loss)
-    return model, model.initial(4.0, 1.0, rng)
+    return model, model.initial(model.normals(4.0, 1.0), rng)
 
 
 @pytest.mark.parametrize("make", [small_readout, small_rel_psp])

@@ -1,4 +1,4 @@
-"""Compile every CUDA kernel to PTX, without a device: ``python -m tests.ptx 9.0``.
+"""Compile every CUDA kernel to PTX, without a device: ``python -m tests.helpers.ptx 9.0``.
 
 Prints a line of JSON: of each kernel the bytes of PTX, and, where the wheel nvidia-cuda-nvcc is
 installed, the registers that a thread takes and the bytes that it spills to memory.

@@ -12,15 +12,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from scenarios.clock.figures import COLOURS
 from scenarios.networks.contest import EXACT, NAMES, seconds
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.figures import deviation
 
-__all__ = ["curves"]
+__all__ = ["COLOURS", "curves"]
 
 Trained = Mapping[str, Sequence[TrainingState]]  # by method
 Floats = NDArray[np.float64]
+COLOURS = {  # of the derivatives; Okabe & Ito's
+    "constant": "#0072B2",
+    "fired": "#E69F00",
+    "fast_sigmoid": "#009E73",
+    "arctan": "#CC79A7",
+}
 ERRORS = (0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # ticks
 
 

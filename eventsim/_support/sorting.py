@@ -1,0 +1,92 @@
+"""Compiled sorting, stable and in place."""
+
+from eventsim._support.compile import inlined, loop
+
+__all__ = ["sort_rows", "sort_stably"]
+
+# Moves per item with which sorting by insertion is the fastest.
+FEW_MOVES = 16
+
+
+@loop
+def sort_rows(time, number, second, third, start, stop):
+    """Sort rows of four columns by (time, number, second), and ``third`` with them, in place.
+
+    By insertion if few are out of order, else by Shell's method: many are where neurons fire again
+    and again between two arrivals, or where each synapse has its own delay.
+    """
+    n = stop - start
+    if _insert(time, number, second, third, start, stop, 1, FEW_MOVES * n):
+        return
+    gap = n // 2
+    while gap > 1:
+        _insert(time, number, second, third, start, stop, gap, n * n)
+        gap = 4 * gap // 9
+    _insert(time, number, second, third, start, stop, 1, n * n)
+
+
+@loop
+def _insert(time, number, second, third, start, stop, gap, moves):
+    """Sort rows that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
+    for a in range(start + gap, stop):
+        t, m, u = time[a], number[a], second[a]
+        if not _comes_after(time, number, second, a - gap, t, m, u):
+            continue
+        v, b = third[a], a
+        while b - gap >= start and _comes_after(time, number, second, b - gap, t, m, u):
+            time[b], number[b] = time[b - gap], number[b - gap]
+            second[b], third[b] = second[b - gap], third[b - gap]
+            b -= gap
+            moves -= 1
+        time[b], number[b], second[b], third[b] = t, m, u, v
+        if moves < 0:
+            return False
+    return True
+
+
+@inlined
+def _comes_after(time, number, second, at, t, m, u):
+    """Tell whether the row ``at`` belongs behind ``(t, m, u)``."""
+    if time[at] != t:
+        return time[at] > t
+    return number[at] > m or (number[at] == m and second[at] > u)
+
+
+@loop
+def sort_stably(key, order, spare, first, last):
+    """Sort ``order[first:last]`` by ``key[order]``: blocks by insertion, then merged."""
+    block = 16
+    for begin in range(first, last, block):
+        for a in range(begin + 1, min(begin + block, last)):
+            moved = order[a]
+            b = a - 1
+            while b >= begin and key[order[b]] > key[moved]:
+                order[b + 1] = order[b]
+                b -= 1
+            order[b + 1] = moved
+    while block < last - first:
+        for begin in range(first, last - block, 2 * block):
+            _merge(key, order, spare, begin, begin + block, min(begin + 2 * block, last))
+        block *= 2
+
+
+@loop
+def _merge(key, order, spare, begin, middle, end):
+    """Merge two sorted neighbours in place."""
+    if key[order[middle - 1]] <= key[order[middle]]:
+        return
+    size = middle - begin
+    for a in range(size):
+        spare[a] = order[begin + a]
+    a, b, place = 0, middle, begin
+    while a < size:
+        if b < end and key[order[b]] < key[spare[a]]:
+            order[place] = order[b]
+            b += 1
+        else:
+            order[place] = spare[a]
+            a += 1
+        place += 1
+
+
+# --- record ---------------------------------------------------------------------------------------

@@ -1,0 +1,110 @@
+"""The engines, what each of them can run, and networks drawn for one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import reject
+from hypothesis import strategies as st
+
+import eventsim as es
+from eventsim._engines.windows.host import window_width
+from eventsim._layout.wiring import compiled_form
+from tests.helpers import cases
+from tests.helpers.feedforward import BIASES, FLAT, IMAGES, Recipe, recipes
+from tests.helpers.models import Model
+from tests.helpers.naive import Case
+from tests.helpers.strategies import networks, spike_trains
+
+ENGINES = ("scheduler", "windows", "layered")
+# On a device or its simulator: small networks only.
+CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
+LAYERS = ("layered", CUDA)
+
+each_engine = pytest.mark.parametrize("engine", ENGINES)
+each_engine_and_cuda = pytest.mark.parametrize("engine", [*ENGINES, CUDA])
+
+
+def made_for(engine: str, case: Case, shortest: float = 0.25) -> Case:
+    """The case without what an engine cannot do.
+
+    For windows, synapses between neurons take at least ``shortest``; for layers, they lead to
+    neurons of larger numbers.
+    """
+    synapses = case.synapses
+    if engine == "windows":
+        synapses = tuple((*s[:3], s[3] if s[0] < 0 else max(s[3], shortest)) for s in synapses)
+    if engine in ("layered", "cuda"):
+        synapses = tuple(s for s in synapses if s[0] < s[1])
+    return replace(case, synapses=synapses)
+
+
+def can_run(engine: str, case: Case) -> bool:
+    """Whether an engine takes a case as it is."""
+    return made_for(engine, case, math.ulp(0.0)) == case
+
+
+def built_for(engine: str, case: Case) -> cases.Built:
+    """The network of a case that was `made_for` an engine."""
+    if engine in ("layered", "cuda"):
+        return cases.build_apart(case)
+    built = cases.build(case)
+    if engine == "windows" and math.isinf(window_width(compiled_form(built.network))):
+        reject()  # windows need a delay or a time constant
+    return built
+
+
+def run(engine: str, case: Case, **options: Any) -> es.Result:
+    """Run a case that was `made_for` an engine."""
+    return built_for(engine, case).run(engine=engine, **options)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A case with more than one train of input: a `Recipe` for networks with loops."""
+
+    engine: str
+    case: Case
+    trains: tuple[tuple[tuple[int, float], ...], ...]
+
+    def model(self) -> Model:
+        built = built_for(self.engine, self.case)
+        spikes = [cases.spikes_of(train) for train in self.trains]
+        return Model(
+            built.network, {cases.IN: es.SpikeBatch.from_samples(spikes)}, self.case.t_stop
+        )
+
+
+@st.composite
+def batches(draw: st.DrawFn, engine: str, bias: bool = True, images: bool = True) -> Recipe | Batch:
+    """What an engine can run, with one to four trains of input, some of them empty."""
+    if engine == "layered":
+        groups = IMAGES if images else FLAT
+        return draw(recipes(biases=BIASES if bias else (0.0,), images=groups))
+    case = made_for(engine, draw(networks(bias=bias)))
+    others = draw(st.lists(spike_trains(case.n_sources, case.t_stop), max_size=3))
+    return Batch(engine, case, (case.inputs, *others))
+
+
+def model_for(data: st.DataObject, engine: str, **options: bool) -> tuple[Model, es.BatchResult]:
+    """A drawn model and its run, which ends."""
+    model = data.draw(batches(engine, **options)).model()
+    with cases.drawn_again_if_endless():
+        return model, model.run(engine, max_spikes=cases.MANY_SPIKES)
+
+
+def excitable(engine: str) -> es.Network:
+    """A network that fires a little for its first input, and on and on for its second."""
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("a", 3, es.LIF(tau_mem=20.0, tau_syn=5.0))
+    network.add_population("b", 2, es.LIF(tau_mem=10.0, tau_syn=5.0))
+    network.connect("in", "a", weights=[[0.3, 0.6, 0.5], [200.0, 400.0, 100.0]], delays=0.5)
+    network.connect("a", "b", weights=np.full((3, 2), 0.3), delays=0.25)
+    if engine != "layered":
+        network.connect("b", "a", weights=np.full((2, 3), -0.01), delays=1.0)
+    return network
