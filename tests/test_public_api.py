@@ -394,6 +394,12 @@ def test_the_calls_of_the_table_are_good(name: str) -> None:
     TABLE[name].function(**TABLE[name].arguments())
 
 
+@pytest.mark.parametrize("name", TABLE)
+def test_signatures_can_be_read(name: str) -> None:
+    """Types stand there by their names, not written out."""
+    assert len(str(inspect.signature(TABLE[name].function))) < 1000
+
+
 # --- nonsense -------------------------------------------------------------------------------------
 
 
