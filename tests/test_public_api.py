@@ -146,6 +146,7 @@ TABLE: dict[str, Call] = {
     ),
     "eventsim.Network.is_same": of(net, "is_same", other=NET),
     "eventsim.Network.neurons_of": of(net, "neurons_of", population="out"),
+    "eventsim.Network.sources_of": of(net, "sources_of", name="in"),
     "eventsim.Spikes": Call(es.Spikes, lambda: {"times": [0.5, 0.25], "indices": [0, 1]}),
     "eventsim.SpikeBatch": Call(
         es.SpikeBatch,
