@@ -581,7 +581,7 @@ def nonsense(draw: st.DrawFn) -> tuple[str, dict[str, int]]:
 
 
 @given(nonsense())
-@settings(max_examples=10 * settings().max_examples)
+@settings(max_examples=5 * settings().max_examples)
 def test_nonsense_is_an_error_that_names_the_argument_and_shows_the_value(
     case: tuple[str, dict[str, int]],
 ) -> None:

@@ -207,7 +207,7 @@ def make_network(path: Path) -> None:
     raw["gradients"] = {
         name: [text(value) for value in values] for name, values in gradients(problem).items()
     }
-    path.write_text(json.dumps(raw, indent=1) + "\n")
+    path.write_text(json.dumps(raw, indent=1))
 
 
 def search(row: list[Any]) -> list[str | None]:
@@ -225,7 +225,7 @@ def search(row: list[Any]) -> list[str | None]:
 def make_crossings(path: Path) -> None:
     raw = json.loads(path.read_text())
     raw["rows"] = [[*row[:8], *search(row)] for row in raw["rows"]]
-    path.write_text(json.dumps(raw, indent=0) + "\n")
+    path.write_text(json.dumps(raw, indent=0))
 
 
 def main(names: list[str]) -> None:
