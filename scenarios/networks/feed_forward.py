@@ -22,6 +22,7 @@ from eventsim._support.types import Key
 from scenarios.datasets.encoding import check_noise, latency, noisy_latency
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.running.dropout import Kept, step_of_some
+from scenarios.running.options import Checked
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, Step
 
@@ -32,7 +33,7 @@ Labelled = tuple[es.SpikeBatch, Classes]
 Normal = tuple[float, float]  # mean, standard deviation
 
 
-class FeedForward(ABC):
+class FeedForward(Checked, ABC):
     """A network that learns from the exact gradient of its loss.
 
     Its input is the population "in", and "out" decides.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import eventsim as es
 import gradients
 from scenarios.networks.feed_forward import Classes, FeedForward
+from scenarios.running.options import Checked, Fraction, NonNegative, Positive
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, in_chunks
 
@@ -33,7 +34,7 @@ Times = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FirstSpikeLoss:
+class FirstSpikeLoss(Checked):
     """Cross-entropy of the first output spikes, with a cost on late label spikes.
 
     Mean over samples of  -log(exp(-f_label/tau0) / sum_j exp(-f_j/tau0))
@@ -51,21 +52,11 @@ class FirstSpikeLoss:
         Part of the target probability that is spread over all classes, in [0, 1).
     """
 
-    tau0: float
-    tau1: float
-    gamma: float
-    t_silent: float
-    smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        for name in ("tau0", "tau1", "t_silent"):
-            if not 0.0 < getattr(self, name) < np.inf:
-                raise ValueError(f"{name} must be finite and > 0, got {getattr(self, name)!r}")
-        if not 0.0 <= self.gamma < np.inf:
-            raise ValueError(f"gamma must be finite and >= 0, got {self.gamma!r}")
-        if not 0.0 <= self.smoothing < 1.0:
-            raise ValueError(f"smoothing must lie in [0, 1), got {self.smoothing!r}")
+    tau0: Positive
+    tau1: Positive
+    gamma: NonNegative
+    t_silent: Positive
+    smoothing: Fraction = 0.0
 
     def __call__(self, times: Times, labels: Classes) -> tuple[float, Times]:
         """Return the loss and its derivative with respect to ``times`` (n_samples, n_classes)."""
@@ -172,14 +163,15 @@ class Classifier(FirstSpikeModel):
 
     sizes: Sequence[int]
     neuron: es.LIF
-    t_stop: float
+    t_stop: Positive
     loss: FirstSpikeLoss
-    bump: float = 0.0
+    bump: NonNegative = 0.0
     until_decided: bool = True
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
-        """Check the layers."""
+        """Check the layers, times and strengths."""
+        super().__post_init__()
         if len(self.sizes) < 2 or min(self.sizes) < 1:
             raise ValueError(f"sizes must name at least two layers of >= 1, got {self.sizes!r}")
 

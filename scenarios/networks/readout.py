@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,14 @@ import eventsim as es
 import gradients
 from eventsim._support.types import Key
 from scenarios.networks.feed_forward import Classes, FeedForward
+from scenarios.running.options import (
+    Checked,
+    Fraction,
+    NonNegative,
+    Positive,
+    Range,
+    TimeConstant,
+)
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, in_chunks
 
@@ -35,7 +44,7 @@ PORTION = 2000  # samples that are evaluated at a time
 
 
 @dataclass(frozen=True)
-class ReadoutLoss:
+class ReadoutLoss(Checked):
     """What training lowers: Eq. 24 of Yamamoto et al., with label smoothing as an option.
 
     Attributes
@@ -55,23 +64,13 @@ class ReadoutLoss:
     >>> ReadoutLoss(dead_penalty=-1.0)
     Traceback (most recent call last):
         ...
-    ValueError: dead_penalty must be finite and >= 0, got -1.0
+    ValueError: dead_penalty must lie in [0, 1e+06], got -1.0
     """
 
-    smoothing: float = 0.0
-    norm_penalty: float = 0.0
-    dead_penalty: float = 0.0
-    dead_fraction: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        if not 0.0 <= self.smoothing < 1.0:
-            raise ValueError(f"smoothing must lie in [0, 1), got {self.smoothing!r}")
-        for name in ("norm_penalty", "dead_penalty"):
-            if not 0.0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name} must be finite and >= 0, got {getattr(self, name)!r}")
-        if not 0.0 < self.dead_fraction <= 1.0:
-            raise ValueError(f"dead_fraction must lie in (0, 1], got {self.dead_fraction!r}")
+    smoothing: Fraction = 0.0
+    norm_penalty: NonNegative = 0.0
+    dead_penalty: NonNegative = 0.0
+    dead_fraction: Annotated[float, Range(0, 1, "(]")] = 0.1
 
     def of_outputs(self, potentials: Floats, labels: Classes) -> tuple[float, Floats]:
         """Return the loss of output potentials (n_samples, n_classes), and its derivative."""
@@ -143,25 +142,20 @@ class ReadoutNetwork(FeedForward):
     """
 
     sizes: tuple[int, int, int]
-    tau_syn: float
+    tau_syn: TimeConstant
     single_spike: bool = False
     loss: ReadoutLoss = ReadoutLoss()
-    t_stop: float = 1.0
+    t_stop: Positive = 1.0
     engine: str = "auto"
     precision: str = "float64"
-    tau_mem: float | None = None
+    tau_mem: TimeConstant | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
         """Check the sizes and times."""
-        if self.tau_mem is not None and not self.tau_mem > 0.0:
-            raise ValueError(f"tau_mem must be > 0, got {self.tau_mem!r}")
+        super().__post_init__()
         if len(self.sizes) != 3 or min(self.sizes) < 1:
             raise ValueError(f"sizes must be three numbers >= 1, got {self.sizes!r}")
-        if not self.tau_syn > 0.0:
-            raise ValueError(f"tau_syn must be > 0, got {self.tau_syn!r}")
-        if not 0.0 < self.t_stop < np.inf:
-            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
 
     @cached_property
     def structure(self) -> es.Network:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 import eventsim as es
 from scenarios.networks.feed_forward import Classes, Normal
 from scenarios.networks.first_spike import FirstSpikeLoss, FirstSpikeModel, Times, accuracy
+from scenarios.running.options import NonNegative, Positive
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, in_chunks
 
@@ -204,19 +205,16 @@ class ReLPSPNetwork(FirstSpikeModel):
     """
 
     architecture: str
-    t_stop: float
+    t_stop: Positive
     loss: FirstSpikeLoss
-    bump: float = 0.0
+    bump: NonNegative = 0.0
     engine: str = "auto"
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
         """Check the architecture and the numbers."""
+        super().__post_init__()
         read_layers(self.architecture)
-        if not 0.0 < self.t_stop < np.inf:
-            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
-        if not 0.0 <= self.bump < np.inf:
-            raise ValueError(f"bump must be finite and >= 0, got {self.bump!r}")
 
     @cached_property
     def layers(self) -> list[Layer]:

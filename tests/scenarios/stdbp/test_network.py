@@ -92,10 +92,10 @@ def test_networks_that_do_not_fit_are_refused(architecture, expected):
 @pytest.mark.parametrize(
     ("t_stop", "bump", "expected"),
     [
-        (0.0, 0.0, "t_stop must be finite and > 0, got 0.0"),
-        (INF, 0.0, "t_stop must be finite and > 0, got inf"),
-        (1.0, -1.0, "bump must be finite and >= 0, got -1.0"),
-        (1.0, np.nan, "bump must be finite and >= 0, got nan"),
+        (0.0, 0.0, "t_stop must lie in .*, got 0.0"),
+        (INF, 0.0, "t_stop must lie in .*, got inf"),
+        (1.0, -1.0, "bump must lie in .*, got -1.0"),
+        (1.0, np.nan, "bump must lie in .*, got nan"),
     ],
 )
 def test_bad_numbers_of_a_network_are_refused(t_stop, bump, expected):
