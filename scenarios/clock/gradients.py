@@ -21,7 +21,7 @@ import numpy as np
 from scenarios.extras import require
 from scenarios.networks.clocked_task import DERIVATIVES
 from scenarios.networks.feed_forward import Classification, Labelled
-from scenarios.networks.readout import ReadoutNetwork
+from scenarios.networks.readout import ReadoutNetwork, of_outputs
 from scenarios.running.training import Params, Step
 
 require("torch", ("torch",), "this scenario")
@@ -61,7 +61,7 @@ def surrogate_gradient(
         model.network(weights), model.t_stop / n_steps, derivative=derivative, dtype=torch.float64
     )
     outputs = clocked({"in": spikes}, model.t_stop).potentials["out"][-1]
-    loss, slope = model.loss.of_outputs(outputs.detach().numpy(), labels)
+    loss, slope = of_outputs(model.loss).of_potentials(outputs.detach().numpy(), labels)
     outputs.backward(torch.from_numpy(slope))
     slopes = {name: clocked.weights[name].grad.numpy() for name in weights}
     return Step(slopes, {"loss": loss})

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 import eventsim as es
+from gradients import FirstSpikeCrossEntropy
 from scenarios.datasets.encoding import earlier_for_larger, with_bias
 from scenarios.datasets.points import iris, stratified_split
 from scenarios.iris.config import IrisOptions
 from scenarios.networks.feed_forward import Classification
-from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
+from scenarios.networks.first_spike import Classifier
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import SILENT, Progress
 from scenarios.running.report import Report, Row, percent
@@ -29,11 +30,13 @@ def build(config: IrisOptions, seed: int) -> Classification[Classifier]:
         latencies = with_bias(latencies, config.t_bias)
     spikes = es.SpikeBatch.from_latencies(latencies)
     train, test = stratified_split(flowers.labels, 1 / 3, np.random.default_rng([seed, 1]))
-    loss = FirstSpikeLoss(config.tau0, config.tau1, config.gamma, t_silent=config.t_stop)
+    loss = FirstSpikeCrossEntropy(
+        "out", config.tau0, config.t_stop, config.tau1, config.gamma, wake=config.bump
+    )
     once = config.spikes == "single"
     neuron = es.LIF(tau_mem=1 / 0.9, tau_syn=1.0, refractory=np.inf if once else 0.0)
     return Classification(
-        Classifier((latencies.shape[1], 10, 3), neuron, config.t_stop, loss, config.bump),
+        Classifier((latencies.shape[1], 10, 3), neuron, config.t_stop, loss),
         [(3.0, 1.0), (2.0, 0.1)],
         (spikes[train], flowers.labels[train]),
         (spikes[test], flowers.labels[test]),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from gradients import Adam, cosine
+from gradients.losses.term import Term
 from scenarios.extras import require_engine
-from scenarios.networks.readout import ReadoutLoss
+from scenarios.networks.readout import readout_loss
 from scenarios.running.options import (
     BatchSize,
     Count,
@@ -145,10 +146,10 @@ class MnistOptions(Options):
         """Return the time constant of the current of leaky networks."""
         return self.chosen_for(*self._kinds_of(spikes)).tau_i
 
-    def loss(self) -> ReadoutLoss:
+    def loss(self) -> Term:
         """Return what training lowers."""
         chosen = self.chosen
-        return ReadoutLoss(
+        return readout_loss(
             chosen.smoothing, chosen.norm_penalty, chosen.dead_penalty, chosen.dead_fraction
         )
 

@@ -52,14 +52,13 @@ class Copies:
     Attributes
     ----------
     model : Classifier
-        Layers, neurons and loss of every copy; its bump must be 0.
+        Layers, neurons and loss of every copy; it must wake no neurons.
     n : int
         Number of copies.
 
     Examples
     --------
-    >>> from scenarios.networks.first_spike import FirstSpikeLoss
-    >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.2, t_silent=6.0)
+    >>> loss = gradients.FirstSpikeCrossEntropy("out", tau0=0.1, t_silent=6.0, gamma=0.2)
     >>> model = Classifier((2, 4, 2), es.LIF(tau_mem=1.0, tau_syn=1.0), 6.0, loss)
     >>> rng = np.random.default_rng(0)
     >>> weights = stacked([model.initial([(3.0, 1.0), (2.0, 0.1)], rng) for _ in range(5)])
@@ -75,8 +74,8 @@ class Copies:
         """Check the number, and that the loss is all there is to training."""
         if not self.n >= 1:
             raise ValueError(f"n must be >= 1, got {self.n!r}")
-        if self.model.bump:
-            raise ValueError(f"bump of copies must be 0, got {self.model.bump!r}")
+        if self.model.loss.wake:
+            raise ValueError(f"wake must be 0 for copies, got {self.model.loss.wake!r}")
 
     @cached_property
     def _network(self) -> es.Network:
@@ -141,7 +140,7 @@ class Copies:
         result = self.simulate(weights, batch)
         times = self._by_copy(result.first_spikes("out"))
         flat, classes = times.reshape(-1, times.shape[2]), np.repeat(labels, self.n)
-        slope = self.n * self.model.loss(flat, classes)[1]
+        slope = self.n * self.model.loss.of_times(flat, classes)[1]
         gradient = gradients.timing_backprop(
             result, first_spikes={"out": slope.reshape(len(times), -1)}, wrt=("weights",)
         ).weights

@@ -55,7 +55,7 @@ class DeviceLearner(Learner):
             model.structure,
             {"in": cuda.DeviceSpikes.of(spikes, precision=model.precision)},
             task.train.labels,
-            _terms(task),
+            model.loss,
             model.t_stop,
             optimizer=optimizer,
             part=None if task.part is model else task.part.structure,
@@ -109,15 +109,6 @@ class DeviceLearner(Learner):
             for key, value in optimizer.items()
         }
         self._trainer.load(_by_key(params), memory)
-
-
-def _terms(task: ImageTask[ReadoutNetwork]) -> list[Any]:
-    """Return what training lowers."""
-    loss = task.model.loss
-    terms: list[Any] = [cuda.Potentials("out", loss.smoothing, loss.norm_penalty)]
-    if loss.dead_penalty:
-        terms.append(cuda.DeadNeurons("hidden", loss.dead_penalty, loss.dead_fraction))
-    return terms
 
 
 def _named(by_key: Mapping[Any, NDArray[np.float64]]) -> Params:

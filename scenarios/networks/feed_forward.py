@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import eventsim as es
 import gradients
 from eventsim._support.types import Key
+from gradients.losses.term import Term
 from scenarios.datasets.encoding import check_noise, latency, noisy_latency
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.running.dropout import Kept, step_of_some
@@ -42,11 +43,14 @@ class FeedForward(Checked, ABC):
     ----------
     t_stop : float
         End of each simulation.
+    loss : Term
+        What training lowers.
     stopwatch : Stopwatch
-        Counts the time spent in simulations and gradients.
+        Counts the time spent in training steps and in evaluations.
     """
 
     t_stop: float
+    loss: Term
     stopwatch: Stopwatch
 
     @property
@@ -70,8 +74,8 @@ class FeedForward(Checked, ABC):
         return {}
 
     @abstractmethod
-    def loss_of(self, result: es.BatchResult, labels: Classes) -> gradients.Loss:
-        """Return the loss of a run, with its derivatives and what else is of interest."""
+    def metrics_of(self, result: es.BatchResult, labels: Classes) -> Metrics:
+        """Return what is of interest about a training step beside its loss."""
 
     @abstractmethod
     def evaluate(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Metrics:
@@ -104,25 +108,22 @@ class FeedForward(Checked, ABC):
         started = time.perf_counter()
         result = es.simulate(self.network(weights), {"in": batch}, self.t_stop, **self.run_with)
         assert isinstance(result, es.BatchResult)
-        self.stopwatch.add("simulate", started)
+        self.stopwatch.add("evaluation", started)
         return result
 
     def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
         """Return the loss over a batch, and its exact gradient."""
-        result = self.simulate(weights, batch)
-        loss = self.loss_of(result, labels)
         started = time.perf_counter()
-        gradient = gradients.timing_backprop(
-            result, first_spikes=loss.first_spikes, potentials=loss.potentials, wrt=("weights",)
-        ).weights
-        self.stopwatch.add("backprop", started)
-        slopes = {name: gradient[key] for name, key in self.connections.items()}
-        metrics = {"loss": loss.value, **loss.metrics}
-        return Step(self.pushed(slopes, result, labels), metrics)
-
-    def pushed(self, slopes: Params, result: es.BatchResult, labels: Classes) -> Params:  # noqa: ARG002
-        """Return the gradient with what is done about neurons that it does not reach."""
-        return slopes
+        value, gradient, result = gradients.value_and_grad(
+            self.network(weights),
+            {"in": batch},
+            self.loss.of(labels),
+            self.t_stop,
+            **self.run_with,
+        )
+        self.stopwatch.add("training steps", started)
+        slopes = {name: gradient.weights[key] for name, key in self.connections.items()}
+        return Step(slopes, {"loss": value, **self.metrics_of(result, labels)})
 
     def step_of_some(
         self, weights: Params, kept: Kept, batch: es.SpikeBatch, labels: Classes

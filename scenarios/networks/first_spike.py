@@ -1,6 +1,7 @@
 """A layered feed-forward classifier: the class is the output neuron that fires first.
 
-The loss is the first-spike cross-entropy of Lee et al. 2023, §5.3, and its gradient is exact.
+The loss is the first-spike cross-entropy of Lee et al. 2023, §5.3, and its gradient is exact.  What
+is done about silent neurons is a part of the loss: see `gradients.FirstSpikeCrossEntropy`.
 """
 
 from __future__ import annotations
@@ -15,115 +16,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
-import gradients
+from gradients import FirstSpikeCrossEntropy
 from scenarios.networks.feed_forward import Classes, FeedForward
-from scenarios.running.options import Checked, Fraction, NonNegative, Positive
+from scenarios.running.options import Positive
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, in_chunks
 
 __all__ = [
     "Classifier",
-    "FirstSpikeLoss",
     "FirstSpikeModel",
     "Times",
     "accuracy",
+    "cross_entropy",
     "first_to_fire",
 ]
 
 Times = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class FirstSpikeLoss(Checked):
-    """Cross-entropy of the first output spikes, with a cost on late label spikes.
-
-    Mean over samples of  -log(exp(-f_label/tau0) / sum_j exp(-f_j/tau0))
-    + gamma (exp(f_label/tau1) - 1).  (The publication prints a minus before gamma, which would
-    reward late spikes; it says that the term encourages early ones.)  A silent output neuron counts
-    as if it fired at ``t_silent``: that gives a loss, but a missing spike has no gradient.
-
-    Attributes
-    ----------
-    tau0, tau1, gamma : float
-        Table 1-3 of the publication; times in units of the synaptic time constant.
-    t_silent : float
-        Stands for the time of a silent output neuron.
-    smoothing : float
-        Part of the target probability that is spread over all classes, in [0, 1).
-    """
-
-    tau0: Positive
-    tau1: Positive
-    gamma: NonNegative
-    t_silent: Positive
-    smoothing: Fraction = 0.0
-
-    def __call__(self, times: Times, labels: Classes) -> tuple[float, Times]:
-        """Return the loss and its derivative with respect to ``times`` (n_samples, n_classes)."""
-        return gradients.first_spike_cross_entropy(
-            times,
-            labels,
-            tau0=self.tau0,
-            tau1=self.tau1,
-            gamma=self.gamma,
-            t_silent=self.t_silent,
-            smoothing=self.smoothing,
-        )
-
-    def cross_entropy(self, times: Times, labels: Classes) -> float:
-        """Return the loss without smoothing and without the cost on late spikes."""
-        return FirstSpikeLoss(self.tau0, self.tau1, 0.0, self.t_silent)(times, labels)[0]
-
-
 class FirstSpikeModel(FeedForward):
-    """A network that is trained on the first spikes of its outputs.
+    """A network that is trained on the first spikes of its outputs."""
 
-    Attributes
-    ----------
-    loss : FirstSpikeLoss
-        What training lowers.
-    bump : float
-        Added strength for silent neurons: a missing spike has no gradient, so a sample whose label
-        neuron is silent counts as gradient ``-bump`` of all weights onto that neuron, and onto each
-        hidden neuron that is silent in it (0: the plain rule; after Göltz et al. 2021).  Weights
-        that many neurons share, such as kernels, are left as they are.
-    """
-
-    loss: FirstSpikeLoss
-    bump: float
+    loss: FirstSpikeCrossEntropy
 
     def first_spikes(self, weights: Params, batch: es.SpikeBatch) -> Times:
         """Return the first spikes of the output neurons (n_samples, n_classes); inf = silent."""
         parts = [batch[chunk] for chunk in in_chunks(len(batch))]
         return np.concatenate([self.simulate(weights, part).first_spikes("out") for part in parts])
 
-    def loss_of(self, result: es.BatchResult, labels: Classes) -> gradients.Loss:
-        """Return the loss of a run, with its derivatives and what else is of interest."""
+    def metrics_of(self, result: es.BatchResult, labels: Classes) -> Metrics:
+        """Return accuracy, and the fraction of samples whose label neuron is silent."""
         times = result.first_spikes("out")
-        value, slope = self.loss(times, labels)
-        metrics = {
-            "accuracy": accuracy(times, labels),
-            "silent_labels": float(np.mean(_silent(times, labels))),
-        }
-        return gradients.Loss(value, first_spikes={"out": slope}, metrics=metrics)
-
-    def pushed(self, slopes: Params, result: es.BatchResult, labels: Classes) -> Params:
-        """Push up the weights onto the neurons that are silent in samples with a silent label."""
-        if not self.bump:
-            return slopes
-        silent = _silent(result.first_spikes("out"), labels)
-        if not silent.any():
-            return slopes
-        bumped = dict(slopes)
-        for name, (_, post) in self.connections.items():
-            if slopes[name].ndim != 2:  # a kernel
-                continue
-            if post == "out":
-                missing = np.bincount(labels[silent], minlength=slopes[name].shape[1])
-            else:
-                missing = (result.spike_counts(post)[silent] == 0).sum(axis=0)
-            bumped[name] = slopes[name] - self.bump * missing / len(labels)
-        return bumped
+        silent = np.isinf(times[np.arange(len(labels)), labels])
+        return {"accuracy": accuracy(times, labels), "silent_labels": float(np.mean(silent))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,17 +66,15 @@ class Classifier(FirstSpikeModel):
         Kind of neuron.
     t_stop : float
         End of each simulation.
-    loss : FirstSpikeLoss
+    loss : FirstSpikeCrossEntropy
         What training lowers.
-    bump : float
-        Added strength for silent neurons: see `FirstSpikeModel`.
     until_decided : bool
         End a sample when every class has fired: no first output spike depends on what comes later.
         Else every sample runs to ``t_stop``, which is the faster way if that is soon.
 
     Examples
     --------
-    >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.2, t_silent=6.0)
+    >>> loss = FirstSpikeCrossEntropy("out", tau0=0.1, t_silent=6.0, gamma=0.2)
     >>> model = Classifier((2, 4, 2), es.LIF(tau_mem=1.0, tau_syn=1.0), 6.0, loss)
     >>> weights = model.initial([(3.0, 1.0), (2.0, 0.1)], np.random.default_rng(0))
     >>> {name: weight.shape for name, weight in weights.items()}
@@ -164,8 +87,7 @@ class Classifier(FirstSpikeModel):
     sizes: Sequence[int]
     neuron: es.LIF
     t_stop: Positive
-    loss: FirstSpikeLoss
-    bump: NonNegative = 0.0
+    loss: FirstSpikeCrossEntropy
     until_decided: bool = True
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -220,12 +142,17 @@ class Classifier(FirstSpikeModel):
             spikes += sum(int(result.spike_counts(name).sum()) for name in hidden)
         times = np.concatenate(parts)
         return {
-            "test_loss": float(self.loss(times, labels)[0]),
-            "test_cross_entropy": float(self.loss.cross_entropy(times, labels)),
+            "test_loss": self.loss.of_times(times, labels)[0],
+            "test_cross_entropy": cross_entropy(self.loss, times, labels),
             "test_accuracy": accuracy(times, labels),
             "test_silent": float(np.mean(np.isinf(times))),
             "test_spikes": spikes / (len(batch) * max(sum(self.sizes[1:-1]), 1)),
         }
+
+
+def cross_entropy(loss: FirstSpikeCrossEntropy, times: Times, labels: Classes) -> float:
+    """Return a loss of output spikes without smoothing and without the cost on late ones."""
+    return replace(loss, gamma=0.0, smoothing=0.0).of_times(times, labels)[0]
 
 
 def first_to_fire(times: Times) -> Classes:
@@ -245,8 +172,3 @@ def first_to_fire(times: Times) -> Classes:
 def accuracy(times: Times, labels: Classes) -> float:
     """Return the fraction of samples whose label neuron fires before all others."""
     return float(np.mean(first_to_fire(times) == labels))
-
-
-def _silent(times: Times, labels: Classes) -> NDArray[np.bool_]:
-    """Return the samples whose label neuron is silent."""
-    return np.isinf(times[np.arange(len(labels)), labels])

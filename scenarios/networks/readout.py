@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
-import gradients
 from eventsim._support.types import Key
+from gradients import MembraneCrossEntropy, SpikeCountPenalty, dead_neurons
+from gradients.losses.term import Term
 from scenarios.networks.feed_forward import Classes, FeedForward
 from scenarios.running.options import (
-    Checked,
-    Fraction,
-    NonNegative,
     Positive,
-    Range,
     TimeConstant,
 )
 from scenarios.running.stopwatch import Stopwatch
@@ -31,23 +27,29 @@ from scenarios.running.training import Metrics, Params, in_chunks
 
 __all__ = [
     "CONNECTIONS",
-    "ReadoutLoss",
     "ReadoutNetwork",
     "accuracy",
     "highest",
+    "of_outputs",
+    "readout_loss",
 ]
 
 Floats = NDArray[np.float64]
 
 CONNECTIONS: dict[str, Key] = {"in->hidden": ("in", "hidden"), "hidden->out": ("hidden", "out")}
+PLAIN = MembraneCrossEntropy("out")
 PORTION = 2000  # samples that are evaluated at a time
 
 
-@dataclass(frozen=True)
-class ReadoutLoss(Checked):
-    """What training lowers: Eq. 24 of Yamamoto et al., with label smoothing as an option.
+def readout_loss(
+    smoothing: float = 0.0,
+    norm_penalty: float = 0.0,
+    dead_penalty: float = 0.0,
+    dead_fraction: float = 0.1,
+) -> Term:
+    """Return Eq. 24 of Yamamoto et al., with label smoothing as an option.
 
-    Attributes
+    Parameters
     ----------
     smoothing : float
         Part of the target probability that is spread over all classes, in [0, 1).
@@ -58,48 +60,18 @@ class ReadoutLoss(Checked):
         potentials.
     dead_fraction : float
         Such a neuron fires in less than this fraction of a minibatch, in (0, 1].
-
-    Examples
-    --------
-    >>> ReadoutLoss(dead_penalty=-1.0)
-    Traceback (most recent call last):
-        ...
-    ValueError: dead_penalty must lie in [0, 1e+06], got -1.0
     """
+    loss = MembraneCrossEntropy("out", smoothing, norm_penalty)
+    if not dead_penalty:
+        return loss
+    return loss + dead_penalty * SpikeCountPenalty("hidden", dead_neurons(dead_fraction))
 
-    smoothing: Fraction = 0.0
-    norm_penalty: NonNegative = 0.0
-    dead_penalty: NonNegative = 0.0
-    dead_fraction: Annotated[float, Range(0, 1, "(]")] = 0.1
 
-    def of_outputs(self, potentials: Floats, labels: Classes) -> tuple[float, Floats]:
-        """Return the loss of output potentials (n_samples, n_classes), and its derivative."""
-        return gradients.membrane_cross_entropy(
-            potentials, labels, smoothing=self.smoothing, norm_penalty=self.norm_penalty
-        )
-
-    def __call__(self, result: es.BatchResult, labels: Classes) -> gradients.Loss:
-        """Return the loss of a run, with its derivatives and accuracy."""
-        outputs = result.potential("out")
-        value, slope = self.of_outputs(outputs, labels)
-        loss = gradients.Loss(
-            value, potentials={"out": slope}, metrics={"accuracy": accuracy(outputs, labels)}
-        )
-        return loss + self.dead_penalty * self._of_dead(result) if self.dead_penalty else loss
-
-    def _of_dead(self, result: es.BatchResult) -> gradients.Loss:
-        """Return the penalty; potentials are looked at only where a neuron is dead."""
-        counts = result.spike_counts("hidden")
-        dead = gradients.dead_neurons(self.dead_fraction)(counts)
-        if not dead.any():
-            return gradients.Loss(0.0)
-        penalty, slope = gradients.spike_count_penalty(
-            result.potential("hidden"),
-            counts,
-            threshold=result.network.neurons["hidden"].threshold,
-            condition=lambda _: dead,
-        )
-        return gradients.Loss(penalty, potentials={"hidden": slope})
+def of_outputs(loss: Term) -> MembraneCrossEntropy:
+    """Return the part of a `readout_loss` that is about the outputs."""
+    (_, answer), *_ = loss.parts()
+    assert isinstance(answer, MembraneCrossEntropy)
+    return answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +86,8 @@ class ReadoutNetwork(FeedForward):
         τ_I, the time constant of the synaptic current, > 0; inf: nothing leaks.
     single_spike : bool
         A hidden neuron fires at most once.
-    loss : ReadoutLoss
-        What training lowers.
+    loss : Term
+        What training lowers: a `readout_loss`.
     t_stop : float
         When the output potentials are read, and the run ends.
     engine, precision : str
@@ -144,7 +116,7 @@ class ReadoutNetwork(FeedForward):
     sizes: tuple[int, int, int]
     tau_syn: TimeConstant
     single_spike: bool = False
-    loss: ReadoutLoss = ReadoutLoss()
+    loss: Term = PLAIN
     t_stop: Positive = 1.0
     engine: str = "auto"
     precision: str = "float64"
@@ -189,19 +161,18 @@ class ReadoutNetwork(FeedForward):
         single = self.precision == "float32"
         return {"engine": f"{self.engine}-float32" if single else self.engine}
 
-    def loss_of(self, result: es.BatchResult, labels: Classes) -> gradients.Loss:
-        """Return the loss of a run, with its derivatives and what else is of interest."""
-        loss = self.loss(result, labels)
-        return replace(loss, metrics={**loss.metrics, "spikes": self.spikes_per_neuron(result)})
+    def metrics_of(self, result: es.BatchResult, labels: Classes) -> Metrics:
+        """Return accuracy, and the mean number of spikes of a hidden neuron in a sample."""
+        outputs = result.potential("out")
+        return {
+            "accuracy": accuracy(outputs, labels),
+            "spikes": result.events.spikes / (len(result) * self.sizes[1]),
+        }
 
     def without(self, dropout: float) -> ReadoutNetwork:
         """Return the same network with this part of the hidden neurons left out."""
         n_inputs, n_hidden, n_classes = self.sizes
         return replace(self, sizes=(n_inputs, n_hidden - int(dropout * n_hidden), n_classes))
-
-    def spikes_per_neuron(self, result: es.BatchResult) -> float:
-        """Return the mean number of spikes of a hidden neuron in a sample."""
-        return result.events.spikes / (len(result) * self.sizes[1])
 
     def evaluate(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Metrics:
         """Return `Evaluation.metrics` of a batch of any size."""
@@ -235,7 +206,7 @@ class Evaluation:
     counts: NDArray[np.int32]
     labels: Classes
 
-    def metrics(self, loss: ReadoutLoss) -> Metrics:
+    def metrics(self, loss: Term) -> Metrics:
         """Return loss, accuracy and activity, under names that begin with "test".
 
         ``test_loss`` is the loss of the outputs, ``test_cross_entropy`` that without smoothing and
@@ -245,8 +216,8 @@ class Evaluation:
         """
         fired = self.counts > 0
         return {
-            "test_loss": loss.of_outputs(self.potentials, self.labels)[0],
-            "test_cross_entropy": ReadoutLoss().of_outputs(self.potentials, self.labels)[0],
+            "test_loss": of_outputs(loss).of_potentials(self.potentials, self.labels)[0],
+            "test_cross_entropy": PLAIN.of_potentials(self.potentials, self.labels)[0],
             "test_accuracy": accuracy(self.potentials, self.labels),
             "test_spikes": float(np.mean(self.counts)),
             "test_active": float(np.mean(fired)),

@@ -13,7 +13,9 @@ __all__ = ["Stopwatch", "session_note", "spent"]
 class Stopwatch:
     """Where the time goes, in seconds."""
 
-    seconds: dict[str, float] = field(default_factory=lambda: {"simulate": 0.0, "backprop": 0.0})
+    seconds: dict[str, float] = field(
+        default_factory=lambda: {"training steps": 0.0, "evaluation": 0.0}
+    )
 
     def reset(self) -> None:
         """Forget what was counted."""
@@ -29,8 +31,8 @@ def spent(watches: Iterable[Stopwatch]) -> dict[str, float]:
 
     Examples
     --------
-    >>> spent([Stopwatch({"simulate": 1.0, "backprop": 2.0})] * 2)
-    {'simulate': 2.0, 'backprop': 4.0}
+    >>> spent([Stopwatch({"training steps": 1.0, "evaluation": 2.0})] * 2)
+    {'training steps': 2.0, 'evaluation': 4.0}
     """
     each = [watch.seconds for watch in watches]
     names = dict.fromkeys(name for seconds in each for name in seconds)
@@ -42,10 +44,12 @@ def session_note(seconds: float, parts: Mapping[str, float]) -> str:
 
     Examples
     --------
-    >>> session_note(9.0, {"simulate": 4.0, "backprop": 3.0})
-    'of 9 s in this session (with evaluations): simulate 4 s, gradient 3 s, all else 2 s'
+    >>> session_note(9.0, {"training steps": 4.0, "evaluation": 3.0})
+    'of 9 s in this session: training steps 4 s, evaluation 3 s, all else 2 s'
     """
-    named = {("gradient" if name == "backprop" else name): part for name, part in parts.items()}
+    named = {
+        ("training steps" if name == "training" else name): part for name, part in parts.items()
+    }
     named["all else"] = max(seconds - sum(parts.values()), 0.0)
     spent_on = ", ".join(f"{name} {part:.0f} s" for name, part in named.items())
-    return f"of {seconds:.0f} s in this session (with evaluations): {spent_on}"
+    return f"of {seconds:.0f} s in this session: {spent_on}"

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from gradients import Adam, cosine
+from gradients import Adam, FirstSpikeCrossEntropy, cosine
 from scenarios.extras import require_engine
-from scenarios.networks.first_spike import FirstSpikeLoss
 from scenarios.running.options import (
     BatchSize,
     Count,
@@ -144,10 +143,10 @@ class StdbpOptions(Options):
                 f"network must begin with {N_PIXELS} or 28x28 and end with {N_CLASSES}, "
                 f"got {network!r}"
             )
-        loss = FirstSpikeLoss(
-            recipe.tau0, 1.0, 0.0, t_silent=recipe.t_stop, smoothing=recipe.smoothing
+        loss = FirstSpikeCrossEntropy(
+            "out", recipe.tau0, recipe.t_stop, smoothing=recipe.smoothing, wake=recipe.bump
         )
-        return ReLPSPNetwork(network, recipe.t_stop, loss, recipe.bump, self.engine)
+        return ReLPSPNetwork(network, recipe.t_stop, loss, self.engine)
 
     def settings(self, network: str, n_train: int, seed: int) -> Settings:
         """Return how one network is trained."""

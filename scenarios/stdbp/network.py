@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
+from gradients import FirstSpikeCrossEntropy
 from scenarios.networks.feed_forward import Classes, Normal
-from scenarios.networks.first_spike import FirstSpikeLoss, FirstSpikeModel, Times, accuracy
-from scenarios.running.options import NonNegative, Positive
+from scenarios.networks.first_spike import FirstSpikeModel, Times, accuracy, cross_entropy
+from scenarios.running.options import Positive
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, in_chunks
 
@@ -182,10 +183,8 @@ class ReLPSPNetwork(FirstSpikeModel):
         Its layers: see `read_layers`.
     t_stop : float
         End of each simulation.
-    loss : FirstSpikeLoss
+    loss : FirstSpikeCrossEntropy
         What training lowers.
-    bump : float
-        Added strength for silent neurons: see `FirstSpikeModel`.
     engine : str
         Of `eventsim.simulate`.
     stopwatch : Stopwatch
@@ -193,7 +192,7 @@ class ReLPSPNetwork(FirstSpikeModel):
 
     Examples
     --------
-    >>> loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.0, t_silent=5.0)
+    >>> loss = FirstSpikeCrossEntropy("out", tau0=0.1, t_silent=5.0)
     >>> network = ReLPSPNetwork("4x4-2C3-6-3", 5.0, loss)
     >>> weights = network.initial(network.normals(4.0, 0.3), np.random.default_rng(0))
     >>> {name: weight.shape for name, weight in weights.items()}
@@ -206,8 +205,7 @@ class ReLPSPNetwork(FirstSpikeModel):
 
     architecture: str
     t_stop: Positive
-    loss: FirstSpikeLoss
-    bump: NonNegative = 0.0
+    loss: FirstSpikeCrossEntropy
     engine: str = "auto"
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -351,7 +349,7 @@ class Activity:
     def _opportunities(self) -> int:
         return max(len(self.labels) * sum(self.sizes.values()), 1)
 
-    def metrics(self, loss: FirstSpikeLoss) -> Metrics:
+    def metrics(self, loss: FirstSpikeCrossEntropy) -> Metrics:
         """Return loss, accuracy and activity, under names that begin with "test".
 
         ``test_cross_entropy`` is the loss without smoothing, ``test_silent_labels`` the fraction of
@@ -360,8 +358,8 @@ class Activity:
         """
         label_times = self.times[np.arange(len(self.labels)), self.labels]
         return {
-            "test_loss": float(loss(self.times, self.labels)[0]),
-            "test_cross_entropy": float(loss.cross_entropy(self.times, self.labels)),
+            "test_loss": loss.of_times(self.times, self.labels)[0],
+            "test_cross_entropy": cross_entropy(loss, self.times, self.labels),
             "test_accuracy": accuracy(self.times, self.labels),
             "test_silent_labels": float(np.mean(np.isinf(label_times))),
             "test_spikes": self.fired,

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import eventsim as es
+from gradients import FirstSpikeCrossEntropy
 from scenarios.networks.copies import SideBySide
 from scenarios.networks.feed_forward import Classification
-from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
+from scenarios.networks.first_spike import Classifier
 from scenarios.running.console.progress import SILENT, Progress
 from scenarios.running.report import Report, Row
 from scenarios.running.training import Params, fit
@@ -25,7 +26,9 @@ PUBLISHED_MEAN, PUBLISHED_MAX = 17.52, 98
 def build(config: XorOptions) -> Classification[Classifier]:
     """Return the 2-4-2 network with the four patterns, which are both training and test data."""
     config = config.chosen
-    loss = FirstSpikeLoss(config.tau0, config.tau1, config.gamma, t_silent=config.t_stop)
+    loss = FirstSpikeCrossEntropy(
+        "out", config.tau0, config.t_stop, config.tau1, config.gamma, wake=0.0
+    )
     neuron = es.LIF(tau_mem=1 / 0.99, tau_syn=1.0)
     model = Classifier((2, 4, 2), neuron, config.t_stop, loss)
     patterns = (es.SpikeBatch.from_latencies(PATTERNS), LABELS)

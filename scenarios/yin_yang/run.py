@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
+from gradients import FirstSpikeCrossEntropy
 from scenarios.datasets.encoding import later_for_larger, with_bias
 from scenarios.datasets.points import yin_yang
 from scenarios.networks.feed_forward import Classification
-from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
+from scenarios.networks.first_spike import Classifier
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent
@@ -53,9 +54,11 @@ def build(config: YinYangOptions) -> Classification[Classifier]:
     chosen, data = config.chosen, yin_yang(config.data_dir)
     once = chosen.spikes == "single"
     neuron = es.LIF(chosen.tau_mem, TAU_SYN[config.recipe], refractory=np.inf if once else 0.0)
-    loss = FirstSpikeLoss(chosen.tau0, chosen.tau1, chosen.gamma, t_silent=chosen.t_stop)
+    loss = FirstSpikeCrossEntropy(
+        "out", chosen.tau0, chosen.t_stop, chosen.tau1, chosen.gamma, wake=chosen.bump
+    )
     model = Classifier(
-        (N_INPUTS, chosen.hidden, N_CLASSES), neuron, chosen.t_stop, loss, chosen.bump,
+        (N_INPUTS, chosen.hidden, N_CLASSES), neuron, chosen.t_stop, loss,
         until_decided=not once,
     )  # fmt: skip
     train, test = data["train"][: config.n_train], data["test"]

@@ -13,7 +13,7 @@ from scenarios.mnist import run as mnist
 from scenarios.mnist import runs as readout_runs
 from scenarios.mnist.config import MnistOptions
 from scenarios.mnist.runs import Variant, build, variants
-from scenarios.networks.readout import ReadoutLoss
+from scenarios.networks.readout import readout_loss
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
@@ -113,7 +113,7 @@ def test_what_is_chosen_goes_before_what_is_preset(published):
     config = MnistOptions(published=published, **chosen)
     assert {name: getattr(config.chosen, name) for name in chosen} == chosen
     assert config.leaky_tau_i("single") == 0.7
-    assert config.loss() == ReadoutLoss(0.2, 0.5, 0.0, 0.4)
+    assert config.loss() == readout_loss(0.2, 0.5, 0.0, 0.4)
 
 
 def test_kinds_of_network_are_those_of_the_options():

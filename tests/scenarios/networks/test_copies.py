@@ -1,11 +1,14 @@
 """Copies side by side: each does what it does alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import eventsim as es
+from gradients import FirstSpikeCrossEntropy
 from scenarios.networks.copies import Copies, SideBySide, chosen, stacked
-from scenarios.networks.first_spike import Classifier, FirstSpikeLoss
+from scenarios.networks.first_spike import Classifier
 from scenarios.running.training import Settings, fit
 from scenarios.xor import run as xor
 from scenarios.xor.config import XorOptions
@@ -14,7 +17,7 @@ from tests.scenarios.resuming import assert_a_killed_run_resumes
 NEURON = es.LIF(tau_mem=1.0, tau_syn=0.8)
 BATCH = es.SpikeBatch.from_latencies([[0.0, 0.5, 0.3], [0.9, 0.1, 0.2], [0.4, 0.4, 0.7]])
 LABELS = np.array([0, 1, 0])
-LOSS = FirstSpikeLoss(tau0=0.2, tau1=1.0, gamma=0.1, t_silent=4.0)
+LOSS = FirstSpikeCrossEntropy("out", tau0=0.2, t_silent=4.0, gamma=0.1, wake=0.0)
 
 
 def several(n, sizes=(3, 4, 2)):
@@ -47,12 +50,12 @@ def test_a_copy_can_leave():
 
 
 @pytest.mark.parametrize(
-    ("bump", "n", "message"),
-    [(0.0, 0, "n must be >= 1, got 0"), (0.5, 3, "bump of copies must be 0, got 0.5")],
+    ("wake", "n", "message"),
+    [(0.0, 0, "n must be >= 1, got 0"), (0.5, 3, "wake must be 0 for copies, got 0.5")],
 )
-def test_copies_that_cannot_be_are_refused(bump, n, message):
+def test_copies_that_cannot_be_are_refused(wake, n, message):
     with pytest.raises(ValueError, match=message):
-        Copies(Classifier((3, 4, 2), NEURON, 4.0, LOSS, bump), n)
+        Copies(Classifier((3, 4, 2), NEURON, 4.0, replace(LOSS, wake=wake)), n)
 
 
 def learner():

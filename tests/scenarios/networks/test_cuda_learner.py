@@ -14,11 +14,11 @@ from scenarios.mnist.config import MnistOptions
 from scenarios.mnist.runs import learner
 from scenarios.networks.cuda_learner import DeviceLearner
 from scenarios.networks.feed_forward import ImageTask
-from scenarios.networks.readout import ReadoutLoss, ReadoutNetwork
+from scenarios.networks.readout import ReadoutNetwork, readout_loss
 from scenarios.running.training import Settings, fit
 
 SETTINGS = Settings(epochs=2, batch_size=3, optimizer=Adam(0.05, weight_decay=0.1))
-LOSS = ReadoutLoss(smoothing=0.1, norm_penalty=0.01, dead_penalty=0.5, dead_fraction=0.9)
+LOSS = readout_loss(0.1, 0.01, dead_penalty=0.5, dead_fraction=0.9)
 
 
 def task(**options: float) -> ImageTask:

@@ -1,19 +1,21 @@
 """Networks of ReL-PSP neurons: their layers, what they do, and their gradient."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import eventsim as es
+from gradients import FirstSpikeCrossEntropy
 from scenarios.datasets.encoding import latency
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.networks.feed_forward import ImageTask
-from scenarios.networks.first_spike import FirstSpikeLoss
 from scenarios.stdbp import network as rel_psp
 from scenarios.stdbp.network import Activity, ReLPSPNetwork, read_layers
 
 INF = np.inf
 T_STOP = 6.0
-LOSS = FirstSpikeLoss(0.2, 1.0, 0.0, t_silent=T_STOP, smoothing=0.1)
+LOSS = FirstSpikeCrossEntropy("out", 0.2, T_STOP, smoothing=0.1, wake=0.0)
 SMALL = "6x6-2C3-P2-5-3"
 DEEP = "6x6-2C3-P2-5-4-3"
 KEPT = {"hidden1": np.array([0, 2, 3]), "hidden2": np.array([1, 2, 3])}  # without 0.4 of each
@@ -27,7 +29,7 @@ def blots(n_samples, seed=0):
 
 
 def task(architecture=SMALL, bump=0.0, n_samples=8, **options):
-    model = ReLPSPNetwork(architecture, T_STOP, LOSS, bump)
+    model = ReLPSPNetwork(architecture, T_STOP, replace(LOSS, wake=bump))
     return ImageTask(model, model.normals(4.0, 1.0), blots(n_samples), blots(7, seed=1), **options)
 
 
@@ -90,17 +92,15 @@ def test_networks_that_do_not_fit_are_refused(architecture, expected):
 
 
 @pytest.mark.parametrize(
-    ("t_stop", "bump", "expected"),
+    ("t_stop", "expected"),
     [
-        (0.0, 0.0, "t_stop must lie in .*, got 0.0"),
-        (INF, 0.0, "t_stop must lie in .*, got inf"),
-        (1.0, -1.0, "bump must lie in .*, got -1.0"),
-        (1.0, np.nan, "bump must lie in .*, got nan"),
+        (0.0, "t_stop must lie in .*, got 0.0"),
+        (INF, "t_stop must lie in .*, got inf"),
     ],
 )
-def test_bad_numbers_of_a_network_are_refused(t_stop, bump, expected):
+def test_bad_numbers_of_a_network_are_refused(t_stop, expected):
     with pytest.raises(ValueError, match=expected):
-        ReLPSPNetwork("4-2", t_stop, LOSS, bump)
+        ReLPSPNetwork("4-2", t_stop, LOSS)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_what_is_chosen_goes_before_what_is_preset():
     assert (settings.optimizer.weight_decay, settings.optimizer.clip_norm) == (0.7, 2.0)
     assert (settings.epochs, settings.batch_size, settings.seed) == (3, 7, 5)
     model = config.model("784-400-10")
-    assert (model.t_stop, model.bump, model.loss.t_silent) == (9.0, 0.25, 9.0)
+    assert (model.t_stop, model.loss.wake, model.loss.t_silent) == (9.0, 0.25, 9.0)
     assert (model.loss.tau0, model.loss.gamma, model.loss.smoothing) == (0.3, 0.0, 0.2)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from eventsim._engines.cuda import device
+from gradients import FirstSpikeCrossEntropy
 from scenarios.datasets.encoding import latency
-from scenarios.networks.first_spike import FirstSpikeLoss
 from scenarios.networks.readout import ReadoutNetwork
 from scenarios.running.command import cli, system
 from scenarios.stdbp.network import ReLPSPNetwork
@@ -58,7 +58,7 @@ def small_readout(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]
 
 
 def small_rel_psp(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
-    loss = FirstSpikeLoss(tau0=0.1, tau1=1.0, gamma=0.0, t_silent=3.0)
+    loss = FirstSpikeCrossEntropy("out", tau0=0.1, t_silent=3.0, wake=0.0)
     model = ReLPSPNetwork("6-3-2", 3.0, loss)
     return model, model.initial(model.normals(4.0, 1.0), rng)
 
