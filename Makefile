@@ -28,6 +28,10 @@ export EVENTSIM_NEST_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspa
 export EVENTSIM_BRIAN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/brian/.ready)))
 export EVENTSIM_TORCH_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/torch/.ready)))
 
+# Of the scenarios, encodings and simulated noise alone are compiled.
+OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard tests/test_*.py) \
+	tests/scenarios/test_encoding.py tests/scenarios/studies/coherence
+
 .PHONY: help run test lint unit bounds coverage bench peers lock clean
 
 help:  ## list the commands
@@ -53,15 +57,16 @@ unit: $(VENV)/.for-dev  ## run all tests and doctests, compiled
 	@$(SAY) "pytest, compiled (the first run compiles: a few minutes)"
 	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
 
-bounds: $(VENV)/.for-dev  ## run the quick tests, compiled with every index checked
+bounds: $(VENV)/.for-dev  ## run the quick tests of what is compiled, with every index checked
 	@$(SAY) "pytest, compiled with bounds checks (tests marked slow are left out)"
 	@NUMBA_BOUNDSCHECK=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
-		-m "not (slow or gpu or peers)" $(PYTEST_ARGS)
+		-m "not (slow or cuda or gpu or peers)" $(OF_COMPILED_CODE) $(PYTEST_ARGS)
 
-coverage: $(VENV)/.for-dev  ## run the quick tests as plain Python; show coverage, that of `make unit` included
+coverage: $(VENV)/.for-dev  ## run the quick tests of what is compiled as plain Python; show coverage, that of `make unit` included
 	@$(SAY) "pytest, not compiled, with coverage (tests marked slow or jit are left out)"
 	@NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
-		-m "not (slow or jit or gpu or peers)" --cov --cov-append --cov-report=term $(PYTEST_ARGS)
+		-m "not (slow or jit or gpu or peers)" --cov --cov-append --cov-report=term \
+		$(OF_COMPILED_CODE) $(PYTEST_ARGS)
 
 bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are skipped)
 	@for script in $$(grep -l '^if __name__' benchmarks/*.py); do \

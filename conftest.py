@@ -70,9 +70,10 @@ def register_profiles() -> None:
 
 
 def simulate_the_device_if_there_is_none() -> None:
-    """Let numba run CUDA kernels as threads of Python, unless the machine has an NVIDIA driver."""
+    """Let numba run CUDA kernels as threads of Python where they cannot run on a device."""
+    compiles = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
     has_driver = Path("/dev/nvidiactl").exists()
-    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "0" if has_driver else "1")
+    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "0" if has_driver and compiles else "1")
 
 
 use_cache_of_this_version()
@@ -98,9 +99,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, with the reason, what this machine cannot run."""
     if item.get_closest_marker("gpu"):
         skip_without_gpu()
+    if item.get_closest_marker("cuda"):
+        skip_simulation_among_compiled_code()
     for marker in item.iter_markers("peers"):
         for module in marker.args:
             pytest.importorskip(module, reason=f"the peer {module} is not installed")
+
+
+def skip_simulation_among_compiled_code() -> None:
+    """What a simulated kernel calls would be compiled for it alone, which takes minutes."""
+    from numba import config  # late: numba is slow to import
+
+    if config.ENABLE_CUDASIM and not config.DISABLE_JIT:
+        pytest.skip("CUDA kernels are simulated with NUMBA_DISABLE_JIT=1 (make coverage)")
 
 
 def skip_without_gpu() -> None:

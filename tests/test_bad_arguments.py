@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -252,7 +253,7 @@ TABLE: list[Row] = [
         "delays of each synapse of a convolution",
         lambda: convolved(delays=np.ones((25, 18))),
         ValueError,
-        r"delays of a convolution must be a single number",
+        r"delays of a convolution must be a single number, got array",
     ),
     ("delay of a convolution negative", lambda: convolved(delays=-0.5), ValueError, r"-0\.5"),
     (
@@ -760,10 +761,10 @@ TABLE: list[Row] = [
     ("gradient too large", lambda: update(gradients.Adam(), (1.0, -1e151)), ValueError, r"1e\+151"),
     ("gradient too long", lambda: update(gradients.Adam(), [1.0] * 3), ValueError, r"\(3,\)"),
     (
-        "state of another optimiser",
+        "state of another optimizer",
         lambda: update(gradients.Adam(), state=gradients.SGD(0.1).init({"w": np.zeros(2)})),
         ValueError,
-        r"square of 'w'",
+        r"square of 'w'.*None",
     ),
     (
         "state of other parameters",
@@ -808,8 +809,12 @@ TABLE: list[Row] = [
 def test_a_bad_argument_is_an_error_that_quotes_it(
     call: Callable[[], Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=f"(?s){message}"):
+    with pytest.raises(error) as caught:
         call()
+    text = str(caught.value)
+    found = re.search(f"(?s).*(?:{message})", text)  # the last place
+    assert found
+    assert "got" not in text or found.end() > text.index("got")
 
 
 def test_a_good_call_of_every_kind_is_none() -> None:

@@ -243,14 +243,19 @@ def check_choice(value: object, allowed: Collection[str], name: str) -> None:
 
 def as_names(values: Any, known: Collection[str], name: str) -> tuple[str, ...]:
     """Return names out of those that are known; ValueError if there are others, or no list."""
+    names: list[str] = []
     try:
-        names = (None,) if isinstance(values, (str, bytes)) else tuple(values)
-        good = all(isinstance(each, str) and each in known for each in names)
+        good = not isinstance(values, (str, bytes))
+        for each in values if good else ():
+            good = isinstance(each, str) and each in known
+            if not good:
+                break
+            names.append(each)
     except Exception:  # it is no iterable, or a hostile one
         good = False
     if not good:
         raise ValueError(f"{name} must hold some of {tuple(known)}, got {shown(values)}")
-    return names
+    return tuple(names)
 
 
 def check_name(value: object, known: Mapping[Any, Any], message: str) -> None:

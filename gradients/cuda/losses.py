@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -215,7 +215,10 @@ def read_loss(loss: Term | Sequence[Term], t_stop: float) -> list[Weighted]:
             "loss must begin with a MembraneCrossEntropy or FirstSpikeCrossEntropy, unscaled, "
             f"got {shown(loss)}"
         )
-    found: list[Weighted] = [(1.0, _until(parts[0][1], t_stop))]
+    answer = parts[0][1]
+    if isinstance(answer, FirstSpikeCrossEntropy):
+        answer = answer.until(t_stop)
+    found: list[Weighted] = [(1.0, answer)]
     for factor, term in parts[1:]:
         if not isinstance(term, SpikeCountPenalty) or not isinstance(term.condition, dead_neurons):
             raise ValueError(
@@ -227,13 +230,6 @@ def read_loss(loss: Term | Sequence[Term], t_stop: float) -> list[Weighted]:
     if len(set(names)) < len(names):
         raise ValueError(f"the terms of a loss must be about different populations, got {names}")
     return found
-
-
-def _until(term: Answer, t_stop: float) -> Answer:
-    """Return a term of runs until ``t_stop``, the default of ``t_silent``."""
-    if isinstance(term, FirstSpikeCrossEntropy) and term.t_silent is None:
-        return replace(term, t_silent=t_stop)
-    return term
 
 
 # --- functions of arrays --------------------------------------------------------------------------

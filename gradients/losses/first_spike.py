@@ -139,7 +139,7 @@ class FirstSpikeCrossEntropy(Term):
         """
         batch = batch_of(result)
         labels = read_labels(batch.network, self.population, labels, type(self).__name__)
-        own = self if self.t_silent is not None else replace(self, t_silent=batch.t_stop)
+        own = self.until(batch.t_stop)
         times = batch.first_spikes(self.population)
         value, derivative, n_right, n_silent = own._evaluated(times, labels)
         if n_silent and self.wake is None:
@@ -151,9 +151,13 @@ class FirstSpikeCrossEntropy(Term):
             metrics={"accuracy": n_right / len(times), "silent_labels": n_silent / len(times)},
         )
 
-    def check(self, network: Network, labels: IntArray | None) -> None:
+    def check(self, network: Network, labels: ArrayLike | None) -> None:
         """Raise a ValueError unless the runs of a network have this loss."""
         read_labels(network, self.population, labels, type(self).__name__)
+
+    def until(self, t_stop: float) -> FirstSpikeCrossEntropy:
+        """Return the loss of runs until ``t_stop``, the default of ``t_silent``."""
+        return replace(self, t_silent=t_stop) if self.t_silent is None else self
 
     def of_times(self, times: ArrayLike, labels: ArrayLike) -> tuple[float, FloatArray]:
         """Return the loss of first spike times, and its derivative: `first_spike_cross_entropy`."""
@@ -186,8 +190,8 @@ class FirstSpikeCrossEntropy(Term):
         for name in leading_to(batch.network, self.population) - {self.population}:
             able = np.isfinite(batch.network.neurons[name].threshold)
             missing[name] = ((batch.spike_counts(name)[silent] == 0) & able).sum(axis=0)
-        strength = (self.wake or 0.0) / len(labels)
-        return {name: np.asarray(-strength * counts) for name, counts in missing.items()}
+        wake = self.wake or 0.0
+        return {name: np.asarray(-(wake * each / len(labels))) for name, each in missing.items()}
 
 
 def leading_to(network: Network, population: str) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eventsim._support.types import FloatArray, IntArray
+from eventsim._support.types import FloatArray
 from eventsim._support.validate import as_nonnegative, as_share, require
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
@@ -96,7 +96,7 @@ class MembraneCrossEntropy(Term):
             metrics={"accuracy": n_right / len(potentials)},
         )
 
-    def check(self, network: Network, labels: IntArray | None) -> None:
+    def check(self, network: Network, labels: ArrayLike | None) -> None:
         """Raise a ValueError unless the runs of a network have this loss."""
         read_labels(network, self.population, labels, type(self).__name__)
 

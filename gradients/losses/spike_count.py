@@ -14,7 +14,14 @@ from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from gradients.losses.formulas import lift_loop
 from gradients.losses.loss import Loss
-from gradients.losses.term import Term, batch_of, check_population, like_run
+from gradients.losses.term import (
+    Term,
+    as_labels,
+    batch_of,
+    check_population,
+    like_run,
+    neurons_of,
+)
 
 __all__ = ["SpikeCountPenalty", "dead_neurons", "spike_count_penalty"]
 
@@ -103,11 +110,11 @@ class SpikeCountPenalty(Term):
     def __call__(
         self,
         result: Result | BatchResult,
-        labels: ArrayLike | None = None,  # noqa: ARG002 - of the other losses in a sum
+        labels: ArrayLike | None = None,
     ) -> Loss:
         """Return the penalty of a run; potentials are looked at only where a neuron is flagged."""
         batch = batch_of(result)
-        self.check(batch.network)
+        self.check(batch.network, labels)
         flags = _flags(self.condition, batch.spike_counts(self.population))
         if not flags.any():
             return Loss(0.0)
@@ -115,9 +122,11 @@ class SpikeCountPenalty(Term):
         value, slope = _penalty(batch.potential(self.population), flags, threshold)
         return Loss(value, potentials={self.population: like_run(result, slope)})
 
-    def check(self, network: Network, labels: IntArray | None = None) -> None:  # noqa: ARG002
-        """Raise a ValueError unless the runs of a network have this loss."""
-        network.neurons_of(self.population)
+    def check(self, network: Network, labels: ArrayLike | None = None) -> None:
+        """Raise a ValueError unless the runs of a network have this loss; it needs no labels."""
+        if labels is not None:
+            as_labels(labels)
+        neurons_of(network, self.population)
         threshold = network.neurons[self.population].threshold
         require(np.isfinite(threshold), threshold, "thresholds must be finite")
 

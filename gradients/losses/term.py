@@ -18,10 +18,12 @@ __all__ = [
     "Labelled",
     "Sum",
     "Term",
+    "as_labels",
     "batch_of",
     "check_population",
     "keep",
     "like_run",
+    "neurons_of",
     "read_labelled",
     "read_labels",
 ]
@@ -37,7 +39,7 @@ class Term(ABC):
         """Return the loss of a run, with its derivatives."""
 
     @abstractmethod
-    def check(self, network: Network, labels: IntArray | None) -> None:
+    def check(self, network: Network, labels: ArrayLike | None) -> None:
         """Raise a ValueError unless the runs of a network have this loss."""
 
     def parts(self) -> list[tuple[float, Term]]:
@@ -84,7 +86,7 @@ class Sum(Term):
             total += factor * replace(found, metrics=metrics)
         return total
 
-    def check(self, network: Network, labels: IntArray | None) -> None:
+    def check(self, network: Network, labels: ArrayLike | None) -> None:
         """Raise a ValueError unless the runs of a network have all of these losses."""
         for term in self.terms:
             term.check(network, labels)
@@ -108,8 +110,6 @@ class Labelled:
 
     def check(self, network: Network, n_samples: int) -> None:
         """Raise a ValueError unless runs of as many samples have this loss."""
-        if not isinstance(network, Network):
-            raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
         if self.labels is not None and self.labels.shape != (n_samples,):
             raise ValueError(
                 f"labels must have shape (n_samples,) = ({n_samples},), got {self.labels.shape}"
@@ -119,12 +119,19 @@ class Labelled:
 
 def read_labels(network: Network, population: str, labels: ArrayLike | None, loss: str) -> IntArray:
     """Return labels (n_samples,), which must be given, with a neuron of the population for each."""
-    part = network.neurons_of(population)
+    part = neurons_of(network, population)
     if labels is None:
         raise ValueError(f"labels must be given, as {loss}(...).of(labels), got None")
     n_classes, read = part.stop - part.start, as_labels(labels)
     require(read < n_classes, read, f"labels must be < {n_classes}")
     return read
+
+
+def neurons_of(network: object, population: str) -> slice:
+    """Return which neurons a population has, as `eventsim.Network.neurons_of`."""
+    if not isinstance(network, Network):
+        raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
+    return network.neurons_of(population)
 
 
 def as_labels(labels: ArrayLike) -> IntArray:

@@ -195,9 +195,9 @@ def test_a_graph_made_by_hand() -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda d: d.nodes["a"].update(kind="thing"), "'thing'"),
-        (lambda d: d.nodes["a"].update(time=math.nan), "nan"),
-        (lambda d: d.nodes["a"].update(slope=-0.5), "-0.5"),
+        (lambda d: d.nodes["a"].update(kind="thing"), "kind of node 'a'.*got 'thing'"),
+        (lambda d: d.nodes["a"].update(time=math.nan), "time of node 'a' .*got nan"),
+        (lambda d: d.nodes["a"].update(slope=-0.5), r"slope .*got -0\.5"),
         (lambda d: d.nodes["a"].pop("slope"), "slope.*'a'"),
         (lambda d: d.nodes["a"].update(time=3.0), "forward.*'a', 'b'"),
         (lambda d: d.edges["a", "b"].pop("dV_dg"), "dV_dg.*'a', 'b'"),
@@ -283,8 +283,8 @@ def test_an_edge_without_synapses_counts_in_full(reset: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spikes", "message"),
     [
-        ({"nobody": es.Spikes([1.0], [0])}, "'nobody'"),
-        ({cases.ALL: es.Spikes([1.0], [9])}, "9"),
+        ({"nobody": es.Spikes([1.0], [0])}, "spikes .*got 'nobody'"),
+        ({cases.ALL: es.Spikes([1.0], [9])}, "indices .*< 4, got 9"),
     ],
 )
 def test_spikes_that_do_not_fit_the_network_are_refused(spikes, message: str) -> None:

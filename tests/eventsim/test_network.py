@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -141,15 +142,19 @@ def test_a_stored_zero_is_a_synapse_and_an_absent_entry_is_none() -> None:
     assert es.simulate(network, stimulus, 1.0).events.synaptic == 2
 
 
-FORMS = ("csr_array", "csc_array", "bsr_array", "csr_matrix", "coo_array")
+PARTS = [
+    ("coo_array", "coords"),
+    *itertools.product(
+        ("csr_array", "csc_array", "bsr_array", "csr_matrix"), ("indices", "indptr")
+    ),
+]
 
 
-@given(st.data(), st.sampled_from(FORMS), st.sampled_from(["indices", "indptr", "coords"]))
-def test_a_sparse_matrix_is_sound_or_refused(data: st.DataObject, form: str, part: str) -> None:
+@given(st.data(), st.sampled_from(PARTS))
+def test_a_sparse_matrix_is_sound_or_refused(data: st.DataObject, where: tuple[str, str]) -> None:
     """Else a compiled loop would read and write anywhere in memory."""
+    form, part = where
     w = getattr(scipy.sparse, form)(np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 4.0]]))
-    if (part == "coords") != (form == "coo_array"):
-        return
     arrays = w.coords if part == "coords" else (getattr(w, part),)
     array = data.draw(st.sampled_from(arrays))
     place = data.draw(st.integers(0, array.size - 1))
@@ -219,5 +224,4 @@ def test_a_network_without_synapses_or_without_input_runs() -> None:
 
 
 def test_the_description_shows_the_sizes() -> None:
-    assert "3" in repr(small())
-    assert "in" in repr(small())
+    assert repr(small()) == "Network(inputs={'in': 2}, populations={'a': 3, 'b': 1}, synapses=0)"

@@ -22,7 +22,7 @@ from tests.helpers.strategies import networks, spike_trains
 
 ENGINES = ("scheduler", "windows", "layered")
 # On a device or its simulator: small networks only.
-CUDA = pytest.param("cuda", marks=pytest.mark.slow)
+CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
 LAYERS = ("layered", CUDA)
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)

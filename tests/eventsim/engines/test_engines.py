@@ -538,8 +538,9 @@ def test_a_run_until_all_have_fired_is_the_beginning_of_the_whole_run(
     np.testing.assert_array_equal(early.ends, np.minimum(last, whole.ends))
     for k in range(len(whole)):
         ours, theirs = early[k].batch.record, whole[k].batch.record
-        for found, expected in zip(ours, theirs, strict=True):
-            np.testing.assert_array_equal(found, expected[theirs.time <= early.ends[k]])
+        for name in ("time", "neuron", "slope"):  # a release may lie beyond the end
+            expected = getattr(theirs, name)[theirs.time <= early.ends[k]]
+            np.testing.assert_array_equal(getattr(ours, name), expected)
         single = es.simulate(
             model.network, model.sample(k), model.t_stop, engine=engine, until_fired=population
         )
@@ -594,7 +595,7 @@ import eventsim as es
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-engine, n_wild, cap = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+engine, cap = sys.argv[1], int(sys.argv[2])
 network = es.Network()
 network.add_input("in", 2)
 network.add_population("p", 20, es.LIF(tau_mem=20.0, tau_syn=5.0))
@@ -604,26 +605,27 @@ if engine != "layered":
 calm, wild = ({"in": es.Spikes([0.0], [k])} for k in (0, 1))
 es.simulate(network, [calm] * 3, 5.0, engine=engine)  # compiled
 before = peak()
-try:
-    batch = [calm] * (500 - n_wild) + [wild] * n_wild
-    es.simulate(network, batch, 1e3, engine=engine, max_spikes=cap)
-except es.ActivityError as error:
-    assert error.result.offsets[-1] == cap, error.result
-    print(peak() - before)
+for n_wild in (1, 500):
+    try:
+        batch = [calm] * (500 - n_wild) + [wild] * n_wild
+        es.simulate(network, batch, 1e3, engine=engine, max_spikes=cap)
+    except es.ActivityError as error:
+        assert error.result.offsets[-1] == cap, error.result
+        print(peak() - before)
 """
 
 
 @pytest.mark.jit
 @pytest.mark.slow
-@pytest.mark.parametrize("n_wild", [1, 500])
 @each_engine
-def test_memory_is_bounded_by_what_was_recorded(engine: str, n_wild: int) -> None:
+def test_memory_is_bounded_by_what_was_recorded(engine: str) -> None:
     """Arrays for all samples, of the length of the longest one, would take some ten gigabytes."""
-    cap = 500_000
-    command = [sys.executable, "-c", MEMORY, engine, str(n_wild), str(cap)]
+    cap = 200_000
+    command = [sys.executable, "-c", MEMORY, engine, str(cap)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 200 * cap + 100e6
+    of_one, of_all = map(int, done.stdout.split())
+    assert of_one <= of_all < 200 * cap + 100e6
 
 
 # --- times on a grid ------------------------------------------------------------------------------
@@ -641,9 +643,8 @@ def test_spikes_that_arrive_at_once_act_at_once(engine: str, weights: list[float
     synapses = tuple((-(k + 1), 0, w, 0.0) for k, w in enumerate(weights))
     case = Case((neuron,), synapses, ((0, 12.0), (1, 13.0), (2, 13.0)), 20.0)
     expected = [t for _, t in naive.simulate(case).spikes]
+    assert expected
     np.testing.assert_allclose(result.spikes["out"].times, expected, rtol=1e-14)
-    if weights[1] == 0.5:
-        assert expected == [pytest.approx(13.48951457, abs=1e-8)]
 
 
 @each_engine
@@ -935,7 +936,7 @@ import numpy as np
 import eventsim as es
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-engine, n_samples = sys.argv[1], int(sys.argv[2])
+engine = sys.argv[1]
 rng = np.random.default_rng(0)
 network = es.Network()
 network.add_input("in", 20)
@@ -943,16 +944,16 @@ network.add_population("p", 300, es.LIF(tau_mem=20.0, tau_syn=5.0, refractory=1.
 network.connect("in", "p", weights=rng.normal(0.3, 0.1, (20, 300)))
 if engine != "layered":
     network.connect("p", "p", weights=rng.normal(0.0, 0.01, (300, 300)), delays=1.0)
-few = {"in": es.Spikes([0.5], [0])}
-es.simulate(network, few if n_samples == 1 else [few] * n_samples, 2.0, engine=engine)  # compiled
 n = 3_000_000
 spikes = {"in": es.Spikes(np.linspace(0.0, 1e6, n), rng.integers(0, 20, n))}
-threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-try:
-    given = spikes if n_samples == 1 else [spikes] * n_samples
-    es.simulate(network, given, 1e6, engine=engine, max_spikes=10**9)
-except KeyboardInterrupt:
-    print("interrupted")
+few = {"in": es.Spikes([0.5], [0])}
+for of in (lambda one: one, lambda one: [one] * 3):
+    es.simulate(network, of(few), 2.0, engine=engine)  # compiled
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        es.simulate(network, of(spikes), 1e6, engine=engine, max_spikes=10**9)
+    except KeyboardInterrupt:
+        print("interrupted")
 """
 
 
@@ -960,9 +961,8 @@ except KeyboardInterrupt:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a POSIX signal")
 @each_engine
-@pytest.mark.parametrize("n_samples", [1, 3])
-def test_control_c_ends_a_run(engine: str, n_samples: int) -> None:
-    """The run alone would take minutes."""
-    command = [sys.executable, "-c", ENDLESS, engine, str(n_samples)]
+def test_control_c_ends_a_run(engine: str) -> None:
+    """Of one sample and of three; they would take minutes."""
+    command = [sys.executable, "-c", ENDLESS, engine]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
-    assert run.stdout == "interrupted\n", run.stderr
+    assert run.stdout == "interrupted\n" * 2, run.stderr

@@ -87,7 +87,7 @@ def kinds() -> es.LIF:
 
 
 @pytest.mark.parametrize("lif", [None, kinds()], ids=["alike", "kinds"])
-@pytest.mark.parametrize("delays", [0.5, "each"])
+@pytest.mark.parametrize("delays", [0.5, pytest.param("each", marks=pytest.mark.jit)])
 def test_a_larger_network_fires_the_same_spikes_in_the_same_order(delays: Any, lif: Any) -> None:
     network, stimulus, t_stop = sparse_network(delays=delays, lif=lif)
     expected = es.simulate(network, stimulus, t_stop, engine="scheduler")
@@ -136,7 +136,6 @@ def test_windows_jump_over_empty_time_alike_in_one_run_and_in_pieces(ends: list[
         part = {"in": es.Spikes(times[now], sources[now])}
         result = es.simulate(network, part, end, engine="windows", resume=result)
         begun = end
-    assert result is not None
     for ours, theirs in zip(result.batch.record, whole.batch.record, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(result.potential("p"), whole.potential("p"))
@@ -163,6 +162,7 @@ def test_runaway_activity_within_one_window_is_stopped_at_the_cap() -> None:
     )
 
 
+@pytest.mark.jit
 def test_a_run_that_hit_the_cap_can_be_resumed_with_a_higher_one() -> None:
     network, stimulus, t_stop = sparse_network()
     whole = es.simulate(network, stimulus, t_stop, engine="windows")

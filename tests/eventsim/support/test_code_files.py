@@ -16,7 +16,7 @@ potential = flow(1.0, 2.0, 0.5, 1.0, 0.25, 0.0)[1]
 print(potential, sum(flow._cache_hits.values()) if hasattr(flow, "_cache_hits") else -1)
 """
 
-pytestmark = pytest.mark.jit
+pytestmark = [pytest.mark.jit, pytest.mark.slow]
 
 
 @pytest.fixture

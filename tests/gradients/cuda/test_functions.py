@@ -14,6 +14,8 @@ from gradients.cuda import layers
 from tests.helpers.device import NETWORKS, DeviceError, two_layers
 from tests.helpers.models import Model
 
+pytestmark = pytest.mark.cuda
+
 
 def cotangents(result: es.BatchResult) -> dict[str, dict[str, np.ndarray]]:
     """Derivatives by every spike and every final potential, drawn from a seed."""
@@ -39,7 +41,6 @@ def arrays(gradient: gradients.Gradient) -> dict[object, np.ndarray]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_gradient_is_that_of_the_cpu(name: str) -> None:
     model = NETWORKS[name].model()
@@ -119,7 +120,6 @@ def test_a_training_step_on_the_device() -> None:
         np.testing.assert_allclose(steps[0][1].weights[key], values, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.slow
 def test_the_gradient_of_one_sample_of_a_batch() -> None:
     model = two_layers()
     ours, theirs = (model.run(engine)[1] for engine in ("cuda", "layered"))
@@ -131,7 +131,6 @@ def test_the_gradient_of_one_sample_of_a_batch() -> None:
         np.testing.assert_allclose(found.weights[key], values, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("population", ["p0", "p1"])
 def test_the_gradient_of_a_run_that_ends_early_or_never(population: str) -> None:
     """All neurons of p0 fire in the end, those of p1 never."""

@@ -1,4 +1,4 @@
-"""Losses, optimisers and training on the device, or in numba's simulator: as on the processors."""
+"""Losses, optimizers and training on the device, or in numba's simulator: as on the processors."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from eventsim._engines.cuda import run as device_run
 from eventsim._engines.cuda.result import make_room
 from gradients import cuda
 from gradients.cuda import functions, losses, optimizers, program
+
+pytestmark = pytest.mark.cuda
 
 SIZES = (6, 5, 3)
 ADAM = gradients.Adam(lr=gradients.cosine(0.05, 20), weight_decay=0.1)
@@ -78,13 +80,15 @@ def first_spike_loss(labels: np.ndarray) -> Callable[[es.BatchResult], gradients
     return loss
 
 
+WAKING = gradients.FirstSpikeCrossEntropy("out", tau0=0.2, wake=0.5)
 CASES: list[tuple[float, Any, Any]] = [
     (np.inf, LOSS, readout_loss),
+    (2.5, WAKING, WAKING.of),
+    (np.inf, LOSS[0] + LOSS[1], (LOSS[0] + LOSS[1]).of),
     (0.6, [cuda.FirstSpikes("out", tau0=0.2, t_silent=1.5, gamma=0.1)], first_spike_loss),
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("threshold", "terms", "loss"), CASES)
 @pytest.mark.parametrize("rule", [ADAM, gradients.Adam(0.1, clip_norm=0.2), gradients.SGD(0.1)])
 def test_steps_are_those_of_the_processors(
@@ -113,7 +117,22 @@ def test_steps_are_those_of_the_processors(
         np.testing.assert_allclose(memory["mean"][key], state["mean"][key], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.slow
+def test_a_part_of_a_network_is_woken_as_alone() -> None:
+    net, kept = network(threshold=2.5), np.array([0, 2, 3])
+    whole = trainer(net, WAKING, part=network((6, 3, 3), threshold=2.5))
+    assert whole.step([0, 1, 2], kept={"hidden": kept})["silent_labels"] > 0.0
+    (first, second), weights = net.projections, weights_of(net)
+    some = {first: weights[first][:, kept], second: weights[second][kept] * 5 / 3}
+    alone = network((6, 3, 3), threshold=2.5).replace(weights=some)
+    spikes, labels = data()
+    _, gradient, _ = gradients.value_and_grad(
+        alone, {"in": spikes[:3]}, WAKING.of(labels[:3]), 1.0, engine="layered"
+    )
+    slopes = whole.gradient[second].copy_to_host()
+    np.testing.assert_allclose(slopes[kept], gradient.weights[second] * 5 / 3, rtol=1e-10)
+    assert not slopes[[1, 4]].any()
+
+
 def test_several_inputs_and_projections_are_trained() -> None:
     net = network()
     net.add_input("more", 4)
@@ -136,7 +155,6 @@ def test_several_inputs_and_projections_are_trained() -> None:
         np.testing.assert_allclose(slope, values, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.slow
 def test_single_precision_stays_near() -> None:
     net = network()
     single, double = trainer(net, precision="float32"), trainer(net)
@@ -148,7 +166,6 @@ def test_single_precision_stays_near() -> None:
         np.testing.assert_allclose(ours[key], values, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_a_part_of_a_network_is_trained_as_alone() -> None:
     net, kept = network(), np.array([0, 2, 3])
     whole = trainer(net, part=network((6, 3, 3)))
@@ -168,7 +185,6 @@ def test_a_part_of_a_network_is_trained_as_alone() -> None:
         whole.step([0, 1])
 
 
-@pytest.mark.slow
 def test_steps_are_the_same_bits_again_from_a_state_and_replayed() -> None:
     first, second = trainer(network(), jitter=0.1), trainer(network(), jitter=0.1, graph=True)
     first.step([0, 1], seed=1)
@@ -180,7 +196,6 @@ def test_steps_are_the_same_bits_again_from_a_state_and_replayed() -> None:
         np.testing.assert_array_equal(theirs[key], values)
 
 
-@pytest.mark.slow
 def test_buffers_that_are_too_small_grow_and_the_step_is_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -190,7 +205,6 @@ def test_buffers_that_are_too_small_grow_and_the_step_is_repeated(
     assert trainer(network()).step([0, 1, 2]) == expected
 
 
-@pytest.mark.slow
 def test_too_many_spikes_are_the_error_of_the_processors() -> None:
     net, (spikes, _) = network(), data()
     with pytest.raises(es.ActivityError) as on_device:
@@ -200,7 +214,6 @@ def test_too_many_spikes_are_the_error_of_the_processors() -> None:
     assert str(on_device.value) == str(on_cpu.value).replace("sample 0", "sample 5")
 
 
-@pytest.mark.slow
 def test_too_many_spikes_of_jittered_inputs_are_those_of_the_jitter() -> None:
     """Without jitter the sample has no spike: its second input comes after the end."""
     net = es.Network()
@@ -240,12 +253,11 @@ def test_a_minibatch_that_does_not_fit_names_one_that_would(
         trainer(network()).step(np.arange(6))
 
 
+@pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="a compiled kernel keeps its constants")
 def test_a_gradient_that_is_no_number_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = trainer(network())
     before, _ = ours.state()
     monkeypatch.setattr(optimizers, "LARGEST", 0.0)
-    if not config.ENABLE_CUDASIM:
-        pytest.skip("a compiled kernel keeps its constants")
     with pytest.raises(ValueError, match="gradient must be finite"):
         ours.step([0, 1])
     for key, values in ours.state()[0].items():
@@ -261,7 +273,7 @@ def test_a_gradient_that_is_no_number_moves_nothing(monkeypatch: pytest.MonkeyPa
         ({"loss": LOSS[0] + LOSS[0]}, "after its first term, loss must have .* none but"),
         ({"loss": [LOSS[0], cuda.DeadNeurons("out", 1.0)]}, "about different populations"),
         ({"jitter": -1.0}, "jitter must be >= 0 and finite, got -1.0"),
-        ({"optimizer": object()}, "the optimiser must be a gradients.Adam or SGD"),
+        ({"optimizer": object()}, "the optimizer must be a gradients.Adam or SGD"),
         (
             {"optimizer": gradients.SGD(0.1, clip_norm=1e-101)},
             "clip_norm must be at least 1e-100 on the device, got 1e-101",
@@ -322,7 +334,6 @@ def foreign_spikes(batch: es.SpikeBatch) -> cuda.DeviceSpikes:
     return cuda.DeviceSpikes(*[Foreign(np.array(column)) for column in columns])
 
 
-@pytest.mark.slow
 def test_arrays_of_other_libraries_are_read_where_they_are() -> None:
     net, (spikes, labels) = network(), data()
     weights = {key: Foreign(2.0 * value) for key, value in weights_of(net).items()}
@@ -379,21 +390,24 @@ def test_an_array_that_names_no_stream_is_waited_for(
     assert len(waited) == waits
 
 
-@pytest.mark.slow
 def test_what_is_handed_out_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     net, (spikes, _) = network(), data()
     run = cuda.simulate(net, {"in": cuda.DeviceSpikes.of(spikes)}, 1.0)
-    waited: list[str] = []
+    waited: list[None] = []
     for module in (device_run, functions, losses):
-        monkeypatch.setattr(module, "wait", lambda name=module.__name__: waited.append(name))
-    run.spike_counts("hidden")
-    run.first_spikes("hidden")
-    cuda.weight_gradient(run, potentials={"out": np.zeros((6, 3))})
-    cuda.membrane_cross_entropy(np.zeros((6, 3)), np.zeros(6, int))
-    cuda.first_spike_cross_entropy(np.ones((6, 3)), np.zeros(6, int), tau0=1.0, t_silent=2.0)
-    assert waited == 2 * ["eventsim._engines.cuda.run"] + ["gradients.cuda.functions"] + 2 * [
-        "gradients.cuda.losses"
-    ]
+        monkeypatch.setattr(module, "wait", lambda: waited.append(None))
+    handed_out = (
+        lambda: run.spike_counts("hidden"),
+        lambda: run.first_spikes("hidden"),
+        lambda: cuda.weight_gradient(run, potentials={"out": np.zeros((6, 3))}),
+        lambda: cuda.membrane_cross_entropy(np.zeros((6, 3)), np.zeros(6, int)),
+        lambda: cuda.first_spike_cross_entropy(
+            np.ones((6, 3)), np.zeros(6, int), tau0=1.0, t_silent=2.0
+        ),
+    )
+    for number, hand_out in enumerate(handed_out, start=1):
+        hand_out()
+        assert len(waited) >= number
 
 
 def test_a_step_that_finds_no_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +441,6 @@ def test_arrays_that_do_not_fit_are_refused(
         device.as_device(Foreign(values, **changed), np.float64, "values", (3,))
 
 
-@pytest.mark.slow
 def test_a_derivative_by_first_spikes_on_the_device() -> None:
     net, (spikes, _) = network(threshold=0.6), data()
     result = es.simulate(net, {"in": spikes}, 1.0, engine="cuda")
