@@ -257,6 +257,9 @@ TABLE: dict[str, Call] = {
     "gradients.FirstSpikeCrossEntropy.check": of(
         lambda: FIRST_SPIKES, "check", network=NET, labels=np.array([1])
     ),
+    "gradients.FirstSpikeCrossEntropy.until": of(
+        lambda: FIRST_SPIKES, "until", t_stop=1.0
+    ),
     "gradients.FirstSpikeCrossEntropy.of_times": of(
         lambda: gradients.FirstSpikeCrossEntropy("out", 0.2, 1.0), "of_times",
         times=[[0.5, math.inf]], labels=[1],

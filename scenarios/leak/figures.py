@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from scenarios.leak.measures import AMPLITUDES, Measures
-from scenarios.leak.runs import CONDITIONS, Studied, title
+from scenarios.leak.study import CONDITIONS, Studied, title
 from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, deviation, new_figure, with_bars
 
 __all__ = [
