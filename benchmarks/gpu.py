@@ -219,7 +219,7 @@ def g2(batch_size: int, precision: str, options: argparse.Namespace, **config: A
     """Return the median seconds of an epoch but the first, and the last test accuracy."""
     from scenarios.mnist.config import MnistOptions
     from scenarios.mnist.run import DATA
-    from scenarios.mnist.runs import build, variants
+    from scenarios.mnist.study import build, variants
     from scenarios.networks.cuda_learner import DeviceLearner
     from scenarios.running.training import fit
 

@@ -26,7 +26,7 @@ def child(published: bool, epochs: int, data_dir: str | None) -> None:
     """Train in this process; print a JSON line."""
     from scenarios.mnist.config import MnistOptions
     from scenarios.mnist.run import DATA
-    from scenarios.mnist.runs import build, variants
+    from scenarios.mnist.study import build, variants
     from scenarios.running.memory import keep_freed_memory
     from scenarios.running.training import fit
 

@@ -1,4 +1,13 @@
-"""Exact, event-driven simulation of spiking neural networks."""
+"""Exact, event-driven simulation of spiking neural networks.
+
+The rooms:
+
+- `eventsim.network`, `eventsim.convolution`, `eventsim.spikes`, `eventsim.stimulus`: what is given;
+- `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
+- `eventsim.result`, `eventsim.causality`: what comes out;
+- `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
+- ``_engines``, ``_layout``, ``_support``: private; DESIGN.md says what is where.
+"""
 
 from eventsim.causality import CausalityGraph, Synapse
 from eventsim.convolution import Convolution, pooling

@@ -388,7 +388,14 @@ class Network:
         return _part_of(self.populations, population)
 
     def sources_of(self, name: str) -> slice:
-        """Return which sources, numbered through all inputs, an input has."""
+        """Return which sources, numbered through all inputs, an input has.
+
+        Raises
+        ------
+        ValueError
+            If there is no such input.
+        """
+        check_name(name, self._inputs, "name must be one of the inputs")
         return _part_of(self._inputs, name)
 
     @property

@@ -1,5 +1,7 @@
 """The gradient of a loss by every parameter of a network."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """Derivatives of all spike times in one direction, at the cost of one sweep."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import partial
 

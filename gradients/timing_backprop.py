@@ -1,5 +1,7 @@
 """Timing backpropagation: the gradient of a loss by every parameter, backward in time."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias

@@ -1,5 +1,7 @@
 """One step of training: simulate, evaluate a loss, and differentiate it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, overload

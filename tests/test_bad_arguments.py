@@ -761,7 +761,7 @@ TABLE: list[Row] = [
     ("gradient too large", lambda: update(gradients.Adam(), (1.0, -1e151)), ValueError, r"1e\+151"),
     ("gradient too long", lambda: update(gradients.Adam(), [1.0] * 3), ValueError, r"\(3,\)"),
     (
-        "state of another optimiser",
+        "state of another optimizer",
         lambda: update(gradients.Adam(), state=gradients.SGD(0.1).init({"w": np.zeros(2)})),
         ValueError,
         r"square of 'w'.*None",

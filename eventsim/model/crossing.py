@@ -47,6 +47,8 @@ Where one rate is twice the other (Yamamoto et al., Eq. 19) V is a quadratic in
 :math:`y \le 1/2` (further on y loses the digits of the lag).
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

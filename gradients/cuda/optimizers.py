@@ -95,7 +95,7 @@ def move_by_momentum(params, grads, mean, numbers, squares, obstacle):
 
 
 class DeviceOptimizer:
-    """Parameters, their gradient and the memory of an optimiser on the device, flat.
+    """Parameters, their gradient and the memory of an optimizer on the device, flat.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class DeviceOptimizer:
         self, rule: Adam | SGD, params: Mapping[Any, NDArray[Any]], dtype: np.dtype[Any]
     ) -> None:
         if not isinstance(rule, (Adam, SGD)):
-            raise ValueError(f"the optimiser must be a gradients.Adam or SGD, got {shown(rule)}")
+            raise ValueError(f"the optimizer must be a gradients.Adam or SGD, got {shown(rule)}")
         params = {
             key: as_floats(value, f"params[{key!r}]")
             for key, value in as_mapping(params, "params").items()

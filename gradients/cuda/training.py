@@ -1,4 +1,4 @@
-"""Training on the device: parameters, optimiser, training set and all buffers stay there."""
+"""Training on the device: parameters, optimizer, training set and all buffers stay there."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class Trainer:
         return self.optimizer.grads
 
     def state(self) -> tuple[dict[Key, NDArray[np.float64]], dict[str, Any]]:
-        """Return weights and the optimiser's state on the host, as `Adam.update` returns them."""
+        """Return weights and the optimizer's state on the host, as `Adam.update` returns them."""
         return self.optimizer.on_host()
 
     def load(self, params: Mapping[Key, NDArray[Any]], state: Mapping[str, Any]) -> None:

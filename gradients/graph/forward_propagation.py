@@ -3,6 +3,8 @@
 Lee et al., Algorithm 2, on a causality graph, for any spike response model.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse

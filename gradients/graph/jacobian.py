@@ -10,6 +10,8 @@ propagation), transposed and backward in time for the gradient of one loss (timi
 backpropagation).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TypeAlias

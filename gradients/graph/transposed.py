@@ -1,5 +1,7 @@
 """Timing backpropagation on a causality graph: one transposed triangular solve."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 

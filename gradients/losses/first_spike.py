@@ -157,6 +157,7 @@ class FirstSpikeCrossEntropy(Term):
 
     def until(self, t_stop: float) -> FirstSpikeCrossEntropy:
         """Return the loss of runs until ``t_stop``, the default of ``t_silent``."""
+        t_stop = as_nonnegative(t_stop, "t_stop")
         return replace(self, t_silent=t_stop) if self.t_silent is None else self
 
     def of_times(self, times: ArrayLike, labels: ArrayLike) -> tuple[float, FloatArray]:

@@ -205,7 +205,7 @@ def _penalty(
     """Return the mean of what flagged potentials lack, and its derivative by all of them."""
     derivative = np.zeros(potentials.shape)
     threshold = np.broadcast_to(threshold, potentials.shape[1:])
-    return lift_loop(potentials, flags, threshold, derivative), derivative
+    return float(lift_loop(potentials, flags, threshold, derivative)), derivative
 
 
 def _flags(condition: Callable[[IntArray], BoolArray], counts: IntArray) -> BoolArray:

@@ -1,1 +1,1 @@
-"""Optimisers, and schedules of their learning rates."""
+"""Optimizers, and schedules of their learning rates."""

@@ -1,5 +1,7 @@
 """Adam and stochastic gradient descent on trees of arrays: pure functions of their state."""
 
+from __future__ import annotations
+
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence

@@ -1,5 +1,7 @@
 """Learning rates that change with the step: each is a function of the number of steps done."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Trees of parameters: dicts of arrays, or dicts by kind of such dicts, and their leaves."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 

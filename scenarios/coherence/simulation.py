@@ -20,6 +20,7 @@ import eventsim as es
 from eventsim._support.compile import allocating_loop
 from eventsim._support.validate import as_count, check_choice
 from scenarios.coherence.theory import Neuron
+from scenarios.running.options import Checked, Count, Positive
 
 __all__ = ["Scheme", "Segments", "shot_noise", "shot_noise_network", "white_noise"]
 
@@ -33,7 +34,7 @@ WARM_UP = 0.1  # of a segment: simulated before it, and left out
 
 
 @dataclass(frozen=True)
-class Segments:
+class Segments(Checked):
     """What is simulated.
 
     Attributes
@@ -46,16 +47,9 @@ class Segments:
         Duration of a bin.
     """
 
-    number: int
-    bins: int
-    width: float
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        as_count(self.number, "number")
-        as_count(self.bins, "bins")
-        if not 0.0 < self.width < math.inf:
-            raise ValueError(f"width must be finite and > 0, got {self.width!r}")
+    number: Count
+    bins: Count
+    width: Positive
 
     @property
     def warm_up(self) -> int:

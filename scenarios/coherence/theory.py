@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +36,7 @@ from scipy.optimize import brentq
 from scipy.special import erfcx
 
 from scenarios.extras import require
+from scenarios.running.options import Checked, Positive, Range, TimeConstant
 
 __all__ = ["Neuron", "Spectra", "coherence", "firing_rate", "half_height", "spectra"]
 
@@ -44,7 +46,7 @@ LOWEST = -25.0  # (μ - 1) / sqrt(2D): below, the mean interval overflows
 
 
 @dataclass(frozen=True)
-class Neuron:
+class Neuron(Checked):
     """A leaky or non-leaky integrate-and-fire neuron, in any consistent unit of time.
 
     Attributes
@@ -63,18 +65,13 @@ class Neuron:
     (1.0, 0.1)
     """
 
-    tau: float
-    current: float
-    noise: float
+    tau: TimeConstant
+    current: Annotated[float, Range(-1e6, 1e6)]
+    noise: Positive
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
-        if not self.tau > 0.0:
-            raise ValueError(f"tau must be > 0, got {self.tau!r}")
-        if not 0.0 < self.noise < math.inf:
-            raise ValueError(f"noise must be finite and > 0, got {self.noise!r}")
-        if not math.isfinite(self.current):
-            raise ValueError(f"current must be finite, got {self.current!r}")
+        """Check the numbers, and that the neuron fires."""
+        super().__post_init__()
         if not self.leaky and not self.current > 0.0:
             raise ValueError(f"current must be > 0 without leak, got {self.current!r}")
         if self.leaky and (self.mu - 1.0) / math.sqrt(2.0 * self.intensity) < LOWEST:

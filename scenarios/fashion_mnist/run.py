@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scenarios.datasets import images
 from scenarios.fashion_mnist.config import FashionMnistOptions
-from scenarios.mnist.runs import DataSet, train_and_report
+from scenarios.mnist.study import DataSet, train_and_report
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report
 

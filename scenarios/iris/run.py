@@ -88,7 +88,8 @@ def _report(
 def _figures(
     task: Classification[Classifier], config: IrisOptions, main: TrainingState
 ) -> dict[str, Any]:
-    from scenarios.running.figures import first_spike_histograms, training_curves
+    from scenarios.iris.figures import first_spike_histograms
+    from scenarios.running.figures import training_curves
 
     def times(weights: Params) -> Any:
         return task.model.first_spikes(weights, task.test[0])

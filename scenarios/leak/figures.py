@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from scenarios.leak.measures import AMPLITUDES, Measures
-from scenarios.leak.runs import CONDITIONS, Studied, title
-from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, deviation, new_figure
+from scenarios.leak.study import CONDITIONS, Studied, title
+from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, deviation, new_figure, with_bars
 
 __all__ = [
     "accuracy_curves",
@@ -32,7 +32,7 @@ def accuracy_curves(studied: Sequence[Studied], severities: Sequence[int]) -> Fi
     for ax, (kind, scenario) in zip(axes.ravel(), CONDITIONS, strict=True):
         for one, colour in _coloured(studied):
             curves = 100.0 * np.array([found[kind, scenario] for found in one.accuracies])
-            _with_bars(ax, [0, *severities], curves, colour, title(one.tau_m))
+            with_bars(ax, [0, *severities], curves, colour, title(one.tau_m))
         ax.axhline(10.0, color="0.7", linestyle="--", linewidth=1)
         where = "pixels" if scenario == 1 else "spikes"
         ax.set_title(f"{kind.capitalize()} noise, scenario {scenario} (on {where})", fontsize=10)
@@ -156,11 +156,6 @@ def _coloured(studied: Sequence[Studied]) -> list[tuple[Studied, Any]]:
     if n <= len(CLASS_COLOURS):
         return list(zip(studied, CLASS_COLOURS, strict=False))
     return [(one, mpl.colormaps["viridis"](0.9 * k / (n - 1))) for k, one in enumerate(studied)]
-
-
-def _with_bars(ax: Axes, x: Sequence[float], curves: Any, colour: Any, label: str) -> None:
-    ax.errorbar(x, curves.mean(axis=0), deviation(curves), fmt="o-", color=colour, label=label,
-                markersize=4, linewidth=1.3, capsize=3)  # fmt: skip
 
 
 def _pooled(found: Sequence[Measures]) -> Any:

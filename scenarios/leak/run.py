@@ -19,7 +19,7 @@ from scenarios.running.report import Report, Row, percent, with_deviation
 from scenarios.running.training import last, seconds_per_epoch
 
 if TYPE_CHECKING:
-    from scenarios.leak.runs import Studied
+    from scenarios.leak.study import Studied
 
 __all__ = ["run"]
 
@@ -48,15 +48,15 @@ LAST_EPOCHS = 20 / 150  # of the training, over which SSE is averaged in Table 1
 def run(config: LeakOptions, folder: Path, progress: Progress) -> Report:
     """Train and measure all networks, or go on with them; return the table and the pictures."""
     config.require()
-    from scenarios.leak import runs as leak_runs  # late: it needs the extra
+    from scenarios.leak import study as leak_study  # late: it needs the extra
 
     parts = load_colour_images(config.data, config.data_dir)
-    leak_runs.check(config, parts)
+    leak_study.check(config, parts)
     with progress.compiling():
-        config = leak_runs.settled(config, folder)
-        leak_runs.warm_up(config, parts)
+        config = leak_study.settled(config, folder)
+        leak_study.warm_up(config, parts)
     started = time.perf_counter()
-    studied = leak_runs.study(config, parts, folder, progress)
+    studied = leak_study.study(config, parts, folder, progress)
     return _report(config, studied, time.perf_counter() - started)
 
 
@@ -134,7 +134,7 @@ def _late(history: Sequence[dict[str, float]], name: str) -> float:
 
 
 def _rows(config: LeakOptions, name: str, studied: Sequence[Studied]) -> list[Row]:
-    from scenarios.leak.runs import title
+    from scenarios.leak.study import title
 
     known = PUBLISHED.get(config.data, {}).get(name, {})
     return [
@@ -154,7 +154,7 @@ def _text(name: str, values: Sequence[float]) -> str:
 
 def _claims(studied: Sequence[Studied]) -> dict[str, Claim]:
     """Test the claims of the publication, if there are leaks to compare."""
-    from scenarios.leak.runs import CONDITIONS
+    from scenarios.leak.study import CONDITIONS
 
     if len(studied) < 2:
         return {}

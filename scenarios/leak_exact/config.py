@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from scenarios.datasets.images import mnist
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.mnist.config import MnistOptions, Spiking
-from scenarios.mnist.runs import Variant
+from scenarios.mnist.study import Variant
 from scenarios.running.options import (
     Epochs,
     Layer,

@@ -24,7 +24,7 @@ CLAIM = "leak protects"  # Fig. 3 of the paper: clocked networks, rate code, CIF
 def run(config: LeakExactOptions, folder: Path, progress: Progress) -> Report:
     """Return the table and the pictures of the study."""
     from scenarios.leak_exact.figures import figure
-    from scenarios.mnist.figures import Curve, learning_curves
+    from scenarios.running.figures import Curve, learning_curves
 
     results = study(config, folder, progress)
     curves = [Curve(kind.title, [s.history for s in kind.states]) for kind in results.kinds]

@@ -15,7 +15,7 @@ from scipy import stats
 
 from scenarios.leak.claims import margin_of_mean
 from scenarios.leak_exact.noise import NOISES
-from scenarios.mnist.runs import build
+from scenarios.mnist.study import build
 from scenarios.networks.feed_forward import ImageTask
 from scenarios.networks.readout import ReadoutNetwork
 from scenarios.running.checkpoint import TrainingState

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -15,47 +14,31 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 import eventsim as es
-from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, deviation, new_figure
+from scenarios.running.figures import (
+    CLASS_COLOURS,
+    NEUTRAL,
+    Curve,
+    as_accuracy,
+    colours,
+    error_in_percent,
+    exact_times,
+    new_figure,
+    trained,
+    with_bars,
+)
 
 __all__ = [
-    "Curve",
     "SweepLine",
     "accuracy_against_spikes",
     "dynamics",
-    "exact_times",
-    "learning_curves",
     "spike_count_histograms",
     "tau_sweep",
 ]
 
 Floats = NDArray[np.float64]
-History = Sequence[Mapping[str, float]]
 TIME = "time (units of the length of a run)"
-GRID = 1001  # points of a trajectory, besides the spikes
 MANY = 20  # hidden neurons in one panel, as in the paper
 TALLEST = 12  # spikes: larger counts share the last bar
-TICKS: tuple[tuple[float, ...], ...] = (  # errors in percent, the closest first
-    (*np.arange(0.1, 3.0, 0.1).round(1), *range(3, 10), 10, 15, 20, 25, 30, 40, 50, 60, 80),
-    (*np.arange(0.1, 1.0, 0.1).round(1), 1, 1.2, 1.4, 1.6, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 40, 80),
-    (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 80),
-)
-TICK_HEIGHT = 0.04  # of the axis
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """Networks of one kind, for the legend and for the lines.
-
-    Attributes
-    ----------
-    title : str
-        Name of the kind.
-    histories : sequence of histories
-        As `training.fit` returns them; one for each seed.
-    """
-
-    title: str
-    histories: Sequence[History]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,44 +61,19 @@ class SweepLine:
     spikes: ArrayLike
 
 
-def learning_curves(curves: Sequence[Curve]) -> Figure:
-    """Draw loss, accuracy and spikes per hidden neuron against epochs, one line per network."""
-    figure, (left, middle, right) = new_figure(13, 3.6, 3)
-    for curve, colour in zip(curves, _colours(len(curves)), strict=True):
-        for k, history in enumerate(curve.histories):
-            label = curve.title if k == 0 else None
-            _line(left, history, "loss", colour, linestyle=":")
-            _line(left, history, "test_loss", colour)
-            _line(middle, history, "accuracy", colour, _error, linestyle=":")
-            _line(middle, history, "test_accuracy", colour, _error)
-            _line(right, history, "test_spikes", colour, label=label)
-    left.plot([], [], color=NEUTRAL, linestyle=":", label="training (mean over the epoch)")
-    left.plot([], [], color=NEUTRAL, label="test (end of the epoch)")
-    left.set(ylabel="loss")
-    _as_accuracy(middle, "accuracy")
-    right.set(ylabel="spikes per hidden neuron", ylim=(0.0, None))
-    for ax in (left, middle, right):
-        ax.set_xlabel("epoch")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    left.legend(frameon=False, fontsize=8)
-    figure.legend(*right.get_legend_handles_labels(), loc="outside right center", frameon=False,
-                  fontsize=8)  # fmt: skip
-    return figure
-
-
 def accuracy_against_spikes(curves: Sequence[Curve]) -> Figure:
     """Draw what an accuracy costs in spikes: each network's way through training, and its end."""
     figure, (ax,) = new_figure(8, 4)
-    for curve, colour in zip(curves, _colours(len(curves)), strict=True):
+    for curve, colour in zip(curves, colours(len(curves)), strict=True):
         for k, history in enumerate(curve.histories):
-            known = _evaluated(history, "test_spikes")
+            known = [record for record in trained(history) if "test_spikes" in record]
             spikes = [r["test_spikes"] for r in known]
-            errors = [_error(r["test_accuracy"]) for r in known]
+            errors = [error_in_percent(r["test_accuracy"]) for r in known]
             ax.plot(spikes, errors, color=colour, linewidth=0.8, alpha=0.5)
             ax.plot(spikes[-1:], errors[-1:], "o", color=colour,
                     label=curve.title if k == 0 else None)  # fmt: skip
     ax.set(xlabel="spikes per hidden neuron and test image", xlim=(0.0, None))
-    _as_accuracy(ax, "test accuracy")
+    as_accuracy(ax, "test accuracy")
     ax.set_title("one line per network, one epoch after the other; dot: last epoch", fontsize=9)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
@@ -138,15 +96,21 @@ def tau_sweep(
         Published values for large time constants, as horizontal lines.
     """
     figure, (left, right) = new_figure(11, 4, 2)
-    colours = _colours(max(len(lines), len(limits)))
-    for line, colour in zip(lines, colours, strict=False):
-        _with_bars(left, line.taus, np.asarray(line.spikes), colour, None)
-        _with_bars(right, line.taus, _error(np.asarray(line.accuracies)), colour, line.title)
+    shades = colours(max(len(lines), len(limits)))
+    for line, colour in zip(lines, shades, strict=False):
+        with_bars(left, line.taus, np.asarray(line.spikes).T, colour)
+        with_bars(
+            right, line.taus, error_in_percent(np.asarray(line.accuracies)).T, colour, line.title
+        )
     for name, tau, accuracy in points:
-        right.plot([tau], [_error(accuracy)], "*", color="black", markersize=9, label=name)
-    for (name, accuracy, spikes), colour in zip(limits, colours, strict=False):
+        right.plot(
+            [tau], [error_in_percent(accuracy)], "*", color="black", markersize=9, label=name
+        )
+    for (name, accuracy, spikes), colour in zip(limits, shades, strict=False):
         left.axhline(spikes, color=colour, linestyle=":", linewidth=1)
-        right.axhline(_error(accuracy), color=colour, linestyle=":", linewidth=1, label=name)
+        right.axhline(
+            error_in_percent(accuracy), color=colour, linestyle=":", linewidth=1, label=name
+        )
     taus = sorted({tau for line in lines for tau in line.taus})
     for ax in (left, right):
         ax.set(xscale="log", xlabel="time constant $\\tau_I$ of the current (length of a run: 1)")
@@ -154,7 +118,7 @@ def tau_sweep(
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticklabels([f"{tau:g}" for tau in taus])
     left.set(ylabel="spikes per hidden neuron", ylim=(0.0, None))
-    _as_accuracy(right, "test accuracy")
+    as_accuracy(right, "test accuracy")
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
 
@@ -232,29 +196,6 @@ def dynamics(result: es.Result, classes: Sequence[str], title: str) -> Figure:
     return figure
 
 
-def exact_times(result: es.Result, *jumps: Floats) -> Floats:
-    """Return times at which to draw trajectories: a grid, and both sides of every jump.
-
-    A potential is its threshold just before a spike and 0 at it, and a current jumps when a spike
-    arrives: so both come out upright.
-
-    Parameters
-    ----------
-    result : eventsim.Result
-        A run.
-    jumps : (n,) ndarrays
-        Times of spikes.
-
-    Returns
-    -------
-    (n_times,) ndarray
-        Ascending, in [0, t_stop].
-    """
-    at = np.concatenate(jumps)
-    before = np.maximum(np.nextafter(at, -1.0), 0.0)
-    return np.union1d(np.linspace(0.0, result.t_stop, GRID), np.concatenate([before, at]))
-
-
 def few_neurons(counts: NDArray[np.integer[Any]]) -> list[int]:
     """Return up to three neurons: of the most spikes, of a medium number, of the fewest.
 
@@ -298,58 +239,3 @@ def _shares(counts: NDArray[Any]) -> Floats:
     """Return the shares of counts (rounded to whole ones); the last is of `TALLEST` or more."""
     whole = np.minimum(np.rint(counts).astype(np.int64).ravel(), TALLEST)
     return np.bincount(whole, minlength=TALLEST + 1) / whole.size
-
-
-def _with_bars(
-    ax: Axes, taus: Sequence[float], values: Floats, colour: Any, label: str | None
-) -> None:
-    ax.errorbar(taus, values.mean(axis=1), deviation(values, axis=1), fmt="o-", color=colour,
-                label=label, linewidth=1.2, markersize=4, capsize=3)  # fmt: skip
-
-
-def _line(
-    ax: Axes,
-    history: History,
-    key: str,
-    colour: Any,
-    to_axis: Callable[[Any], Any] = float,
-    **style: Any,
-) -> None:
-    known = _evaluated(history, key)
-    epochs, values = [r["epoch"] for r in known], [to_axis(r[key]) for r in known]
-    ax.plot(epochs, values, color=colour, linewidth=1.2, alpha=0.9, **style)
-
-
-def _error(accuracy: Any) -> Any:
-    """Return the error in percent, where `_as_accuracy` draws an accuracy."""
-    return 100.0 * (1.0 - accuracy)
-
-
-def _as_accuracy(ax: Axes, name: str) -> None:
-    """Turn a vertical axis of errors in percent into one of accuracies, on a logarithmic scale.
-
-    So 10 % and 90 %, and 98 % and 99 %, can be told apart in one picture.
-    """
-    ax.set(ylabel=f"{name} (%)", yscale="log")
-    low, high = ax.get_ylim()
-    apart = (high / low) ** TICK_HEIGHT
-    for errors in TICKS:
-        ticks = [error for error in errors if low <= error <= high]
-        if all(b >= a * apart for a, b in pairwise(ticks)):
-            break
-    ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_yticklabels([f"{100.0 - error:g}" for error in ticks])
-    ax.invert_yaxis()
-
-
-def _evaluated(history: History, key: str) -> History:
-    """Return the records of epochs, from the first on, that hold a metric."""
-    return [record for record in history if record["epoch"] > 0 and key in record]
-
-
-def _colours(n: int) -> list[Any]:
-    """Return colours that differ: few by name, many along a scale."""
-    if n <= len(CLASS_COLOURS) + 1:
-        return [*CLASS_COLOURS, "#CC79A7"][:n]
-    return [mpl.colormaps["viridis"](0.95 * k / (n - 1)) for k in range(n)]

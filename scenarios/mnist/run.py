@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scenarios.datasets import images
 from scenarios.mnist.config import MnistOptions
-from scenarios.mnist.runs import DataSet, Published, train_and_report
+from scenarios.mnist.study import DataSet, Published, train_and_report
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol, get_args
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 import eventsim as es
-from eventsim._support.validate import as_count, check_choice
 from scenarios.extras import require
 from scenarios.networks.readout import accuracy, highest
+from scenarios.running.options import Checked, Positive, Range
 from scenarios.running.training import Metrics, Params, Step, in_chunks
 
 require("torch", ("torch",), "training with surrogate gradients")
@@ -61,7 +61,7 @@ class SpikeData(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class ClockedTask:
+class ClockedTask(Checked):
     """A `training.Task`.
 
     Attributes
@@ -84,17 +84,14 @@ class ClockedTask:
 
     data: SpikeData
     network: es.Network
-    duration: float
-    n_steps: int
+    duration: Positive
+    n_steps: Annotated[int, Range(1, 1_000_000)]
     derivative: SpikeDerivative
     loss: LossName = "potential"
 
     def __post_init__(self) -> None:
         """Check what can be checked before the first step."""
-        as_count(self.n_steps, "n_steps")
-        check_choice(self.loss, get_args(LossName), "loss")
-        if not 0.0 < self.duration < np.inf:
-            raise ValueError(f"duration must be finite and > 0, got {self.duration!r}")
+        super().__post_init__()
         if "in" not in self.network.inputs or "out" not in self.network.populations:
             raise ValueError(f"network must have 'in' and 'out', got {self.network!r}")
 

@@ -23,6 +23,7 @@ from gradients.losses.term import Term
 from scenarios.datasets.encoding import check_noise, latency, noisy_latency
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.running.dropout import Kept, step_of_some
+from scenarios.running.options import Checked
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, Step
 
@@ -33,7 +34,7 @@ Labelled = tuple[es.SpikeBatch, Classes]
 Normal = tuple[float, float]  # mean, standard deviation
 
 
-class FeedForward(ABC):
+class FeedForward(Checked, ABC):
     """A network that learns from the exact gradient of its loss.
 
     Its input is the population "in", and "out" decides.

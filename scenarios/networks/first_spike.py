@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import eventsim as es
 from gradients import FirstSpikeCrossEntropy
 from scenarios.networks.feed_forward import Classes, FeedForward
+from scenarios.running.options import Positive
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, in_chunks
 
@@ -85,13 +86,14 @@ class Classifier(FirstSpikeModel):
 
     sizes: Sequence[int]
     neuron: es.LIF
-    t_stop: float
+    t_stop: Positive
     loss: FirstSpikeCrossEntropy
     until_decided: bool = True
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
-        """Check the layers."""
+        """Check the layers, times and strengths."""
+        super().__post_init__()
         if len(self.sizes) < 2 or min(self.sizes) < 1:
             raise ValueError(f"sizes must name at least two layers of >= 1, got {self.sizes!r}")
 

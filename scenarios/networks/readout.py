@@ -18,6 +18,10 @@ from eventsim._support.types import Key
 from gradients import MembraneCrossEntropy, SpikeCountPenalty, dead_neurons
 from gradients.losses.term import Term
 from scenarios.networks.feed_forward import Classes, FeedForward
+from scenarios.running.options import (
+    Positive,
+    TimeConstant,
+)
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, in_chunks
 
@@ -110,25 +114,20 @@ class ReadoutNetwork(FeedForward):
     """
 
     sizes: tuple[int, int, int]
-    tau_syn: float
+    tau_syn: TimeConstant
     single_spike: bool = False
     loss: Term = PLAIN
-    t_stop: float = 1.0
+    t_stop: Positive = 1.0
     engine: str = "auto"
     precision: str = "float64"
-    tau_mem: float | None = None
+    tau_mem: TimeConstant | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
         """Check the sizes and times."""
-        if self.tau_mem is not None and not self.tau_mem > 0.0:
-            raise ValueError(f"tau_mem must be > 0, got {self.tau_mem!r}")
+        super().__post_init__()
         if len(self.sizes) != 3 or min(self.sizes) < 1:
             raise ValueError(f"sizes must be three numbers >= 1, got {self.sizes!r}")
-        if not self.tau_syn > 0.0:
-            raise ValueError(f"tau_syn must be > 0, got {self.tau_syn!r}")
-        if not 0.0 < self.t_stop < np.inf:
-            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
 
     @cached_property
     def structure(self) -> es.Network:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
+
+import eventsim as es
 
 __all__ = [
     "CLASS_COLOURS",
-    "class_planes",
+    "NEUTRAL",
+    "TIME",
+    "Curve",
+    "as_accuracy",
+    "colours",
     "deviation",
-    "first_spike_histograms",
+    "draw_line",
+    "error_in_percent",
+    "exact_times",
+    "learning_curves",
     "new_figure",
-    "step_histogram",
-    "traces",
+    "trained",
     "training_curves",
+    "with_bars",
 ]
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart.
@@ -29,6 +40,14 @@ NEUTRAL = "#555555"
 TIME = "time (units of the synaptic time constant)"
 
 Floats = NDArray[np.float64]
+History = Sequence[Mapping[str, float]]
+GRID = 1001  # points of a trajectory, besides the spikes
+TICKS: tuple[tuple[float, ...], ...] = (  # errors in percent, the closest first
+    (*np.arange(0.1, 3.0, 0.1).round(1), *range(3, 10), 10, 15, 20, 25, 30, 40, 50, 60, 80),
+    (*np.arange(0.1, 1.0, 0.1).round(1), 1, 1.2, 1.4, 1.6, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 40, 80),
+    (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 80),
+)
+TICK_HEIGHT = 0.04  # of the axis
 
 
 def new_figure(
@@ -71,9 +90,9 @@ def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: 
     for k, history in enumerate(histories):
         label = {"training (mean over the epoch)": "loss", "test (end of epoch)": "test_loss"}
         for (name, key), colour in zip(label.items(), (NEUTRAL, CLASS_COLOURS[0]), strict=True):
-            _line(left, history, key, 1.0, colour, name if k == 0 else None)
+            draw_line(left, history, key, colour, label=name if k == 0 else None)
         for key, colour in (("accuracy", NEUTRAL), ("test_accuracy", CLASS_COLOURS[0])):
-            _line(right, history, key, 100.0, colour, None)
+            draw_line(right, history, key, colour, lambda x: 100.0 * x)
     accurate = all(100 * _last(history, "test_accuracy") > 97 for history in histories)
     if not accurate:
         right.axhline(100 * chance, color="0.8", linestyle="--", linewidth=1)
@@ -87,179 +106,127 @@ def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: 
     return figure
 
 
-def first_spike_histograms(
-    before: Floats, after: Floats, labels: NDArray[np.int64], classes: Sequence[str]
-) -> Figure:
-    """Draw when each output neuron first fires, before and after training, by true class.
-
-    Parameters
-    ----------
-    before, after : (n_samples, n_classes) ndarray
-        First spike times; inf = silent (not drawn, counted in the titles).
-    labels : (n_samples,) ndarray of int
-        True classes.
-    classes : sequence of str
-        Their names, in order.
-    """
-    n = len(classes)
-    figure = Figure(figsize=(3.4 * n, 5.2), layout="constrained")
-    axes = figure.subplots(2, n, sharex=True, squeeze=False)
-    finite = np.concatenate([before[np.isfinite(before)], after[np.isfinite(after)], [0.0]])
-    bins = np.linspace(0.0, 1.02 * float(finite.max()) or 1.0, 21).tolist()
-    for row, times, moment in ((0, before, "before training"), (1, after, "after training")):
-        for true in range(n):
-            _histogram(axes[row, true], times[labels == true], bins, classes)
-            silent = int(np.isinf(times[labels == true]).sum())
-            hint = f" ({silent} outputs silent)" if silent else ""
-            axes[row, true].set_title(f"{classes[true]}, {moment}{hint}", fontsize=10)
-        axes[row, 0].set_ylabel("test samples")
-    axes[0, 0].legend(title="output neuron", frameon=False, fontsize=8, title_fontsize=8)
-    figure.supxlabel("first spike: " + TIME, fontsize=10)
-    return figure
-
-
-def step_histogram(steps: Sequence[int], published_mean: float) -> Figure:
-    """Draw how many steps the initialisations took to converge."""
-    figure, (ax,) = new_figure(6, 3.6)
-    ax.hist(steps, bins=(np.arange(0, max(steps) + 2) - 0.5).tolist(), color=CLASS_COLOURS[0])
-    mean = float(np.mean(steps))
-    ax.axvline(mean, color="black", label=f"mean of this run, {mean:.2f}")
-    ax.axvline(published_mean, color=CLASS_COLOURS[1], linestyle="--",
-               label=f"published mean, {published_mean:.2f}")  # fmt: skip
-    ax.set(xlabel="steps until all four patterns are right", ylabel="initialisations")
-    ax.legend(frameon=False)
-    return figure
-
-
-def traces(
-    times: Floats,
-    potentials: Floats,
-    threshold: float,
-    titles: Sequence[str],
-    classes: Sequence[str],
-) -> Figure:
-    """Draw the potentials of the output neurons, one panel per sample.
-
-    Parameters
-    ----------
-    times : (n_samples, n_times) ndarray
-        Where the potentials were taken.
-    potentials : (n_samples, n_times, n_classes) ndarray
-        Membrane potentials.
-    threshold : float
-        Drawn as a line.
-    titles, classes : sequence of str
-        Names of the samples and of the output neurons.
-    """
-    figure, axes = new_figure(3.2 * len(titles), 3.2, len(titles), sharey=True)
-    for ax, at, rows, title in zip(axes, times, potentials, titles, strict=True):
-        for k, name in enumerate(classes):
-            ax.plot(at, rows[:, k], color=CLASS_COLOURS[k], label=name, linewidth=1.4)
-        ax.axhline(threshold, color="0.6", linestyle="--", linewidth=1)
-        ax.set_title(title, fontsize=10)
-    axes[0].set_ylabel("membrane potential (threshold = 1)")
-    axes[0].legend(title="output neuron", frameon=False, fontsize=8, title_fontsize=8)
-    figure.supxlabel(TIME, fontsize=10)
-    return figure
-
-
-def class_planes(
-    first_spikes: Callable[[Floats], Floats],
-    points: Floats,
-    labels: NDArray[np.int64],
-    *,
-    classes: Sequence[str],
-    t_stop: float,
-    resolution: int = 150,
-) -> Figure:
-    """Draw data over decision regions, the class of the first spike, and by how much it leads.
-
-    Parameters
-    ----------
-    first_spikes : callable
-        From points (n, 2) of the unit square to first spike times (n, n_classes).
-    points, labels : ndarray
-        Test points (n, 2) and their classes.
-    classes : sequence of str
-        Names of the classes.
-    t_stop : float
-        End of the runs: when a silent output neuron counts as firing, for the lead.
-    resolution : int
-        Pixels along each side.
-    """
-    axis = (np.arange(resolution) + 0.5) / resolution
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    times = first_spikes(grid)
-    shape = (resolution, resolution)
-    winner, lead = _winner(times).reshape(shape), _lead(times, t_stop).reshape(shape)
-    right = _winner(first_spikes(points)) == labels
-    figure, (left, middle, last) = new_figure(13.5, 4.4, 3, sharex=True, sharey=True)
-    _regions(left, winner, 0.35)
-    _points(left, points, labels, right, classes)
-    _regions(middle, winner, 1.0)
-    inside = np.hypot(*(grid - 0.5).T).reshape(shape) <= 0.5
-    image = last.imshow(lead, origin="lower", extent=(0, 1, 0, 1), cmap="magma",
-                        vmin=0, vmax=np.quantile(lead[inside], 0.98))  # fmt: skip
-    figure.colorbar(image, ax=last, label="time (synaptic time constants)", shrink=0.85)
-    left.set_title(f"{len(points)} test points, {100 * right.mean():.1f} % right", fontsize=10)
-    middle.set_title("class of the first output spike", fontsize=10)
-    last.set_title("lead over the second output spike, or the end", fontsize=10)
-    for ax in (left, middle, last):
-        ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=(0, 1), ylim=(0, 1))
-        ax.add_patch(_circle())
-    return figure
-
-
-def _line(
-    ax: Axes, history: Sequence[Mapping[str, float]], key: str, scale: float, colour: str,
-    label: str | None,
-) -> None:  # fmt: skip
-    known = [record for record in history if key in record]
-    epochs, values = [r["epoch"] for r in known], [scale * r[key] for r in known]
-    ax.plot(epochs, values, color=colour, linewidth=1.2, alpha=0.9, label=label)
-
-
 def _last(history: Sequence[Mapping[str, float]], key: str) -> float:
     return next(record[key] for record in reversed(history) if key in record)
 
 
-def _histogram(ax: Axes, times: Floats, bins: list[float], classes: Sequence[str]) -> None:
-    finite = [column[np.isfinite(column)] for column in times.T]
-    colours = list(CLASS_COLOURS[: len(classes)])
-    ax.hist(finite, bins=bins, color=colours, label=list(classes))
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.spines[["top", "right"]].set_visible(False)
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Networks of one kind, for the legend and for the lines.
+
+    Attributes
+    ----------
+    title : str
+        Name of the kind.
+    histories : sequence of histories
+        As `training.fit` returns them; one for each seed.
+    """
+
+    title: str
+    histories: Sequence[History]
 
 
-def _winner(times: Floats) -> NDArray[np.int64]:
-    return np.where(np.isfinite(times.min(axis=1)), times.argmin(axis=1), -1)
+def learning_curves(curves: Sequence[Curve]) -> Figure:
+    """Draw loss, accuracy and spikes per hidden neuron against epochs, one line per network."""
+    figure, (left, middle, right) = new_figure(13, 3.6, 3)
+    for curve, colour in zip(curves, colours(len(curves)), strict=True):
+        for k, whole in enumerate(curve.histories):
+            history = trained(whole)
+            label = curve.title if k == 0 else None
+            draw_line(left, history, "loss", colour, linestyle=":")
+            draw_line(left, history, "test_loss", colour)
+            draw_line(middle, history, "accuracy", colour, error_in_percent, linestyle=":")
+            draw_line(middle, history, "test_accuracy", colour, error_in_percent)
+            draw_line(right, history, "test_spikes", colour, label=label)
+    left.plot([], [], color=NEUTRAL, linestyle=":", label="training (mean over the epoch)")
+    left.plot([], [], color=NEUTRAL, label="test (end of the epoch)")
+    left.set(ylabel="loss")
+    as_accuracy(middle, "accuracy")
+    right.set(ylabel="spikes per hidden neuron", ylim=(0.0, None))
+    for ax in (left, middle, right):
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.legend(frameon=False, fontsize=8)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right center", frameon=False,
+                  fontsize=8)  # fmt: skip
+    return figure
 
 
-def _lead(times: Floats, t_stop: float) -> Floats:
-    """Return the time between the first and the second output spike (silent: at ``t_stop``)."""
-    ordered = np.sort(np.minimum(times, t_stop), axis=1)
-    return ordered[:, 1] - ordered[:, 0]
+def exact_times(result: es.Result, *jumps: Floats) -> Floats:
+    """Return times at which to draw trajectories: a grid, and both sides of every jump.
+
+    A potential is its threshold just before a spike and 0 at it, and a current jumps when a spike
+    arrives: so both come out upright.
+
+    Parameters
+    ----------
+    result : eventsim.Result
+        A run.
+    jumps : (n,) ndarrays
+        Times of spikes.
+
+    Returns
+    -------
+    (n_times,) ndarray
+        Ascending, in [0, t_stop].
+    """
+    at = np.concatenate(jumps)
+    before = np.maximum(np.nextafter(at, -1.0), 0.0)
+    return np.union1d(np.linspace(0.0, result.t_stop, GRID), np.concatenate([before, at]))
 
 
-def _regions(ax: Axes, winner: NDArray[np.int64], strength: float) -> None:
-    mixed = [strength * np.array(to_rgb(c)) + 1.0 - strength for c in ("white", *CLASS_COLOURS)]
-    ax.imshow(winner, origin="lower", extent=(0, 1, 0, 1), cmap=ListedColormap(mixed),
-              vmin=-1.5, vmax=2.5, interpolation="nearest")  # fmt: skip
+def draw_line(
+    ax: Axes,
+    history: History,
+    key: str,
+    colour: Any,
+    to_axis: Callable[[Any], Any] = float,
+    **style: Any,
+) -> None:
+    """Draw a metric against epochs, where it is known."""
+    known = [record for record in history if key in record]
+    epochs, values = [r["epoch"] for r in known], [to_axis(r[key]) for r in known]
+    ax.plot(epochs, values, color=colour, linewidth=1.2, alpha=0.9, **style)
 
 
-def _points(
-    ax: Axes, points: Floats, labels: NDArray[np.int64], right: NDArray[np.bool_],
-    classes: Sequence[str],
-) -> None:  # fmt: skip
-    for k, name in enumerate(classes):
-        x, y = points[(labels == k) & right].T
-        ax.scatter(x, y, s=7, color=CLASS_COLOURS[k], label=name, linewidths=0)
-    x, y = points[~right].T
-    ax.scatter(x, y, s=22, color="black", marker="x", linewidths=1, label="wrong")
-    ax.legend(fontsize=8, loc="upper right", framealpha=0.9)
+def trained(history: History) -> History:
+    """Return the records of all epochs but that of the untrained network."""
+    return [record for record in history if record["epoch"] > 0]
 
 
-def _circle() -> Any:
-    from matplotlib.patches import Circle
+def error_in_percent(accuracy: Any) -> Any:
+    """Return the error in percent, where `as_accuracy` draws an accuracy."""
+    return 100.0 * (1.0 - accuracy)
 
-    return Circle((0.5, 0.5), 0.5, fill=False, color="0.3", linewidth=0.8)
+
+def as_accuracy(ax: Axes, name: str) -> None:
+    """Turn a vertical axis of errors in percent into one of accuracies, on a logarithmic scale.
+
+    So 10 % and 90 %, and 98 % and 99 %, can be told apart in one picture.
+    """
+    ax.set(ylabel=f"{name} (%)", yscale="log")
+    low, high = ax.get_ylim()
+    apart = (high / low) ** TICK_HEIGHT
+    for errors in TICKS:
+        ticks = [error for error in errors if low <= error <= high]
+        if all(b >= a * apart for a, b in pairwise(ticks)):
+            break
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_yticklabels([f"{100.0 - error:g}" for error in ticks])
+    ax.invert_yaxis()
+
+
+def colours(n: int) -> list[Any]:
+    """Return colours that differ: few by name, many along a scale."""
+    if n <= len(CLASS_COLOURS) + 1:
+        return [*CLASS_COLOURS, "#CC79A7"][:n]
+    return [mpl.colormaps["viridis"](0.95 * k / (n - 1)) for k in range(n)]
+
+
+def with_bars(
+    ax: Axes, x: Sequence[float], values: Floats, colour: Any, label: str | None = None
+) -> None:
+    """Draw means over networks, (n_networks, n_x), with one standard deviation."""
+    ax.errorbar(x, values.mean(axis=0), deviation(values), fmt="o-", color=colour, label=label,
+                linewidth=1.3, markersize=4, capsize=3)  # fmt: skip

@@ -28,6 +28,7 @@ from typing import (
 
 __all__ = [
     "BatchSize",
+    "Checked",
     "Count",
     "Epochs",
     "Fraction",
@@ -287,6 +288,42 @@ def _option(hint: Any, said: Mapping[str, Any]) -> Option:
     choices = get_args(hint) if get_origin(hint) is Literal else ()
     kind = type(choices[0]) if choices else hint
     return Option(kind, choices, limits, many, optional or bool(said.get("cases")), **said)
+
+
+class Checked:
+    """A dataclass whose fields are checked where their annotations say what they may hold.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Loss(Checked):
+    ...     smoothing: Fraction = 0.0
+    >>> Loss(smoothing=1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: smoothing must lie in [0, 1), got 1.0
+    """
+
+    def __post_init__(self) -> None:
+        """Check the fields that have a range or a choice."""
+        kind: Any = type(self)
+        for name, one in _limits(kind).items():
+            one.check(getattr(self, name), name)
+
+
+@cache
+def _limits(kind: Any) -> dict[str, Option]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        each.name: _option(hints[each.name], {})
+        for each in fields(kind)
+        if _limited(hints[each.name])
+    }
+
+
+def _limited(hint: Any) -> bool:
+    """Tell whether an annotation says more than a type."""
+    return any(get_origin(one) in (Annotated, Literal) for one in (hint, *get_args(hint)))
 
 
 class Options:

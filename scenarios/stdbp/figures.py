@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import eventsim as es
-from scenarios.mnist.figures import exact_times
-from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, new_figure
+from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, exact_times, new_figure
 from scenarios.stdbp.grazing import (
     ALPHA,
     INPUTS,

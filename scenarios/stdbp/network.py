@@ -23,6 +23,7 @@ import eventsim as es
 from gradients import FirstSpikeCrossEntropy
 from scenarios.networks.feed_forward import Classes, Normal
 from scenarios.networks.first_spike import FirstSpikeModel, Times, accuracy, cross_entropy
+from scenarios.running.options import Positive
 from scenarios.running.stopwatch import Stopwatch
 from scenarios.running.training import Metrics, Params, in_chunks
 
@@ -203,16 +204,15 @@ class ReLPSPNetwork(FirstSpikeModel):
     """
 
     architecture: str
-    t_stop: float
+    t_stop: Positive
     loss: FirstSpikeCrossEntropy
     engine: str = "auto"
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def __post_init__(self) -> None:
         """Check the architecture and the numbers."""
+        super().__post_init__()
         read_layers(self.architecture)
-        if not 0.0 < self.t_stop < np.inf:
-            raise ValueError(f"t_stop must be finite and > 0, got {self.t_stop!r}")
 
     @cached_property
     def layers(self) -> list[Layer]:

@@ -169,7 +169,7 @@ def _activity(one: Trained) -> list[Row]:
 
 
 def _figures(trained: Sequence[Trained]) -> dict[str, Any]:
-    from scenarios.mnist.figures import Curve, learning_curves
+    from scenarios.running.figures import Curve, learning_curves
     from scenarios.stdbp.figures import exploding_gradients, spike_time_histograms
 
     curves = [Curve(one.network, [state.history for state in one.states]) for one in trained]

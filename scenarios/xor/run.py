@@ -128,7 +128,7 @@ def _notes(config: XorOptions, failed: list[int]) -> list[str]:
 def _figures(
     task: Classification[Classifier], weights: dict[str, Any], steps: list[int]
 ) -> dict[str, Any]:
-    from scenarios.running.figures import step_histogram, traces
+    from scenarios.xor.figures import step_histogram, traces
 
     model, patterns = task.model, task.train[0]
     first = model.first_spikes(weights, patterns)

@@ -152,7 +152,8 @@ def _report(
 def _figures(
     config: YinYangOptions, task: Classification[Classifier], states: list[TrainingState]
 ) -> dict[str, Any]:
-    from scenarios.running.figures import class_planes, training_curves
+    from scenarios.running.figures import training_curves
+    from scenarios.yin_yang.figures import class_planes
 
     test = yin_yang(config.data_dir)["test"]
 

@@ -91,6 +91,7 @@ def with_all(given_columns: Columns) -> Columns:
 
 
 @given(st.integers(1, 3), st.data())
+@examples(0.3)
 def test_trains_are_joined_as_a_stable_sort_joins_them(n: int, data: st.DataObject) -> None:
     network = empty_network()
     stimulus = read(network, data.draw(columns(n)), n)
@@ -101,6 +102,7 @@ def test_trains_are_joined_as_a_stable_sort_joins_them(n: int, data: st.DataObje
 
 
 @given(st.integers(1, 3), st.data())
+@examples(0.3)
 def test_split_returns_values_in_the_order_of_the_caller(n: int, data: st.DataObject) -> None:
     given_columns = data.draw(columns(n))
     stimulus = read(empty_network(), given_columns, n)
@@ -124,6 +126,7 @@ def test_the_only_train_is_taken_as_it_is() -> None:
 
 
 @given(st.integers(1, 3), st.data())
+@examples(0.3)
 def test_a_sample_alone_is_its_part(n: int, data: st.DataObject) -> None:
     network = empty_network()
     stimulus = read(network, data.draw(columns(n)), n)
@@ -139,6 +142,7 @@ def test_a_sample_alone_is_its_part(n: int, data: st.DataObject) -> None:
 
 
 @given(st.integers(1, 3), st.lists(st.booleans(), min_size=1, max_size=4), st.data())
+@examples(0.3)
 def test_an_extended_stimulus_is_the_one_that_is_given_at_once(
     n: int, later: list[bool], data: st.DataObject
 ) -> None:
@@ -160,6 +164,7 @@ def test_an_extended_stimulus_is_the_one_that_is_given_at_once(
 
 
 @given(st.integers(1, 2), st.data())
+@examples(0.3)
 def test_an_extended_stimulus_of_some_inputs(n: int, data: st.DataObject) -> None:
     """An input may be silent, or not be named, before or after; one input alone has no copy."""
     network = empty_network()
@@ -197,6 +202,7 @@ def arrays(stimulus: Stimulus) -> list[np.ndarray]:
 
 
 @given(st.data())
+@examples(0.3)
 def test_two_extensions_do_not_disturb_each_other(data: st.DataObject) -> None:
     network = empty_network()
     begin, *more = (with_all(data.draw(columns(1, 5 * k, 5 * k + 5))) for k in range(4))

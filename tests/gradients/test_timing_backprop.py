@@ -74,7 +74,7 @@ def test_time_constants_are_the_inverse_of_the_rates(name: str) -> None:
 
 @pytest.mark.slow
 @given(networks(max_neurons=3))
-@examples(0.2)
+@examples(0.1)
 def test_random_networks_agree_with_central_differences(case: Case) -> None:
     case = differences.off_grid(case)
     smooth(case)

@@ -139,13 +139,13 @@ def test_a_cap_on_spikes_is_passed_on() -> None:
 
 
 def test_training_lowers_the_loss() -> None:
-    net, optimiser = network(), gradients.Adam(gradients.cosine(0.05, 30, warmup=3), clip_norm=5.0)
+    net, optimizer = network(), gradients.Adam(gradients.cosine(0.05, 30, warmup=3), clip_norm=5.0)
     weights = {key: projection.weights for key, projection in net.projections.items()}
-    state, values = optimiser.init(weights), []
+    state, values = optimizer.init(weights), []
     for _ in range(30):
         value, gradient, _ = gradients.value_and_grad(
             net.replace(weights=weights), BATCH, membrane, T_STOP
         )
-        weights, state = optimiser.update(weights, gradient.weights, state)
+        weights, state = optimizer.update(weights, gradient.weights, state)
         values.append(value)
     assert values[-1] < 0.7 * values[0]

@@ -57,7 +57,10 @@ MODULES = {
     "queue": ("eventsim/_support/queue.py", ["tests/eventsim/support/test_queue.py"]),
     "jacobian": ("gradients/graph/jacobian.py", ["tests/gradients/graph/test_jacobian.py"]),
     "timing_backprop": ("gradients/timing_backprop.py", TIMING_BACKPROP),
-    "transposed": ("gradients/graph/transposed.py", TIMING_BACKPROP),
+    "transposed": (
+        "gradients/graph/transposed.py",
+        [*TIMING_BACKPROP, "tests/gradients/graph/test_forward_propagation.py"],
+    ),
     "adjoint": ("gradients/_sweeps/events.py", TIMING_BACKPROP),
 }
 

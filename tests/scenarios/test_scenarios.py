@@ -9,7 +9,6 @@ import pytest
 
 from scenarios.iris import run as iris
 from scenarios.iris.config import IrisOptions
-from scenarios.running import figures
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
@@ -18,6 +17,7 @@ from scenarios.running.training import fit
 from scenarios.xor import config as xor_config
 from scenarios.xor import run as xor
 from scenarios.xor.config import XorOptions
+from scenarios.yin_yang import figures
 from scenarios.yin_yang import run as yin_yang
 from scenarios.yin_yang.config import TAU_SYN, YinYangOptions
 

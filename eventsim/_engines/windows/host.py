@@ -5,6 +5,8 @@ tells where it applies.  The width of a window is limited by the shortest delay 
 (what arrives in a window was sent before it) and by half of the shortest time constant.
 """
 
+from __future__ import annotations
+
 import math
 from decimal import Decimal, localcontext
 from typing import NamedTuple

@@ -87,7 +87,7 @@ def kinds() -> es.LIF:
 
 
 @pytest.mark.parametrize("lif", [None, kinds()], ids=["alike", "kinds"])
-@pytest.mark.parametrize("delays", [0.5, "each"])
+@pytest.mark.parametrize("delays", [0.5, pytest.param("each", marks=pytest.mark.jit)])
 def test_a_larger_network_fires_the_same_spikes_in_the_same_order(delays: Any, lif: Any) -> None:
     network, stimulus, t_stop = sparse_network(delays=delays, lif=lif)
     expected = es.simulate(network, stimulus, t_stop, engine="scheduler")
@@ -162,6 +162,7 @@ def test_runaway_activity_within_one_window_is_stopped_at_the_cap() -> None:
     )
 
 
+@pytest.mark.jit
 def test_a_run_that_hit_the_cap_can_be_resumed_with_a_higher_one() -> None:
     network, stimulus, t_stop = sparse_network()
     whole = es.simulate(network, stimulus, t_stop, engine="windows")

@@ -1,4 +1,4 @@
-"""Losses, optimisers and training on the device, or in numba's simulator: as on the processors."""
+"""Losses, optimizers and training on the device, or in numba's simulator: as on the processors."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_a_gradient_that_is_no_number_moves_nothing(monkeypatch: pytest.MonkeyPa
         ({"loss": LOSS[0] + LOSS[0]}, "after its first term, loss must have .* none but"),
         ({"loss": [LOSS[0], cuda.DeadNeurons("out", 1.0)]}, "about different populations"),
         ({"jitter": -1.0}, "jitter must be >= 0 and finite, got -1.0"),
-        ({"optimizer": object()}, "the optimiser must be a gradients.Adam or SGD"),
+        ({"optimizer": object()}, "the optimizer must be a gradients.Adam or SGD"),
         (
             {"optimizer": gradients.SGD(0.1, clip_norm=1e-101)},
             "clip_norm must be at least 1e-100 on the device, got 1e-101",

@@ -60,6 +60,7 @@ def test_the_feed_forward_reference_network() -> None:
 
 
 @given(recipes(t_stops=RUNS), WRT)
+@examples(0.5)
 def test_random_networks_have_the_gradients_of_the_scheduler(
     recipe: Recipe, wrt: tuple[str, ...]
 ) -> None:

@@ -184,9 +184,9 @@ def test_shot_noise_approaches_the_theory_as_jumps_shrink():
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        (lambda: Segments(0, 5, 1.0), "number must be an integer >= 1, got 0"),
-        (lambda: Segments(5, 0, 1.0), "bins must be an integer >= 1, got 0"),
-        (lambda: Segments(5, 5, np.inf), "width must be finite and > 0, got inf"),
+        (lambda: Segments(0, 5, 1.0), "number must lie in .*, got 0"),
+        (lambda: Segments(5, 0, 1.0), "bins must lie in .*, got 0"),
+        (lambda: Segments(5, 5, np.inf), "width must lie in .*, got inf"),
         (lambda: shot_noise_network(neuron(), 1.0), r"jump must lie in \(0, 1\), got 1.0"),
         (lambda: list(shot_noise(neuron(), Segments(2, 2, 1.0), 0, jump=0.0)), "jump must lie in"),
         (lambda: list(white_noise(neuron(), Segments(2, 2, 1.0), 0, steps=0)), "steps must be an"),

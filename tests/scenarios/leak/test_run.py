@@ -18,7 +18,7 @@ from scenarios.running.console.progress import SILENT
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
-from scenarios.leak import runs as leak_runs  # noqa: E402
+from scenarios.leak import study as leak_study  # noqa: E402
 from tests.scenarios.leak.test_task import parts  # noqa: E402
 from tests.scenarios.resuming import KilledError  # noqa: E402
 
@@ -77,11 +77,11 @@ def test_what_no_image_has_is_null_in_the_results_and_a_dash_in_the_table():
 
 
 def test_a_run_goes_on_in_the_precision_that_it_began_with(monkeypatch, tmp_path):
-    monkeypatch.setattr(leak_runs, "best_precision", lambda _: "bfloat16")
-    assert leak_runs.settled(TINY, tmp_path).precision == "bfloat16"
-    monkeypatch.setattr(leak_runs, "best_precision", lambda _: "float32")
-    assert leak_runs.settled(TINY, tmp_path).precision == "bfloat16"
-    assert leak_runs.settled(replace(TINY, precision="float32"), tmp_path).precision == "float32"
+    monkeypatch.setattr(leak_study, "best_precision", lambda _: "bfloat16")
+    assert leak_study.settled(TINY, tmp_path).precision == "bfloat16"
+    monkeypatch.setattr(leak_study, "best_precision", lambda _: "float32")
+    assert leak_study.settled(TINY, tmp_path).precision == "bfloat16"
+    assert leak_study.settled(replace(TINY, precision="float32"), tmp_path).precision == "float32"
 
 
 def test_one_leak_makes_no_claims(tmp_path):
@@ -113,7 +113,7 @@ def test_measurements_that_are_killed_go_on_where_they_were(tmp_path, monkeypatc
         return measured
 
     for name in ("accuracy", "measure"):
-        monkeypatch.setattr(leak_runs, name, dying(getattr(leak_runs, name)))
+        monkeypatch.setattr(leak_study, name, dying(getattr(leak_study, name)))
     with pytest.raises(KilledError):
         leak.run(config, tmp_path / "pieces", SILENT)
     done[:] = [1] * (2 * after - 15)  # so it dies once more if a measure is taken again

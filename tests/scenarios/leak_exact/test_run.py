@@ -14,7 +14,7 @@ from scenarios.leak_exact.figures import figure
 from scenarios.leak_exact.noise import NOISES
 from scenarios.leak_exact.run import rows
 from scenarios.leak_exact.study import Kind, Study, effect, study
-from scenarios.mnist.runs import build
+from scenarios.mnist.study import build
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT

@@ -5,9 +5,15 @@ import pytest
 
 from scenarios.datasets.encoding import latency
 from scenarios.mnist import figures
-from scenarios.mnist.figures import Curve, SweepLine, exact_times
+from scenarios.mnist.figures import SweepLine
 from scenarios.networks.readout import ReadoutNetwork
-from scenarios.running.figures import new_figure
+from scenarios.running.figures import (
+    Curve,
+    as_accuracy,
+    exact_times,
+    learning_curves,
+    new_figure,
+)
 
 RECORD = {"loss": 1.0, "accuracy": 0.5, "test_loss": 1.1, "test_accuracy": 0.9, "test_spikes": 0.4}
 HISTORY = [
@@ -42,8 +48,8 @@ def histograms():
 
 
 DRAWINGS = {
-    "learning": lambda: figures.learning_curves(CURVES),
-    "many": lambda: figures.learning_curves([Curve(str(k), [HISTORY]) for k in range(12)]),
+    "learning": lambda: learning_curves(CURVES),
+    "many": lambda: learning_curves([Curve(str(k), [HISTORY]) for k in range(12)]),
     "spikes": lambda: figures.accuracy_against_spikes(CURVES),
     "sweep": sweep,
     "histograms": histograms,
@@ -85,7 +91,7 @@ def test_a_current_jumps_upright_by_the_weight():
 
 
 def test_epochs_without_evaluation_and_the_untrained_network_are_left_out():
-    middle = figures.learning_curves(CURVES).axes[1]
+    middle = learning_curves(CURVES).axes[1]
     assert [list(line.get_xdata()) for line in middle.lines[:2]] == [[1, 2, 3], [1, 3]]
 
 
@@ -103,7 +109,7 @@ def test_better_is_up_and_ticks_are_accuracies():
 def test_no_two_ticks_of_an_accuracy_overlap(low, high):
     _, (ax,) = new_figure(8, 4)
     ax.set_ylim(low, high)
-    figures._as_accuracy(ax, "accuracy")
+    as_accuracy(ax, "accuracy")
     ticks = np.log(ax.get_yticks() / low) / np.log(high / low)
     assert len(ticks) > 3
     assert np.all(np.diff(ticks) > 0.039)

@@ -10,9 +10,9 @@ from gradients import cosine
 from scenarios.datasets import images
 from scenarios.fashion_mnist import run as fashion_mnist
 from scenarios.mnist import run as mnist
-from scenarios.mnist import runs as readout_runs
+from scenarios.mnist import study as mnist_study
 from scenarios.mnist.config import MnistOptions
-from scenarios.mnist.runs import Variant, build, variants
+from scenarios.mnist.study import Variant, build, variants
 from scenarios.networks.readout import readout_loss
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
@@ -197,7 +197,7 @@ def test_the_four_rows_stand_beside_the_published_ones(noise, tmp_path):
 
 
 def test_a_sweep_draws_accuracy_and_spikes_against_the_time_constant(noise, tmp_path, monkeypatch):
-    monkeypatch.setattr(readout_runs, "TAUS", (0.8, 6.4))
+    monkeypatch.setattr(mnist_study, "TAUS", (0.8, 6.4))
     report = mnist.run(tiny(noise, sweep="tau", n_train=6), tmp_path, SILENT)
     assert {f"{figure}.png" for figure in report.figures} == {*PICTURES, "tau.png"}
     accuracies = [row.published for row in report.rows if "accuracy" in row.what]

@@ -11,7 +11,7 @@ import pytest
 from gradients import Adam
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.mnist.config import MnistOptions
-from scenarios.mnist.runs import learner
+from scenarios.mnist.study import learner
 from scenarios.networks.cuda_learner import DeviceLearner
 from scenarios.networks.feed_forward import ImageTask
 from scenarios.networks.readout import ReadoutNetwork, readout_loss

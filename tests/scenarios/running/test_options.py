@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 import numpy as np
 import pytest
 
-from scenarios.running.options import Count, Option, Options, Positive, Range, option, options_of
+from scenarios.running.options import (
+    Checked,
+    Count,
+    Option,
+    Options,
+    Positive,
+    Range,
+    option,
+    options_of,
+)
 
 
 @dataclass(frozen=True)
@@ -161,3 +170,21 @@ def test_choices_may_be_numbers():
     assert Steps(20).steps == 20
     with pytest.raises(ValueError, match=r"^steps must be one of 10, 20, got 15$"):
         Steps(15)
+
+
+@dataclass(frozen=True)
+class Model(Checked):
+    """Fields that are checked, and others that are nobody's business here."""
+
+    sizes: tuple[int, ...]
+    rate: Positive = 1.0
+    tau: Annotated[float, Range(0, 9)] | None = None
+    kind: Literal["one", "two"] = "one"
+    other: object = None
+
+
+@pytest.mark.parametrize(("field", "value"), [("rate", 0.0), ("tau", 10.0), ("kind", "three")])
+def test_fields_beside_options_are_checked_where_their_annotation_limits_them(field, value):
+    assert Model((), other=object()).tau is None
+    with pytest.raises(ValueError, match=rf"^{field} must (lie in|be one of) .*, got {value!r}$"):
+        Model((0, -1), **{field: value})

@@ -94,8 +94,8 @@ def test_networks_that_do_not_fit_are_refused(architecture, expected):
 @pytest.mark.parametrize(
     ("t_stop", "expected"),
     [
-        (0.0, "t_stop must be finite and > 0, got 0.0"),
-        (INF, "t_stop must be finite and > 0, got inf"),
+        (0.0, "t_stop must lie in .*, got 0.0"),
+        (INF, "t_stop must lie in .*, got inf"),
     ],
 )
 def test_bad_numbers_of_a_network_are_refused(t_stop, expected):

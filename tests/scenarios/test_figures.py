@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from scenarios.running import figures
+from scenarios.iris.figures import first_spike_histograms
+from scenarios.running.figures import training_curves
+from scenarios.xor.figures import step_histogram, traces
+from scenarios.yin_yang.figures import class_planes
 
 HISTORY = [
     {"epoch": 0, "test_loss": 1.2, "test_accuracy": 0.3},
@@ -25,15 +28,15 @@ def mirrored(points):
 
 
 def planes():
-    return figures.class_planes(mirrored, POINTS, LABELS, classes=CLASSES, t_stop=2.0, resolution=8)
+    return class_planes(mirrored, POINTS, LABELS, classes=CLASSES, t_stop=2.0, resolution=8)
 
 
 DRAWINGS = {
-    "training": lambda: figures.training_curves([HISTORY, HISTORY], chance=1 / 3),
-    "histograms": lambda: figures.first_spike_histograms(TIMES, TIMES + 0.1, LABELS, CLASSES),
-    "silence": lambda: figures.first_spike_histograms(TIMES + np.inf, TIMES, LABELS, CLASSES),
-    "steps": lambda: figures.step_histogram([3, 5, 5, 20], 17.52),
-    "traces": lambda: figures.traces(GRID, np.zeros((2, 50, 2)), 1.0, ["one", "two"], ["a", "b"]),
+    "training": lambda: training_curves([HISTORY, HISTORY], chance=1 / 3),
+    "histograms": lambda: first_spike_histograms(TIMES, TIMES + 0.1, LABELS, CLASSES),
+    "silence": lambda: first_spike_histograms(TIMES + np.inf, TIMES, LABELS, CLASSES),
+    "steps": lambda: step_histogram([3, 5, 5, 20], 17.52),
+    "traces": lambda: traces(GRID, np.zeros((2, 50, 2)), 1.0, ["one", "two"], ["a", "b"]),
     "planes": planes,
 }
 
@@ -52,14 +55,14 @@ def test_a_picture_can_be_saved_and_names_its_axes(tmp_path, name):
 @pytest.mark.parametrize(("last", "lowest"), [(0.6, 30.0), (0.99, 90.0)])
 def test_the_accuracy_axis_shows_what_differs(last, lowest):
     histories = [[*HISTORY, {"epoch": 3, "test_accuracy": last}], HISTORY[:2]]
-    curves = figures.training_curves(histories[:1], chance=1 / 3)
+    curves = training_curves(histories[:1], chance=1 / 3)
     assert curves.axes[1].get_ylim()[0] == pytest.approx(lowest)
-    both = figures.training_curves(histories, chance=1 / 3)
+    both = training_curves(histories, chance=1 / 3)
     assert both.axes[1].get_ylim()[0] == pytest.approx(30.0)
 
 
 def test_silent_output_neurons_are_counted_in_the_titles():
-    figure = figures.first_spike_histograms(TIMES, TIMES, LABELS, CLASSES)
+    figure = first_spike_histograms(TIMES, TIMES, LABELS, CLASSES)
     titles = [ax.get_title() for ax in figure.axes]
     assert titles[0] == "a, before training (1 outputs silent)"
     assert titles[1] == "b, before training"

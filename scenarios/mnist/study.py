@@ -281,12 +281,13 @@ def _rows(published: Published, kind: Trained) -> list[Row]:
 
 def _figures(data: DataSet, config: MnistOptions, trained: list[Trained]) -> dict[str, Any]:
     from scenarios.mnist import figures as draw
+    from scenarios.running.figures import Curve, learning_curves
 
     curves = [
-        draw.Curve(kind.variant.title, [state.history for state in kind.states]) for kind in trained
+        Curve(kind.variant.title, [state.history for state in kind.states]) for kind in trained
     ]
     figures = {
-        "training": draw.learning_curves(curves),
+        "training": learning_curves(curves),
         "accuracy_against_spikes": draw.accuracy_against_spikes(curves),
         "dynamics": _dynamics(data, trained[0]),
         "spike_counts": draw.spike_count_histograms({
