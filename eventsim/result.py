@@ -271,7 +271,7 @@ class BatchResult:
         return self._states(population, at)[0]
 
     @property
-    def least_slope(self) -> float:
+    def min_slope(self) -> float:
         """Smallest dV/dt at a spike; ``inf`` without spikes."""
         return float(self.record.slope.min(initial=np.inf))
 

@@ -343,7 +343,7 @@ def _of_batch(
         batch.network,
         neurons={name: values for name, values in neurons.items() if RATES[name] in wanted},
         input_times=batch.stimulus.split(loss.inputs) if "input_times" in wanted else {},
-        min_slope=batch.least_slope,
+        min_slope=batch.min_slope,
         silent_fraction=batch.silent_fraction,
         **by_projection,
     )

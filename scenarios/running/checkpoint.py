@@ -60,8 +60,8 @@ class TrainingState:
 
     Attributes
     ----------
-    params : dict of str -> ndarray
-        What is trained.
+    params : dict
+        What is trained: arrays by name, or a tree such as `eventsim.Network.parameters` returns.
     optimizer : dict
         State of the optimizer: numbers, arrays, and dicts of them.
     rng : dict
@@ -72,7 +72,7 @@ class TrainingState:
         One record of metrics per epoch, from epoch 0 on.
     """
 
-    params: Arrays
+    params: dict[str, Any]
     optimizer: Mapping[str, Any]
     rng: Mapping[str, Any]
     epoch: int = 0
@@ -271,7 +271,7 @@ def check_like(found: Mapping[str, Any], expected: Mapping[str, Any], name: str)
 def _to_arrays(state: TrainingState) -> Arrays:
     rest = {"rng": state.rng, "epoch": state.epoch, "history": state.history}
     return {
-        **{f"params/{name}": array for name, array in state.params.items()},
+        **_flattened(state.params, "params/"),
         **_flattened(state.optimizer, "optimiser/"),
         "rest": _packed(rest),
     }
@@ -286,13 +286,9 @@ def _from_arrays(arrays: Arrays, path: Path) -> TrainingState:
     try:
         rest = parse(arrays["rest"].tobytes())
         _check_rest(rest, path)
-        params = _part(arrays, "params/")
-        for name in params:
-            if "/" in name:
-                raise ValueError(f"names of parameters must be without a slash, got {name!r}")
         return TrainingState(
-            params=params,
-            optimizer=_nested(_part(arrays, "optimiser/")),
+            params=_nested(_part(arrays, "params/")),
+            optimizer=_with_numbers(_nested(_part(arrays, "optimiser/"))),
             **rest,
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -348,31 +344,55 @@ def _part(arrays: Arrays, prefix: str) -> Arrays:
     }
 
 
-def _flattened(tree: Mapping[str, Any], prefix: str) -> Arrays:
-    """Return the leaves of nested dicts by their path; no key may hold a slash."""
+def _flattened(tree: Mapping[Any, Any], prefix: str) -> Arrays:
+    """Return the leaves of nested dicts by their path."""
     leaves: Arrays = {}
     for key, value in tree.items():
-        assert "/" not in key, key
+        word = _as_word(key)
         if isinstance(value, Mapping):
-            leaves |= _flattened(value, f"{prefix}{key}/")
+            leaves |= _flattened(value, f"{prefix}{word}/")
         else:
-            leaves[f"{prefix}{key}"] = np.asarray(value)
+            leaves[f"{prefix}{word}"] = np.asarray(value)
     return leaves
 
 
-def _nested(leaves: Arrays) -> dict[str, Any]:
-    """Return nested dicts from leaves by path; numbers of 64 bits become numbers again."""
-    tree: dict[str, Any] = {}
+def _nested(leaves: Arrays) -> dict[Any, Any]:
+    """Return nested dicts from leaves by path."""
+    tree: dict[Any, Any] = {}
     for path, leaf in leaves.items():
-        *folders, name = path.split("/")
+        *folders, name = map(_as_key, path.split("/"))
         node = tree
         for folder in folders:
             node = node.setdefault(folder, {})
             if not isinstance(node, dict):
                 raise ValueError(f"{path} must be an array or a folder of arrays, got both")
-        is_number = leaf.ndim == 0 and np.asarray(leaf.item()).dtype == leaf.dtype
-        node[name] = leaf.item() if is_number else leaf
+        node[name] = leaf
     return tree
+
+
+def _as_word(key: Any) -> str:
+    """Return a key as a part of a path: a name, or that of a projection as JSON."""
+    word = key if isinstance(key, str) else json.dumps(key)
+    assert "/" not in word, key
+    return word
+
+
+def _as_key(word: str) -> Any:
+    """Return the key that a part of a path stands for."""
+    return tuple(parse(word.encode())) if word.startswith("[") else word
+
+
+def _with_numbers(tree: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return nested dicts whose arrays () of 64 bits are numbers again."""
+    return {
+        key: _with_numbers(leaf) if isinstance(leaf, Mapping) else _as_number(leaf)
+        for key, leaf in tree.items()
+    }
+
+
+def _as_number(leaf: NDArray[Any]) -> Any:
+    is_number = leaf.ndim == 0 and np.asarray(leaf.item()).dtype == leaf.dtype
+    return leaf.item() if is_number else leaf
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:

@@ -185,10 +185,10 @@ def find_first_spikes(spikes, first):
 
 
 @kernel
-def summarise(spikes, lanes, n, least_slope, silent):
+def summarise(spikes, lanes, n, min_slope, silent):
     """Find the smallest slope, and count silent neurons that could fire: a thread per sample."""
     for k in range(cuda.grid(1), silent.size, cuda.gridsize(1)):
-        least, count = least_slope[k], 0
+        least, count = min_slope[k], 0
         for x in range(lanes.neuron.size):
             if lanes.neuron[x] < 0:
                 continue
@@ -198,5 +198,5 @@ def summarise(spikes, lanes, n, least_slope, silent):
             while slot >= 0:
                 least = min(least, float(spikes.slope[slot]))
                 slot = spikes.previous[slot]
-        least_slope[k] = least
+        min_slope[k] = least
         silent[k] += count

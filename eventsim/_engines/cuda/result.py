@@ -145,9 +145,9 @@ class CudaResult(BatchResult):
         return double(self.on_device.potential(population).copy_to_host())
 
     @property
-    def least_slope(self) -> float:
+    def min_slope(self) -> float:
         """Smallest dV/dt at a spike; ``inf`` without spikes."""
-        return super().least_slope if self.on_device is None else self._summary[0]
+        return super().min_slope if self.on_device is None else self._summary[0]
 
     @property
     def silent_fraction(self) -> float:

@@ -202,14 +202,14 @@ def test_a_result_says_the_same_on_the_device_and_off_it() -> None:
         (found.first_spikes(name), found.spike_counts(name), found.potential(name))
         for name in found.network.populations
     ]
-    sums = found.least_slope, found.silent_fraction, found.events
+    sums = found.min_slope, found.silent_fraction, found.events
     found.leave()
     assert found.on_device is None
     for (first, counts, potential), name in zip(held, found.network.populations, strict=True):
         np.testing.assert_array_equal(first, found.first_spikes(name))
         np.testing.assert_array_equal(counts, found.spike_counts(name))
         np.testing.assert_array_equal(potential, found.potential(name))
-    assert sums == (found.least_slope, found.silent_fraction, found.events)
+    assert sums == (found.min_slope, found.silent_fraction, found.events)
 
 
 def test_some_samples_of_a_result_are_a_result_that_can_go_on() -> None:

@@ -279,7 +279,7 @@ def test_the_number_of_threads_changes_no_bit(
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_optimisers_are_values(optimizer) -> None:
+def test_optimizers_are_values(optimizer) -> None:
     assert eval(repr(optimizer), vars(gradients)) == optimizer
     assert len({optimizer, eval(repr(optimizer), vars(gradients))}) == 1
 

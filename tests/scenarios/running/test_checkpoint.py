@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import eventsim as es
+from gradients import Adam
 from scenarios.datasets.arrays import FileError
 from scenarios.running import checkpoint
 from scenarios.running.checkpoint import (
     TrainingState,
+    check_like,
     load_arrays,
     load_latest,
     remove_old,
@@ -48,6 +51,27 @@ def files(folder):
 def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
     save(tmp_path, state(3))
     assert_same(load_latest(tmp_path), state(3))
+
+
+def test_a_tree_of_parameters_comes_back_with_its_keys(tmp_path):
+    net = es.Network()
+    net.add_input("in", 2)
+    net.add_population("out", 3, es.LIF(tau_mem=2.0))
+    net.connect("in", "out", weights=np.eye(2, 3), delays=0.5)
+    net.connect("in", "out", weights=np.ones((2, 3)), name="more")
+    params = net.parameters(["weights", "delays", "tau_mem"])
+    memory = Adam().init(params)
+    save(tmp_path, replace(state(3), params=params, optimizer=memory))
+    found = load_latest(tmp_path)
+    again = net.replace(found.params)
+    assert found.params.keys() == params.keys()
+    assert again.projections.keys() == found.params["weights"].keys()
+    for key, projection in net.projections.items():
+        np.testing.assert_array_equal(again.projections[key].weights, projection.weights)
+        assert again.projections[key].delays == projection.delays
+    check_like(found.params, params, "params")
+    check_like(found.optimizer, memory, "optimizer")
+    assert Adam().update(found.params, params, found.optimizer)[1]["step"] == 1
 
 
 def test_the_last_two_checkpoints_are_kept(tmp_path):

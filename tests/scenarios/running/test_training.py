@@ -120,11 +120,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
     assert one != other
 
 
-OPTIMISERS = [SGD(0.1, momentum=0.9), Adam(lr=0.1), Adam(lr=cosine(0.1, 24, warmup=3))]
+OPTIMIZERS = [SGD(0.1, momentum=0.9), Adam(lr=0.1), Adam(lr=cosine(0.1, 24, warmup=3))]
 
 
 @pytest.mark.parametrize("task", [Line(), NoisyLine()])
-@pytest.mark.parametrize("optimizer", OPTIMISERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("epochs_before", [1, 2, 5])
 def test_a_run_in_two_pieces_is_the_run_in_one(tmp_path, task, optimizer, epochs_before):
     whole = fit(task, settings(epochs=6, optimizer=optimizer), folder=tmp_path / "whole")
@@ -209,7 +209,7 @@ RNG = np.random.default_rng(0).bit_generator.state
         ({"params/slope": np.array([np.nan])}, "params/slope must be finite, got nan"),
         ({"params/slope": None}, "params must hold params/slope, got nothing"),
         ({"params/more": np.zeros(1)}, "params must hold params/slope, got .*params/more"),
-        ({"params/a/b": np.zeros(1)}, "names of parameters must be without a slash, got 'a/b'"),
+        ({"params/a/b": np.zeros(1)}, "params must hold .*, got .*params/a/b"),
         ({"optimiser/step": 1.5}, r"optimizer/step must be int64 of shape \(\), got float64"),
         ({"optimiser/step": -3}, "optimizer/step must be >= 0, got -3"),
         ({"optimiser/mean/slope": None}, "optimizer must hold .*optimizer/mean/slope.*, got"),
