@@ -37,6 +37,7 @@ from gradients.cuda.losses import N_TOTALS, read_labels, read_loss
 from gradients.cuda.optimizers import NO_NUMBER, NO_ROOM, DeviceOptimizer
 from gradients.cuda.part import Part
 from gradients.cuda.program import Program, Training
+from gradients.losses.first_spike import warn_of_silence
 from gradients.losses.term import Term
 from gradients.norm import LARGEST
 from gradients.optim.optimizers import SGD, Adam
@@ -210,6 +211,11 @@ class Trainer:
             If a sample exceeds ``max_spikes``.
         MemoryError
             If the minibatch is too large for the device.
+
+        Warns
+        -----
+        SilentLabelsWarning
+            If neurons of labels are silent, and nothing wakes them: see `FirstSpikeCrossEntropy`.
         """
         rows = as_indices(rows, "rows")
         if rows.ndim != 1 or rows.size == 0:
@@ -234,7 +240,10 @@ class Trainer:
         if report[N_TOTALS] == NO_NUMBER:
             raise ValueError(f"gradient must be finite and at most {LARGEST}, got another")
         self.optimizer.steps += 1
-        return self._named(report, rows.size)
+        found = self._named(report, rows.size)
+        n_silent = round(found["silent_labels"] * rows.size)
+        warn_of_silence(self._training.loss[0][1], n_silent, rows.size)
+        return found
 
     def _report(self, program: Program, rows: IntArray, seed: int) -> NDArray[np.float64]:
         """Run a step; a device that has no room for a kernel, or for a recording, ends it."""

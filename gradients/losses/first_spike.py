@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,13 @@ from gradients.losses.term import (
     read_labels,
 )
 
-__all__ = ["FirstSpikeCrossEntropy", "SilentLabelsWarning", "first_spike_cross_entropy"]
+__all__ = [
+    "FirstSpikeCrossEntropy",
+    "SilentLabelsWarning",
+    "first_spike_cross_entropy",
+    "leading_to",
+    "warn_of_silence",
+]
 
 
 class SilentLabelsWarning(UserWarning):
@@ -142,8 +149,7 @@ class FirstSpikeCrossEntropy(Term):
         own = self.until(batch.t_stop)
         times = batch.first_spikes(self.population)
         value, derivative, n_right, n_silent = own._evaluated(times, labels)
-        if n_silent and self.wake is None:
-            _warn(self.population, int(n_silent), len(times))
+        warn_of_silence(self, int(n_silent), len(times))
         return Loss(
             value,
             first_spikes={self.population: like_run(result, derivative)},
@@ -205,15 +211,26 @@ def leading_to(network: Network, population: str) -> set[str]:
     return found
 
 
-def _warn(population: str, n_silent: int, n: int) -> None:
+def warn_of_silence(loss: object, n_silent: int, n: int) -> None:
+    """Warn of silent labels, unless the loss says what is to be done about them."""
+    if not (n_silent and isinstance(loss, FirstSpikeCrossEntropy) and loss.wake is None):
+        return
     warnings.warn(
-        f"in {n_silent} of {n} samples the label's neuron of {population!r} does not fire: a "
+        f"in {n_silent} of {n} samples the label's neuron of {loss.population!r} does not fire: a "
         "missing spike has no derivative, so training does not see them; "
         "FirstSpikeCrossEntropy(..., wake=0.5) wakes such neurons, wake=0 leaves them asleep "
         "without a word",
         SilentLabelsWarning,
-        stacklevel=5,
+        stacklevel=_level_of_caller(),
     )
+
+
+def _level_of_caller() -> int:
+    """Return how many calls above the caller of this function the first one of a user is."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("gradients."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def first_spike_cross_entropy(

@@ -85,7 +85,7 @@ CASES: list[tuple[float, Any, Any]] = [
     (np.inf, LOSS, readout_loss),
     (2.5, WAKING, WAKING.of),
     (np.inf, LOSS[0] + LOSS[1], (LOSS[0] + LOSS[1]).of),
-    (0.6, [cuda.FirstSpikes("out", tau0=0.2, t_silent=1.5, gamma=0.1)], first_spike_loss),
+    (0.6, [cuda.FirstSpikes("out", tau0=0.2, t_silent=1.5, gamma=0.1, wake=0.0)], first_spike_loss),
 ]
 
 
@@ -115,6 +115,13 @@ def test_steps_are_those_of_the_processors(
     for key, values in params.items():
         np.testing.assert_allclose(moved[key], values, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(memory["mean"][key], state["mean"][key], rtol=1e-9, atol=1e-12)
+
+
+def test_silent_labels_are_told_of_where_the_step_was_taken() -> None:
+    ours = trainer(network(threshold=2.5), gradients.FirstSpikeCrossEntropy("out", tau0=0.2))
+    with pytest.warns(gradients.SilentLabelsWarning, match="of 3 samples the label's") as told:
+        ours.step([0, 1, 2])
+    assert [each.filename for each in told] == [__file__]
 
 
 def test_a_part_of_a_network_is_woken_as_alone() -> None:
@@ -221,7 +228,7 @@ def test_too_many_spikes_of_jittered_inputs_are_those_of_the_jitter() -> None:
     net.add_population("out", 1, es.LIF(0.4, 0.8, threshold=1.0))
     net.connect("in", "out", weights=[[-100.0], [100.0]])
     given = {"in": es.SpikeBatch.from_latencies([[0.4, 0.5]])}
-    terms = [cuda.FirstSpikes("out", tau0=0.2, t_silent=1.5)]
+    terms = [cuda.FirstSpikes("out", tau0=0.2, t_silent=1.5, wake=0.0)]
     assert es.simulate(net, given, 1.0).events.spikes == 0
     ours = cuda.Trainer(net, given, [0], terms, 1.0, jitter=0.3, max_spikes=1)
     with pytest.raises(es.ActivityError, match="sample 0 exceeded max_spikes = 1: neuron 0 of"):

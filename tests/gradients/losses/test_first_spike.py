@@ -46,6 +46,16 @@ def test_silent_labels_are_told_of_once_a_call_where_it_was_made() -> None:
     assert told[0].filename == __file__
 
 
+def test_they_are_told_of_in_the_same_place_by_a_sum_and_by_a_loss_alone() -> None:
+    loss = FirstSpikeCrossEntropy("out", tau0=0.2)
+    both = loss + 0.1 * gradients.SpikeCountPenalty("hidden")
+    result = es.simulate(network(), BATCH, T_STOP)
+    for each in (loss, both):
+        with pytest.warns(SilentLabelsWarning) as told:
+            each(result, LABELS)
+        assert [one.filename for one in told] == [__file__]
+
+
 @pytest.mark.parametrize("wake", [0.0, 0.5])
 def test_who_says_what_to_do_about_silence_hears_nothing(wake: float) -> None:
     with warnings.catch_warnings():
