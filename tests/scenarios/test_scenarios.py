@@ -129,7 +129,7 @@ def test_xor_names_the_initialisations_that_did_not_converge(tmp_path):
 def test_the_published_settings_of_xor_are_those_of_table_1(tmp_path):
     config = XorOptions(published=True, runs=1, max_steps=1)
     notes = " ".join(xor.run(config, tmp_path, SILENT).notes)
-    assert "gamma 0.2 (0.2), tau0 0.1 (0.1), beta2 0.999 (0.999)" in notes
+    assert "beta2 0.999 (0.999), gamma 0.2 (0.2), tau0 0.1 (0.1)" in notes
 
 
 @pytest.mark.jit
