@@ -14,8 +14,8 @@ import pytest
 
 import eventsim as es
 import gradients
+from tests.helpers.engines import each_engine
 
-ENGINES = ("scheduler", "windows", "layered")
 STIMULUS = {"in": es.Spikes([0.0, 0.3], [0, 0])}
 
 
@@ -31,7 +31,7 @@ def run_away(engine: str) -> es.Result:
     return es.simulate(small_network(), STIMULUS, 2.0, engine=engine, max_spikes=3)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@each_engine
 def test_an_activity_error_survives_pickling(engine: str) -> None:
     with pytest.raises(es.ActivityError) as raised:
         run_away(engine)
@@ -81,7 +81,7 @@ def test_what_is_read_only_is_so_in_a_copy(value: object, copied: Callable[..., 
         assert not other.flags.writeable
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@each_engine
 def test_results_survive_pickling(engine: str) -> None:
     network = small_network()
     batch = es.simulate(network, [STIMULUS, STIMULUS], 2.0, engine=engine)

@@ -11,6 +11,7 @@ from hypothesis import given
 
 import eventsim as es
 from tests.helpers import cases, naive
+from tests.helpers.engines import each_engine
 from tests.helpers.naive import Case
 from tests.helpers.strategies import examples, networks
 
@@ -81,7 +82,7 @@ def three_samples(engine: str = "auto") -> es.BatchResult:
     return es.simulate(network, {"in": latencies}, 1.0, engine=engine)
 
 
-@pytest.mark.parametrize("engine", ["scheduler", "windows", "layered"])
+@each_engine
 @pytest.mark.parametrize(
     "which",
     [slice(0, 1), slice(None), slice(None, None, -2), [2, 0, 2], np.array([-1]), (1,),

@@ -15,12 +15,10 @@ import eventsim as es
 import gradients
 from tests.helpers import cases, differences
 from tests.helpers.cases import assert_same_trains, decided
-from tests.helpers.engines import made_for, run
+from tests.helpers.engines import each_engine, made_for, run
 from tests.helpers.feedforward import assert_same_gradient
 from tests.helpers.naive import Case
 from tests.helpers.strategies import examples, networks
-
-ENGINES = ["scheduler", "windows"]
 
 
 def firing_once(case: Case, which: list[bool], tau_ref: float = math.inf) -> Case:
@@ -35,7 +33,7 @@ def firing_once(case: Case, which: list[bool], tau_ref: float = math.inf) -> Cas
 SOME = st.lists(st.booleans(), min_size=4, max_size=4)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
 @given(networks(), SOME)
 @examples(0.5)
 def test_random_networks_agree_with_the_oracle(engine: str, case: Case, which: list[bool]) -> None:
@@ -101,7 +99,7 @@ def test_a_directional_derivative_knows_that_a_neuron_fires_once(
     assert forward == pytest.approx(backward, rel=1e-9, abs=1e-9 * scale)
 
 
-@pytest.mark.parametrize("engine", ["scheduler", "windows", "layered"])
+@each_engine
 @pytest.mark.parametrize(
     ("tau_mem", "tau_syn"), [(1.0, 1.0), (1.0, 0.5), (np.inf, 1.0), (1.0, np.inf), (1.0, 2.0)]
 )
@@ -148,7 +146,7 @@ def test_a_run_of_neurons_that_fired_can_be_resumed() -> None:
 # --- units of a pool ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ["scheduler", "windows", "layered"])
+@each_engine
 def test_a_unit_of_a_pool_fires_with_its_earliest_input(engine: str) -> None:
     network = es.Network()
     network.add_input("in", 3)
@@ -161,7 +159,7 @@ def test_a_unit_of_a_pool_fires_with_its_earliest_input(engine: str) -> None:
     np.testing.assert_array_equal(result.spikes["pool"].times, [0.25])
 
 
-@pytest.mark.parametrize("engine", ["scheduler", "windows", "layered"])
+@each_engine
 @pytest.mark.parametrize("time", [0.0, 0.3, 1.0, 2.0])
 def test_a_unit_of_a_pool_fires_at_the_end_too_and_once(engine: str, time: float) -> None:
     """What comes at t_stop happens; a resumed run is the same as a whole one."""
