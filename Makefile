@@ -30,7 +30,7 @@ export EVENTSIM_TORCH_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(absp
 
 # Of the scenarios, encodings and simulated noise alone are compiled.
 OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard tests/test_*.py) \
-	tests/scenarios/test_encoding.py tests/scenarios/studies/coherence
+	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence
 
 .PHONY: help run test lint unit bounds coverage bench peers lock clean
 
