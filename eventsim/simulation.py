@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import overload
 
 import numpy as np
@@ -172,15 +171,11 @@ def _chosen(job: Job) -> Job:
             )
         job = job._replace(engine=made_by)
     elif job.engine == "auto":
-        return next(each for each in map(partial(_with_engine, job), AUTOMATIC) if _is_fit(each))
+        return next(filter(_is_fit, (job._replace(engine=name) for name in AUTOMATIC)))
     obstacle = engine_named(job.engine).obstacle(job)
     if obstacle:
         raise ValueError(obstacle)
     return job
-
-
-def _with_engine(job: Job, name: str) -> Job:
-    return job._replace(engine=name)
 
 
 def _is_fit(job: Job) -> bool:

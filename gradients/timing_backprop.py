@@ -26,12 +26,9 @@ from eventsim.model.parameters import DIFFERENTIABLE, NEURON, SYNAPSE
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from gradients._sweeps.events import (
-    ALPHA,
-    BETA,
-    BIAS,
+    COLUMNS,
     SET_DENSITY,
     SET_POTENTIAL,
-    THRESHOLD,
     Cotangents,
     Events,
     Sums,
@@ -54,8 +51,7 @@ SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
 
 BY_PROJECTION = tuple(p.name for p in SYNAPSE)
 
-# Derivatives by neurons: their columns in `Sums`, and which of the parameters they belong to.
-COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
+# Which of the parameters a derivative by neurons belongs to.
 RATES = {p.symbol: p.name for p in NEURON if p.differentiable}
 
 Event: TypeAlias = tuple[float, int, FloatArray]  # time, kind, value (n_samples, n_neurons)

@@ -10,7 +10,6 @@ import numpy as np
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 
 __all__ = [
-    "BOUND",
     "CURRENT",
     "INPUTS",
     "N_COUNTS",
@@ -30,7 +29,7 @@ __all__ = [
 
 # Columns of a neuron's state: as of the reference time, which is later than the end of a run if the
 # neuron is refractory then.  Engines may have more.
-CURRENT, POTENTIAL, REFERENCE, BOUND = 0, 1, 2, 3
+CURRENT, POTENTIAL, REFERENCE = 0, 1, 2
 
 # Counters of a sample.  Engines may have more.
 SPIKES, INPUTS, SYNAPTIC, SEARCHES, TOUCHED, N_COUNTS = range(6)

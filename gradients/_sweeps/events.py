@@ -53,6 +53,11 @@ from gradients._sweeps.flow import flow_back_with_rates
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
 __all__ = [
+    "ALPHA",
+    "BETA",
+    "BIAS",
+    "COLUMNS",
+    "THRESHOLD",
     "Cotangents",
     "Events",
     "Sums",
@@ -80,6 +85,7 @@ GIVEN, ACTING = 0, 1
 
 # Columns of Sums.neuron.
 ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
+COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
 
 # Kinds of a loss's events.
 SET_POTENTIAL, SET_DENSITY = 0, 1

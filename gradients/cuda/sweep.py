@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from numba import cuda
 
 from eventsim._engines.cuda.device import kernel
+from gradients._sweeps.events import ALPHA, BETA, BIAS, THRESHOLD
 from gradients._sweeps.flow import flow_back, flow_back_with_rates
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
-from gradients._sweeps.layers.loop import ALPHA, BETA, BIAS, THRESHOLD
 
 __all__ = [
     "Columns",

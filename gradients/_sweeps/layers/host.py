@@ -26,10 +26,9 @@ from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
 from eventsim.model.parameters import NEURON
 from eventsim.network import Network
 from eventsim.result import BatchResult
-from gradients._sweeps.events import Cotangents
+from gradients._sweeps.events import COLUMNS, Cotangents
 from gradients._sweeps.layers import frames as frame_sweep
 from gradients._sweeps.layers import loop as layer_sweep
-from gradients._sweeps.layers.loop import ALPHA, BETA, BIAS, THRESHOLD
 
 __all__ = ["LayerGradients", "Portion", "sweep_layers"]
 
@@ -99,8 +98,7 @@ class LayerGradients:
         for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
             real = layer.tiles.neuron >= 0
             total[layer.first + layer.tiles.neuron[real]] = sums.neuron.sum(axis=0)[real]
-        columns = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
-        return {name: total[:, column] for name, column in columns.items()}
+        return {name: total[:, column] for name, column in COLUMNS.items()}
 
 
 def sweep_layers(

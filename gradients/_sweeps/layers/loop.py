@@ -24,6 +24,7 @@ from eventsim.model.flow import (
     bias_kernel_rate_derivative,
     kernel_rate_derivatives,
 )
+from gradients._sweeps.events import ALPHA, BETA, BIAS, THRESHOLD
 from gradients._sweeps.flow import flow_back_with_rates
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
@@ -52,9 +53,6 @@ BY_ALPHA, BY_BETA, BY_THRESHOLD, BY_BIAS = 5, 6, 7, 8
 # How far back each neuron with events in the current interval has come (else -1), and which these
 # are; then scratch.
 AT, TOUCHED, MOVED, N_ROWS = 9, 10, 11, 12
-
-# Columns of LayerSums.neuron.
-ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
 
 
 class Wanted(NamedTuple):
