@@ -26,7 +26,7 @@ from eventsim._support.validate import (
 )
 from eventsim.convolution import Convolution
 from eventsim.model.neuron import LIF
-from eventsim.model.parameters import NEURON, SYNAPSE
+from eventsim.model.parameters import DELAYS, NEURON, SYNAPSE, WEIGHTS
 
 __all__ = ["Network", "Projection"]
 
@@ -591,7 +591,7 @@ def _checked_weights(
         raise ValueError(
             f"the convolution must connect (n_pre, n_post) = {shape} neurons, got {weights.shape}"
         )
-    require_size(weights.kernel, "weights")
+    WEIGHTS.require(weights.kernel)
     return weights
 
 
@@ -601,7 +601,7 @@ def _like(
     """Return new weights of the form of the ``old`` ones."""
     if isinstance(old, Convolution):
         new = old.with_kernel(_kernel_of(value, old, key))
-        require_size(new.kernel, "weights")
+        WEIGHTS.require(new.kernel)
         return new
     if isinstance(value, Convolution):
         raise ValueError(f"weights of {key} must be a matrix like the old ones, got {shown(value)}")
@@ -629,14 +629,13 @@ def _checked_delays(delays: float | MatrixLike, weights: Matrix | Convolution) -
     dense = None if sparse.issparse(delays) else as_floats(delays, "delays")
     if dense is not None and dense.ndim == 0:
         checked = values = float(dense)
-        require_size(values, "delays")
     elif isinstance(weights, Convolution):
         raise ValueError(f"delays of a convolution must be a single number, got {shown(delays)}")
     else:
         checked = checked_matrix(delays, weights.shape, "delays")
         check_same_form(checked, weights, "delays")
         values = _flat(checked)
-    require(np.greater_equal(values, 0.0), values, "delays must be >= 0")
+    DELAYS.require(values)
     return checked
 
 

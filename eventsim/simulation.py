@@ -179,13 +179,9 @@ def _chosen(job: Job) -> Job:
 
 
 def _is_fit(job: Job) -> bool:
-    """Tell whether an engine can do a job, and is likely to be the fastest.
-
-    Layers do not end early: the scheduler then leaves out what they would compute in vain.
-    """
+    """Tell whether an engine can do a job, and is likely to be the fastest."""
     engine = engine_named(job.engine)
-    early = job.engine == "layered" and job.until_fired is not None
-    return engine.obstacle(job) is None and not early and engine.pays(job.network)
+    return engine.obstacle(job) is None and engine.pays(job)
 
 
 def _joined(

@@ -41,11 +41,10 @@ class Engine(Protocol):
     def obstacle(self, job: Job) -> str | None:
         """Return why the engine cannot do this job, as an error message; None if it can."""
 
-    def pays(self, network: Network) -> bool:
+    def pays(self, job: Job) -> bool:
         """Tell whether the engine can be expected to be faster than the scheduler.
 
-        Only the network decides, not the input or the end: a run in pieces must not change its
-        engine.
+        Neither the input nor the end decides: a run in pieces must not change its engine.
         """
 
     def run(self, job: Job) -> tuple[BatchResult, Excess]:

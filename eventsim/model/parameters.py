@@ -15,7 +15,16 @@ from numpy.typing import ArrayLike
 from eventsim._support.types import FloatArray
 from eventsim._support.validate import LEAST, as_floats, require, require_size
 
-__all__ = ["DIFFERENTIABLE", "INPUT", "NEURON", "SYNAPSE", "Parameter", "neuron_parameter"]
+__all__ = [
+    "DELAYS",
+    "DIFFERENTIABLE",
+    "INPUT",
+    "NEURON",
+    "SYNAPSE",
+    "WEIGHTS",
+    "Parameter",
+    "neuron_parameter",
+]
 
 
 class Parameter(NamedTuple):
@@ -56,26 +65,33 @@ class Parameter(NamedTuple):
         Raises
         ------
         ValueError
-            If a value is NaN or out of range; the message quotes it.  Numbers above 1e100, and time
-            constants below 1e-100, are out of range: float64 could not hold what becomes of them.
+            If a value is out of range.
         """
         array = as_floats(value, self.name)
         if array.ndim > 1:
             raise ValueError(f"{self.name} must be a scalar or (n,), got shape {array.shape}")
-        require(~np.isnan(array), array, f"{self.name} must not be NaN")
-        if self.limits == "above 0":
-            require(array > 0.0, array, f"{self.name} must be > 0")
-        elif self.limits == "at least 0":
-            require(array >= 0.0, array, f"{self.name} must be >= 0")
-        if self.limits == "above 0":
-            require(array >= LEAST, array, f"{self.name} must be at least {LEAST:g}")
-        if not self.inverse:  # the inverse of a large number is a small one
-            require_size(np.where(self.infinite & np.isinf(array), 0.0, array), self.name)
+        self.require(array)
         if array.ndim == 0:
             return float(array)
         array = array.copy()
         array.flags.writeable = False
         return array
+
+    def require(self, values: float | FloatArray) -> None:
+        """Raise a ValueError that quotes the first value that is NaN or out of range.
+
+        Numbers above 1e100, and time constants below 1e-100, are out of range: float64 could not
+        hold what becomes of them.
+        """
+        values = np.asarray(values)
+        require(~np.isnan(values), values, f"{self.name} must not be NaN")
+        if self.limits == "above 0":
+            require(values > 0.0, values, f"{self.name} must be > 0")
+            require(values >= LEAST, values, f"{self.name} must be at least {LEAST:g}")
+        elif self.limits == "at least 0":
+            require(values >= 0.0, values, f"{self.name} must be >= 0")
+        if not self.inverse:  # the inverse of a large number is a small one
+            require_size(np.where(self.infinite & np.isinf(values), 0.0, values), self.name)
 
     def used(self, value: FloatArray) -> FloatArray:
         """Return what the equations use in the place of the values."""
@@ -101,10 +117,9 @@ NEURON = (
 )
 """Of each neuron of a population: the fields of `eventsim.LIF`."""
 
-SYNAPSE = (
-    Parameter("weights", "potential / time", "weight"),
-    Parameter("delays", "time", "delay", 0.0, "at least 0"),
-)
+WEIGHTS = Parameter("weights", "potential / time", "weight")
+DELAYS = Parameter("delays", "time", "delay", 0.0, "at least 0")
+SYNAPSE = (WEIGHTS, DELAYS)
 """Of each synapse of a projection."""
 
 INPUT = (Parameter("input_times", "time", "input_time", limits="at least 0"),)

@@ -34,7 +34,8 @@ from eventsim._support.types import FloatArray, IntArray, Key
 from eventsim.network import Network
 from gradients._sweeps.events import Cotangents
 from gradients._sweeps.layers.host import LayerGradients
-from gradients._sweeps.layers.loop import Wanted, running_sum
+from gradients._sweeps.layers.loop import running_sum
+from gradients._sweeps.layers.task import Wanted
 from gradients.cuda.sweep import (
     Columns,
     Fired,

@@ -7,7 +7,6 @@ from eventsim._engines.cuda.device import device_obstacle
 from eventsim._engines.cuda.result import run_layers
 from eventsim._engines.layered.capped import run_capped
 from eventsim._layout.layers import layered_obstacle
-from eventsim.network import Network
 from eventsim.result import BatchResult
 
 __all__ = ["obstacle", "pays", "run"]
@@ -18,7 +17,7 @@ def obstacle(job: Job) -> str | None:
     return layered_obstacle(job.network, job.engine)
 
 
-def pays(network: Network) -> bool:  # noqa: ARG001
+def pays(job: Job) -> bool:  # noqa: ARG001
     """Return False: a device is used by those who ask for it."""
     return False
 

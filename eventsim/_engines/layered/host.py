@@ -76,9 +76,12 @@ def obstacle(job: Job) -> str | None:
     return layered_obstacle(job.network, job.engine)
 
 
-def pays(network: Network) -> bool:
-    """Tell whether all arrivals are vector operations, or earliest-spike pools."""
-    return layers_pay(network)
+def pays(job: Job) -> bool:
+    """Tell whether all arrivals are vector operations, or earliest-spike pools.
+
+    Layers do not end early: the scheduler leaves out what they would compute in vain.
+    """
+    return job.until_fired is None and layers_pay(job.network)
 
 
 def run(job: Job) -> tuple[BatchResult, Excess]:

@@ -30,7 +30,6 @@ from eventsim._support.queue import Queue
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import require
-from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.spikes import taken
 from eventsim.stimulus import Stimulus
@@ -103,7 +102,7 @@ def obstacle(job: Job) -> str | None:
     """Return None: the scheduler runs every network."""
 
 
-def pays(network: Network) -> bool:  # noqa: ARG001
+def pays(job: Job) -> bool:  # noqa: ARG001
     """Return True: there is always the scheduler."""
     return True
 

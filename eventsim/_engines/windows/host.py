@@ -46,7 +46,6 @@ from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import bias_kernel, propagator
-from eventsim.network import Network
 from eventsim.result import BatchResult
 
 __all__ = ["obstacle", "pays", "run"]
@@ -106,16 +105,15 @@ def _shortest_delay(compiled: Compiled) -> float:
     return float(compiled.wiring.delay[split:].min())
 
 
-def pays(network: Network) -> bool:
+def pays(job: Job) -> bool:
     """Tell whether windows can be expected to beat the scheduler.
 
-    Only the network decides, not the input or the end: a run in pieces must not change its engine.
     The cost of a window is that of its pass over all neurons, each a tenth of that of an arrival.
     So windows pay from 200 neurons on, if one neuron in ten would receive a spike in an average
     window when every source fired once in ten (slower) time constants.  Neurons of more than 8
     kinds, or mixed ones, would each need a pass of their own.
     """
-    compiled = compiled_form(network)
+    compiled = compiled_form(job.network)
     neurons, wiring = compiled.neurons, compiled.wiring
     n = neurons.kind.size
     if n < 200 or neurons.alpha.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:

@@ -1,4 +1,4 @@
-r"""The compiled loops of the adjoint sweep over layers, if no neuron's parameters are asked for.
+r"""A tile swept from frame to frame, if no neuron's parameters are asked for.
 
 Between two of its spikes the adjoint state of a neuron flows freely, so all arrivals in between
 see one and the same state, carried back by the lag.  A run is cut into a few frames; the states
@@ -17,28 +17,43 @@ spike is *near* an arrival keeps its state at the spike too, and meets that arri
 """
 
 import math
+from typing import NamedTuple
 
-from eventsim._layout.incoming import factors_of, reached_arrivals
+from eventsim._layout.incoming import factors_of
 from eventsim._layout.layers import Tiles
 from eventsim._support.compile import inlined, loop
 from eventsim.model.flow import propagator
 from gradients._sweeps.flow import flow_back
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
-from gradients._sweeps.layers.loop import Frames, added, own_spikes, start_from_end
+from gradients._sweeps.layers.task import added, own_spikes, start_from_end
 
-__all__ = ["N_ROWS", "Frames", "fill_factors", "frames_of", "sweep_all_to_all", "sweep_reached"]
+__all__ = ["N_ROWS", "Frames", "fill", "fill_factors", "frames_of", "sweep_tile"]
 
 # Rows of a tile's adjoint state, then scratch; of neurons that are near: the state at their spike,
 # its time (else -1), and which neurons these are.
 P, Q, MOVED, NEAR_I, NEAR_V, AT, LISTED, N_ROWS = range(8)
 NEAR = 1.0 / 512.0  # of a frame
-MANY = 2**40  # frames that nobody walks
+# Layers that are stiffer are swept from arrival to arrival.  It is no matter of how many arrivals
+# there are, so that a sample has the same bits in any batch.
+MOST_FRAMES = 256
 
 
-def frames_of(tiles: Tiles, t_stop: float) -> Frames:
-    """Return frames in which the fastest exponential of a layer falls to 1/e at the least."""
+class Frames(NamedTuple):
+    """Number k of ``n`` begins at ``k * length``; the last ends at ``t_stop``."""
+
+    n: int
+    length: float
+
+
+def frames_of(tiles: Tiles, t_stop: float) -> Frames | None:
+    """Return frames in which the fastest exponential of a layer falls to 1/e at the least.
+
+    None: there would be too many.
+    """
     fastest = max(tiles.alpha.max(initial=0.0), tiles.beta.max(initial=0.0))
-    n = max(1, math.ceil(min(fastest * t_stop, MANY)))
+    if fastest * t_stop > MOST_FRAMES:
+        return None
+    n = max(1, math.ceil(fastest * t_stop))
     return Frames(n, t_stop / n)
 
 
@@ -52,11 +67,11 @@ def fill_factors(tiles, incoming, frames, t_stop, factors, first, last):
             own, alpha, beta = factors_of(factors, kind), tiles.alpha[q], tiles.beta[q]
             for k in range(first, last):
                 start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-                _fill(incoming.time, start, stop, frames, t_stop, alpha, beta, own)
+                fill(incoming.time, start, stop, frames, t_stop, alpha, beta, own)
 
 
 @inlined
-def _fill(time, start, stop, frames, t_stop, alpha, beta, factors):
+def fill(time, start, stop, frames, t_stop, alpha, beta, factors):
     """Fill the factors of the arrivals ``start : stop`` of one sample."""
     k, end = -1, 0.0
     for a in range(start, stop):
@@ -69,34 +84,8 @@ def _fill(time, start, stop, frames, t_stop, alpha, beta, factors):
         factors.h[a] = h
 
 
-@loop
-def sweep_all_to_all(task, b, factors, strand, work):
-    """Sweep block ``b`` through the samples of one strand, as `loop.sweep_all_to_all`."""
-    tiles, incoming = task.tiles, task.incoming
-    q = tiles.first[b]
-    own = factors_of(factors, tiles.kind[q])
-    for k in range((strand.number - strand.first) % strand.n, incoming.offsets.size - 1, strand.n):
-        start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-        _sweep_tile(task, q, b, incoming, False, own, start, stop, k, strand.number, work)
-
-
-@loop
-def sweep_reached(task, reach, b, scratch, biased, strand, work):
-    """Sweep the tiles of block ``b``, each with its own arrivals, as `sweep_all_to_all`."""
-    tiles, incoming, t_stop = task.tiles, task.incoming, task.t_stop
-    low, high = tiles.first[b], tiles.first[b + 1]
-    arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
-    for k in range((strand.number - strand.first) % strand.n, incoming.offsets.size - 1, strand.n):
-        reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
-        for q in range(low, high):
-            start, stop = starts[q - low], starts[q - low + 1]
-            alpha, beta = tiles.alpha[q], tiles.beta[q]
-            _fill(arrivals.time, start, stop, task.frames, t_stop, alpha, beta, factors)
-            _sweep_tile(task, q, b, arrivals, True, factors, start, stop, k, strand.number, work)
-
-
 @inlined
-def _sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand, work):
+def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k, strand, work):
     """Walk one tile backward through the arrivals ``start : stop`` of one sample.
 
     ``scattered``: the tile has its own list of arrivals, and their ``origin`` is their place in the
@@ -104,7 +93,7 @@ def _sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand
     """
     tiles, t_stop, record, fired, sums = task.tiles, task.t_stop, task.record, task.fired, task.sums
     time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
-    width, passes_on, frames = tiles.width[b], task.wanted.arrivals, task.frames
+    width, passes_on = tiles.width[b], task.wanted.arrivals
     lane, table = tiles.lane[q], tiles.table[q]
     alpha, beta = tiles.alpha[q], tiles.beta[q]
     first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from eventsim._layout.incoming import Incoming
+from eventsim._layout.incoming import Incoming, fill_factors
 from eventsim._layout.layers import Layer, layers_of, weight_tables
 from eventsim._layout.trains import (
     COPYING,
@@ -27,17 +27,16 @@ from eventsim.model.parameters import NEURON
 from eventsim.network import Network
 from eventsim.result import BatchResult
 from gradients._sweeps.events import COLUMNS, Cotangents
-from gradients._sweeps.layers import frames as frame_sweep
-from gradients._sweeps.layers import loop as layer_sweep
+from gradients._sweeps.layers import frames as framed
+from gradients._sweeps.layers import loop as loops
+from gradients._sweeps.layers import rates
+from gradients._sweeps.layers.task import Fired, LayerSums, Strand, Task, Wanted
 
 __all__ = ["LayerGradients", "Portion", "sweep_layers"]
 
 # Pieces of work in which a layer's sums over the samples are made, each in order.
 PIECES = 8
 ADJOINT = 1.0  # nanoseconds that an arrival at one neuron takes, about
-# Layers that are stiffer are swept from arrival to arrival.  It is no matter of how many arrivals
-# there are, so that a sample has the same bits in any batch.
-MOST_FRAMES = 256
 PORTION = 8_000_000  # blocks times input spikes and neurons of the samples that are held at a time
 
 
@@ -53,20 +52,20 @@ class LayerGradients:
     def __init__(self, network: Network, wanted: Collection[str]) -> None:
         """Start with sums of 0."""
         self.network = network
-        self.wanted = layer_sweep.Wanted(
+        self.wanted = Wanted(
             neurons=any(parameter.name in wanted for parameter in NEURON),
             arrivals=bool({"delays", "input_times"} & set(wanted)),
         )
         self.sums = [self._new_sums(layer) for layer in layers_of(network)]
         self.delays = dict.fromkeys(network.projections, 0.0)
 
-    def _new_sums(self, layer: Layer) -> layer_sweep.LayerSums:
+    def _new_sums(self, layer: Layer) -> LayerSums:
         strands = max(1, PIECES // layer.n_blocks)
         delayed = any(
             not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
         )
         n = layer.tiles.neuron.size
-        return layer_sweep.LayerSums(
+        return LayerSums(
             arrays.zeros(strands, layer.table_size),
             np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
             np.zeros((strands, n, 4)),
@@ -194,26 +193,25 @@ def _sweep_layer(
     sums = sums._replace(arrival=arrays.zeros(layer.n_blocks, n_arrivals))
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
     n_strands = sums.weight.shape[0]
-    frames = frame_sweep.frames_of(tiles, t_stop)
-    framed = not wanted.neurons and frames.n <= MOST_FRAMES
-    loops = frame_sweep if framed else layer_sweep
-    lag_to = (frames,) if framed else ()
-    task = layer_sweep.Task(
-        tiles, table, incoming, frames, t_stop, portion.record, fired, own, wanted, sums
-    )
-    if layer.reach is None:
-        factors = all_factors(layer, incoming, threads, loops.fill_factors, *lag_to, t_stop)
+    frames = None if wanted.neurons else framed.frames_of(tiles, t_stop)
+    n_rows = rates.N_ROWS if frames is None else framed.N_ROWS
+    task = Task(tiles, table, incoming, t_stop, portion.record, fired, own, wanted, sums)
+    if layer.reach is None and frames is None:
+        factors = all_factors(layer, incoming, threads, fill_factors, t_stop)
+    elif layer.reach is None:
+        factors = all_factors(layer, incoming, threads, framed.fill_factors, frames, t_stop)
 
     def sweep(first: int, last: int) -> None:
         for piece in range(first, last):
             b, number = divmod(piece, n_strands)
-            work = arrays.empty(loops.N_ROWS, int(tiles.width[b]))
-            strand = layer_sweep.Strand(number, n_strands, portion.first)
+            work = arrays.empty(n_rows, int(tiles.width[b]))
+            strand = Strand(number, n_strands, portion.first)
             if layer.reach is None:
-                loops.sweep_all_to_all(task, b, factors, strand, work)
+                loops.sweep_all_to_all(task, frames, b, factors, strand, work)
             else:
                 scratch = new_scratch(layer, incoming)
-                loops.sweep_reached(task, layer.reach, b, scratch, layer.is_biased, strand, work)
+                biased = layer.is_biased
+                loops.sweep_reached(task, frames, layer.reach, b, scratch, biased, strand, work)
 
     work = ADJOINT * layer.n * incoming.time.size
     for_each_part(sweep, layer.n_blocks * n_strands, threads, work)
@@ -221,23 +219,23 @@ def _sweep_layer(
         _pass_on(gradients, layer, causes, incoming, sums.arrival, portion, threads)
 
 
-def _fired(layer: Layer, portion: Portion, threads: int) -> layer_sweep.Fired:
+def _fired(layer: Layer, portion: Portion, threads: int) -> Fired:
     """Return the layer's own spikes, by tile, with the derivatives by their times so far."""
     n_tiles = layer.tiles.lane.size
     tile_of, lane_of = layer.places
     own, n_samples = portion.trains[layer.population], portion.n_samples
     source = (own.offsets, own.sources, layer.first, tile_of)
     start = np.zeros(n_samples * n_tiles + 1, dtype=np.int64)
-    count = partial(layer_sweep.count_fired, *source, start, n_tiles)
+    count = partial(loops.count_fired, *source, start, n_tiles)
     for_each_part(count, n_samples, threads, COUNTING * own.times.size)
     np.cumsum(start, out=start)
     n = int(start[-1])
     spike, lane = (arrays.empty(n, dtype=np.int64) for _ in range(2))
-    fired = layer_sweep.Fired(start, spike, lane, arrays.empty(n))
+    fired = Fired(start, spike, lane, arrays.empty(n))
     filled = np.zeros(n_samples * n_tiles, dtype=np.int64)
     numbers = portion.numbers[layer.population]
     fill = partial(
-        layer_sweep.fill_fired, *source, numbers, lane_of, portion.by_spike, fired, filled, n_tiles
+        loops.fill_fired, *source, numbers, lane_of, portion.by_spike, fired, filled, n_tiles
     )
     for_each_part(fill, n_samples, threads, COPYING * own.times.size)
     return fired
@@ -254,7 +252,7 @@ def _pass_on(
 ) -> None:
     """Add the derivatives by arrivals to those by the spikes that caused them, and by delays."""
     by_spike = arrays.zeros(sum(train.times.size for train in causes))
-    collect = partial(layer_sweep.collect_arrivals, incoming, arrival, by_spike)
+    collect = partial(loops.collect_arrivals, incoming, arrival, by_spike)
     for_each_part(collect, portion.n_samples, threads, COPYING * incoming.origin.size)
     start = 0
     for synapses, train in zip(layer.synapses, causes, strict=True):
@@ -263,7 +261,5 @@ def _pass_on(
             portion.by_input += part
         else:
             portion.by_spike[portion.numbers[synapses.pre]] += part
-        gradients.delays[synapses.key] = layer_sweep.running_sum(
-            gradients.delays[synapses.key], part
-        )
+        gradients.delays[synapses.key] = loops.running_sum(gradients.delays[synapses.key], part)
         start += part.size

@@ -1,126 +1,24 @@
 """The compiled loops of the adjoint sweep over layers.
 
-The same tiles as in the forward run (`eventsim._layout.layers`) are walked backward in time:
-between two arrivals the adjoint states of a tile are moved by one vector loop, and an arrival adds
-the adjoint currents to a row of the weight table's gradient.  The equations are those of
-`gradients._sweeps.events`.
+The same tiles as in the forward run (`eventsim._layout.layers`) are walked backward in time: an
+arrival adds the adjoint currents to a row of the weight table's gradient.  How the states come from
+arrival to arrival is the matter of `rates`, or of `frames` if no neuron's parameters are asked for:
+``frames`` None or not decides, and the compiler leaves out the other.
 """
 
-from typing import NamedTuple
-
-from eventsim._layout.incoming import (
-    Incoming,
-    factors_of,
-    fill,
-    fill_factors,
-    reached_arrivals,
-)
-from eventsim._layout.layers import Tiles
-from eventsim._layout.wiring import FOREVER
-from eventsim._support.compile import inlined, loop
-from eventsim._support.types import FloatArray, IntArray
-from eventsim.model.flow import (
-    bias_kernel,
-    bias_kernel_rate_derivative,
-    kernel_rate_derivatives,
-)
-from gradients._sweeps.events import ALPHA, BETA, BIAS, THRESHOLD
-from gradients._sweeps.flow import flow_back_with_rates
-from gradients._sweeps.jumps import arrival_back, release_back, spike_back
+from eventsim._layout.incoming import factors_of, fill, reached_arrivals
+from eventsim._support.compile import loop
+from gradients._sweeps.layers import frames as framed
+from gradients._sweeps.layers import rates
 
 __all__ = [
-    "Fired",
-    "Frames",
-    "LayerSums",
-    "Strand",
-    "Task",
-    "Wanted",
-    "added",
     "collect_arrivals",
     "count_fired",
-    "fill_factors",
     "fill_fired",
-    "own_spikes",
     "running_sum",
-    "start_from_end",
     "sweep_all_to_all",
     "sweep_reached",
 ]
-
-# Rows of a tile's adjoint state: as in gradients._sweeps.events, then sums over the sample.
-LAMBDA_I, LAMBDA_V, I_ALPHA, I_BETA, V_BETA = 0, 1, 2, 3, 4
-BY_ALPHA, BY_BETA, BY_THRESHOLD, BY_BIAS = 5, 6, 7, 8
-# How far back each neuron with events in the current interval has come (else -1), and which these
-# are; then scratch.
-AT, TOUCHED, MOVED, N_ROWS = 9, 10, 11, 12
-
-
-class Wanted(NamedTuple):
-    """What to compute: gradients of neuron parameters; derivatives by the times of arrivals."""
-
-    neurons: bool
-    arrivals: bool
-
-
-class Fired(NamedTuple):
-    """Spikes of a layer by (sample, tile), ascending in time.
-
-    Those of tile q in sample k are ``start[k * n_tiles + q] : start[k * n_tiles + q + 1]``:
-    ``spike`` is the number in the record, ``lane`` the neuron's place in the tile, ``by_time``
-    the derivative by its time: in this order two threads hardly write to the same line of cache.
-    """
-
-    start: IntArray
-    spike: IntArray
-    lane: IntArray
-    by_time: FloatArray
-
-
-class Frames(NamedTuple):
-    """Number k of ``n`` begins at ``k * length``; the last ends at ``t_stop``."""
-
-    n: int
-    length: float
-
-
-class LayerSums(NamedTuple):
-    """Gradients of a layer, one row per strand (every n-th sample); they are added up in order.
-
-    ``weight`` and ``delay`` (n_strands, table_size) (width 0 if no synapse has a delay of its own),
-    ``neuron`` (n_strands, n, 4) by lane of the tiles, ``arrival`` (n_blocks, n_arrivals).
-    """
-
-    weight: FloatArray
-    delay: FloatArray
-    neuron: FloatArray
-    arrival: FloatArray
-
-
-class Task(NamedTuple):
-    """The sweep of a layer.
-
-    ``incoming`` are its arrivals, ``fired`` its own spikes; ``record = (time, slope, released)``;
-    ``final`` (n_samples, n): derivative by the potentials at the end ``t_stop``.
-    """
-
-    tiles: Tiles
-    weight: FloatArray
-    incoming: Incoming
-    frames: Frames
-    t_stop: float
-    record: tuple[FloatArray, FloatArray, FloatArray]
-    fired: Fired
-    final: FloatArray
-    wanted: Wanted
-    sums: LayerSums
-
-
-class Strand(NamedTuple):
-    """Every ``n``-th sample; ``first`` is the number of the first sample that is there."""
-
-    number: int
-    n: int
-    first: int
 
 
 @loop
@@ -166,18 +64,23 @@ def running_sum(total, values):
 
 
 @loop
-def sweep_all_to_all(task, b, factors, strand, work):
+def sweep_all_to_all(task, frames, b, factors, strand, work):
     """Sweep block ``b`` through the samples of one `Strand`."""
     tiles, incoming = task.tiles, task.incoming
     q = tiles.first[b]
     own = factors_of(factors, tiles.kind[q])
     for k in range((strand.number - strand.first) % strand.n, incoming.offsets.size - 1, strand.n):
         start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-        _sweep_tile(task, q, b, incoming, False, own, start, stop, k, strand.number, work)
+        if frames is None:
+            rates.sweep_tile(task, q, b, incoming, False, own, start, stop, k, strand.number, work)
+        else:
+            framed.sweep_tile(
+                task, frames, q, b, incoming, False, own, start, stop, k, strand.number, work
+            )
 
 
 @loop
-def sweep_reached(task, reach, b, scratch, biased, strand, work):
+def sweep_reached(task, frames, reach, b, scratch, biased, strand, work):
     """Sweep the tiles of block ``b``, each with its own arrivals, as `sweep_all_to_all`."""
     tiles, incoming, t_stop = task.tiles, task.incoming, task.t_stop
     low, high = tiles.first[b], tiles.first[b + 1]
@@ -187,186 +90,13 @@ def sweep_reached(task, reach, b, scratch, biased, strand, work):
         for q in range(low, high):
             start, stop = starts[q - low], starts[q - low + 1]
             alpha, beta = tiles.alpha[q], tiles.beta[q]
-            fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
-            _sweep_tile(task, q, b, arrivals, True, factors, start, stop, k, strand.number, work)
-
-
-@inlined
-def _sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand, work):
-    """Walk one tile backward through the arrivals ``start : stop`` of one sample.
-
-    ``scattered``: the tile has its own list of arrivals, and their ``origin`` is their place in the
-    layer's.
-    """
-    tiles, t_stop, record, fired, sums = task.tiles, task.t_stop, task.record, task.fired, task.sums
-    time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
-    width, passes_on = tiles.width[b], task.wanted.arrivals
-    lane = tiles.lane[q]
-    alpha, beta = tiles.alpha[q], tiles.beta[q]
-    lambda_i, lambda_v = work[LAMBDA_I][:width], work[LAMBDA_V][:width]
-    i_alpha, i_beta = work[I_ALPHA][:width], work[I_BETA][:width]
-    by_alpha, by_beta = work[BY_ALPHA][:width], work[BY_BETA][:width]
-    first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
-    work[:, :width] = 0.0
-    work[AT, :width] = -1.0
-    longest = start_from_end(
-        tiles, lane, width, t_stop, record, fired, first_spike, spike, task.final[k], lambda_v
-    )
-    table = tiles.table[q]
-    for a in range(stop - 1, start - 1, -1):
-        now, until = time[a], time[a + 1] if a + 1 < stop else t_stop
-        touched = 0
-        while spike >= first_spike and record[0][fired.spike[spike]] > now:
-            j = fired.lane[spike]
-            touched = _touch(work, j, until, touched)
-            _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, work)
-            spike -= 1
-        s = spike
-        while longest > 0.0 and s >= first_spike and record[0][fired.spike[s]] + longest > now:
-            j = fired.lane[s]
-            if now < record[0][fired.spike[s]] + tiles.refractory[lane + j] <= until:
-                touched = _touch(work, j, until, touched)
-                _release(tiles, lane, j, s, alpha, beta, record, fired, work)
-            s -= 1
-        for n in range(touched):
-            _move(tiles, lane, int(work[TOUCHED, n]), now, alpha, beta, work)
-        synaptic, membrane, h = factors.synaptic[a], factors.membrane[a], factors.h[a]
-        _move_all(tiles, lane, width, until - now, alpha, beta, synaptic, membrane, h, work)
-        for n in range(touched):
-            work[AT, int(work[TOUCHED, n])] = -1.0
-        entry = table + row[a] * width
-        gradient = sums.weight[strand][entry : entry + width]
-        for j in range(width):
-            gradient[j] += lambda_i[j]
-        w = weight[entry : entry + width]
-        for j in range(width):
-            by_alpha[j] += w[j] * i_alpha[j]
-            by_beta[j] += w[j] * i_beta[j]
-        if passes_on and (not scattered or origin[a] >= 0):
-            moved = work[MOVED][:width]
-            for j in range(width):
-                moved[j] = arrival_back(w[j], alpha, lambda_i[j], lambda_v[j])
-            if sums.delay.shape[1] > 0:
-                for j in range(width):
-                    sums.delay[strand, entry + j] += moved[j]
-            sums.arrival[b, origin[a] if scattered else a] += added(moved)
-    lag = time[start] if start < stop else t_stop
-    built = bias_kernel(lag, beta)
-    for j in range(width):
-        sums.neuron[strand, lane + j, ALPHA] += work[BY_ALPHA, j]
-        sums.neuron[strand, lane + j, BETA] += work[BY_BETA, j]
-        sums.neuron[strand, lane + j, THRESHOLD] += work[BY_THRESHOLD, j]
-        sums.neuron[strand, lane + j, BIAS] += work[BY_BIAS, j] + lambda_v[j] * built
-
-
-@inlined
-def own_spikes(fired, k, n_tiles, q):
-    """Return the first and the last spike of tile ``q`` in sample ``k``."""
-    return fired.start[k * n_tiles + q], fired.start[k * n_tiles + q + 1] - 1
-
-
-@inlined
-def start_from_end(
-    tiles, lane, width, t_stop, record, fired, first_spike, spike, final, lambda_v
-):  # fmt: skip
-    """Fill the derivatives by the potentials at the end; return the longest refractory period."""
-    longest = 0.0
-    for j in range(width):
-        if tiles.refractory[lane + j] < FOREVER:
-            longest = max(longest, tiles.refractory[lane + j])
-        i = tiles.neuron[lane + j]
-        lambda_v[j] = final[i] if i >= 0 else 0.0
-    for s in range(first_spike, spike + 1):
-        # A potential that is held at the end is constant; such a spike has no release.
-        j = fired.lane[s]
-        if record[0][fired.spike[s]] + tiles.refractory[lane + j] > t_stop:
-            lambda_v[j] = 0.0
-    return longest
-
-
-@loop
-def added(values):
-    """Return the sum of the values, halving them over and over: a fixed order that vectorises."""
-    n = values.size
-    while n % 2 == 0:
-        n //= 2
-        for j in range(n):
-            values[j] += values[n + j]
-    total = values[0]
-    for j in range(1, n):
-        total += values[j]
-    return total
-
-
-@inlined
-def _touch(work, j, until, touched):
-    """Note that neuron ``j`` has an event in this interval; return how many have."""
-    if work[AT, j] < 0.0:
-        work[AT, j] = until
-        work[TOUCHED, touched] = j
-        touched += 1
-    return touched
-
-
-@inlined
-def _move(tiles, lane, j, time, alpha, beta, work):
-    """Move the adjoint state of one neuron back to ``time``."""
-    lag = work[AT, j] - time
-    work[AT, j] = time
-    lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
-        lag, alpha, beta, tiles.bias[lane + j], work[LAMBDA_I, j], work[LAMBDA_V, j],
-        work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j],
-    )  # fmt: skip
-    work[LAMBDA_I, j], work[LAMBDA_V, j] = lambda_i, lambda_v
-    work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j] = i_alpha, i_beta, v_beta
-    work[BY_BETA, j] += by_beta
-    work[BY_BIAS, j] += by_bias
-
-
-@inlined
-def _move_all(tiles, lane, width, lag, alpha, beta, synaptic, membrane, h, work):
-    """Move the neurons of a tile without events, with their derivatives by the rates."""
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
-    b = bias_kernel(lag, beta)
-    b_beta = bias_kernel_rate_derivative(lag, beta)
-    for j in range(width):
-        if work[AT, j] >= 0.0:
-            continue
-        by_current, by_potential = work[LAMBDA_I, j], work[LAMBDA_V, j]
-        bias, v_beta = tiles.bias[lane + j], work[V_BETA, j]
-        work[BY_BIAS, j] += by_potential * b
-        work[BY_BETA, j] += bias * (v_beta * b + by_potential * b_beta)
-        i_alpha = (work[I_ALPHA, j] - lag * by_current) * synaptic + by_potential * h_alpha
-        work[I_ALPHA, j] = i_alpha
-        work[I_BETA, j] = work[I_BETA, j] * synaptic + v_beta * h + by_potential * h_beta
-        work[V_BETA, j] = (v_beta - lag * by_potential) * membrane
-        work[LAMBDA_I, j] = by_current * synaptic + by_potential * h
-        work[LAMBDA_V, j] = by_potential * membrane
-
-
-@inlined
-def _release(tiles, lane, j, spike, alpha, beta, record, fired, work):
-    """Cross the end of the refractory period of a spike; the potential is held before it."""
-    number = fired.spike[spike]
-    release = record[0][number] + tiles.refractory[lane + j]
-    _move(tiles, lane, j, release, alpha, beta, work)
-    fired.by_time[spike] = release_back(
-        fired.by_time[spike], record[2][number], tiles.bias[lane + j], work[LAMBDA_V, j]
-    )
-    work[LAMBDA_V, j] = 0.0
-    work[V_BETA, j] = 0.0
-
-
-@inlined
-def _pass_spike(tiles, lane, j, spike, alpha, beta, t_stop, record, fired, work):
-    """Cross a spike: its time is set by the potential, whose adjoint starts here."""
-    number = fired.spike[spike]
-    release = record[0][number] + tiles.refractory[lane + j]
-    # A release after this interval, or after the end, is behind us.
-    if release <= work[AT, j] and release <= t_stop:
-        _release(tiles, lane, j, spike, alpha, beta, record, fired, work)
-    _move(tiles, lane, j, record[0][number], alpha, beta, work)
-    potential = spike_back(fired.by_time[spike], record[1][number])
-    work[LAMBDA_V, j] = potential
-    work[V_BETA, j] = 0.0
-    work[BY_THRESHOLD, j] -= potential
+            if frames is None:
+                fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
+                rates.sweep_tile(
+                    task, q, b, arrivals, True, factors, start, stop, k, strand.number, work
+                )
+            else:
+                framed.fill(arrivals.time, start, stop, frames, t_stop, alpha, beta, factors)
+                framed.sweep_tile(
+                    task, frames, q, b, arrivals, True, factors, start, stop, k, strand.number, work
+                )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
-from eventsim._engines.windows.host import _fall, _kind_row, pays, window_width
+from eventsim._engines.windows.host import _fall, _kind_row, window_width
 from eventsim._engines.windows.loop import (
     _exponential,
     _exponential_ratio,
@@ -276,13 +276,16 @@ def test_more_windows_than_can_be_counted_are_refused() -> None:
 
 def test_auto_takes_windows_where_they_pay() -> None:
     network, stimulus, _ = sparse_network(n=300)
-    assert pays(network)
     for engine, options in (("windows", {}), ("scheduler", {"until_fired": cases.ALL})):
         chosen = es.simulate(network, stimulus, 0.5, **options)
         with pytest.raises(ValueError, match=f"engine must be '{engine}', which made the resumed"):
             es.simulate(network, {}, 1.0, resume=chosen, engine="layered")
-    assert not pays(two_neurons(0.5).network)
-    assert not pays(sparse_network(n=300, delays=1e-6)[0])
+
+
+def test_auto_leaves_small_networks_and_very_short_delays_to_the_scheduler() -> None:
+    assert two_neurons(0.5).run(engine="auto").engine == "scheduler"
+    network, stimulus, _ = sparse_network(n=300, delays=1e-6)
+    assert es.simulate(network, stimulus, 0.5).engine == "scheduler"
 
 
 # --- the parts ------------------------------------------------------------------------------------
