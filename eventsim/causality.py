@@ -31,7 +31,7 @@ import numpy as np
 
 from eventsim._layout.arrivals import Arrivals, list_arrivals, most_arrivals
 from eventsim._layout.wiring import Neurons, compiled_form, layout_of
-from eventsim._support.compile import loop
+from eventsim._support.compile import loop, scalar
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim._support.validate import (
@@ -50,6 +50,7 @@ from eventsim.model.flow import (
 )
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, Spikes
+from eventsim.start import State
 from eventsim.stimulus import Stimulus, read_stimulus
 
 __all__ = ["CausalityGraph", "Edges", "Rows", "Synapse", "graph_of_run"]
@@ -75,13 +76,19 @@ class Edges(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Derivatives of each equation by its own time (the slope) and its neuron's parameters."""
+    """Derivatives of each equation by its own time (the slope) and what is its neuron's.
+
+    ``by_potential`` and ``by_current`` by the state at t = 0, the others by the parameters as the
+    equations use them.
+    """
 
     by_time: FloatArray
     by_threshold: FloatArray
     by_alpha: FloatArray
     by_beta: FloatArray
     by_bias: FloatArray
+    by_potential: FloatArray
+    by_current: FloatArray
 
 
 class Synapse(NamedTuple):
@@ -164,6 +171,7 @@ class CausalityGraph:
         stimulus: Mapping[str, Spikes],
         spikes: Mapping[str, Spikes | RecordedSpikes],
         t_stop: float | None = None,
+        initial: Mapping[str, State] | None = None,
     ) -> CausalityGraph:
         """Return the graph of spike times that another simulator produced.
 
@@ -177,6 +185,8 @@ class CausalityGraph:
             Spikes of each population; populations left out are silent.
         t_stop : float, optional
             End of the run, for gradients of final potentials; default: the last spike.
+        initial : dict of str -> State, optional
+            Potentials and currents at t = 0; default: at rest.
 
         Returns
         -------
@@ -190,7 +200,7 @@ class CausalityGraph:
         """
         if not isinstance(network, Network):
             raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
-        given, is_batch = read_stimulus(network, stimulus)
+        given, is_batch = read_stimulus(network, stimulus, initial)
         if is_batch:
             raise ValueError(f"stimulus must be that of a single run, got {shown(stimulus)}")
         each_times, each_neurons = [np.empty(0)], [np.empty(0, dtype=np.int64)]
@@ -351,10 +361,11 @@ class CausalityGraph:
         total = int(start[-1])
         ints, floats = np.empty((3, total), dtype=np.int64), np.empty((4, total))
         edges = Edges(*ints, *floats)
-        rows = Rows(*np.zeros((5, times.size)))
+        rows = Rows(*np.zeros((len(Rows._fields), times.size)))
         nodes = own + self.input_times.size
         weight = compiled.wiring.weight
-        _fill_edges(compiled.neurons, weight, *where, nodes, start, edges, rows, stop)
+        states = self.stimulus.start.states[0]
+        _fill_edges(compiled.neurons, weight, states, *where, nodes, start, edges, rows, stop)
         return edges, rows
 
     def to_networkx(self) -> nx.DiGraph:
@@ -365,7 +376,8 @@ class CausalityGraph:
         networkx.DiGraph
             Node attributes: ``kind`` ("input" or "spike"), ``population``, ``neuron``, ``time``;
             of spikes also ``slope`` (dV/dt) and ``dV_dthreshold``, ``dV_dalpha``, ``dV_dbeta``,
-            ``dV_dbias`` (of the spike's equation).  Edge attributes: ``dV_dg`` (derivative of the
+            ``dV_dbias``, ``dV_dpotential`` and ``dV_dcurrent`` (of the spike's equation, the last
+            two by the state of the neuron at t = 0).  Edge attributes: ``dV_dg`` (derivative of the
             later spike's equation by the earlier spike's time, all in all), ``synapses`` (a tuple
             of `Synapse`), ``reset`` (whether the earlier spike is one of the same neuron) and
             ``dV_dm`` (the reset's part of ``dV_dg``).
@@ -429,7 +441,9 @@ class CausalityGraph:
 
 GraphLike: TypeAlias = CausalityGraph | nx.DiGraph
 
-_ROW_ATTRIBUTES = ("slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias")
+_ROW_ATTRIBUTES = (
+    "slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias", "dV_dpotential", "dV_dcurrent",
+)  # fmt: skip
 
 
 def graph_of_run(
@@ -595,6 +609,7 @@ def _count_edges(
 def _fill_edges(
     neurons: Neurons,
     weight: FloatArray,
+    states: FloatArray,
     arrivals: Arrivals,
     own_first: IntArray,
     own_time: FloatArray,
@@ -633,33 +648,25 @@ def _fill_edges(
             else:
                 release = own_time[m] + refractory
             m += 1
-        restart_synaptic, restart_membrane, restart_h = propagator(time - release, alpha, beta)
-        restart_alpha, restart_beta = kernel_rate_derivatives(
-            time - release, alpha, beta, restart_synaptic, restart_h
-        )
+        restart_membrane = math.exp(-beta * (time - release))
         released = bias
+        current, potential = states[i, 0], states[i, 1]
+        if release == 0.0:
+            # The potential at the start is what the neuron has kept of it.
+            decay = math.exp(-beta * time)
+            rows.by_potential[row] = decay
+            rows.by_time[row] -= beta * potential * decay
+            rows.by_beta[row] -= time * potential * decay
+        of_start = _arrive(rows, row, current, 0.0, time, release, alpha, beta)
+        rows.by_current[row] = of_start[0]
+        released += of_start[2]
         for a in range(arrivals.first[i], arrivals.first[i + 1]):
             arrival = arrivals.time[a]
             if arrival >= time:
                 break
             w = weight[arrivals.synapse[a]]
-            if arrival < release:
-                decay = math.exp(-alpha * (release - arrival))
-                released += w * decay
-                by_weight = decay * restart_h
-                by_time = w * decay * (restart_synaptic - beta * restart_h)
-                by_cause = alpha * w * by_weight
-                rows.by_alpha[row] += w * decay * (restart_alpha - (release - arrival) * restart_h)
-                rows.by_beta[row] += w * decay * restart_beta
-            else:
-                lag = time - arrival
-                synaptic, _, by_weight = propagator(lag, alpha, beta)
-                h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, by_weight)
-                by_time = w * (synaptic - beta * by_weight)
-                by_cause = -by_time
-                rows.by_alpha[row] += w * h_alpha
-                rows.by_beta[row] += w * h_beta
-            rows.by_time[row] += by_time
+            by_weight, by_cause, left = _arrive(rows, row, w, arrival, time, release, alpha, beta)
+            released += left
             _set_edge(
                 edges,
                 edge,
@@ -682,6 +689,35 @@ def _fill_edges(
         rows.by_bias[row] = bias_kernel(time - release, beta)
         if bias != 0.0:
             rows.by_beta[row] += bias * bias_kernel_rate_derivative(time - release, beta)
+
+
+@scalar
+def _arrive(
+    rows: Rows,
+    row: int,
+    weight: float,
+    arrival: float,
+    time: float,
+    release: float,
+    alpha: float,
+    beta: float,
+) -> tuple[float, float, float]:
+    """Add an arrival to an equation; return its derivatives by the weight and by the cause.
+
+    The third number is what is left of the weight at the release, if it came before.
+    """
+    begun = max(arrival, release)
+    kept = math.exp(-alpha * (begun - arrival))
+    lag = time - begun
+    synaptic, _, h = propagator(lag, alpha, beta)
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+    by_time = weight * kept * (synaptic - beta * h)
+    rows.by_time[row] += by_time
+    rows.by_alpha[row] += weight * kept * (h_alpha - (begun - arrival) * h)
+    rows.by_beta[row] += weight * kept * h_beta
+    if arrival < release:
+        return kept * h, alpha * weight * kept * h, weight * kept
+    return h, -by_time, 0.0
 
 
 @loop

@@ -146,7 +146,7 @@ class Network:
     @property
     def pools(self) -> Mapping[str, set[str]]:
         """Populations with earliest-spike pools, and which of them lead to each."""
-        pools = {k for k, (_, lif) in self._neurons.items() if np.any(np.equal(lif.threshold, 0.0))}
+        pools = {k for k, (_, lif) in self._neurons.items() if np.any(lif.is_pool)}
         causes: dict[str, set[str]] = {name: set() for name in pools}
         for projection in self._projections.values():
             if projection.pre in pools and projection.post in pools:
@@ -263,8 +263,8 @@ class Network:
         Parameters
         ----------
         kinds : iterable of str, or None
-            Which ones: "weights" and "delays", by projection, and "tau_mem", "tau_syn", "threshold"
-            and "bias", by population; None: all.
+            Which ones: "weights" and "delays", by projection, and "tau_mem", "tau_syn",
+            "threshold", "bias", "rest" and "reset", by population; None: all.
 
         Returns
         -------
@@ -516,7 +516,7 @@ def _n_synapses(weights: Matrix | Convolution) -> int:
 
 def _check_pool(neuron: LIF, delays: float | Matrix, post: str) -> None:
     values = delays if isinstance(delays, float) else _flat(delays)
-    if np.any(np.equal(neuron.threshold, 0.0)):
+    if np.any(neuron.is_pool):
         require(np.equal(values, 0.0), values, f"delays onto the pool {post!r} must be 0")
 
 

@@ -264,7 +264,8 @@ class BatchResult:
         ndarray
             (n_samples, n) for a scalar time, (n_samples, n_times, n) for several.
         """
-        return self._states(population, at)[1]
+        reset = layout_of(self.network).neurons.reset[self.network.neurons_of(population)]
+        return self._states(population, at)[1] + reset
 
     def current(self, population: str, at: ArrayLike | None = None) -> FloatArray:
         """Return the synaptic current of a population, shaped as `potential`."""
@@ -343,11 +344,14 @@ class BatchResult:
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
 
+        begun = self.stimulus.start.row(k)
+        start = begun[0][part].copy(), begun[1][part].copy()
+
         def fill(stop: BoolArray) -> None:
             arrivals = list_arrivals(*spikes, bounds, stop)
             sample_states(
                 compiled.neurons, part.start, arrivals, compiled.wiring.weight, first, time[order],
-                at, currents, potentials, stop,
+                start, at, currents, potentials, stop,
             )  # fmt: skip
 
         interruptible(fill, STATE_WORK * currents.size + most_arrivals(compiled.wiring, times.size))

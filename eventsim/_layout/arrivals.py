@@ -144,6 +144,7 @@ def sample_states(
     weight: FloatArray,
     own_first: IntArray,
     own_time: FloatArray,
+    start: tuple[FloatArray, FloatArray],
     at: FloatArray,
     currents: FloatArray,
     potentials: FloatArray,
@@ -151,13 +152,14 @@ def sample_states(
 ) -> None:
     """Fill currents and potentials (n_times, n_neurons) at the ascending times ``at``.
 
-    Neuron ``low + i`` fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those
-    after the events of the same time.
+    Neuron ``low + i`` began with the current ``start[0][i]`` and the potential ``start[1][i]``, and
+    fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those after the events of the
+    same time.
     """
     for i in range(arrivals.first.size - 1):
         kind = neurons.kind[low + i]
         alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
-        current, potential, reference, release = 0.0, 0.0, 0.0, 0.0
+        current, potential, reference, release = start[0][i], start[1][i], 0.0, -math.inf
         a, f = arrivals.first[i], own_first[i]
         for k in range(at.size):
             if stop[0]:
@@ -191,7 +193,7 @@ def _flow_held(
     beta: float,
     bias: float,
 ) -> tuple[float, float]:
-    """Return the state at ``now``, where the potential is held at 0 until ``release``."""
+    """Return the state at ``now``, where the potential is held until ``release``."""
     if now <= release:
         return hold(current, now - reference, alpha), RESET
     if reference < release:

@@ -30,7 +30,7 @@ class Incoming(NamedTuple):
 
     Those of sample k are ``offsets[k] : offsets[k + 1]``; ``row`` is the number of the source
     within the layer, ``origin`` that of the causing spike among all presynaptic ones (-1: none, the
-    start of a run with a bias current).
+    start of a run with a bias current, or with neurons that are moving).
     """
 
     offsets: IntArray
@@ -163,16 +163,17 @@ def fill(time, start, stop, t_stop, alpha, beta, factors):
 
 
 @loop
-def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts):
+def reached_arrivals(tiles, reach, b, incoming, k, begins, t_stop, arrivals, starts):
     """List the arrivals of sample ``k`` tile by tile, ascending in time.
 
     Those of the tile with number i in block ``b`` are ``starts[i] : starts[i + 1]``; ``origin`` is
-    the number of the arrival in ``incoming``.
+    the number of the arrival in ``incoming``.  If the layer ``begins`` to move by itself, the first
+    one is that of nothing at time 0.
     """
     low = tiles.first[b]
     n = tiles.first[b + 1] - low
     starts[: n + 1] = 0
-    if biased:
+    if begins:
         starts[1 : n + 1] = 1
     for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
         for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
@@ -181,7 +182,7 @@ def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, sta
     for i in range(n):
         starts[i + 1] += starts[i]
     # Each start serves as the place of the next arrival, and is moved back afterwards.
-    if biased:
+    if begins:
         for i in range(n):
             _put(arrivals, starts, i, 0.0, tiles.rows[low + i] - 1, -1)
     for a in range(incoming.offsets[k], incoming.offsets[k + 1]):

@@ -267,7 +267,7 @@ def layers_pay(network: Network) -> bool:
 
 def _pays(network: Network, name: str) -> bool:
     incoming = [p for p in network.projections.values() if p.post == name]
-    if np.all(np.equal(network.neurons[name].threshold, 0.0)):
+    if np.all(network.neurons[name].is_pool):
         return all(isinstance(p.delays, float) for p in incoming)
     kinds = layout_of(network).neurons.kind[network.neurons_of(name)]
     narrow = np.unique(kinds).size > max(MOST_KINDS, kinds.size // VECTOR)

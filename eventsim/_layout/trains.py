@@ -77,10 +77,18 @@ def portions(
 
 
 def gather(
-    layer: Layer, causes: Sequence[Train], n_samples: int, t_stop: float, threads: int
+    layer: Layer,
+    causes: Sequence[Train],
+    n_samples: int,
+    t_stop: float,
+    begins: bool,
+    threads: int,
 ) -> loops.Incoming:
-    """Return the arrivals of a layer, given the spikes that each of its projections comes from."""
-    starts = 1 if layer.reach is None and layer.is_biased else 0
+    """Return the arrivals of a layer, given the spikes that each of its projections comes from.
+
+    If the layer ``begins`` to move by itself, an arrival of nothing at time 0 comes first.
+    """
+    starts = 1 if layer.reach is None and begins else 0
     counts = np.full(n_samples, starts)
     firsts = np.cumsum([0, *(train.times.size for train in causes)]).tolist()
     sources = [

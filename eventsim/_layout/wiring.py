@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix
 from eventsim._support.validate import shown
 from eventsim.convolution import Convolution
-from eventsim.model.parameters import NEURON
+from eventsim.model.parameters import used
 from eventsim.network import Network, Projection, Version
 
 __all__ = ["FOREVER", "Compiled", "Layout", "Neurons", "Wiring", "compiled_form", "layout_of"]
@@ -49,6 +49,8 @@ class Wiring(NamedTuple):
 class Neurons(NamedTuple):
     """Parameters: alpha and beta of each kind, all others of each neuron.
 
+    Potentials are measured from ``reset``: see `eventsim.model.parameters`.
+
     ``bound`` is the current that a neuron must exceed ever to reach its threshold,
     ``beta threshold - bias``; ``-inf`` where even a negative current may precede a crossing.
     ``epoch`` is for loops that keep states as of the start of an epoch: how long it lasts for each
@@ -63,6 +65,7 @@ class Neurons(NamedTuple):
     refractory: FloatArray
     bound: FloatArray
     epoch: FloatArray
+    reset: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,10 +73,12 @@ class Layout:
     """How sources and neurons are numbered, and the parameters of all neurons.
 
     ``input_start`` and ``neuron_start`` give the number of the first source of an input and of the
-    first neuron of a population.
+    first neuron of a population; ``values`` (n_neurons,) are the parameters as users give them, by
+    name.
     """
 
     neurons: Neurons
+    values: dict[str, FloatArray]
     n_inputs: int
     n_neurons: int
     input_start: dict[str, int]
@@ -217,9 +222,12 @@ def compiled_form(network: Network) -> Compiled:
 
 def _lay_out(network: Network) -> Layout:
     populations = network.populations.items()
-    parameters = _neuron_arrays(network.neurons[name].arrays(n) for name, n in populations)
+    each = [network.neurons[name].arrays(n) for name, n in populations]
+    values = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
+    parameters = _in_equations(values)
     return Layout(
         parameters,
+        values,
         sum(network.inputs.values()),
         parameters.kind.size,
         _starts(network.inputs.items()),
@@ -278,25 +286,25 @@ def _starts(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
     return starts
 
 
-def _neuron_arrays(populations: Iterable[Mapping[str, FloatArray]]) -> Neurons:
-    each = list(populations)
-    joined = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
-    used = {p.symbol: p.used(joined[p.name]) for p in NEURON}
-    rates = np.stack([used["alpha"], used["beta"]], axis=1)
+def _in_equations(values: Mapping[str, FloatArray]) -> Neurons:
+    """Return the parameters as the equations use them."""
+    equations = used(values)
+    rates = np.stack([equations["alpha"], equations["beta"]], axis=1)
     kinds, kind = np.unique(rates, axis=0, return_inverse=True)
-    fires = np.isfinite(used["threshold"])
-    holding = used["beta"] * np.where(fires, used["threshold"], 0.0) - used["bias"]
+    fires = np.isfinite(equations["threshold"])
+    holding = equations["beta"] * np.where(fires, equations["threshold"], 0.0) - equations["bias"]
     bound = np.where(fires, np.where(holding < 0.0, -np.inf, holding), np.inf)
     return Neurons(
         alpha=np.ascontiguousarray(kinds[:, 0]),
         beta=np.ascontiguousarray(kinds[:, 1]),
         kind=kind.reshape(-1).astype(np.int32),
-        threshold=used["threshold"],
-        bias=used["bias"],
+        threshold=equations["threshold"],
+        bias=equations["bias"],
         # A neuron that fires once is held for longer than any run; infinity times 0 is no number.
-        refractory=np.minimum(used["refractory"], FOREVER),
+        refractory=np.minimum(equations["refractory"], FOREVER),
         bound=bound,
         epoch=np.empty(0),
+        reset=values["reset"],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eventsim._support.types import FloatArray
+from eventsim._support.types import BoolArray, FloatArray
 from eventsim._support.validate import LEAST, as_count, require
 from eventsim.model.parameters import NEURON
 
@@ -18,9 +18,10 @@ __all__ = ["LIF"]
 class LIF:
     r"""Leaky integrate-and-fire neurons with an exponential synaptic current.
 
-    Between events ``dI/dt = -I/tau_syn`` and ``dV/dt = -V/tau_mem + I + bias``.  An arriving spike
-    adds its weight to I.  When V surpasses ``threshold`` the neuron spikes: V is reset to 0 and
-    held there for the refractory period, while I goes on decaying (reset of V only).
+    Between events ``dI/dt = -I/tau_syn`` and ``dV/dt = (rest - V)/tau_mem + I + bias``.  An
+    arriving spike adds its weight to I.  When V surpasses ``threshold`` the neuron spikes: V
+    becomes ``reset`` and is held there for the refractory period, while I goes on decaying (reset
+    of V only).  A run begins with V at ``rest``, if `eventsim.simulate` is not told otherwise.
 
     Parameters
     ----------
@@ -28,13 +29,16 @@ class LIF:
         Membrane and synaptic time constants > 0; ``inf`` gives the non-leaky membrane and the step
         current, both ``inf`` the ReL-PSP neuron of Zhang et al.
     threshold : float or (n,) array_like
-        Firing threshold > 0; ``inf``: the neuron never fires (a readout).  0 is allowed for neurons
-        that fire at most once: see `earliest`.
+        Firing threshold > ``reset``; ``inf``: the neuron never fires (a readout).  It may be equal
+        to ``reset`` for neurons that fire at most once: see `earliest`.
     refractory : float or (n,) array_like
         Refractory period >= 0; ``inf``: the neuron fires at most once, and is silent and at rest
         ever after (single-spike or time-to-first-spike coding).
     bias : float or (n,) array_like
         Constant bias current.
+    rest, reset : float or (n,) array_like
+        Potential to which the membrane leaks, and potential after a spike.  A non-leaky membrane
+        stays where it is, and ``rest`` is only where it begins.
 
     Raises
     ------
@@ -64,20 +68,26 @@ class LIF:
     threshold: float | FloatArray = 1.0
     refractory: float | FloatArray = 0.0
     bias: float | FloatArray = 0.0
+    rest: float | FloatArray = 0.0
+    reset: float | FloatArray = 0.0
 
     def __post_init__(self) -> None:
         """Normalise every parameter to a float or a read-only (n,) array and check its range."""
         for parameter in NEURON:
             value = parameter.checked(getattr(self, parameter.name))
             object.__setattr__(self, parameter.name, value)
-        least = np.where(np.equal(self.threshold, 0.0), 1.0, self.threshold)
-        require(least >= LEAST, self.threshold, f"threshold must be at least {LEAST:g}, or 0")
+        sizes = {p.name: np.size(v) for p in NEURON if np.ndim(v := getattr(self, p.name))}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"parameters of neurons must have the same length, got {sizes}")
+        gap = np.subtract(self.threshold, self.reset)
         once = np.isposinf(self.refractory)
         require(
-            np.greater(self.threshold, 0.0) | once,
+            (gap > 0.0) | ((gap == 0.0) & once),
             self.threshold,
-            "threshold must be > 0 (or 0 with an infinite refractory period)",
+            "threshold must be > reset (or equal to it with an infinite refractory period)",
         )
+        least = np.where(gap == 0.0, 1.0, gap)
+        require(least >= LEAST, self.threshold, f"threshold must be at least {LEAST:g} above reset")
 
     def __reduce__(self) -> tuple[type[LIF], tuple[Any, ...]]:
         """Return how to make an equal one, whose arrays are read-only too."""
@@ -96,6 +106,11 @@ class LIF:
         (0.0, inf)
         """
         return cls(tau_mem=np.inf, tau_syn=np.inf, threshold=0.0, refractory=np.inf)
+
+    @property
+    def is_pool(self) -> BoolArray:
+        """Whether any positive charge sets a neuron off, as that of a pool; () or (n,)."""
+        return np.asarray(np.equal(self.threshold, self.reset))
 
     def arrays(self, n: int) -> dict[str, FloatArray]:
         """Return the parameters as a dict of (n,) arrays; ValueError if one has another length."""

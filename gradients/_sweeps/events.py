@@ -21,9 +21,12 @@ Events, from the latest to the earliest:
 there.  Without refractoriness the last two are the jump
 :math:`\lambda_V \leftarrow (s^+\lambda_V - G_f)/s_f` of event-based backpropagation.
 
+At t = 0 what is left is :math:`d\ell/dI_0 = \lambda_I`, :math:`d\ell/dV_0 = \lambda_V`.
+
 Rates: the multipliers :math:`\lambda_V(f^-)` and the spike times fixed, the loss is bilinear in
-arrivals and multipliers, so :math:`d\ell/d\alpha = \sum_a w_a \partial_\alpha\lambda_I(a)`; the
-derivatives of the flow are carried along and start anew at every spike.  No state of the forward
+arrivals and multipliers, so :math:`d\ell/d\alpha = \sum_a w_a \partial_\alpha\lambda_I(a)`, with
+the current at the start as an arrival at 0 (and the potential there likewise); the derivatives of
+the flow are carried along and start anew at every spike.  No state of the forward
 run is needed.  As in the scheduler, the adjoint state is kept as of the start of an epoch, so all
 synapses of a delay group share one flow, and an arrival costs a handful of multiply-adds.  But what
 has grown since a jump of lambda_V, over a lag t, is of the order of t, t^2 (the derivatives by the
@@ -87,6 +90,9 @@ GIVEN, ACTING = 0, 1
 ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
 COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
 
+# Columns of Sums.start.
+CURRENT, POTENTIAL = 0, 1
+
 # Kinds of a loss's events.
 SET_POTENTIAL, SET_DENSITY = 0, 1
 
@@ -94,13 +100,15 @@ SET_POTENTIAL, SET_DENSITY = 0, 1
 class Events(NamedTuple):
     """What a sweep walks through: a network, and all spikes of a batch.
 
-    ``stimulus = (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes,
-    released)``; ``longest = (of inputs, of neurons)`` are the longest delays.
+    ``start`` (n_samples or 1, n_neurons, 2) are the currents and potentials at t = 0; ``stimulus =
+    (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes, released)``;
+    ``longest = (of inputs, of neurons)`` are the longest delays.
     """
 
     wiring: Wiring
     neurons: Neurons
     longest: tuple[float, float]
+    start: FloatArray
     stimulus: tuple[IntArray, FloatArray, IntArray]
     record: tuple[IntArray, FloatArray, Int32Array, FloatArray, FloatArray]
     ends: FloatArray
@@ -112,7 +120,7 @@ class Cotangents(NamedTuple):
     ``inputs`` and ``spikes``: derivative by each input spike and each recorded spike, flat; the
     sweep completes them.  Events at ``time`` (n_events,), descending, of ``kind``: add ``value``
     (n_samples, n_events, n_neurons) to the adjoint potential, or set the density of the integral
-    (NaN: leave the neuron alone).
+    (NaN: leave the neuron alone).  ``level`` (n_neurons,): by a shift of all potentials.
     """
 
     inputs: FloatArray
@@ -120,19 +128,23 @@ class Cotangents(NamedTuple):
     time: FloatArray
     kind: IntArray
     value: FloatArray
+    level: FloatArray
 
 
 class Sums(NamedTuple):
     """Gradients, one row per strand of samples; the rows are added up in order.
 
     ``weight`` (n_strands, n_synapses), ``delay`` likewise (width 0 if no projection asks for it),
-    ``group`` (n_strands, n_groups) delays of whole groups, ``neuron`` (n_strands, n_neurons, 4).
+    ``group`` (n_strands, n_groups) delays of whole groups, ``neuron`` (n_strands, n_neurons, 4);
+    ``start`` (n_strands or n_samples, n_neurons, 2) by the states at t = 0, of every sample if they
+    begin in states of their own.
     """
 
     weight: FloatArray
     delay: FloatArray
     group: FloatArray
     neuron: FloatArray
+    start: FloatArray
 
 
 class Workspace(NamedTuple):
@@ -155,7 +167,9 @@ def with_epochs(neurons: Neurons) -> Neurons:
     return neurons._replace(epoch=powers_of_two(neurons, LONGEST_EPOCH))
 
 
-def new_sums(wiring: Wiring, n_neurons: int, n_strands: int, per_synapse_delays: bool) -> Sums:
+def new_sums(
+    wiring: Wiring, n_neurons: int, n_strands: int, n_starts: int, per_synapse_delays: bool
+) -> Sums:
     """Return gradients of 0."""
     n_synapses = wiring.weight.size
     return Sums(
@@ -163,6 +177,7 @@ def new_sums(wiring: Wiring, n_neurons: int, n_strands: int, per_synapse_delays:
         np.zeros((n_strands, n_synapses if per_synapse_delays else 0)),
         np.zeros((n_strands, wiring.delay.size)),
         np.zeros((n_strands, n_neurons, 4)),
+        np.zeros((n_starts, n_neurons, 2)),
     )
 
 
@@ -206,8 +221,14 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
             flying,
             work.group[strand],
         )
-        own = Sums(sums.weight[strand], sums.delay[strand], sums.group[strand], sums.neuron[strand])
         for k in range(n_samples * strand // n_strands, n_samples * (strand + 1) // n_strands):
+            own = Sums(
+                sums.weight[strand],
+                sums.delay[strand],
+                sums.group[strand],
+                sums.neuron[strand],
+                sums.start[k if sums.start.shape[0] == n_samples else strand],
+            )
             given = slice(stimulus[0][k], stimulus[0][k + 1])
             fired = slice(record[0][k], record[0][k + 1])
             loss = Cotangents(
@@ -216,11 +237,13 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
                 cotangents.time,
                 cotangents.kind,
                 cotangents.value[k],
+                cotangents.level,
             )
             sweep(
                 events.wiring,
                 events.neurons,
                 events.longest,
+                events.start[k if events.start.shape[0] == n_samples else 0],
                 (stimulus[1][given], stimulus[2][given]),
                 (record[1][fired], record[2][fired], record[3][fired], record[4][fired]),
                 events.ends[k],
@@ -232,7 +255,7 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
 
 
 @loop
-def sweep(wiring, neurons, longest, stimulus, record, t_stop, loss, sums, work, stop):
+def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums, work, stop):
     """Walk one sample backward from ``t_stop`` to 0, adding to ``sums`` and completing ``loss``."""
     times, sources = stimulus
     spike_times, spike_neurons = record[0], record[1]
@@ -289,6 +312,16 @@ def sweep(wiring, neurons, longest, stimulus, record, t_stop, loss, sums, work, 
             break
     for i in range(neurons.kind.size):
         _settle(neurons, sums, work, i, 0.0)
+        _start(states[i], work.adjoint[i], sums.neuron[i], sums.start[i])
+
+
+@inlined
+def _start(state, adjoint, by_neuron, by_start):
+    """Add the derivatives by the state of a neuron at t = 0, and what it contributes to others."""
+    by_start[CURRENT] += adjoint[LAMBDA_I]
+    by_start[POTENTIAL] += adjoint[LAMBDA_V]
+    by_neuron[ALPHA] += state[CURRENT] * adjoint[I_ALPHA]
+    by_neuron[BETA] += state[CURRENT] * adjoint[I_BETA] + state[POTENTIAL] * adjoint[V_BETA]
 
 
 @inlined

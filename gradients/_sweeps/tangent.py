@@ -23,7 +23,7 @@ from eventsim.model.flow import (
 from eventsim.model.jumps import RESET, arrive_held, hold
 from gradients._sweeps.jumps import arrival_forward, release_forward, spike_forward
 
-__all__ = ["Direction", "new_flights", "tangent_sweep"]
+__all__ = ["Direction", "first_states", "new_flights", "tangent_sweep"]
 
 # Columns of the states.
 CURRENT, POTENTIAL, D_CURRENT, D_POTENTIAL, REFERENCE = 0, 1, 2, 3, 4
@@ -33,7 +33,7 @@ class Direction(NamedTuple):
     """A direction in the space of all parameters.
 
     ``weight``, ``delay`` (n_synapses,) in the order of the wiring; ``input_time`` (n_inputs,);
-    the others (n_neurons,).
+    ``start`` (n_neurons, 2) of the currents and potentials at t = 0; the others (n_neurons,).
     """
 
     weight: FloatArray
@@ -43,6 +43,7 @@ class Direction(NamedTuple):
     alpha: FloatArray
     beta: FloatArray
     bias: FloatArray
+    start: FloatArray
 
 
 def new_flights(n_spikes: int) -> Queue:
@@ -55,6 +56,14 @@ def new_flights(n_spikes: int) -> Queue:
     )
 
 
+def first_states(start: FloatArray, direction: Direction) -> FloatArray:
+    """Return the states at t = 0 and their derivatives, (n_neurons, 5)."""
+    rows = np.zeros((start.shape[0], 5))
+    rows[:, [CURRENT, POTENTIAL]] = start
+    rows[:, [D_CURRENT, D_POTENTIAL]] = direction.start
+    return rows
+
+
 @loop
 def tangent_sweep(
     wiring, neurons, stimulus, record, t_stop, direction, flying, group, rows, moved, stop
@@ -62,8 +71,8 @@ def tangent_sweep(
     """Fill ``moved`` (n_spikes,), the derivative of each recorded spike's time.
 
     ``stimulus = (times, sources)``, ``record = (times, neurons, slopes, released)``; scratch:
-    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows`` (n_neurons, 5) of 0.  If ``stop[0]``
-    is set meanwhile, the rest of ``moved`` is not filled.
+    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows`` (n_neurons, 5), the states at t = 0.
+    If ``stop[0]`` is set meanwhile, the rest of ``moved`` is not filled.
     """
     times, sources = stimulus
     spike_times, spike_neurons = record[0], record[1]

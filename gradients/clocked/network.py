@@ -298,6 +298,9 @@ def _checked_order(network: es.Network) -> list[str]:
             neuron.threshold,
             f"threshold of {name!r} must be > 0",
         )
+        for parameter in ("rest", "reset"):
+            value = getattr(neuron, parameter)
+            require(np.equal(value, 0.0), value, f"{parameter} of {name!r} must be 0")
     for key, projection in network.projections.items():
         if not isinstance(projection.weights, np.ndarray):
             raise ValueError(f"weights of {key} must be dense, got {shown(projection.weights)}")

@@ -12,9 +12,16 @@ import numpy as np
 from numba import cuda
 
 from eventsim._engines.cuda.device import as_device, flat, grid_for, kernel, to_device, zeros
-from eventsim._layout.layers import Blocks, Layer, Synapses, layers_of, weight_tables
+from eventsim._layout.layers import (
+    Blocks,
+    Layer,
+    Synapses,
+    layered_obstacle,
+    layers_of,
+    weight_tables,
+)
 from eventsim._support.types import IntArray, Key
-from eventsim._support.validate import check_name, mapping_or_empty
+from eventsim._support.validate import check_name, mapping_or_empty, shown
 from eventsim.network import Network
 
 __all__ = [
@@ -25,10 +32,21 @@ __all__ = [
     "Tables",
     "device_layers",
     "device_tables",
+    "network_obstacle",
     "write_weights",
 ]
 
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
+
+
+def network_obstacle(network: Network, engine: str) -> str | None:
+    """Return why a device cannot run a network, or None if it can."""
+    for name, neuron in network.neurons.items():
+        for parameter in ("rest", "reset"):
+            value = getattr(neuron, parameter)
+            if np.any(value):
+                return f"engine {engine!r} needs a {parameter} of 0 in {name!r}, got {shown(value)}"
+    return layered_obstacle(network, engine)
 
 
 class Lanes(NamedTuple):

@@ -29,8 +29,10 @@ from eventsim._layout.layers import (
     weight_tables,
 )
 from eventsim._layout.record import (
+    CURRENT,
     INPUTS,
     N_COUNTS,
+    POTENTIAL,
     SEARCHES,
     SPIKES,
     SYNAPTIC,
@@ -102,16 +104,18 @@ def run_layers(job: Job) -> BatchResult:
     state = LayeredState(
         np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, N_COUNTS), dtype=np.int64)
     )
+    state.neuron[:, :, CURRENT] = given.start.current
+    state.neuron[:, :, POTENTIAL] = given.start.potential
     happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
     state.count[:, INPUTS] = np.diff(happened[given.offsets])
-    tables = weight_tables(network)
+    whole = Run(network, weight_tables(network), t_stop, cap, not given.start.is_zero)
     records: dict[int, Record] = {}
 
     def run_part(first: int, last: int) -> None:
         for low, high in portions(network, given.offsets, PORTION, first, last):
             own = LayeredState(state.neuron[low:high], state.count[low:high])
             trains = input_trains(network, given, low, high)
-            records[low] = _run_samples(network, tables, trains, t_stop, cap, own, low)
+            records[low] = _run_samples(whole, trains, own, low)
 
     work = SYNAPSE * n_neurons * (given.times.size + n_neurons * n_samples)
     for_each_part(run_part, n_samples, job.threads, work, READING)
@@ -119,47 +123,50 @@ def run_layers(job: Job) -> BatchResult:
     return batch_result(job, np.full(n_samples, t_stop), record, state)
 
 
-def _run_samples(
-    network: Network,
-    tables: Sequence[FloatArray],
-    trains: dict[str, Train],
-    t_stop: float,
-    cap: int,
-    state: LayeredState,
-    number: int,
-) -> Record:
+class Run(NamedTuple):
+    """What is the same for all samples of a run; ``moving``: not all begin in the state zero."""
+
+    network: Network
+    tables: Sequence[FloatArray]
+    t_stop: float
+    cap: int
+    moving: bool
+
+
+def _run_samples(run: Run, trains: dict[str, Train], state: LayeredState, number: int) -> Record:
     """Return the spikes of the samples that begin with ``number``; completes their ``state``."""
-    runs = []
-    for layer, table in zip(layers_of(network), tables, strict=True):
+    parts = []
+    for layer, table in zip(layers_of(run.network), run.tables, strict=True):
         causes = [trains[synapses.pre] for synapses in layer.synapses]
-        offsets, run = _advance(layer, table, causes, t_stop, cap, number, state)
-        trains[layer.population] = Train(offsets, run.time, run.neuron, 0)
-        runs.append((layer.first, offsets, run))
+        offsets, record = _advance(layer, table, causes, run, number, state)
+        trains[layer.population] = Train(offsets, record.time, record.neuron, 0)
+        parts.append((layer.first, offsets, record))
         state.count[:, SPIKES] += np.diff(offsets)
-    return merged_layers(runs)
+    return merged_layers(parts)
 
 
 def _advance(
     layer: Layer,
     table: FloatArray,
     causes: Sequence[Train],
-    t_stop: float,
-    cap: int,
+    run: Run,
     number: int,
     state: LayeredState,
 ) -> tuple[IntArray, Record]:
     """Return the spikes of a layer in the samples that begin with ``number``."""
-    n_samples = state.count.shape[0]
-    incoming = gather(layer, causes, n_samples, t_stop, threads=1)
-    task = loops.Task(layer.tiles, table, incoming, t_stop, cap, layer.first, state.neuron)
+    n_samples, begins = state.count.shape[0], run.moving or layer.is_biased
+    incoming = gather(layer, causes, n_samples, run.t_stop, begins, threads=1)
+    task = loops.Task(
+        layer.tiles, table, incoming, run.t_stop, run.cap, layer.first, state.neuron, run.moving
+    )
     if layer.reach is None:
-        factors = all_factors(layer, incoming, 1, fill_factors, t_stop)
+        factors = all_factors(layer, incoming, 1, fill_factors, run.t_stop)
         advance = partial(loops.advance_all_to_all, task, factors)
     else:
         scratch = new_scratch(layer, incoming)
-        advance = partial(loops.advance_reached, task, layer.reach, scratch, layer.is_biased)
+        advance = partial(loops.advance_reached, task, layer.reach, scratch, begins)
     advancing = _to_the_end(advance, layer, state, number)
-    _count_arrivals(layer, incoming, advancing, state)
+    _count_arrivals(layer, incoming, advancing, state, begins)
     return _merge(advancing.counts, advancing.run, np.zeros(layer.n_blocks, dtype=np.int64))
 
 
@@ -208,12 +215,16 @@ def _to_the_end(
 
 
 def _count_arrivals(
-    layer: Layer, incoming: Incoming, advancing: loops.Advancing, state: LayeredState
+    layer: Layer,
+    incoming: Incoming,
+    advancing: loops.Advancing,
+    state: LayeredState,
+    begins: bool,
 ) -> None:
     """Count synaptic events and searches."""
     tiles = layer.tiles
     if layer.reach is None:
-        starts = 1 if layer.is_biased else 0
+        starts = 1 if begins else 0
         state.count[:, SYNAPTIC] += layer.n * (np.diff(incoming.offsets) - starts)
     else:
         for b in range(layer.n_blocks):

@@ -71,7 +71,8 @@ class Advancing(NamedTuple):
 class Task(NamedTuple):
     """The run of a layer: what does not change on the way.
 
-    ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on.
+    ``states`` (n_samples, n_neurons, 3) takes the final states, from neuron ``base`` on; if the
+    neurons are ``moving`` from the start, it has the first ones.
     """
 
     tiles: Tiles
@@ -81,6 +82,7 @@ class Task(NamedTuple):
     cap: int
     base: int
     states: FloatArray
+    moving: bool
 
 
 @loop
@@ -124,7 +126,7 @@ def _count(advancing, b, k):
 
 
 @loop
-def advance_reached(task, reach, scratch, biased, advancing):
+def advance_reached(task, reach, scratch, begins, advancing):
     """Advance all tiles of all blocks, each with its own arrivals, as `advance_all_to_all`."""
     tiles, incoming, states, t_stop = task.tiles, task.incoming, task.states, task.t_stop
     progress, looks = advancing.progress, 0
@@ -137,7 +139,7 @@ def advance_reached(task, reach, scratch, biased, advancing):
             if looks > MOST_LOOKS:
                 progress[STATUS] = PAUSED
                 return
-            reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
+            reached_arrivals(tiles, reach, b, incoming, k, begins, t_stop, arrivals, starts)
             if progress[TILE] < low:
                 progress[TILE] = low
                 progress[BEFORE] = progress[SPIKES]
@@ -153,7 +155,7 @@ def advance_reached(task, reach, scratch, biased, advancing):
                     return
                 progress[TILE] = q + 1
             _count(advancing, b, k)
-            advancing.arrivals[b, k] = starts[high - low] - (high - low if biased else 0)
+            advancing.arrivals[b, k] = starts[high - low] - (high - low if begins else 0)
             progress[SAMPLE], progress[TILE] = k + 1, -1
         progress[BLOCK], progress[SAMPLE] = b + 1, 0
 
@@ -177,6 +179,9 @@ def _advance_tile(task, q, width, arrivals, factors, start, stop, k, advancing):
         potential[j] = 0.0
         theta[j] = tiles.threshold[lane + j] * MARGIN
         biased = biased or bias[j] != 0.0
+        if task.moving and tiles.neuron[lane + j] >= 0:
+            first = task.states[k, task.base + tiles.neuron[lane + j]]
+            current[j], potential[j] = first[0], first[1]
     for word in range((width + 7) // 8):
         advancing.words[word] = NONE
     decay = 1.0

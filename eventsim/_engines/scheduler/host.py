@@ -223,7 +223,8 @@ def _new(compiled: Compiled, task: Task, numbers: IntArray) -> Samples:
     """Return samples at rest."""
     room = min(max(64, 2 * compiled.n_neurons), task.max_spikes)
     most = int(_flights_of_inputs(compiled, task.given)[numbers].max())
-    return Samples(numbers, *new_run(compiled.neurons, numbers.size, most, room))
+    start = task.given.start.of(numbers)
+    return Samples(numbers, *new_run(compiled.neurons, start, most, room))
 
 
 def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray) -> Samples:
@@ -235,7 +236,8 @@ def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray
     counts = np.diff(old.offsets)[numbers]
     most = int(counts.max())
     room = max(most, min(most + max(64, most // 8), task.max_spikes))
-    state, run = new_run(compiled.neurons, numbers.size, int(after.max()), room)
+    start = task.given.start.of(numbers)
+    state, run = new_run(compiled.neurons, start, int(after.max()), room)
     for name in ("neuron", "latest", "slope", "count"):
         getattr(state, name)[...] = getattr(old.state, name)[numbers]
     for name in Queue._fields:

@@ -55,6 +55,7 @@ from eventsim.model.crossing import (
 from eventsim.model.flow import bias_kernel, flow, propagator
 from eventsim.model.jumps import arrive_held, fire
 from eventsim.spikes import taken
+from eventsim.start import Start
 
 __all__ = [
     "Flights",
@@ -129,11 +130,13 @@ class SchedulerState(NamedTuple):
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
-def new_run(neurons: Neurons, n_samples: int, n_inputs: int, capacity: int) -> tuple[State, Record]:
-    """Return the arrays of a batch at rest, with room for ``capacity`` spikes of a sample."""
-    n = neurons.kind.size
+def new_run(neurons: Neurons, start: Start, n_inputs: int, capacity: int) -> tuple[State, Record]:
+    """Return the arrays of a batch at its start, with room for ``capacity`` spikes of a sample."""
+    n, n_samples = neurons.kind.size, start.n_samples
     flights = n_inputs + capacity
     rows = np.zeros((n_samples, n, 4))
+    rows[:, :, CURRENT] = start.current
+    rows[:, :, POTENTIAL] = start.potential
     rows[:, :, BOUND] = neurons.bound
     state = State(
         neuron=rows,
@@ -201,8 +204,9 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
     if count[STARTED] == 0:
         count[STARTED] = 1
         for i in range(neurons.kind.size):
-            if neurons.bound[i] == -math.inf:
-                _expect(neurons, state, i, 0.0, 0.0, 0.0)
+            current, potential = state.neuron[i, CURRENT], state.neuron[i, POTENTIAL]
+            if current > state.neuron[i, BOUND]:
+                _expect(neurons, state, i, 0.0, current, potential)
     if awaited[0] < awaited[1] and count[AWAITED] == awaited[1] - awaited[0]:
         t_stop = run.time[count[SPIKES] - 1]
     n_inputs = times.size

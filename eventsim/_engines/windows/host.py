@@ -47,6 +47,7 @@ from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import bias_kernel, propagator
 from eventsim.result import BatchResult
+from eventsim.start import Start
 
 __all__ = ["obstacle", "pays", "run"]
 
@@ -229,17 +230,24 @@ def _room(head: Int32Array, n: int) -> Arrivals:
     return Arrivals(head, np.empty(n), np.empty(n), np.empty(n, dtype=np.int32))
 
 
-def _new_state(neurons: Neurons, n_samples: int) -> WindowState:
-    """Return the state of a batch at rest."""
-    n = neurons.kind.size
+def _new_state(neurons: Neurons, start: Start) -> WindowState:
+    """Return the state of a batch at its start."""
+    n, n_samples = neurons.kind.size, start.n_samples
     return WindowState(
         neuron=np.zeros((n_samples, n, 4)),
-        level=np.zeros((n_samples, n, 2)),
+        level=_levels(start),
         release=np.zeros((n_samples, n)),
         latest=np.full((n_samples, n), -1, dtype=np.int32),
         count=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
         mark=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
     )
+
+
+def _levels(start: Start) -> FloatArray:
+    """Return the currents and potentials at the start, (n_samples, n_neurons, 2)."""
+    level = np.empty((start.n_samples, start.potential.shape[1], 2))
+    level[:, :, 0], level[:, :, 1] = start.current, start.potential
+    return level
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -261,7 +269,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     """Run all samples, or those up to the first one that exceeds the cap."""
     compiled, given, old = compiled_form(job.network), job.given, job.old
     if old is None:
-        state = _new_state(compiled.neurons, given.n_samples)
+        state = _new_state(compiled.neurons, given.start)
         records = [new_record(0)] * given.n_samples
     else:
         state, records = _resumed(old)
@@ -288,6 +296,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
             records[k], work, beyond = _run_sample(task, spikes, one, records[k], work)
             if beyond is not None:
                 excess[k], ends[k] = beyond, beyond[1]
+                _begin_anew(one, given.start.of(np.array([k])))
 
     for_each_part(run_part, given.n_samples, job.threads)
     if excess:
@@ -337,18 +346,18 @@ def _run_sample(
     beyond = None
     if status == CAPPED:
         beyond = int(run.neuron[task.max_spikes]), float(run.time[task.max_spikes])
-        _begin_anew(state, task.max_spikes)
+        state.count[0] = task.max_spikes
     _resize(run, int(state.count[0]))
     return run, work, beyond
 
 
-def _begin_anew(state: WindowState, count: int) -> None:
+def _begin_anew(state: WindowState, start: Start) -> None:
     """Let a run that exceeded its cap be resumed from the start; it has no state at its end."""
-    for array in (state.level, state.release, state.mark):
+    state.level[...] = _levels(start)[0]
+    for array in (state.release, state.mark):
         array[...] = 0
     state.latest[...] = -1
     state.neuron[:, REFERENCE] = np.inf
-    state.count[0] = count
 
 
 def _resize(run: Record, size: int) -> None:

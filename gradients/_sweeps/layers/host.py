@@ -23,9 +23,10 @@ from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, thread_count
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
-from eventsim.model.parameters import NEURON
+from eventsim.model.parameters import INITIAL, NEURON
 from eventsim.network import Network
 from eventsim.result import BatchResult
+from eventsim.start import Start
 from gradients._sweeps.events import COLUMNS, Cotangents
 from gradients._sweeps.layers import frames as framed
 from gradients._sweeps.layers import loop as loops
@@ -49,11 +50,12 @@ class LayerGradients:
         By the delay of a whole projection.
     """
 
-    def __init__(self, network: Network, wanted: Collection[str]) -> None:
+    def __init__(self, network: Network, start: Start, wanted: Collection[str]) -> None:
         """Start with sums of 0."""
         self.network = network
+        self.n_starts = start.n_samples if start.states.shape[0] > 1 else 1
         self.wanted = Wanted(
-            neurons=any(parameter.name in wanted for parameter in NEURON),
+            neurons=any(name in wanted for name in (*(p.name for p in NEURON), INITIAL)),
             arrivals=bool({"delays", "input_times"} & set(wanted)),
         )
         self.sums = [self._new_sums(layer) for layer in layers_of(network)]
@@ -69,6 +71,7 @@ class LayerGradients:
             arrays.zeros(strands, layer.table_size),
             np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
             np.zeros((strands, n, 4)),
+            np.zeros((max(strands, self.n_starts) if self.wanted.neurons else 0, n, 2)),
             np.empty((0, 0)),
         )
 
@@ -90,6 +93,15 @@ class LayerGradients:
                 n = self.network.projections[s.key].values.size
                 by_values[s.key] = s.weights.read(table, n)
         return by_values
+
+    def starts(self) -> FloatArray:
+        """Return the derivatives by the currents and potentials at t = 0."""
+        total = np.zeros((self.n_starts, layout_of(self.network).n_neurons, 2))
+        for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
+            real = layer.tiles.neuron >= 0
+            each = sums.start if self.n_starts > 1 else sums.start.sum(axis=0, keepdims=True)
+            total[:, layer.first + layer.tiles.neuron[real]] = each[:, real]
+        return total
 
     def neurons(self) -> dict[str, FloatArray]:
         """Return the derivatives by alpha, beta, threshold and bias of all neurons."""
@@ -123,7 +135,7 @@ def sweep_layers(
         Number of threads.
     """
     network, threads = batch.network, thread_count(threads)
-    gradients = LayerGradients(network, wrt)
+    gradients = LayerGradients(network, batch.stimulus.start, wrt)
     tables = weight_tables(network)
     # Each block has derivatives by all arrivals.
     size = PORTION // max(layer.n_blocks for layer in layers_of(network))
@@ -142,6 +154,7 @@ class Portion:
 
     def __init__(self, batch: BatchResult, loss: Cotangents, first: int, last: int) -> None:
         self.first, self.n_samples, self.t_stop = first, last - first, batch.t_stop
+        self.start = batch.stimulus.start.of(np.arange(first, last))
         given = slice(batch.stimulus.offsets[first], batch.stimulus.offsets[last])
         part = slice(batch.offsets[first], batch.offsets[last])
         self.record = (
@@ -183,7 +196,8 @@ def _sweep_layer(
     layer, sums = layers_of(network)[number], gradients.sums[number]
     t_stop, tiles = portion.t_stop, layer.tiles
     causes = [portion.trains[synapses.pre] for synapses in layer.synapses]
-    incoming = gather(layer, causes, portion.n_samples, t_stop, threads)
+    begins = layer.is_biased or not portion.start.is_zero
+    incoming = gather(layer, causes, portion.n_samples, t_stop, begins, threads)
     fired = _fired(layer, portion, threads)
     passes_on = gradients.wanted.arrivals or any(
         s.pre in network.populations for s in layer.synapses
@@ -191,11 +205,17 @@ def _sweep_layer(
     wanted = gradients.wanted._replace(arrivals=passes_on)
     n_arrivals = incoming.time.size if passes_on else 0
     sums = sums._replace(arrival=arrays.zeros(layer.n_blocks, n_arrivals))
+    each = gradients.n_starts > 1
+    if each:
+        sums = sums._replace(start=sums.start[portion.first : portion.first + portion.n_samples])
+    start = np.ascontiguousarray(portion.start.states[:, layer.first : layer.first + layer.n])
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
     n_strands = sums.weight.shape[0]
     frames = None if wanted.neurons else framed.frames_of(tiles, t_stop)
     n_rows = rates.N_ROWS if frames is None else framed.N_ROWS
-    task = Task(tiles, table, incoming, t_stop, portion.record, fired, own, wanted, sums)
+    task = Task(
+        tiles, table, incoming, t_stop, portion.record, fired, own, start, each, wanted, sums
+    )
     if layer.reach is None and frames is None:
         factors = all_factors(layer, incoming, threads, fill_factors, t_stop)
     elif layer.reach is None:
@@ -210,8 +230,7 @@ def _sweep_layer(
                 loops.sweep_all_to_all(task, frames, b, factors, strand, work)
             else:
                 scratch = new_scratch(layer, incoming)
-                biased = layer.is_biased
-                loops.sweep_reached(task, frames, layer.reach, b, scratch, biased, strand, work)
+                loops.sweep_reached(task, frames, layer.reach, b, scratch, begins, strand, work)
 
     work = ADJOINT * layer.n * incoming.time.size
     for_each_part(sweep, layer.n_blocks * n_strands, threads, work)

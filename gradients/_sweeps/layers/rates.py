@@ -10,7 +10,7 @@ from eventsim.model.flow import (
     bias_kernel_rate_derivative,
     kernel_rate_derivatives,
 )
-from gradients._sweeps.events import ALPHA, BETA, BIAS, THRESHOLD
+from gradients._sweeps.events import ALPHA, BETA, BIAS, CURRENT, POTENTIAL, THRESHOLD
 from gradients._sweeps.flow import flow_back_with_rates
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 from gradients._sweeps.layers.task import added, own_spikes, start_from_end
@@ -85,12 +85,26 @@ def sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand,
                     sums.delay[strand, entry + j] += moved[j]
             sums.arrival[b, origin[a] if scattered else a] += added(moved)
     lag = time[start] if start < stop else t_stop
-    built = bias_kernel(lag, beta)
     for j in range(width):
+        if tiles.neuron[lane + j] >= 0:
+            work[AT, j] = lag
+            _move(tiles, lane, j, 0.0, alpha, beta, work)
+            _start(task, tiles.neuron[lane + j], lane + j, j, k, strand, work)
         sums.neuron[strand, lane + j, ALPHA] += work[BY_ALPHA, j]
         sums.neuron[strand, lane + j, BETA] += work[BY_BETA, j]
         sums.neuron[strand, lane + j, THRESHOLD] += work[BY_THRESHOLD, j]
-        sums.neuron[strand, lane + j, BIAS] += work[BY_BIAS, j] + lambda_v[j] * built
+        sums.neuron[strand, lane + j, BIAS] += work[BY_BIAS, j]
+
+
+@inlined
+def _start(task, i, lane, j, k, strand, work):
+    """Add the derivatives by the state of neuron ``i`` at t = 0, and what it contributes."""
+    by_start = task.sums.start[k if task.each else strand, lane]
+    by_start[CURRENT] += work[LAMBDA_I, j]
+    by_start[POTENTIAL] += work[LAMBDA_V, j]
+    start = task.start[k if task.each else 0, i]
+    work[BY_ALPHA, j] += start[CURRENT] * work[I_ALPHA, j]
+    work[BY_BETA, j] += start[CURRENT] * work[I_BETA, j] + start[POTENTIAL] * work[V_BETA, j]
 
 
 @inlined
