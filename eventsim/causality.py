@@ -35,6 +35,7 @@ from eventsim._support.compile import loop, scalar
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim._support.validate import (
+    as_count,
     as_finite,
     as_indices,
     as_mapping,
@@ -62,13 +63,15 @@ class Edges(NamedTuple):
     """Direct dependences of equations on earlier spikes, one per synapse or reset.
 
     ``row``: the equation; ``cause``: node of the earlier spike; ``synapse``: position in the
-    wiring, -1 for a reset; ``weight``; ``lag`` from the arrival (or own spike) to the row's time;
-    ``by_weight`` = dV/dw; ``by_cause`` = dV/d(time of the cause) = dV/d(delay).
+    wiring, -1 for a reset; ``receptor``: where it arrives; ``weight``; ``lag`` from the arrival (or
+    own spike) to the row's time; ``by_weight`` = dV/dw; ``by_cause`` = dV/d(time of the cause) =
+    dV/d(delay).
     """
 
     row: IntArray
     cause: IntArray
     synapse: IntArray
+    receptor: IntArray
     weight: FloatArray
     lag: FloatArray
     by_weight: FloatArray
@@ -79,7 +82,7 @@ class Rows(NamedTuple):
     """Derivatives of each equation by its own time (the slope) and what is its neuron's.
 
     ``by_potential`` and ``by_current`` by the state at t = 0, the others by the parameters as the
-    equations use them.
+    equations use them.  ``by_alpha`` and ``by_current`` are (n_rows, n_receptors).
     """
 
     by_time: FloatArray
@@ -102,6 +105,8 @@ class Synapse(NamedTuple):
         Its values.
     dV_dw, dV_dg : float
         Derivative of the later spike's equation by the weight and by the earlier spike's time.
+    receptor : int
+        Number of the receptor at which it arrives.
 
     Examples
     --------
@@ -114,6 +119,7 @@ class Synapse(NamedTuple):
     delay: float
     dV_dw: float
     dV_dg: float
+    receptor: int = 0
 
 
 class CausalityGraph:
@@ -261,6 +267,7 @@ class CausalityGraph:
             entries = [
                 (
                     labels.setdefault(p.synapse, len(labels)),
+                    p.receptor,
                     p.weight,
                     lag - p.delay,
                     p.dV_dw,
@@ -269,15 +276,17 @@ class CausalityGraph:
                 for p in parts
             ]
             if rest is not None:
-                entries.append((-1, 0.0, lag, 0.0, rest))
+                entries.append((-1, 0, 0.0, lag, 0.0, rest))
             for entry in entries:
                 row = (number[effect] - n_inputs, number[cause], *entry)
                 for column, value in zip(columns, row, strict=True):
                     column.append(value)
-        kinds = (np.int64,) * 3 + (np.float64,) * 4
+        kinds = (np.int64,) * 4 + (np.float64,) * 4
         edges = Edges._make(np.array(c, dtype=d) for c, d in zip(columns, kinds, strict=True))
         spikes = nodes[n_inputs:]
-        rows = Rows(*[_column(dag, spikes, name) for name in _ROW_ATTRIBUTES])
+        rows = Rows(
+            *[_column(dag, spikes, *pair) for pair in zip(_ROW_ATTRIBUTES, _WIDE, strict=True)]
+        )
         require(rows.by_time > 0.0, rows.by_time, "slope of a spike must be > 0")
         order = np.lexsort((edges.cause, edges.row))
         edges = Edges._make(column[order] for column in edges)
@@ -359,9 +368,9 @@ class CausalityGraph:
         _count_edges(compiled.neurons, *where, counts, stop)
         start = np.concatenate([[0], np.cumsum(counts)])
         total = int(start[-1])
-        ints, floats = np.empty((3, total), dtype=np.int64), np.empty((4, total))
+        ints, floats = np.empty((4, total), dtype=np.int64), np.empty((4, total))
         edges = Edges(*ints, *floats)
-        rows = Rows(*np.zeros((len(Rows._fields), times.size)))
+        rows = _new_rows(times.size, len(compiled.neurons.receptors))
         nodes = own + self.input_times.size
         weight = compiled.wiring.weight
         states = self.stimulus.start.states[0]
@@ -374,20 +383,20 @@ class CausalityGraph:
         Returns
         -------
         networkx.DiGraph
-            Node attributes: ``kind`` ("input" or "spike"), ``population``, ``neuron``, ``time``;
-            of spikes also ``slope`` (dV/dt) and ``dV_dthreshold``, ``dV_dalpha``, ``dV_dbeta``,
+            Node attributes: ``kind`` ("input" or "spike"), ``population``, ``neuron``, ``time``; of
+            spikes also ``slope`` (dV/dt) and ``dV_dthreshold``, ``dV_dalpha``, ``dV_dbeta``,
             ``dV_dbias``, ``dV_dpotential`` and ``dV_dcurrent`` (of the spike's equation, the last
-            two by the state of the neuron at t = 0).  Edge attributes: ``dV_dg`` (derivative of the
-            later spike's equation by the earlier spike's time, all in all), ``synapses`` (a tuple
-            of `Synapse`), ``reset`` (whether the earlier spike is one of the same neuron) and
-            ``dV_dm`` (the reset's part of ``dV_dg``).
+            two by the state of the neuron at t = 0; tuples where it has several receptors).  Edge
+            attributes: ``dV_dg`` (derivative of the later spike's equation by the earlier spike's
+            time, all in all), ``synapses`` (a tuple of `Synapse`), ``reset`` (whether the earlier
+            spike is one of the same neuron) and ``dV_dm`` (the reset's part of ``dV_dg``).
         """
         dag = nx.DiGraph()
         for node in range(len(self)):
             dag.add_node(node, **self._node_attributes(node))
         label = self.synapse_labels()
         n_inputs = self.input_times.size
-        for row, cause, synapse, weight, lag, by_weight, by_cause in zip(
+        for row, cause, synapse, receptor, weight, lag, by_weight, by_cause in zip(
             *[column.tolist() for column in self.edges], strict=True
         ):
             effect = n_inputs + row
@@ -399,7 +408,8 @@ class CausalityGraph:
                 edge["reset"], edge["dV_dm"] = True, by_cause
             else:
                 delay = self._delay(effect, cause, synapse, lag)
-                edge["synapses"] += (Synapse(label(synapse), weight, delay, by_weight, by_cause),)
+                values = weight, delay, by_weight, by_cause, receptor
+                edge["synapses"] += (Synapse(label(synapse), *values),)
         return dag
 
     def synapse_labels(self) -> Callable[[int], Hashable]:
@@ -433,7 +443,7 @@ class CausalityGraph:
         if not is_input:
             row = node - n_inputs
             attributes |= {
-                name: float(column[row])
+                name: _one_or_several(column[row])
                 for name, column in zip(_ROW_ATTRIBUTES, self.rows, strict=True)
             }
         return attributes
@@ -444,6 +454,17 @@ GraphLike: TypeAlias = CausalityGraph | nx.DiGraph
 _ROW_ATTRIBUTES = (
     "slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias", "dV_dpotential", "dV_dcurrent",
 )  # fmt: skip
+_WIDE = tuple(name in ("by_alpha", "by_current") for name in Rows._fields)  # by receptor
+
+
+def _one_or_several(values: FloatArray) -> float | tuple[float, ...]:
+    found = np.atleast_1d(values).tolist()
+    return tuple(found) if len(found) > 1 else found[0]
+
+
+def _new_rows(n: int, n_receptors: int) -> Rows:
+    """Return derivatives of 0."""
+    return Rows(*(np.zeros((n, n_receptors) if wide else n) for wide in _WIDE))
 
 
 def graph_of_run(
@@ -516,14 +537,18 @@ def _synapses_of(edge: tuple[Hashable, Hashable], attributes: Mapping[str, Any])
 
 def _as_synapse(edge: tuple[Hashable, Hashable], part: Sequence[Any]) -> Synapse:
     """Return a synapse of an edge, whose values may stand in a plain sequence."""
-    if not isinstance(part, (tuple, list)) or len(part) != len(Synapse._fields):
+    n = len(Synapse._fields)
+    if not isinstance(part, (tuple, list)) or len(part) not in (n - 1, n):
         raise ValueError(
             f"synapses of the edge {edge!r} must have the values {Synapse._fields}, "
             f"got {shown(part)}"
         )
-    label, *values = part
-    numbers = map(_finite, values, Synapse._fields[1:], [edge] * len(values))
-    return Synapse(_as_label(label, edge), *numbers)
+    label, *values = part[: n - 1]
+    weight, delay, by_weight, by_time = map(
+        _finite, values, Synapse._fields[1:-1], [edge] * len(values)
+    )
+    receptor = as_count(part[-1], "receptor", least=0) if len(part) == n else 0
+    return Synapse(_as_label(label, edge), weight, delay, by_weight, by_time, receptor)
 
 
 def _as_label(label: object, edge: tuple[Hashable, Hashable]) -> Hashable:
@@ -562,16 +587,20 @@ def _without_synapse(
     return rest if is_reset or rest != 0.0 else None
 
 
-def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str) -> FloatArray:
+def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str, wide: bool) -> FloatArray:
+    """Return an attribute of spikes; of one that is ``wide`` a column for each receptor."""
     for node in nodes:
         if name == "slope" and name not in dag.nodes[node]:
             raise ValueError(f"a spike must have the attribute slope, got {shown(node)} without")
-    values = [
-        as_number(dag.nodes[node].get(name, 0.0), f"{name} of node {node!r}") for node in nodes
-    ]
-    column = np.array(values, dtype=np.float64)
+    rows = []
+    for node in nodes:
+        value = dag.nodes[node].get(name, 0.0)
+        parts = value if wide and isinstance(value, (tuple, list)) else [value]
+        rows.append([as_number(part, f"{name} of node {node!r}") for part in parts])
+    width = max(map(len, rows), default=1)
+    column = np.array([row + [0.0] * (width - len(row)) for row in rows]).reshape(-1, width)
     require(np.isfinite(column), column, f"{name} of a spike must be finite")
-    return column
+    return column if wide else column[:, 0]
 
 
 @loop
@@ -629,7 +658,7 @@ def _fill_edges(
         if fired and start[row] == start[row + 1]:
             continue  # The potential is held at 0.
         kind = neurons.kind[i]
-        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+        alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
         threshold, refractory = neurons.threshold[i], neurons.refractory[i]
         edge = start[row]
         m = own_first[i]
@@ -639,7 +668,7 @@ def _fill_edges(
             if refractory == 0.0:
                 decay = math.exp(-beta * lag)
                 _set_edge(
-                    edges, edge, row, own_node[m], -1, 0.0, lag, 0.0, -threshold * beta * decay
+                    edges, edge, row, own_node[m], -1, 0, 0.0, lag, 0.0, -threshold * beta * decay
                 )
                 edge += 1
                 rows.by_time[row] += threshold * beta * decay
@@ -650,22 +679,26 @@ def _fill_edges(
             m += 1
         restart_membrane = math.exp(-beta * (time - release))
         released = bias
-        current, potential = states[i, 0], states[i, 1]
+        potential = states[i, 1]
         if release == 0.0:
             # The potential at the start is what the neuron has kept of it.
             decay = math.exp(-beta * time)
             rows.by_potential[row] = decay
             rows.by_time[row] -= beta * potential * decay
             rows.by_beta[row] -= time * potential * decay
-        of_start = _arrive(rows, row, current, 0.0, time, release, alpha, beta)
-        rows.by_current[row] = of_start[0]
-        released += of_start[2]
+        for r in range(len(neurons.receptors)):
+            current = states[i, 1 + r if r > 0 else 0]
+            of_start = _arrive(rows, row, r, current, 0.0, time, release, alphas[r], beta)
+            rows.by_current[row, r] = of_start[0]
+            released += of_start[2]
         for a in range(arrivals.first[i], arrivals.first[i + 1]):
             arrival = arrivals.time[a]
             if arrival >= time:
                 break
-            w = weight[arrivals.synapse[a]]
-            by_weight, by_cause, left = _arrive(rows, row, w, arrival, time, release, alpha, beta)
+            w, r = weight[arrivals.synapse[a]], arrivals.receptor[a]
+            by_weight, by_cause, left = _arrive(
+                rows, row, r, w, arrival, time, release, alphas[r], beta
+            )
             released += left
             _set_edge(
                 edges,
@@ -673,6 +706,7 @@ def _fill_edges(
                 row,
                 arrivals.spike[a],
                 arrivals.synapse[a],
+                r,
                 w,
                 time - arrival,
                 by_weight,
@@ -683,7 +717,7 @@ def _fill_edges(
             last = m - 1
             by_cause = -released * restart_membrane
             _set_edge(
-                edges, edge, row, own_node[last], -1, 0.0, time - own_time[last], 0.0, by_cause
+                edges, edge, row, own_node[last], -1, 0, 0.0, time - own_time[last], 0.0, by_cause
             )
         rows.by_time[row] += bias * restart_membrane
         rows.by_bias[row] = bias_kernel(time - release, beta)
@@ -695,6 +729,7 @@ def _fill_edges(
 def _arrive(
     rows: Rows,
     row: int,
+    receptor: int,
     weight: float,
     arrival: float,
     time: float,
@@ -713,7 +748,7 @@ def _arrive(
     h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     by_time = weight * kept * (synaptic - beta * h)
     rows.by_time[row] += by_time
-    rows.by_alpha[row] += weight * kept * (h_alpha - (begun - arrival) * h)
+    rows.by_alpha[row, receptor] += weight * kept * (h_alpha - (begun - arrival) * h)
     rows.by_beta[row] += weight * kept * h_beta
     if arrival < release:
         return kept * h, alpha * weight * kept * h, weight * kept
@@ -727,6 +762,7 @@ def _set_edge(
     row: int,
     cause: int,
     synapse: int,
+    receptor: int,
     weight: float,
     lag: float,
     by_weight: float,
@@ -735,6 +771,7 @@ def _set_edge(
     edges.row[edge] = row
     edges.cause[edge] = cause
     edges.synapse[edge] = synapse
+    edges.receptor[edge] = receptor
     edges.weight[edge] = weight
     edges.lag[edge] = lag
     edges.by_weight[edge] = by_weight

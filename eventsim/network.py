@@ -48,6 +48,8 @@ class Projection:
         Current that a spike adds; an absent sparse entry is no synapse, a dense zero is one.
     delays : float or same shape and sparsity as ``weights``
         Time from a spike to its arrival, >= 0.
+    receptor : int
+        Which of the receptors of the targets it leads to.
 
     Examples
     --------
@@ -62,6 +64,7 @@ class Projection:
     post: str
     weights: Matrix | Convolution
     delays: float | Matrix
+    receptor: int = 0
 
     def __post_init__(self) -> None:
         """Guard the arrays: their indices were checked, and are used as they are."""
@@ -70,7 +73,7 @@ class Projection:
 
     def __reduce__(self) -> tuple[type[Projection], tuple[Any, ...]]:
         """Return how to make the same projection again, in another process, as well guarded."""
-        return type(self), (self.pre, self.post, self.weights, self.delays)
+        return type(self), (self.pre, self.post, self.weights, self.delays, self.receptor)
 
     @property
     def values(self) -> FloatArray:
@@ -214,6 +217,7 @@ class Network:
         *,
         weights: MatrixLike | Convolution,
         delays: float | MatrixLike = 0.0,
+        receptor: str | None = None,
         name: str | None = None,
     ) -> Key:
         """Connect an input or population to a population.
@@ -230,6 +234,8 @@ class Network:
         delays : float, or same shape (and sparsity) as ``weights``
             Time from spike to arrival, >= 0; one for all synapses of a convolution, and 0 onto an
             earliest-spike pool.
+        receptor : str, optional
+            Name of the receptor of ``post`` whose current it adds to; default: the first one.
         name : str, optional
             Tells apart several projections between the same two.
 
@@ -253,7 +259,8 @@ class Network:
         weights = _checked_weights(weights, shape)
         delays = _checked_delays(delays, weights)
         _check_pool(self._neurons[post][1], delays, post)
-        self._projections[key] = Projection(pre, post, weights, delays)
+        number = _receptor_number(self._neurons[post][1], receptor, post)
+        self._projections[key] = Projection(pre, post, weights, delays, number)
         self._changed()
         return key
 
@@ -296,7 +303,7 @@ class Network:
     def _parameters(self, kind: str) -> dict[Any, Any]:
         if kind in BY_PROJECTION:
             return {key: _copy_of(getattr(p, kind)) for key, p in self._projections.items()}
-        return {name: lif.arrays(n)[kind].copy() for name, (n, lif) in self._neurons.items()}
+        return {name: _values_of(lif, n, kind) for name, (n, lif) in self._neurons.items()}
 
     def replace(
         self,
@@ -346,7 +353,9 @@ class Network:
         for kind in BY_POPULATION:
             for name, value in tree[kind].items():
                 check_name(name, self._neurons, f"{kind} must name one of")
-                new._set_neuron(name, replace(new._neurons[name][1], **{kind: value}), kind)
+                neuron = new._neurons[name][1]
+                own = {kind: _merged(neuron, kind, value)}
+                new._set_neuron(name, replace(neuron, **own), kind)
         for p in new._projections.values():
             _check_pool(new._neurons[p.post][1], p.delays, p.post)
         if neurons or any(tree[kind] for kind in PARAMETERS if kind != "weights"):
@@ -357,6 +366,11 @@ class Network:
         check_name(name, self._neurons, f"{argument} must name one of")
         n = self._neurons[name][0]
         _check_neuron(neuron, n, f"{argument}[{name!r}]")
+        if neuron.receptors != self._neurons[name][1].receptors:
+            raise ValueError(
+                f"{argument}[{name!r}] must have the receptors {self._neurons[name][1].receptors}, "
+                f"got {neuron.receptors}"
+            )
         self._neurons[name] = (n, neuron)
 
     def snapshot(self) -> Network:
@@ -484,6 +498,21 @@ def _read_tree(parameters: Any, **others: Any) -> dict[str, Mapping[Any, Any]]:
     return tree
 
 
+def _merged(old: LIF, kind: str, value: Any) -> Any:
+    """Return the new value of a parameter; receptors that are not named keep theirs."""
+    if not (isinstance(value, Mapping) and old.receptors):
+        return value
+    for receptor in value:
+        check_name(receptor, dict.fromkeys(old.receptors), f"{kind} must name receptors, out of")
+    return {**cast("Mapping[str, Any]", old.tau_syn), **value}
+
+
+def _values_of(lif: LIF, n: int, kind: str) -> FloatArray | dict[str, FloatArray]:
+    """Return a copy of a parameter (n,); of receptors with names by these."""
+    values = lif.arrays(n)[kind]
+    return lif.by_receptor(values.copy()) if kind == "tau_syn" else values.copy()
+
+
 def _copy_of(values: float | Matrix | Convolution) -> float | Matrix:
     """Return a copy of weights or delays; of a convolution that of its kernel."""
     if isinstance(values, float):
@@ -518,6 +547,14 @@ def _check_pool(neuron: LIF, delays: float | Matrix, post: str) -> None:
     values = delays if isinstance(delays, float) else _flat(delays)
     if np.any(neuron.is_pool):
         require(np.equal(values, 0.0), values, f"delays onto the pool {post!r} must be 0")
+
+
+def _receptor_number(neuron: LIF, receptor: str | None, post: str) -> int:
+    if receptor is None:
+        return 0
+    known = dict.fromkeys(neuron.receptors)
+    check_name(receptor, known, f"receptor must be one of those of {post!r},")
+    return neuron.receptors.index(receptor)
 
 
 def _check_neuron(neuron: LIF, n: int, name: str) -> None:

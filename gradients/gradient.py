@@ -14,7 +14,7 @@ from eventsim._support.validate import as_floats, as_mapping
 from eventsim.model.parameters import DIFFERENTIABLE, NEURON
 from eventsim.network import Network
 from eventsim.start import State
-from gradients._sweeps.events import CURRENT, POTENTIAL
+from gradients._sweeps.events import POTENTIAL
 from gradients.norm import norm_in_unit
 
 __all__ = ["RATES", "Gradient", "gradient_of_network", "names_by_neuron"]
@@ -34,12 +34,13 @@ class Gradient:
     delays : dict of key -> float, ndarray or csr_array
         By the delays, in the form in which they were given.
     tau_mem, tau_syn, threshold, bias, rest, reset : dict of str -> (n,) ndarray
-        By the neuron parameters of each population (by an infinite time constant: 0).
+        By the neuron parameters of each population (by an infinite time constant: 0); of "tau_syn",
+        if it was given by receptor, a dict of these.
     initial : dict of str -> State
         By the states at t = 0: potential and current, each (n,), or (n_samples, n) if the samples
         of a batch began in states of their own.
     alpha, beta : dict of str -> (n,) ndarray
-        By the rates ``1/tau_syn`` and ``1/tau_mem``.
+        By the rates ``1/tau_syn`` and ``1/tau_mem``; "alpha" has the form of "tau_syn".
     input_times : dict of str -> (n_spikes,) ndarray
         By the time of each input spike, in the order in which the caller gave the spikes.
     min_slope : float
@@ -60,13 +61,13 @@ class Gradient:
     weights: dict[Any, Matrix] = field(default_factory=dict)
     delays: dict[Any, float | Matrix] = field(default_factory=dict)
     tau_mem: dict[str, FloatArray] = field(default_factory=dict)
-    tau_syn: dict[str, FloatArray] = field(default_factory=dict)
+    tau_syn: dict[str, FloatArray | dict[str, FloatArray]] = field(default_factory=dict)
     threshold: dict[str, FloatArray] = field(default_factory=dict)
     bias: dict[str, FloatArray] = field(default_factory=dict)
     rest: dict[str, FloatArray] = field(default_factory=dict)
     reset: dict[str, FloatArray] = field(default_factory=dict)
     initial: dict[str, State] = field(default_factory=dict)
-    alpha: dict[str, FloatArray] = field(default_factory=dict)
+    alpha: dict[str, FloatArray | dict[str, FloatArray]] = field(default_factory=dict)
     beta: dict[str, FloatArray] = field(default_factory=dict)
     input_times: dict[str, FloatArray] = field(default_factory=dict)
     min_slope: float = np.inf
@@ -105,10 +106,10 @@ def gradient_of_network(
     ----------
     network : Network
         Whose populations share the neurons out among them.
-    by_neuron : dict of str -> (n_neurons,) ndarray
+    by_neuron : dict of str -> (n_neurons,) or (n_neurons, n_receptors) ndarray
         Derivatives by the names of `names_by_neuron`.
-    by_start : (n_samples or 1, n_neurons, 2) ndarray, optional
-        By the currents and potentials at t = 0.
+    by_start : (n_samples or 1, n_neurons, 1 + n_receptors) ndarray, optional
+        By the states at t = 0: current, potential, and the currents of further receptors.
     rest
         Other fields of the `Gradient`.
     """
@@ -116,12 +117,21 @@ def gradient_of_network(
     initial = {}
     if by_start is not None:
         rows = by_start if by_start.shape[0] > 1 else by_start[0]
+        currents = np.delete(rows, POTENTIAL, axis=-1)
         initial = {
-            name: State(rows[..., part, POTENTIAL], rows[..., part, CURRENT])
+            name: State(
+                rows[..., part, POTENTIAL],
+                network.neurons[name].by_receptor(currents[..., part, :]),
+            )
             for name, part in parts.items()
         }
     split: dict[str, Any] = {
-        name: {key: values[part] for key, part in parts.items()}
+        name: {
+            key: values[part]
+            if values.ndim == 1
+            else network.neurons[key].by_receptor(values[part])
+            for key, part in parts.items()
+        }
         for name, values in by_neuron.items()
     }
     return Gradient(initial=initial, **split, **rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,7 @@ from eventsim._support.types import FloatArray, Key, MatrixLike
 from eventsim._support.validate import (
     as_finite,
     as_floats,
+    as_mapping,
     check_name,
     mapping_or_empty,
     require,
@@ -40,7 +42,7 @@ def jvp(
     delays: Mapping[Key, float | MatrixLike] | None = None,
     input_times: Mapping[str, ArrayLike] | None = None,
     tau_mem: Mapping[str, ArrayLike] | None = None,
-    tau_syn: Mapping[str, ArrayLike] | None = None,
+    tau_syn: Mapping[str, ArrayLike | Mapping[str, ArrayLike]] | None = None,
     threshold: Mapping[str, ArrayLike] | None = None,
     bias: Mapping[str, ArrayLike] | None = None,
     rest: Mapping[str, ArrayLike] | None = None,
@@ -60,7 +62,8 @@ def jvp(
     input_times : dict of str -> (n_spikes,) array_like, optional
         Change of the input times, in the order in which the caller gave the spikes.
     tau_mem, tau_syn, threshold, bias, rest, reset : dict of str -> array_like, optional
-        Change of the neuron parameters of each population, () or (n,).
+        Change of the neuron parameters of each population, () or (n,); "tau_syn" by receptor, if
+        they have names.
     initial : dict of str -> State, optional
         Change of the states at t = 0.
 
@@ -95,10 +98,10 @@ def jvp(
     batch = result.batch
     network, compiled = batch.network, compiled_form(batch.network)
     given = {
-        "tau_mem": tau_mem, "tau_syn": tau_syn, "threshold": threshold, "bias": bias, "rest": rest,
-        "reset": reset,
+        "tau_mem": tau_mem, "threshold": threshold, "bias": bias, "rest": rest, "reset": reset,
     }  # fmt: skip
     changes = {name: _of_neurons(network, change, name) for name, change in given.items()}
+    changes["tau_syn"] = _of_receptors(network, tau_syn, "tau_syn")
     start = batch.stimulus.start
     d_current, changes["potential"] = _of_start(network, initial)
     moved_by = pushed(changes, layout_of(network).values, start.at_rest)
@@ -106,7 +109,7 @@ def jvp(
         weight=_of_synapses(network, weights, "weights"),
         delay=_of_synapses(network, delays, "delays"),
         input_time=_of_inputs(batch.stimulus, input_times),
-        start=np.stack([d_current, moved_by.pop("potential")], axis=1),
+        start=np.column_stack([d_current[:, 0], moved_by.pop("potential"), d_current[:, 1:]]),
         **moved_by,
     )
     n_spikes = batch.record.time.size
@@ -204,6 +207,28 @@ def _of_start(
         if change.potential is not None:
             potentials[name] = change.potential
     return (
-        _of_neurons(network, currents, "initial"),
+        _of_receptors(network, currents, "initial"),
         _of_neurons(network, potentials, "initial"),
     )
+
+
+def _of_receptors(
+    network: Network, changes: Mapping[str, Any] | None, parameter: str
+) -> FloatArray:
+    """Return the change of a parameter of receptors, (n_neurons, n_receptors)."""
+    layout = layout_of(network)
+    total = np.zeros((layout.n_neurons, len(layout.neurons.receptors)))
+    given = mapping_or_empty(changes, parameter)
+    for name, change in given.items():
+        part = network.neurons_of(name, parameter)
+        receptors = network.neurons[name].receptors
+        if receptors:
+            named = as_mapping(change, f"{parameter}[{name!r}]") if np.any(change) else {}
+            known = dict.fromkeys(receptors)
+            for receptor, values in named.items():
+                check_name(receptor, known, f"{parameter}[{name!r}] must name receptors, out of")
+                column = _of_neurons(network, {name: values}, parameter)
+                total[part, receptors.index(receptor)] = column[part]
+        else:
+            total[part, 0] = _of_neurons(network, {name: change}, parameter)[part]
+    return total

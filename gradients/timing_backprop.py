@@ -26,13 +26,13 @@ from eventsim.model.parameters import DIFFERENTIABLE, INITIAL, SYNAPSE, pulled
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from gradients._sweeps.events import (
-    COLUMNS,
     POTENTIAL,
     SET_DENSITY,
     SET_POTENTIAL,
     Cotangents,
     Events,
     Sums,
+    by_symbol,
     new_sums,
     new_workspace,
     sweep_batch,
@@ -281,10 +281,10 @@ def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     per_synapse = any(not isinstance(p.delays, float) for p in batch.network.projections.values())
     states = batch.stimulus.start.states
     n_starts = len(batch) if states.shape[0] > 1 else n_strands
-    sums = new_sums(compiled.wiring, compiled.n_neurons, n_strands, n_starts, per_synapse)
+    sums = new_sums(compiled.wiring, compiled.neurons, n_strands, n_starts, per_synapse)
     n_spikes = np.diff(batch.offsets)
     n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
-    work = new_workspace(compiled.n_neurons, n_strands, int(n_spikes.max()), n_flights)
+    work = new_workspace(compiled.neurons, n_strands, int(n_spikes.max()), n_flights)
     events = Events(
         compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays, states,
         batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends,
@@ -320,7 +320,7 @@ def _gradient(
         wanted,
         weights={key: _of_synapses(compiled, network, key, sums.weight) for key in weights},
         delays={key: _of_delays(compiled, network, key, sums) for key in delays},
-        by={name: sums.neuron[:, column] for name, column in COLUMNS.items()},
+        by=by_symbol(sums.neuron),
         by_start=sums.start,
     )
 

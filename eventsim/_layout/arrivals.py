@@ -8,11 +8,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsim._layout.wiring import Neurons, Wiring
 from eventsim._support.compile import allocating_loop, loop, scalar
 from eventsim._support.types import BoolArray, FloatArray, IntArray
-from eventsim.model.flow import flow
+from eventsim.model.currents import flow_of
 from eventsim.model.jumps import RESET, hold
 
 __all__ = ["Arrivals", "list_arrivals", "most_arrivals", "sample_states"]
@@ -22,13 +23,15 @@ class Arrivals(NamedTuple):
     """Arrivals of the neurons of a range, ascending in (neuron, time).
 
     Those of neuron i are ``first[i] : first[i + 1]``; ``spike`` is the number of the causing spike
-    (inputs first, then recorded spikes), ``synapse`` the position in the wiring.
+    (inputs first, then recorded spikes), ``synapse`` the position in the wiring, ``receptor`` that
+    of the neuron.
     """
 
     first: IntArray
     time: FloatArray
     spike: IntArray
     synapse: IntArray
+    receptor: NDArray[np.int8]
 
 
 def list_arrivals(
@@ -59,9 +62,8 @@ def list_arrivals(
     _count(wiring, times, sources, t_stop, low, high, counts, stop)
     first = np.concatenate([[0], np.cumsum(counts)])
     total = int(first[-1])
-    arrivals = Arrivals(
-        first, np.empty(total), np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
-    )
+    spike, synapse = np.empty((2, total), dtype=np.int64)
+    arrivals = Arrivals(first, np.empty(total), spike, synapse, np.empty(total, dtype=np.int8))
     _fill(wiring, times, sources, t_stop, low, high, first[:-1].copy(), arrivals, stop)
     _sort(arrivals, stop)
     return arrivals
@@ -121,6 +123,7 @@ def _fill(
                     arrivals.time[position[i]] = arrival
                     arrivals.spike[position[i]] = number
                     arrivals.synapse[position[i]] = s
+                    arrivals.receptor[position[i]] = wiring.receptor[g]
                     position[i] += 1
 
 
@@ -134,6 +137,7 @@ def _sort(arrivals: Arrivals, stop: BoolArray) -> None:
         arrivals.time[part] = arrivals.time[part][order]
         arrivals.spike[part] = arrivals.spike[part][order]
         arrivals.synapse[part] = arrivals.synapse[part][order]
+        arrivals.receptor[part] = arrivals.receptor[part][order]
 
 
 @loop
@@ -144,22 +148,25 @@ def sample_states(
     weight: FloatArray,
     own_first: IntArray,
     own_time: FloatArray,
-    start: tuple[FloatArray, FloatArray],
+    start: FloatArray,
     at: FloatArray,
     currents: FloatArray,
     potentials: FloatArray,
+    scratch: FloatArray,
     stop: BoolArray,
 ) -> None:
-    """Fill currents and potentials (n_times, n_neurons) at the ascending times ``at``.
+    """Fill currents (n_times, n_neurons, n_receptors) and potentials at the ascending times ``at``.
 
-    Neuron ``low + i`` began with the current ``start[0][i]`` and the potential ``start[1][i]``, and
-    fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those after the events of the
-    same time.
+    Neuron ``low + i`` began in the state ``start[i]`` (its current, its potential, its further
+    currents) and fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those after the
+    events of the same time.  ``scratch`` (n_receptors,).
     """
     for i in range(arrivals.first.size - 1):
         kind = neurons.kind[low + i]
-        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
-        current, potential, reference, release = start[0][i], start[1][i], 0.0, -math.inf
+        alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
+        own, potential, reference, release = scratch, start[i, 1], 0.0, -math.inf
+        own[0] = start[i, 0]
+        own[1:] = start[i, 2:]
         a, f = arrivals.first[i], own_first[i]
         for k in range(at.size):
             if stop[0]:
@@ -167,36 +174,41 @@ def sample_states(
             while True:
                 arrival = arrivals.time[a] if a < arrivals.first[i + 1] else math.inf
                 spike = own_time[f] if f < own_first[i + 1] else math.inf
-                now = min(arrival, spike, at[k])
-                there = _flow_held(current, potential, reference, release, now, alpha, beta, bias)
-                if now < min(arrival, spike):
-                    currents[k, i], potentials[k, i] = there
+                if at[k] < min(arrival, spike):
+                    there = currents[k, i]
+                    there[:] = own
+                    potentials[k, i] = _flow_held(
+                        there, potential, reference, release, at[k], alphas, beta, bias
+                    )
                     break
-                current, potential = there
+                now = min(arrival, spike)
+                potential = _flow_held(own, potential, reference, release, now, alphas, beta, bias)
                 reference = now
                 if spike == now:
                     potential, release = RESET, spike + neurons.refractory[low + i]
                     f += 1
                 else:
-                    current += weight[arrivals.synapse[a]]
+                    own[arrivals.receptor[a]] += weight[arrivals.synapse[a]]
                     a += 1
 
 
 @scalar
 def _flow_held(
-    current: float,
+    currents: FloatArray,
     potential: float,
     reference: float,
     release: float,
     now: float,
-    alpha: float,
+    alphas: FloatArray,
     beta: float,
     bias: float,
-) -> tuple[float, float]:
-    """Return the state at ``now``, where the potential is held until ``release``."""
+) -> float:
+    """Let the currents flow to ``now``; return V, which is held until ``release``."""
+    if reference >= release:
+        return flow_of(currents, potential, now - reference, alphas, beta, bias)
+    held = min(now, release)
+    for r in range(currents.size):
+        currents[r] = hold(currents[r], held - reference, alphas[r])
     if now <= release:
-        return hold(current, now - reference, alpha), RESET
-    if reference < release:
-        current = hold(current, release - reference, alpha)
-        return flow(current, RESET, now - release, alpha, beta, bias)
-    return flow(current, potential, now - reference, alpha, beta, bias)
+        return RESET
+    return flow_of(currents, RESET, now - release, alphas, beta, bias)

@@ -253,6 +253,12 @@ class Layer:
 
 def layered_obstacle(network: Network, engine: str = "layered") -> str | None:
     """Return why an engine of layers cannot run a network, or None if it can."""
+    for name, neuron in network.neurons.items():
+        if len(neuron.receptors) > 1:
+            return (
+                f"engine {engine!r} needs neurons with one receptor, got {neuron.receptors} of "
+                f"{name!r}"
+            )
     try:
         _in_order(network)
     except ValueError as error:
@@ -377,7 +383,7 @@ def _with_parameters(
         cut.table,
         cut.rows,
         kind,
-        neurons.alpha[cut.kind],
+        neurons.alpha[cut.kind, 0],
         neurons.beta[cut.kind],
         cut.neuron,
         np.where(padding, np.inf, neurons.threshold[at]),

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eventsim._support.types import BoolArray, FloatArray
-from eventsim._support.validate import LEAST, as_count, require
-from eventsim.model.parameters import NEURON
+from eventsim._support.validate import LEAST, as_count, require, shown
+from eventsim.model.parameters import NEURON, neuron_parameter
 
 __all__ = ["LIF"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LIF:
-    r"""Leaky integrate-and-fire neurons with an exponential synaptic current.
+    r"""Leaky integrate-and-fire neurons with exponential synaptic currents.
 
     Between events ``dI/dt = -I/tau_syn`` and ``dV/dt = (rest - V)/tau_mem + I + bias``.  An
-    arriving spike adds its weight to I.  When V surpasses ``threshold`` the neuron spikes: V
-    becomes ``reset`` and is held there for the refractory period, while I goes on decaying (reset
-    of V only).  A run begins with V at ``rest``, if `eventsim.simulate` is not told otherwise.
+    arriving spike adds its weight to I.  A neuron with several *receptors* has a current of each,
+    with a time constant of its own, and their sum acts on V.  When V surpasses ``threshold`` the
+    neuron spikes: V becomes ``reset`` and is held there for the refractory period, while I goes on
+    decaying (reset of V only).  A run begins with V at ``rest``, if `eventsim.simulate` is not told
+    otherwise.
 
     Parameters
     ----------
-    tau_mem, tau_syn : float or (n,) array_like
-        Membrane and synaptic time constants > 0; ``inf`` gives the non-leaky membrane and the step
-        current, both ``inf`` the ReL-PSP neuron of Zhang et al.
+    tau_mem : float or (n,) array_like
+        Membrane time constant > 0; ``inf``: no leak.
+    tau_syn : float or (n,) array_like, or dict of str -> float or (n,) array_like
+        Synaptic time constant > 0; ``inf``: a step current.  A dict has that of every receptor, by
+        name: `Network.connect` says to which one a projection leads.
     threshold : float or (n,) array_like
         Firing threshold > ``reset``; ``inf``: the neuron never fires (a readout).  It may be equal
         to ``reset`` for neurons that fire at most once: see `earliest`.
@@ -51,12 +58,14 @@ class LIF:
     -----
     Times are in any consistent unit.  The model is Lee et al., Eqs. 1-5, which contains those of
     Yamamoto et al. (``tau_syn = 2 tau_mem``), Comsa et al. and Goeltz et al. (equal constants),
-    Mostafa (``tau_mem = inf``) and Zhang et al. (both infinite).
+    Mostafa (``tau_mem = inf``) and Zhang et al. (both infinite, the ReL-PSP neuron).
 
     Examples
     --------
     >>> LIF(tau_mem=20.0, tau_syn=5.0, threshold=20.0, refractory=0.1).tau_mem
     20.0
+    >>> LIF(tau_mem=20.0, tau_syn={"exc": 5.0, "inh": 10.0}, threshold=20.0).receptors
+    ('exc', 'inh')
     >>> LIF(tau_mem=-1.0)
     Traceback (most recent call last):
         ...
@@ -64,7 +73,7 @@ class LIF:
     """
 
     tau_mem: float | FloatArray = 1.0
-    tau_syn: float | FloatArray = 0.5
+    tau_syn: float | FloatArray | Mapping[str, float | FloatArray] = 0.5
     threshold: float | FloatArray = 1.0
     refractory: float | FloatArray = 0.0
     bias: float | FloatArray = 0.0
@@ -74,9 +83,14 @@ class LIF:
     def __post_init__(self) -> None:
         """Normalise every parameter to a float or a read-only (n,) array and check its range."""
         for parameter in NEURON:
-            value = parameter.checked(getattr(self, parameter.name))
-            object.__setattr__(self, parameter.name, value)
-        sizes = {p.name: np.size(v) for p in NEURON if np.ndim(v := getattr(self, p.name))}
+            value = getattr(self, parameter.name)
+            checked = (
+                _checked_receptors(value)
+                if parameter.name == "tau_syn" and isinstance(value, Mapping)
+                else parameter.checked(value)
+            )
+            object.__setattr__(self, parameter.name, checked)
+        sizes = {name: np.size(value) for name, value in self._flat().items() if np.ndim(value)}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"parameters of neurons must have the same length, got {sizes}")
         gap = np.subtract(self.threshold, self.reset)
@@ -91,7 +105,8 @@ class LIF:
 
     def __reduce__(self) -> tuple[type[LIF], tuple[Any, ...]]:
         """Return how to make an equal one, whose arrays are read-only too."""
-        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+        values = (getattr(self, field.name) for field in fields(self))
+        return type(self), tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
 
     @classmethod
     def earliest(cls) -> LIF:
@@ -112,13 +127,56 @@ class LIF:
         """Whether any positive charge sets a neuron off, as that of a pool; () or (n,)."""
         return np.asarray(np.equal(self.threshold, self.reset))
 
-    def arrays(self, n: int) -> dict[str, FloatArray]:
-        """Return the parameters as a dict of (n,) arrays; ValueError if one has another length."""
-        n = as_count(n, "n")
-        return {field.name: self._broadcast(field.name, n) for field in fields(self)}
+    @property
+    def receptors(self) -> tuple[str, ...]:
+        """Names of the receptors; empty: there is one, without a name."""
+        return tuple(self.tau_syn) if isinstance(self.tau_syn, Mapping) else ()
 
-    def _broadcast(self, name: str, n: int) -> FloatArray:
-        value = np.asarray(getattr(self, name))
-        if value.ndim and value.shape != (n,):
-            raise ValueError(f"{name} must be a scalar or have shape ({n},), got {value.shape}")
-        return np.broadcast_to(value, (n,))
+    def by_receptor(self, values: FloatArray) -> FloatArray | dict[str, FloatArray]:
+        """Return columns (..., n_receptors) by receptor; if they have no names, the first one."""
+        if not self.receptors:
+            return values[..., 0]
+        return {name: values[..., r] for r, name in enumerate(self.receptors)}
+
+    def arrays(self, n: int) -> dict[str, FloatArray]:
+        """Return the parameters as (n,) arrays, of ``tau_syn`` (n, n_receptors).
+
+        Raises
+        ------
+        ValueError
+            If one has another length.
+        """
+        n = as_count(n, "n")
+        flat = {name: _broadcast(name, value, n) for name, value in self._flat().items()}
+        each = [flat.pop(name) for name in self._names_of_receptors()]
+        return {**flat, "tau_syn": np.stack(each, axis=1)}
+
+    def _names_of_receptors(self) -> list[str]:
+        return [f"tau_syn[{name!r}]" for name in self.receptors] or ["tau_syn"]
+
+    def _flat(self) -> dict[str, float | FloatArray]:
+        """Return all values, those of the receptors by names of their own."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if isinstance(self.tau_syn, Mapping):
+            del values["tau_syn"]
+            values |= dict(zip(self._names_of_receptors(), self.tau_syn.values(), strict=True))
+        return values
+
+
+def _checked_receptors(given: Mapping[str, ArrayLike]) -> Mapping[str, float | FloatArray]:
+    """Return the time constants of receptors, read-only."""
+    if not given:
+        raise ValueError(f"tau_syn must have a receptor at least, got {shown(given)}")
+    for name in given:
+        if not isinstance(name, str):
+            raise ValueError(f"receptors must be named by strings, got {shown(name)}")
+    tau_syn = neuron_parameter("tau_syn")
+    named = {k: tau_syn._replace(name=f"tau_syn[{k!r}]").checked(v) for k, v in given.items()}
+    return MappingProxyType(named)
+
+
+def _broadcast(name: str, value: float | FloatArray, n: int) -> FloatArray:
+    array = np.asarray(value)
+    if array.ndim and array.shape != (n,):
+        raise ValueError(f"{name} must be a scalar or have shape ({n},), got {array.shape}")
+    return np.broadcast_to(array, (n,))

@@ -33,6 +33,7 @@ __all__ = [
     "SYNAPSE",
     "WEIGHTS",
     "Parameter",
+    "neuron_parameter",
     "pulled",
     "pushed",
     "used",
@@ -133,6 +134,13 @@ DIFFERENTIABLE = tuple(p.name for p in (*SYNAPSE, *NEURON, *INPUT) if p.differen
 INITIAL = "initial"
 """The states of the neurons at t = 0, which gradients are by, too."""
 
+_BY_NAME = {parameter.name: parameter for parameter in NEURON}
+
+
+def neuron_parameter(name: str) -> Parameter:
+    """Return a row of the table of neurons."""
+    return _BY_NAME[name]
+
 
 def used(values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return what the equations use, by symbol, from the values of all parameters by name."""
@@ -158,7 +166,7 @@ def pulled(
         By "alpha", "beta", "threshold" and "bias" as the equations use them; by "potential", that
         at t = 0, and by "level", a shift of all potentials that the loss reads.
     values : dict of str -> (n,) ndarray
-        Of all parameters, by name.
+        Of all parameters, by name; of "tau_syn", and of "alpha" above, (n, n_receptors).
     at_rest : (n,) ndarray of bool
         Which neurons begin at rest.
 

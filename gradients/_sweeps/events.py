@@ -1,8 +1,8 @@
 r"""The adjoint sweep: gradients of every parameter in one walk backward in time, without a matrix.
 
-The adjoint state of a neuron is :math:`\lambda_I = \partial\ell/\partial I`,
-:math:`\lambda_V = \partial\ell/\partial V`.  Backward over a lag t it flows as the neuron does,
-with the roles of I and V exchanged,
+The adjoint state of a neuron is :math:`\lambda_I = \partial\ell/\partial I` (of every receptor,
+with its own :math:`\alpha`), :math:`\lambda_V = \partial\ell/\partial V`.  Backward over a lag t it
+flows as the neuron does, with the roles of I and V exchanged,
 
 .. math::
     \lambda_I \leftarrow \lambda_I e^{-\alpha t} + \lambda_V h(t) + \nu H(t), \qquad
@@ -59,12 +59,14 @@ __all__ = [
     "ALPHA",
     "BETA",
     "BIAS",
-    "COLUMNS",
+    "CURRENT",
+    "POTENTIAL",
     "THRESHOLD",
     "Cotangents",
     "Events",
     "Sums",
     "Workspace",
+    "by_symbol",
     "new_sums",
     "new_workspace",
     "sweep_batch",
@@ -79,19 +81,20 @@ LONGEST_EPOCH = 2.0
 # squares, or cubes where the loss integrates V, of its inverse are the roundings that remain.
 NEAR, NEAR_INTEGRAL = 1.0 / 128.0, 1.0 / 32.0
 
-# Columns of Workspace.adjoint.
+# Columns of Workspace.adjoint; three more for each further receptor.
 LAMBDA_I, LAMBDA_V, REFERENCE, RELEASE = 0, 1, 2, 3
 I_ALPHA, I_BETA, V_BETA, JUMPED, N_COLUMNS = 4, 5, 6, 7, 8
 
 # Columns of Workspace.density: that of the windows that the walk is in, and what acts on a neuron.
 GIVEN, ACTING = 0, 1
 
-# Columns of Sums.neuron.
+# Columns of Sums.neuron; that of a further receptor r is at ALPHAS + r.
 ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
-COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
+ALPHAS = 3
 
-# Columns of Sums.start.
+# Columns of Sums.start; the current of a further receptor r is at CURRENTS + r.
 CURRENT, POTENTIAL = 0, 1
+CURRENTS = 1
 
 # Kinds of a loss's events.
 SET_POTENTIAL, SET_DENSITY = 0, 1
@@ -100,7 +103,7 @@ SET_POTENTIAL, SET_DENSITY = 0, 1
 class Events(NamedTuple):
     """What a sweep walks through: a network, and all spikes of a batch.
 
-    ``start`` (n_samples or 1, n_neurons, 2) are the currents and potentials at t = 0; ``stimulus =
+    ``start`` (n_samples or 1, n_neurons, 1 + n_receptors) are the states at t = 0; ``stimulus =
     (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes, released)``;
     ``longest = (of inputs, of neurons)`` are the longest delays.
     """
@@ -135,9 +138,9 @@ class Sums(NamedTuple):
     """Gradients, one row per strand of samples; the rows are added up in order.
 
     ``weight`` (n_strands, n_synapses), ``delay`` likewise (width 0 if no projection asks for it),
-    ``group`` (n_strands, n_groups) delays of whole groups, ``neuron`` (n_strands, n_neurons, 4);
-    ``start`` (n_strands or n_samples, n_neurons, 2) by the states at t = 0, of every sample if they
-    begin in states of their own.
+    ``group`` (n_strands, n_groups) delays of whole groups, ``neuron`` (n_strands, n_neurons, 3 +
+    n_receptors); ``start`` (n_strands or n_samples, n_neurons, 1 + n_receptors) by the states at t
+    = 0, of every sample if they begin in states of their own.
     """
 
     weight: FloatArray
@@ -167,24 +170,33 @@ def with_epochs(neurons: Neurons) -> Neurons:
     return neurons._replace(epoch=powers_of_two(neurons, LONGEST_EPOCH))
 
 
+def by_symbol(neuron: FloatArray) -> dict[str, FloatArray]:
+    """Return the columns of `Sums.neuron` by what they are derivatives by."""
+    further = range(ALPHAS + 1, neuron.shape[1])
+    columns = {"beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
+    return {"alpha": neuron[:, [ALPHA, *further]], **{k: neuron[:, c] for k, c in columns.items()}}
+
+
 def new_sums(
-    wiring: Wiring, n_neurons: int, n_strands: int, n_starts: int, per_synapse_delays: bool
+    wiring: Wiring, neurons: Neurons, n_strands: int, n_starts: int, per_synapse_delays: bool
 ) -> Sums:
     """Return gradients of 0."""
-    n_synapses = wiring.weight.size
+    n_synapses, n_neurons = wiring.weight.size, neurons.kind.size
+    n_receptors = len(neurons.receptors)
     return Sums(
         np.zeros((n_strands, n_synapses)),
         np.zeros((n_strands, n_synapses if per_synapse_delays else 0)),
         np.zeros((n_strands, wiring.delay.size)),
-        np.zeros((n_strands, n_neurons, 4)),
-        np.zeros((n_starts, n_neurons, 2)),
+        np.zeros((n_strands, n_neurons, ALPHAS + n_receptors)),
+        np.zeros((n_starts, n_neurons, CURRENTS + n_receptors)),
     )
 
 
-def new_workspace(n_neurons: int, n_strands: int, n_spikes: int, n_flights: int) -> Workspace:
+def new_workspace(neurons: Neurons, n_strands: int, n_spikes: int, n_flights: int) -> Workspace:
     """Return scratch arrays for samples of at most ``n_spikes`` spikes and ``n_flights`` in all."""
+    n_neurons, further = neurons.kind.size, len(neurons.receptors) - 1
     return Workspace(
-        np.empty((n_strands, n_neurons, N_COLUMNS)),
+        np.empty((n_strands, n_neurons, N_COLUMNS + 3 * further)),
         np.empty((n_strands, n_neurons, 2)),
         np.empty((n_strands, n_neurons), dtype=np.int32),
         np.empty((n_strands, n_spikes), dtype=np.int32),
@@ -312,16 +324,29 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
             break
     for i in range(neurons.kind.size):
         _settle(neurons, sums, work, i, 0.0)
-        _start(states[i], work.adjoint[i], sums.neuron[i], sums.start[i])
+        _start(neurons, states[i], work.adjoint[i], sums.neuron[i], sums.start[i])
 
 
 @inlined
-def _start(state, adjoint, by_neuron, by_start):
+def _columns(receptor):
+    """Return where lambda_I of a receptor stands in the adjoint state, and its derivatives."""
+    if receptor == 0:
+        return LAMBDA_I, I_ALPHA, I_BETA
+    first = N_COLUMNS + 3 * (receptor - 1)
+    return first, first + 1, first + 2
+
+
+@inlined
+def _start(neurons, state, adjoint, by_neuron, by_start):
     """Add the derivatives by the state of a neuron at t = 0, and what it contributes to others."""
-    by_start[CURRENT] += adjoint[LAMBDA_I]
     by_start[POTENTIAL] += adjoint[LAMBDA_V]
-    by_neuron[ALPHA] += state[CURRENT] * adjoint[I_ALPHA]
-    by_neuron[BETA] += state[CURRENT] * adjoint[I_BETA] + state[POTENTIAL] * adjoint[V_BETA]
+    by_neuron[BETA] += state[POTENTIAL] * adjoint[V_BETA]
+    for r in range(len(neurons.receptors)):
+        current, current_alpha, current_beta = _columns(r)
+        at = CURRENTS + r if r > 0 else CURRENT
+        by_start[at] += adjoint[current]
+        by_neuron[ALPHAS + r if r > 0 else ALPHA] += state[at] * adjoint[current_alpha]
+        by_neuron[BETA] += state[at] * adjoint[current_beta]
 
 
 @inlined
@@ -375,8 +400,10 @@ def _apply_event(neurons, record, loss, sums, work, event):
 @inlined
 def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     """Take the arrivals of delay group ``g`` back; return the derivative by their common time."""
-    kind = wiring.kind[g]
-    alpha, beta = neurons.alpha[kind], neurons.beta[kind]
+    kind, receptor = wiring.kind[g], wiring.receptor[g]
+    alpha, beta = neurons.alpha[kind, receptor], neurons.beta[kind]
+    current, current_alpha, current_beta = _columns(receptor)
+    by_alpha_at = ALPHAS + receptor if receptor > 0 else ALPHA
     epoch = epoch_start(now, neurons.epoch[kind])
     integrates = loss.time.size > 0
     lag, near = epoch - now, (NEAR_INTEGRAL if integrates else NEAR) * neurons.epoch[kind]
@@ -393,15 +420,19 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
         reference = now if is_near else epoch
         if adjoint[i, REFERENCE] != reference:
             _settle(neurons, sums, work, i, reference)
-        by_current, by_potential = adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V]
+        by_current, by_potential = adjoint[i, current], adjoint[i, LAMBDA_V]
         if is_near:
             lambda_i, lambda_v = by_current, by_potential
-            i_alpha, i_beta = adjoint[i, I_ALPHA], adjoint[i, I_BETA]
+            i_alpha, i_beta = adjoint[i, current_alpha], adjoint[i, current_beta]
         else:
             lambda_i = by_current * synaptic + by_potential * h
             lambda_v = by_potential * membrane
-            i_alpha = (adjoint[i, I_ALPHA] - lag * by_current) * synaptic + by_potential * h_alpha
-            i_beta = adjoint[i, I_BETA] * synaptic + adjoint[i, V_BETA] * h + by_potential * h_beta
+            i_alpha = (
+                adjoint[i, current_alpha] - lag * by_current
+            ) * synaptic + by_potential * h_alpha
+            i_beta = (
+                adjoint[i, current_beta] * synaptic + adjoint[i, V_BETA] * h + by_potential * h_beta
+            )
         density = work.density[i, ACTING] if integrates else 0.0
         if density != 0.0 and not is_near:
             lambda_i += density * difference3(lag, 0.0, alpha, beta)
@@ -413,7 +444,7 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
         sums.weight[s] += lambda_i
         if sums.delay.size:
             sums.delay[s] += moved
-        sums.neuron[i, ALPHA] += weight * i_alpha
+        sums.neuron[i, by_alpha_at] += weight * i_alpha
         sums.neuron[i, BETA] += weight * i_beta
     sums.group[g] += total
     return total
@@ -460,15 +491,17 @@ def _settle(neurons, sums, work, i, time):
     """Move the adjoint state of neuron ``i`` to ``time``, with its derivatives by the rates."""
     adjoint = work.adjoint
     kind = neurons.kind[i]
-    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+    alpha, beta, bias = neurons.alpha[kind, 0], neurons.beta[kind], neurons.bias[i]
     lag = adjoint[i, REFERENCE] - time
+    density = work.density[i, ACTING]
+    for r in range(1, len(neurons.receptors)):
+        _settle_further(adjoint[i], r, lag, neurons.alpha[kind, r], beta, density)
     lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
         lag, alpha, beta, bias, adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V], adjoint[i, I_ALPHA],
         adjoint[i, I_BETA], adjoint[i, V_BETA],
     )  # fmt: skip
     sums.neuron[i, BETA] += by_beta
     sums.neuron[i, BIAS] += by_bias
-    density = work.density[i, ACTING]
     if density != 0.0:
         b_beta = bias_kernel_rate_derivative(lag, beta)
         lambda_i += density * difference3(lag, 0.0, alpha, beta)
@@ -484,3 +517,20 @@ def _settle(neurons, sums, work, i, time):
     adjoint[i, I_BETA] = i_beta
     adjoint[i, V_BETA] = v_beta
     adjoint[i, REFERENCE] = time
+
+
+@inlined
+def _settle_further(state, r, lag, alpha, beta, density):
+    """Move lambda_I of a further receptor, before lambda_V is moved."""
+    current, current_alpha, current_beta = _columns(r)
+    lambda_i, _, i_alpha, i_beta, _, _, _ = flow_back_with_rates(
+        lag, alpha, beta, 0.0, state[current], state[LAMBDA_V], state[current_alpha],
+        state[current_beta], state[V_BETA],
+    )  # fmt: skip
+    if density != 0.0:
+        lambda_i += density * difference3(lag, 0.0, alpha, beta)
+        i_alpha -= density * difference4(lag, 0.0, alpha, alpha, beta)
+        i_beta -= density * difference4(lag, 0.0, alpha, beta, beta)
+    state[current] = lambda_i
+    state[current_alpha] = i_alpha
+    state[current_beta] = i_beta

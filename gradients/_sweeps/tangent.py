@@ -25,15 +25,17 @@ from gradients._sweeps.jumps import arrival_forward, release_forward, spike_forw
 
 __all__ = ["Direction", "first_states", "new_flights", "tangent_sweep"]
 
-# Columns of the states.
+# Columns of the states; those of a further receptor r are from FURTHER + 2 r on.
 CURRENT, POTENTIAL, D_CURRENT, D_POTENTIAL, REFERENCE = 0, 1, 2, 3, 4
+FURTHER = 3
 
 
 class Direction(NamedTuple):
     """A direction in the space of all parameters.
 
     ``weight``, ``delay`` (n_synapses,) in the order of the wiring; ``input_time`` (n_inputs,);
-    ``start`` (n_neurons, 2) of the currents and potentials at t = 0; the others (n_neurons,).
+    ``start`` (n_neurons, 1 + n_receptors) of the states at t = 0; ``alpha`` (n_neurons,
+    n_receptors); the others (n_neurons,).
     """
 
     weight: FloatArray
@@ -57,10 +59,12 @@ def new_flights(n_spikes: int) -> Queue:
 
 
 def first_states(start: FloatArray, direction: Direction) -> FloatArray:
-    """Return the states at t = 0 and their derivatives, (n_neurons, 5)."""
-    rows = np.zeros((start.shape[0], 5))
-    rows[:, [CURRENT, POTENTIAL]] = start
-    rows[:, [D_CURRENT, D_POTENTIAL]] = direction.start
+    """Return the states at t = 0 and their derivatives, (n_neurons, 3 + 2 n_receptors)."""
+    rows = np.zeros((start.shape[0], 1 + 2 * start.shape[1]))
+    rows[:, [CURRENT, POTENTIAL]] = start[:, :2]
+    rows[:, [D_CURRENT, D_POTENTIAL]] = direction.start[:, :2]
+    rows[:, FURTHER + 2 :: 2] = start[:, 2:]
+    rows[:, FURTHER + 3 :: 2] = direction.start[:, 2:]
     return rows
 
 
@@ -71,7 +75,7 @@ def tangent_sweep(
     """Fill ``moved`` (n_spikes,), the derivative of each recorded spike's time.
 
     ``stimulus = (times, sources)``, ``record = (times, neurons, slopes, released)``; scratch:
-    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows`` (n_neurons, 5), the states at t = 0.
+    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows``, the `first_states`.
     If ``stop[0]`` is set meanwhile, the rest of ``moved`` is not filled.
     """
     times, sources = stimulus
@@ -118,9 +122,19 @@ def tangent_sweep(
 
 
 @inlined
+def _columns(receptor):
+    """Return where the current of a receptor stands in a state, and its derivative."""
+    if receptor == 0:
+        return CURRENT, D_CURRENT
+    return FURTHER + 2 * receptor, FURTHER + 2 * receptor + 1
+
+
+@inlined
 def _deliver(wiring, neurons, direction, rows, g, now, shift):
     """Let delay group ``g`` arrive at ``now``; its spike's time moves by ``shift``."""
-    alpha = neurons.alpha[wiring.kind[g]]
+    receptor = wiring.receptor[g]
+    alpha = neurons.alpha[wiring.kind[g], receptor]
+    current, change = _columns(receptor)
     for s in range(wiring.start[g], wiring.stop[g]):
         i = wiring.target[s]
         weight, d_weight = wiring.weight[s], direction.weight[s]
@@ -129,14 +143,14 @@ def _deliver(wiring, neurons, direction, rows, g, now, shift):
         if ahead <= 0.0:
             _settle(neurons, direction, rows, i, now)
             d_current, d_potential = arrival_forward(weight, d_weight, alpha, d_arrival)
-            rows[i, CURRENT] += weight
-            rows[i, D_CURRENT] += d_current
+            rows[i, current] += weight
+            rows[i, change] += d_current
             rows[i, D_POTENTIAL] += d_potential
         else:
             # The neuron is refractory, and its state is that at the release.
-            stretch = alpha * d_arrival - ahead * direction.alpha[i]
-            rows[i, CURRENT] = arrive_held(rows[i, CURRENT], weight, ahead, alpha)
-            rows[i, D_CURRENT] += hold(d_weight + weight * stretch, ahead, alpha)
+            stretch = alpha * d_arrival - ahead * direction.alpha[i, receptor]
+            rows[i, current] = arrive_held(rows[i, current], weight, ahead, alpha)
+            rows[i, change] += hold(d_weight + weight * stretch, ahead, alpha)
 
 
 @inlined
@@ -155,22 +169,27 @@ def _fire(neurons, record, direction, rows, k, moved):
 def _settle(neurons, direction, rows, i, time):
     """Move the state of neuron ``i`` and its derivative to ``time``."""
     kind = neurons.kind[i]
-    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
-    d_alpha, d_beta = direction.alpha[i], direction.beta[i]
+    beta, bias = neurons.beta[kind], neurons.bias[i]
+    d_beta = direction.beta[i]
     lag = time - rows[i, REFERENCE]
-    synaptic, membrane, h = propagator(lag, alpha, beta)
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+    potential, membrane = rows[i, POTENTIAL], 1.0
+    pushed = d_pushed = 0.0
+    for r in range(len(neurons.receptors)):
+        current, change = _columns(r)
+        alpha, d_alpha, own = neurons.alpha[kind, r], direction.alpha[i, r], rows[i, current]
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+        pushed += own * h
+        d_pushed += rows[i, change] * h + own * (h_alpha * d_alpha + h_beta * d_beta)
+        rows[i, change] = (rows[i, change] - lag * d_alpha * own) * synaptic
+        rows[i, current] = own * synaptic
     b = bias_kernel(lag, beta)
-    current, potential = rows[i, CURRENT], rows[i, POTENTIAL]
     rows[i, D_POTENTIAL] = (
         (rows[i, D_POTENTIAL] - lag * d_beta * potential) * membrane
-        + rows[i, D_CURRENT] * h
-        + current * (h_alpha * d_alpha + h_beta * d_beta)
+        + d_pushed
         + direction.bias[i] * b
     )
     if bias != 0.0:
         rows[i, D_POTENTIAL] += bias * d_beta * bias_kernel_rate_derivative(lag, beta)
-    rows[i, D_CURRENT] = (rows[i, D_CURRENT] - lag * d_alpha * current) * synaptic
-    rows[i, CURRENT] = current * synaptic
-    rows[i, POTENTIAL] = potential * membrane + current * h + bias * b
+    rows[i, POTENTIAL] = potential * membrane + pushed + bias * b
     rows[i, REFERENCE] = time

@@ -98,8 +98,9 @@ class Jacobian:
     dV : (n_spikes, n_parameters) scipy.sparse.csr_array
         By the parameters ``wrt``.  Columns: for "weights" and "delays" the synapses, in the order
         of the network's projections, each row by row (of a graph made by hand: the order of
-        ``graph.synapses``); for "input_times" the input spikes of the graph; for "initial" the
-        potentials of all neurons at t = 0, then their currents; else the neurons.
+        ``graph.synapses``); for "input_times" the input spikes of the graph; else the neurons, if
+        they have several receptors for "tau_syn" once for each of them, and for "initial" with
+        their potentials at t = 0, then with the current of each receptor.
     wrt : str
         Which parameters.
 
@@ -222,11 +223,12 @@ def by_parameters(
     n = n_rows if graph.network is None else layout_of(graph.network).n_neurons
     every = np.arange(n_rows)
     if wrt == INITIAL:
-        values = np.concatenate([rows.by_potential, rows.by_current])
-        twice = np.concatenate([every, every]), np.concatenate([neurons, neurons + n])
-        return sparse.csr_array((values, twice), shape=(n_rows, 2 * n))
-    values = _by_neurons(graph, rows, wrt, neurons, level)
-    return sparse.csr_array((values, (every, neurons)), shape=(n_rows, n))
+        values = np.column_stack([rows.by_potential, rows.by_current])
+    else:
+        values = _by_neurons(graph, rows, wrt, neurons, level).reshape(n_rows, -1)
+    width = values.shape[1]
+    at = np.repeat(every, width), (neurons[:, None] + n * np.arange(width)).reshape(-1)
+    return sparse.csr_array((values.reshape(-1), at), shape=(n_rows, width * n))
 
 
 def _by_neurons(
@@ -282,5 +284,5 @@ def _with_kernels(
     by_lag[synaptic] = edges.weight[synaptic] * _response(kernels.k_in_slope, lag, "k_in_slope")
     by_lag[~synaptic] = -_response(kernels.k_ref_slope, own_lag, "k_ref_slope")
     slope = np.bincount(edges.row, weights=by_lag, minlength=rows.by_time.size)
-    edges = Edges(*edges[:5], by_weight, -by_lag)
+    edges = edges._replace(by_weight=by_weight, by_cause=-by_lag)
     return edges, Rows._make((slope, *rows[1:]))

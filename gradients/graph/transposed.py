@@ -105,19 +105,28 @@ def _gradient_of(
         )
     network, compiled = graph.network, compiled_form(graph.network)
     places = compiled.values.items()
-    able = np.isfinite(compiled.neurons.threshold)
+    able, n = np.isfinite(compiled.neurons.threshold), compiled.n_neurons
     of = network.projections
-    by_start = by(INITIAL).reshape(2, -1)[::-1].T[None] if INITIAL in wanted else None
     return gradient_of_network(
         network,
-        {name: by(name) for name in names_by_neuron(wanted)},
-        by_start,
+        {name: _by_neuron(by(name), n) for name in names_by_neuron(wanted)},
+        _states(_by_neuron(by(INITIAL), n)) if INITIAL in wanted else None,
         weights={} if weights is None else {k: of[k].like(weights[at]) for k, at in places},
         delays={} if delays is None else {k: _of_delays(of[k], delays[at]) for k, at in places},
         input_times={} if inputs is None else graph.stimulus.split(inputs),
         min_slope=min_slope,
         silent_fraction=1.0 - np.unique(graph.neurons).size / able.sum() if able.any() else 0.0,
     )
+
+
+def _by_neuron(columns: FloatArray, n: int) -> FloatArray:
+    """Return (n,) of the columns of a parameter, or (n, width) if there are several per neuron."""
+    return columns if columns.size == n else columns.reshape(-1, n).T
+
+
+def _states(by_start: FloatArray) -> FloatArray:
+    """Return derivatives by potentials and currents (n, 1 + n_receptors) as those by states."""
+    return by_start[None][:, :, [1, 0, *range(2, by_start.shape[1])]]
 
 
 def _labelled(graph: CausalityGraph, values: FloatArray | None) -> dict[Any, Any]:

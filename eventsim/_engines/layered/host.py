@@ -104,7 +104,7 @@ def run_layers(job: Job) -> BatchResult:
     state = LayeredState(
         np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, N_COUNTS), dtype=np.int64)
     )
-    state.neuron[:, :, CURRENT] = given.start.current
+    state.neuron[:, :, CURRENT] = given.start.current[:, :, 0]
     state.neuron[:, :, POTENTIAL] = given.start.potential
     happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
     state.count[:, INPUTS] = np.diff(happened[given.offsets])

@@ -238,7 +238,7 @@ def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray
     room = max(most, min(most + max(64, most // 8), task.max_spikes))
     start = task.given.start.of(numbers)
     state, run = new_run(compiled.neurons, start, int(after.max()), room)
-    for name in ("neuron", "latest", "slope", "count"):
+    for name in ("neuron", "latest", "slope", "again", "count"):
         getattr(state, name)[...] = getattr(old.state, name)[numbers]
     for name in Queue._fields:
         getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)[numbers]
@@ -277,6 +277,7 @@ def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:
         neuron=_rows(state.neuron, rows),
         latest=_rows(state.latest, rows),
         slope=_rows(state.slope, rows),
+        again=_rows(state.again, rows),
         predicted=_queue_of(state.predicted, rows),
         flying=Queue(
             time=_grown(flying.time, rows, width),
@@ -286,6 +287,7 @@ def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:
         ),
         group=_grown(state.group, rows, width),
         count=_rows(state.count, rows),
+        scratch=_rows(state.scratch, rows),
     )
     run = Record._make(_grown(array, rows, room) for array in samples.run)
     return Samples(samples.numbers[rows], longer, run)
@@ -326,6 +328,7 @@ def _finished(samples: Samples, chosen: NDArray[np.bool_], ends: FloatArray) -> 
         neuron=_rows(state.neuron, rows),
         latest=_rows(state.latest, rows),
         slope=_rows(state.slope, rows),
+        again=_rows(state.again, rows),
         predicted=_queue_of(state.predicted, rows),
         flights=_flights(state, rows),
         count=_rows(state.count, rows),

@@ -41,10 +41,11 @@ from eventsim._engines.windows.loop import (
     Work,
     advance_windows,
 )
-from eventsim._layout.record import N_COUNTS, REFERENCE, Record, end_to_end, new_record
+from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
 from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.model.currents import scratch_shape
 from eventsim.model.flow import bias_kernel, propagator
 from eventsim.result import BatchResult
 from eventsim.start import Start
@@ -117,9 +118,9 @@ def pays(job: Job) -> bool:
     compiled = compiled_form(job.network)
     neurons, wiring = compiled.neurons, compiled.wiring
     n = neurons.kind.size
-    if n < 200 or neurons.alpha.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:
+    if n < 200 or neurons.beta.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:
         return False
-    pace = np.minimum(neurons.alpha, neurons.beta).max()
+    pace = np.minimum(neurons.alpha.min(axis=1), neurons.beta).max()
     return bool(wiring.weight.size / n * window_width(compiled) * pace / 10.0 >= 0.1)
 
 
@@ -135,7 +136,10 @@ def _ranges(kind: Int32Array) -> IntArray:
 
 def _grid(compiled: Compiled) -> Grid:
     neurons, width = compiled.neurons, window_width(compiled)
-    kinds = [_kind_row(a, b, width) for a, b in zip(neurons.alpha, neurons.beta, strict=True)]
+    kinds = [
+        [_kind_row(a, b, width) for a in alphas]
+        for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
+    ]
     fires = np.isfinite(neurons.threshold)
     beta = neurons.beta[neurons.kind]
     holding = np.full(fires.size, np.inf)
@@ -149,7 +153,7 @@ def _grid(compiled: Compiled) -> Grid:
 
 
 def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
-    """Return the row of `Grid.kind` of a kind."""
+    """Return the row of `Grid.kind` of a receptor of a kind."""
     synaptic, membrane, h = propagator(width, alpha, beta)
     b = bias_kernel(width, beta)
     fast = 1.0 if alpha >= beta else 0.0
@@ -183,20 +187,25 @@ def _senders(compiled: Compiled, first: int, last: int) -> Senders:
     """Return the `Senders` of the sources ``first : last``."""
     wiring = compiled.wiring
     groups = slice(wiring.first_group[first], wiring.first_group[last])
-    delay, kind = wiring.delay[groups], wiring.kind[groups]
+    delay, kind, receptor = wiring.delay[groups], wiring.kind[groups], wiring.receptor[groups]
     if delay.size == 0:
-        return Senders(first, np.inf, np.inf, 0, np.zeros(last - first + 1, dtype=np.int64))
+        return Senders(first, np.inf, np.inf, 0, 0, np.zeros(last - first + 1, dtype=np.int64))
     shortest, longest = float(delay.min()), float(delay.max())
     start, stop = wiring.start[groups], wiring.stop[groups]
     counts = np.diff(wiring.first_group[first : last + 1])
-    alike = shortest == longest and np.all(kind == kind[0]) and np.all(counts <= 1)
+    alike = (
+        shortest == longest
+        and np.all(kind == kind[0])
+        and np.all(receptor == receptor[0])
+        and np.all(counts <= 1)
+    )
     if not (alike and np.array_equal(start[1:], stop[:-1])):
-        return Senders(first, shortest, longest, -1, np.empty(0, dtype=np.int64))
+        return Senders(first, shortest, longest, -1, 0, np.empty(0, dtype=np.int64))
     row = np.append(start, stop[-1])[np.append(0, np.cumsum(counts))]
-    return Senders(first, shortest, longest, int(kind[0]), row)
+    return Senders(first, shortest, longest, int(kind[0]), int(receptor[0]), row)
 
 
-def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
+def _new_work(n_neurons: int, n_receptors: int, n_arrivals: int = 4096) -> Work:
     deliveries = Deliveries(
         np.empty(CHUNK),
         np.empty(CHUNK, dtype=np.uint64),
@@ -204,7 +213,7 @@ def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
         *[np.empty(CHUNK) for _ in range(3)],
     )
     return Work(
-        sums=_aligned_rows(n_neurons),
+        sums=_aligned_rows(n_neurons, 4 if n_receptors == 1 else 8 * -(-(3 + n_receptors) // 8)),
         flag=np.zeros(n_neurons, dtype=np.uint8),
         flagged=np.empty(n_neurons, dtype=np.int32),
         times=np.empty(CHUNK),
@@ -216,25 +225,28 @@ def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
         cursor=np.zeros(2, dtype=np.int64),
         progress=np.zeros(N_PROGRESS, dtype=np.int64),
         horizon=np.zeros(1),
+        currents=np.zeros(n_receptors),
+        scratch=np.empty(scratch_shape(n_receptors)),
     )
 
 
-def _aligned_rows(n: int) -> FloatArray:
-    """Return zeroed rows of four numbers, none of them across two cache lines."""
-    flat = np.zeros(4 * n + 8)
+def _aligned_rows(n: int, width: int) -> FloatArray:
+    """Return zeroed rows of so many numbers, in as few cache lines as can be."""
+    flat = np.zeros(width * n + 8)
     skip = -flat.ctypes.data % 64 // 8
-    return flat[skip : skip + 4 * n].reshape(n, 4)
+    return flat[skip : skip + width * n].reshape(n, width)
 
 
 def _room(head: Int32Array, n: int) -> Arrivals:
-    return Arrivals(head, np.empty(n), np.empty(n), np.empty(n, dtype=np.int32))
+    receptor = np.empty(n, dtype=np.int8)
+    return Arrivals(head, np.empty(n), np.empty(n), receptor, np.empty(n, dtype=np.int32))
 
 
 def _new_state(neurons: Neurons, start: Start) -> WindowState:
     """Return the state of a batch at its start."""
     n, n_samples = neurons.kind.size, start.n_samples
     return WindowState(
-        neuron=np.zeros((n_samples, n, 4)),
+        neuron=np.zeros((n_samples, n, FURTHER + len(neurons.receptors))),
         level=_levels(start),
         release=np.zeros((n_samples, n)),
         latest=np.full((n_samples, n), -1, dtype=np.int32),
@@ -244,10 +256,9 @@ def _new_state(neurons: Neurons, start: Start) -> WindowState:
 
 
 def _levels(start: Start) -> FloatArray:
-    """Return the currents and potentials at the start, (n_samples, n_neurons, 2)."""
-    level = np.empty((start.n_samples, start.potential.shape[1], 2))
-    level[:, :, 0], level[:, :, 1] = start.current, start.potential
-    return level
+    """Return the currents and potentials at the start, of all samples."""
+    states = start.states
+    return np.broadcast_to(states, (start.n_samples, *states.shape[1:])).copy()
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -286,7 +297,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
     def run_part(first: int, last: int) -> None:
-        work = _new_work(compiled.n_neurons)
+        work = _new_work(compiled.n_neurons, len(compiled.neurons.receptors))
         for k in range(first, last):
             if any(number < k for number in list(excess)):
                 return  # the run will end with that one

@@ -27,7 +27,7 @@ from eventsim.model.parameters import INITIAL, NEURON
 from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.start import Start
-from gradients._sweeps.events import COLUMNS, Cotangents
+from gradients._sweeps.events import Cotangents, by_symbol
 from gradients._sweeps.layers import frames as framed
 from gradients._sweeps.layers import loop as loops
 from gradients._sweeps.layers import rates
@@ -109,7 +109,7 @@ class LayerGradients:
         for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
             real = layer.tiles.neuron >= 0
             total[layer.first + layer.tiles.neuron[real]] = sums.neuron.sum(axis=0)[real]
-        return {name: total[:, column] for name, column in COLUMNS.items()}
+        return by_symbol(total)
 
 
 def sweep_layers(
