@@ -15,6 +15,10 @@ __all__ = ["engines_here", "largest_difference", "report"]
 
 LIBRARIES = ("numpy", "numba", "scipy", "networkx", "numba-cuda")
 TOLERANCE = 1e-10
+EXPERIMENTAL = (
+    "engines 'cuda' and 'cuda-float32' are experimental: tested in numba's simulator, "
+    "not yet run on a device in this form"
+)
 
 
 def report() -> list[str]:
@@ -36,6 +40,7 @@ def report() -> list[str]:
     obstacle = cuda.device_obstacle()
     if obstacle:
         lines.append(f"CUDA: {obstacle}")
+    lines.append(f"CUDA: {EXPERIMENTAL}")
     for engine in engines_here():
         error = largest_difference(engine)
         verdict = "passed" if error <= TOLERANCE else f"FAILED, at most {TOLERANCE:.0e} is right"
