@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,12 @@ def test_every_public_method_has_a_docstring(package: str, name: str) -> None:
 def test_every_module_says_what_it_is_for(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_what_is_for_a_device_is_not_imported_before_it_is_asked_for() -> None:
+    code = "import sys, gradients; print(*[name for name in sys.modules if '.cuda' in name])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
 
 
 def functions_in(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda]:

@@ -281,11 +281,16 @@ class _Part:
 
 
 def sweep_layers(
-    batch: CudaResult, loss: Cotangents, final: FloatArray, wrt: Collection[str]
+    batch: CudaResult,
+    loss: Cotangents,
+    final: FloatArray,
+    wrt: Collection[str],
+    threads: int | None,  # noqa: ARG001
 ) -> LayerGradients:
     """Sweep all samples of a run; completes ``loss.inputs``.
 
-    Parameters, and what is returned, are those of `gradients._sweeps.layers.host.sweep_layers`.
+    Parameters, and what is returned, are those of `gradients._sweeps.layers.host.sweep_layers`; the
+    device has threads of its own.
     """
     by_inputs = loss.inputs.copy()
     size = len(batch) if batch.on_device else _fitting(batch)
