@@ -172,14 +172,12 @@ class Trainer:
     @property
     def weights(self) -> dict[Key, Any]:
         """The weights of every projection: device arrays, which the next step changes."""
-        weights: dict[Key, Any] = self.optimizer.params["weights"]
-        return weights
+        return self.optimizer.params["weights"]
 
     @property
     def gradient(self) -> dict[Key, Any]:
         """The gradient of the last step, likewise."""
-        gradient: dict[Key, Any] = self.optimizer.grads["weights"]
-        return gradient
+        return self.optimizer.grads["weights"]
 
     def state(self) -> tuple[dict[str, dict[Key, Any]], dict[str, Any]]:
         """Return ``(params, state)`` on the host, as `Adam.update` returns them.
