@@ -9,6 +9,7 @@ import numpy as np
 
 import eventsim as es
 import gradients
+from eventsim import cuda
 from eventsim._support.threads import thread_count
 
 __all__ = ["engines_here", "largest_difference", "report"]
@@ -29,8 +30,6 @@ def report() -> list[str]:
     >>> report()[0]
     'eventsim-snn 0.1.0, Python 3...'
     """
-    from eventsim import cuda  # late: an extra, slow to import
-
     lines = [
         f"eventsim-snn {metadata.version('eventsim-snn')}, Python {platform.python_version()}",
         ", ".join(f"{name} {_version(name)}" for name in LIBRARIES),
@@ -63,8 +62,6 @@ def engines_here() -> list[str]:
     >>> engines_here()[0]
     'layered'
     """
-    from eventsim import cuda  # late: an extra, slow to import
-
     return ["layered"] if cuda.device_obstacle() else ["layered", "cuda"]
 
 
