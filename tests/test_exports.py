@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["eventsim", "gradients"]
 LAYERS = ["eventsim", "gradients", "scenarios"]  # each may import those before it
+MOST_PARAMETERS = 12  # of a function: what travels together is a NamedTuple
 
 
 def public_objects() -> list[tuple[str, str]]:
@@ -60,6 +63,26 @@ def test_every_public_method_has_a_docstring(package: str, name: str) -> None:
 def test_every_module_says_what_it_is_for(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_what_is_for_a_device_is_not_imported_before_it_is_asked_for() -> None:
+    code = "import sys, gradients; print(*[name for name in sys.modules if '.cuda' in name])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+def functions_in(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_no_function_takes_more_than_twelve_parameters(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        for function in functions_in(path):
+            given = function.args
+            found = len([*given.posonlyargs, *given.args, *given.kwonlyargs])
+            assert found <= MOST_PARAMETERS, f"{path}:{function.lineno} takes {found}"
 
 
 def imported_roots(path: Path) -> set[str]:
