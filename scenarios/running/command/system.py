@@ -23,7 +23,7 @@ def report() -> list[str]:
     Examples
     --------
     >>> report()[0]
-    'eventsim-snn 0.1.0, Python 3...'
+    'eventsim-snn ..., Python 3...'
     """
     from eventsim import cuda  # late: an extra, slow to import
 
