@@ -59,7 +59,7 @@ def register_profiles() -> None:
     """Register the hypothesis profiles; HYPOTHESIS_PROFILE chooses one.
 
     ci: the same examples each time.  dev: new examples each time, failures remembered.
-    deep: an hour of search.  coverage: a few examples, for the run without compilation.
+    deep: a night of search.  coverage: a few examples, for the run without compilation.
     """
     settings = hypothesis.settings
     settings.register_profile("ci", deadline=None, derandomize=True, database=None)

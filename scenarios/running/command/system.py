@@ -28,7 +28,7 @@ def report() -> list[str]:
     Examples
     --------
     >>> report()[0]
-    'eventsim-snn 0.1.0, Python 3...'
+    'eventsim-snn ..., Python 3...'
     """
     lines = [
         f"eventsim-snn {metadata.version('eventsim-snn')}, Python {platform.python_version()}",

@@ -230,6 +230,18 @@ def test_an_early_end_keeps_a_pool_that_fires_at_the_very_end(engine: str) -> No
         np.testing.assert_array_equal(result.first_spikes("pool"), [1.0, 2.0])
 
 
+@pytest.mark.parametrize("engine", ["scheduler", "layered"])
+@pytest.mark.parametrize("t_stop", [0.0, 1.0, 3.0])
+def test_a_pool_at_the_very_end_makes_no_run_longer(engine: str, t_stop: float) -> None:
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("pool", 1, es.LIF.earliest())
+    network.connect("in", "pool", weights=[[1.0]])
+    stimulus = {"in": es.Spikes([t_stop], [0])}
+    result = es.simulate(network, stimulus, t_stop, engine=engine, until_fired="pool")
+    assert (result.t_stop, result.spikes["pool"].times.tolist()) == (t_stop, [t_stop])
+
+
 def test_a_pool_may_stand_in_a_loop() -> None:
     """Excitation goes round through the pool once, and never again."""
     network = es.Network()

@@ -117,16 +117,29 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "text"), REFUSED)
-def test_what_does_not_fit_is_refused_before_the_run(
-    loss, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unsimulated(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("it was simulated")
 
     monkeypatch.setattr(import_module("gradients.value_and_grad"), "simulate", fail)
+
+
+@pytest.mark.usefixtures("unsimulated")
+@pytest.mark.parametrize(("loss", "text"), REFUSED)
+def test_what_does_not_fit_is_refused_before_the_run(loss, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         gradients.value_and_grad(network(), BATCH, loss, T_STOP)
+
+
+@pytest.mark.usefixtures("unsimulated")
+@pytest.mark.parametrize("loss", [
+    MembraneCrossEntropy("out"), SpikeCountPenalty("hidden"),
+    FirstSpikeCrossEntropy("out", 0.2) + 0.0 * SpikeCountPenalty("hidden"),
+])  # fmt: skip
+def test_a_loss_of_potentials_refuses_an_early_end_before_the_run(loss) -> None:
+    with pytest.raises(ValueError, match="until_fired must be None for a loss of potentials"):
+        gradients.value_and_grad(network(0.5), BATCH, loss.of(LABELS), T_STOP, until_fired="out")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +150,7 @@ def test_what_does_not_fit_is_refused_before_the_run(
         (lambda: FirstSpikeCrossEntropy(3, 0.1), "population must be a string, got 3"),
         (lambda: MembraneCrossEntropy("out").of([0.5]), r"labels must be integers, got \[0\.5\]"),
         (lambda: np.nan * MembraneCrossEntropy("out"), "factor of a loss must be finite, got nan"),
+        (lambda: 1e300 * (1e300 * MembraneCrossEntropy("out")), "factor .* finite, got inf"),
         (lambda: SpikeCountPenalty("out", 0.1), "condition must be a function of the counts"),
         (lambda: FirstSpikeCrossEntropy("out", 0.1).of_times([[1.0]], [0]), "t_silent must be"),
     ],
