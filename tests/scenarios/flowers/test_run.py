@@ -17,8 +17,8 @@ from scenarios.running.checkpoint import load_arrays  # noqa: E402
 from scenarios.running.command.cli import main  # noqa: E402
 from scenarios.running.console.progress import SILENT  # noqa: E402
 from scenarios.running.training import Settings, fit  # noqa: E402
-from tests.scenarios import flower_files  # noqa: E402
-from tests.scenarios.resuming import assert_a_killed_run_resumes  # noqa: E402
+from tests.helpers import flower_files  # noqa: E402
+from tests.helpers.resuming import assert_a_killed_run_resumes  # noqa: E402
 
 PICTURES = {
     "training",

@@ -9,30 +9,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from scenarios.datasets import labelled_images as images  # noqa: E402
-from scenarios.datasets.labelled_images import LabelledImages  # noqa: E402
 from scenarios.leak.config import LeakOptions  # noqa: E402
 from scenarios.leak.task import LeakTask, build, learner  # noqa: E402
 from scenarios.running.training import fit  # noqa: E402
-from tests.scenarios.resuming import assert_a_killed_run_resumes  # noqa: E402
+from tests.helpers.resuming import assert_a_killed_run_resumes  # noqa: E402
+from tests.helpers.squares import parts  # noqa: E402
 
 TINY = LeakOptions(
     network="4P-4C3-2P-8FC-10", steps=6, epochs=3, batch_size=8, n_train=24, n_test=10,
     n_noisy=10, dropout=0.1, shift=2,
 )  # fmt: skip
-
-
-def parts(n_train=24, n_test=10):
-    """Bright squares, in a place and a colour that name the class."""
-    rng = np.random.default_rng(0)
-    found = {}
-    for part, n in (("train", n_train), ("test", n_test)):
-        labels = np.arange(n) % 10
-        images = rng.integers(0, 60, (n, 32, 32, 3), dtype=np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            row, column = divmod(int(label) % 9, 3)
-            image[10 * row : 10 * row + 10, 10 * column : 10 * column + 10, label // 9] = 255
-        found[part] = LabelledImages(images, labels)
-    return found
 
 
 def test_the_loss_is_half_of_the_summed_squared_error_of_the_last_potential():

@@ -18,7 +18,7 @@ from scenarios.mnist.study import build
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
-from tests.scenarios import idx_files
+from tests.helpers import idx_files
 
 TITLES = ("tau_I = 0.4", "tau_I = 1.6", "no leak")
 

@@ -18,8 +18,8 @@ from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
 from scenarios.running.training import fit
-from tests.scenarios import idx_files
-from tests.scenarios.resuming import assert_a_killed_run_resumes
+from tests.helpers import idx_files
+from tests.helpers.resuming import assert_a_killed_run_resumes
 
 SCENARIOS = {"mnist": mnist, "fashion_mnist": fashion_mnist}
 PICTURES = {"training.png", "accuracy_against_spikes.png", "dynamics.png", "spike_counts.png"}

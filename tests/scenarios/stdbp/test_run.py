@@ -17,8 +17,8 @@ from scenarios.stdbp import figures as stdbp_figures
 from scenarios.stdbp import run as stdbp
 from scenarios.stdbp.config import CSNN, ROWS, StdbpOptions
 from scenarios.stdbp.run import build
-from tests.scenarios import idx_files
-from tests.scenarios.resuming import assert_a_killed_run_resumes
+from tests.helpers import idx_files
+from tests.helpers.resuming import assert_a_killed_run_resumes
 
 PICTURES = {"training.png", "spike_times.png", "exploding_gradients.png"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from scenarios.running import training
 from scenarios.running.training import fit
-from tests.scenarios.stopping import files_in
+from tests.helpers.stopping import files_in
 
 
 class KilledError(Exception):
