@@ -17,7 +17,7 @@ from gradients import SGD, Adam, cosine
 from scenarios.running.checkpoint import load_arrays, load_latest, save_arrays
 from scenarios.running.training import Settings, fit, in_chunks, replicate
 from tests.helpers.lines import Line, NoisyLine
-from tests.helpers.resuming import assert_same_course
+from tests.helpers.resuming import assert_same_arrays, assert_same_course
 
 ROOT = Path(__file__).parents[3]
 
@@ -357,8 +357,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
 
     assert exits[0] == -signal.SIGKILL
     assert newest_epoch(whole) == newest_epoch(killed) == 12
-    for name, weights in load_arrays(whole / "weights.npz").items():
-        np.testing.assert_array_equal(weights, load_arrays(killed / "weights.npz")[name])
+    assert_same_arrays(*(load_arrays(folder / "weights.npz") for folder in (whole, killed)))
     one, two = load_latest(whole), load_latest(killed)
     assert one.rng == two.rng
     assert [r["loss"] for r in one.history[1:]] == [r["loss"] for r in two.history[1:]]
