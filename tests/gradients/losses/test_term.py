@@ -59,6 +59,19 @@ def test_a_loss_of_potentials_is_that_of_the_function() -> None:
     assert found.metrics == {"accuracy": highest.mean()}
 
 
+def test_a_label_that_is_only_level_with_another_class_is_not_right() -> None:
+    net = es.Network()
+    net.add_input("in", 1)
+    net.add_population("read", 2, es.LIF(threshold=np.inf))
+    net.add_population("fire", 2, es.LIF(threshold=0.1))
+    for name in ("read", "fire"):
+        net.connect("in", name, weights=[[1.0, 1.0]])
+    level = es.simulate(net, {"in": es.Spikes([0.0], [0])}, T_STOP)
+    for loss in (MembraneCrossEntropy("read"), FirstSpikeCrossEntropy("fire", tau0=0.3)):
+        for label in (0, 1):
+            assert loss(level, [label]).metrics["accuracy"] == 0.0
+
+
 def test_a_penalty_is_that_of_the_function_and_needs_no_labels() -> None:
     result = run()
     found = SpikeCountPenalty("hidden", lambda counts: counts < 2)(result)
