@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import import_module
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_sums_and_multiples_are_those_of_their_losses() -> None:
     np.testing.assert_allclose(
         found.potentials["out"], 3.0 * membrane(result, LABELS).potentials["out"], rtol=1e-14
     )
+
+
+@pytest.mark.parametrize("loss", [
+    FirstSpikeCrossEntropy("out", 0.1), MembraneCrossEntropy("out"), SpikeCountPenalty("hidden"),
+    2.0 * MembraneCrossEntropy("out"),
+])  # fmt: skip
+def test_a_loss_stays_as_it_was_made_and_is_found_by_its_value(loss) -> None:
+    name = dataclasses.fields(loss)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(loss, name, None)
+    assert len({loss, dataclasses.replace(loss)}) == 1
 
 
 def test_losses_compare_and_print() -> None:
