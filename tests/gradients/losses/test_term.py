@@ -110,6 +110,10 @@ def test_a_loss_stays_as_it_was_made_and_is_found_by_its_value(loss) -> None:
 
 def test_losses_compare_and_print() -> None:
     assert MembraneCrossEntropy("out", 0.1) == MembraneCrossEntropy("out", smoothing=0.1)
+    assert MembraneCrossEntropy("out") == MembraneCrossEntropy("out", 0.0, 0.0)
+    assert FirstSpikeCrossEntropy("out", 0.1) == FirstSpikeCrossEntropy(
+        "out", 0.1, t_silent=None, tau1=1.0, gamma=0.0, smoothing=0.0, wake=None
+    )
     assert repr(2 * MembraneCrossEntropy("out")).startswith("Sum(factors=(2.0,), terms=(Membr")
 
 
