@@ -29,9 +29,10 @@ export EVENTSIM_NEST_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspa
 export EVENTSIM_BRIAN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/brian/.ready)))
 export EVENTSIM_TORCH_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/torch/.ready)))
 
-# Of the scenarios, encodings and simulated noise alone are compiled.
+# Of the scenarios, encodings, simulated noise and training on a device alone have compiled code.
 OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard tests/test_*.py) \
-	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence
+	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence \
+	tests/scenarios/networks/test_cuda_learner.py
 
 .PHONY: help run test lint unit bounds coverage bench peers lock dist clean
 

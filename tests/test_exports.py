@@ -85,14 +85,19 @@ def test_no_function_takes_more_than_twelve_parameters(package: str) -> None:
             assert found <= MOST_PARAMETERS, f"{path}:{function.lineno} takes {found}"
 
 
-def imported_roots(path: Path) -> set[str]:
-    roots = set()
+def imported(path: Path) -> set[str]:
+    """Dotted names of all that a file imports: of modules, and of names that may be modules."""
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            roots |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            roots.add(node.module.split(".")[0])
-    return roots
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imported_roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported(path)}
 
 
 @pytest.mark.parametrize("package", LAYERS)
@@ -104,3 +109,12 @@ def test_imports_go_one_way(package: str) -> None:
 
 def test_the_oracle_shares_no_code_with_the_packages() -> None:
     assert not imported_roots(ROOT / "tests" / "helpers" / "naive.py") & set(LAYERS)
+
+
+def test_no_test_module_imports_from_another() -> None:
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    dotted = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
+    modules = tuple(f"{name}." for name in dotted if ".test_" in name)
+    assert f"{__name__}." in modules
+    for path in files:
+        assert not [name for name in imported(path) if f"{name}.".startswith(modules)], path

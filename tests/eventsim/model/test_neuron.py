@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
+from eventsim.model.parameters import NEURON
 from tests.helpers import cases, differences
 from tests.helpers.cases import assert_same_trains, decided
 from tests.helpers.engines import each_engine, made_for, run
@@ -28,6 +29,12 @@ def firing_once(case: Case, which: list[bool], tau_ref: float = math.inf) -> Cas
         for neuron, once in zip(case.neurons, which, strict=False)
     )
     return made_for("windows", dataclasses.replace(case, neurons=cells))
+
+
+def test_a_neuron_has_the_defaults_of_the_table() -> None:
+    assert {row.name: getattr(es.LIF(), row.name) for row in NEURON} == {
+        row.name: row.default for row in NEURON
+    }
 
 
 SOME = st.lists(st.booleans(), min_size=4, max_size=4)

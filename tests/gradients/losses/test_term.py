@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import import_module
 
 import numpy as np
@@ -59,6 +60,19 @@ def test_a_loss_of_potentials_is_that_of_the_function() -> None:
     assert found.metrics == {"accuracy": highest.mean()}
 
 
+def test_a_label_that_is_only_level_with_another_class_is_not_right() -> None:
+    net = es.Network()
+    net.add_input("in", 1)
+    net.add_population("read", 2, es.LIF(threshold=np.inf))
+    net.add_population("fire", 2, es.LIF(threshold=0.1))
+    for name in ("read", "fire"):
+        net.connect("in", name, weights=[[1.0, 1.0]])
+    level = es.simulate(net, {"in": es.Spikes([0.0], [0])}, T_STOP)
+    for loss in (MembraneCrossEntropy("read"), FirstSpikeCrossEntropy("fire", tau0=0.3)):
+        for label in (0, 1):
+            assert loss(level, [label]).metrics["accuracy"] == 0.0
+
+
 def test_a_penalty_is_that_of_the_function_and_needs_no_labels() -> None:
     result = run()
     found = SpikeCountPenalty("hidden", lambda counts: counts < 2)(result)
@@ -83,8 +97,23 @@ def test_sums_and_multiples_are_those_of_their_losses() -> None:
     )
 
 
+@pytest.mark.parametrize("loss", [
+    FirstSpikeCrossEntropy("out", 0.1), MembraneCrossEntropy("out"), SpikeCountPenalty("hidden"),
+    2.0 * MembraneCrossEntropy("out"),
+])  # fmt: skip
+def test_a_loss_stays_as_it_was_made_and_is_found_by_its_value(loss) -> None:
+    name = dataclasses.fields(loss)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(loss, name, None)
+    assert len({loss, dataclasses.replace(loss)}) == 1
+
+
 def test_losses_compare_and_print() -> None:
     assert MembraneCrossEntropy("out", 0.1) == MembraneCrossEntropy("out", smoothing=0.1)
+    assert MembraneCrossEntropy("out") == MembraneCrossEntropy("out", 0.0, 0.0)
+    assert FirstSpikeCrossEntropy("out", 0.1) == FirstSpikeCrossEntropy(
+        "out", 0.1, t_silent=None, tau1=1.0, gamma=0.0, smoothing=0.0, wake=None
+    )
     assert repr(2 * MembraneCrossEntropy("out")).startswith("Sum(factors=(2.0,), terms=(Membr")
 
 
