@@ -18,7 +18,8 @@ PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 SAY := echo "==>"
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+QUIET := --disable-pip-version-check --quiet --quiet
+PIP := $(BIN)/python -m pip $(QUIET)
 CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python
 SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 TESTED_VERSIONS := pyproject.toml $(CONSTRAINTS)
@@ -28,11 +29,12 @@ export EVENTSIM_NEST_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspa
 export EVENTSIM_BRIAN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/brian/.ready)))
 export EVENTSIM_TORCH_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/torch/.ready)))
 
-# Of the scenarios, encodings and simulated noise alone are compiled.
+# Of the scenarios, encodings, simulated noise and training on a device alone have compiled code.
 OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard tests/test_*.py) \
-	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence
+	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence \
+	tests/scenarios/networks/test_cuda_learner.py
 
-.PHONY: help run test lint unit bounds coverage bench peers lock clean
+.PHONY: help run test lint unit bounds coverage bench peers lock dist clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -83,8 +85,22 @@ lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyp
 	@rm -rf .venv-lock
 	@$(SAY) "constraints.txt is new: run make test before you commit it"
 
+dist:  ## build what is released, in dist/, and try it in an empty environment
+	@rm -rf dist .venv-dist
+	@$(MAKE) --no-print-directory .venv-dist/tools/.created .venv-dist/bare/.created
+	@$(SAY) "building the source archive, and the wheel from it"
+	@.venv-dist/tools/bin/python -m pip $(QUIET) install build twine
+	@.venv-dist/tools/bin/python -m build
+	@.venv-dist/tools/bin/twine check --strict dist/*
+	@$(SAY) "the wheel alone: the command, and the examples of README.md, in an empty folder"
+	@.venv-dist/bare/bin/python -m pip $(QUIET) install dist/*.whl
+	@unset PYTHONPATH; cd .venv-dist; bare/bin/eventsim info; \
+		bare/bin/python -m doctest -o ELLIPSIS -o NORMALIZE_WHITESPACE $(CURDIR)/README.md
+	@rm -rf .venv-dist
+	@$(SAY) "$$(echo dist/*)"
+
 clean:  ## remove the environment, caches and build products
-	rm -rf $(VENV) .venv-lock $(PEERS) .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) .venv-lock .venv-dist $(PEERS) .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .coverage htmlcov build dist
 	find eventsim gradients scenarios tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
@@ -114,7 +130,7 @@ $(PEERS)/brian/.ready: PEER := brian2==2.9.0 cython==3.3.1 numpy==1.26.4 'setupt
 $(PEERS)/torch/.ready: PEER := torch==2.13.0 snntorch==1.0.0 nir==1.0.8 nirtorch==2.6 h5py==3.16.0 numpy==2.4.6
 # Norse asks for torchvision, which it does not need for neurons.
 $(PEERS)/torch/.ready: BARE := norse==1.1.0
-PEER_PIP = $*/bin/python -m pip --disable-pip-version-check --quiet --quiet
+PEER_PIP = $*/bin/python -m pip $(QUIET)
 $(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready: %/.ready: %/.created Makefile
 	@$(SAY) "installing $(PEER) $(BARE) in $*"
 	@$(PEER_PIP) install $(PEER)

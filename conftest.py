@@ -9,8 +9,10 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Generator
 from pathlib import Path
 
+import coverage
 import hypothesis
 import pytest
 
@@ -59,7 +61,7 @@ def register_profiles() -> None:
     """Register the hypothesis profiles; HYPOTHESIS_PROFILE chooses one.
 
     ci: the same examples each time.  dev: new examples each time, failures remembered.
-    deep: an hour of search.  coverage: a few examples, for the run without compilation.
+    deep: a night of search.  coverage: a few examples, for the run without compilation.
     """
     settings = hypothesis.settings
     settings.register_profile("ci", deadline=None, derandomize=True, database=None)
@@ -69,14 +71,23 @@ def register_profiles() -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def compiles() -> bool:
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+
+
 def simulate_the_device_if_there_is_none() -> None:
     """Let numba run CUDA kernels as threads of Python where they cannot run on a device."""
-    compiles = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
     has_driver = Path("/dev/nvidiactl").exists()
-    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "0" if has_driver and compiles else "1")
+    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "0" if has_driver and compiles() else "1")
+
+
+def keep_torch_to_one_thread() -> None:
+    """Small tensors gain nothing by a second one, and threads spin while they wait for another."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 use_cache_of_this_version()
+keep_torch_to_one_thread()
 simulate_the_device_if_there_is_none()
 register_profiles()
 
@@ -93,6 +104,25 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Import nothing of tests/ for doctests but the tests: the other files are tools and peers."""
     helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
     return True if helper and collection_path.is_relative_to(ROOT / "tests") else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let coverage look away where that would double the time of a test and find nothing new."""
+    measured = coverage.Coverage.current()
+    if measured is None or is_measured(item.path):
+        return (yield)
+    measured.stop()
+    try:
+        return (yield)
+    finally:
+        measured.start()
+
+
+def is_measured(path: Path) -> bool:
+    """Tell whether a test adds coverage: scenarios run compiled alone, all else as Python too."""
+    of_scenarios = (ROOT / "scenarios", ROOT / "tests" / "scenarios")
+    return not compiles() or any(map(path.is_relative_to, of_scenarios))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -326,7 +326,7 @@ class Network:
         delays : dict of key -> float or array, optional
             New delays of the named projections.
         neurons : dict of str -> LIF, optional
-            New parameters of the named populations.
+            New parameters of the named populations; those of ``parameters`` take their place.
 
         Returns
         -------
@@ -378,6 +378,8 @@ class Network:
         new = self._copy()
         new._version = self._version
         return new
+
+    __copy__ = snapshot
 
     def is_same(self, other: Network) -> bool:
         """Tell whether two networks share all parameters (not merely equal ones)."""

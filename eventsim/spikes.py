@@ -186,9 +186,10 @@ class SpikeBatch(_Kept):
     @property
     def order(self) -> IntArray:
         """Position of each spike in the caller's arrays."""
-        if callable(self._order):
-            self._order = self._order()
-        return _positions(self._order, self.times.size)
+        order = self._order
+        if callable(order):  # read once: another thread may set it meanwhile
+            order = self._order = order()
+        return _positions(order, self.times.size)
 
     @property
     def samples(self) -> IntArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,7 +39,7 @@ from gradients._sweeps.events import (
     sweep_batch,
     with_epochs,
 )
-from gradients._sweeps.layers.host import LayerGradients, sweep_layers
+from gradients._sweeps.layers.host import LayerGradients
 from gradients.gradient import Gradient, gradient_of_network, names_by_neuron
 from gradients.graph.jacobian import as_graph
 from gradients.graph.transposed import backprop_on_graph
@@ -55,8 +56,18 @@ NOT_ON_DEVICE = frozenset({"rest", "reset", INITIAL})
 
 BY_PROJECTION = tuple(p.name for p in SYNAPSE)
 
+LAYER_SWEEPS = {
+    "layered": "gradients._sweeps.layers.host",
+    "cuda": "gradients.cuda.layers",
+    "cuda-float32": "gradients.cuda.layers",
+}
+"""Module of the sweep by layers of each engine that runs them; imported when it is asked for."""
+
 # Time, kind, value (n_samples, n_neurons), and the derivative by a shift of all potentials.
 Event: TypeAlias = tuple[float, int, FloatArray, FloatArray]
+LayerSweep: TypeAlias = Callable[
+    [BatchResult, Cotangents, FloatArray, tuple[str, ...], int], LayerGradients
+]
 
 
 def timing_backprop(
@@ -144,27 +155,15 @@ def timing_backprop(
     batch = result.batch if isinstance(result, Result) else result
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
     loss = _cotangents(batch, by_spikes, first_spikes, potentials, potentials_at, integrals)
-    if batch.engine.startswith("cuda") and wrt is None:
+    on_device = batch.engine.startswith("cuda")
+    if on_device and wrt is None:
         wanted = tuple(name for name in wanted if name not in NOT_ON_DEVICE)
-    sweep = _layer_sweep(batch.engine, wanted, threads)
-    if sweep is not None and _ends_late(batch, loss):
-        final = loss.value.sum(axis=1)
-        return _layered_gradient(batch, loss, sweep(batch, loss, final, wanted), wanted)
+    able = batch.engine in LAYER_SWEEPS and not (on_device and NOT_ON_DEVICE & set(wanted))
+    if able and _ends_late(batch, loss):
+        sweep: LayerSweep = import_module(LAYER_SWEEPS[batch.engine]).sweep_layers
+        sums = sweep(batch, loss, loss.value.sum(axis=1), wanted, threads)
+        return _layered_gradient(batch, loss, sums, wanted)
     return _gradient(batch, loss, _swept(batch, loss, threads), wanted)
-
-
-LayerSweep: TypeAlias = Callable[[Any, Cotangents, FloatArray, tuple[str, ...]], LayerGradients]
-
-
-def _layer_sweep(engine: str, wanted: tuple[str, ...], threads: int) -> LayerSweep | None:
-    """Return the sweep by layers of an engine that runs them; None for any other."""
-    if engine == "layered":
-        return partial(sweep_layers, threads=threads)
-    if engine.startswith("cuda") and not NOT_ON_DEVICE & set(wanted):
-        from gradients import cuda  # late: an extra, slow to import
-
-        return cuda.sweep_layers
-    return None
 
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:

@@ -130,6 +130,7 @@ def value_and_grad(
         loss = loss.of(None)
     if isinstance(loss, Labelled):
         loss.check(network, _n_samples(stimulus))
+        _check_end(until_fired, loss.loss.reads_potentials)
     result = simulate(
         network, stimulus, t_stop, engine=engine, until_fired=until_fired, max_spikes=max_spikes,
         threads=threads,
@@ -137,10 +138,7 @@ def value_and_grad(
     found = loss(result)
     if not isinstance(found, Loss):
         raise ValueError(f"loss must return a gradients.Loss, got {shown(found)}")
-    if until_fired is not None and found.potentials:
-        raise ValueError(
-            f"until_fired must be None for a loss of potentials, got {shown(until_fired)}"
-        )
+    _check_end(until_fired, bool(found.potentials))
     gradient = timing_backprop(
         result,
         first_spikes=found.first_spikes,
@@ -150,6 +148,14 @@ def value_and_grad(
         threads=threads,
     )
     return found.value, _pushed(gradient, network, found.incoming), result
+
+
+def _check_end(until_fired: str | None, reads_potentials: bool) -> None:
+    """Raise a ValueError if potentials are to be read where a spike ends the run."""
+    if until_fired is not None and reads_potentials:
+        raise ValueError(
+            f"until_fired must be None for a loss of potentials, got {shown(until_fired)}"
+        )
 
 
 def _n_samples(stimulus: Mapping[str, Any] | Sequence[Any]) -> int:

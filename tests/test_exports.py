@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["eventsim", "gradients"]
 LAYERS = ["eventsim", "gradients", "scenarios"]  # each may import those before it
+MOST_PARAMETERS = 12  # of a function: what travels together is a NamedTuple
 
 
 def public_objects() -> list[tuple[str, str]]:
@@ -62,14 +65,39 @@ def test_every_module_says_what_it_is_for(package: str) -> None:
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
-def imported_roots(path: Path) -> set[str]:
-    roots = set()
+def test_what_is_for_a_device_is_not_imported_before_it_is_asked_for() -> None:
+    code = "import sys, gradients; print(*[name for name in sys.modules if '.cuda' in name])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+def functions_in(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_no_function_takes_more_than_twelve_parameters(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        for function in functions_in(path):
+            given = function.args
+            found = len([*given.posonlyargs, *given.args, *given.kwonlyargs])
+            assert found <= MOST_PARAMETERS, f"{path}:{function.lineno} takes {found}"
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all that a file imports: of modules, and of names that may be modules."""
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            roots |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            roots.add(node.module.split(".")[0])
-    return roots
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imported_roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported(path)}
 
 
 @pytest.mark.parametrize("package", LAYERS)
@@ -81,3 +109,12 @@ def test_imports_go_one_way(package: str) -> None:
 
 def test_the_oracle_shares_no_code_with_the_packages() -> None:
     assert not imported_roots(ROOT / "tests" / "helpers" / "naive.py") & set(LAYERS)
+
+
+def test_no_test_module_imports_from_another() -> None:
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    dotted = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
+    modules = tuple(f"{name}." for name in dotted if ".test_" in name)
+    assert f"{__name__}." in modules
+    for path in files:
+        assert not [name for name in imported(path) if f"{name}.".startswith(modules)], path

@@ -1,10 +1,14 @@
-"""What is shipped is what was tested: the wheel's contents and the bounds of the versions."""
+"""What is shipped is what was tested: what the archives hold, and the bounds of the versions."""
 
+import shutil
+import subprocess
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -30,6 +34,12 @@ def pinned(file: str) -> dict[str, str]:
 
 def bounds(requirement: Requirement) -> set[str]:
     return {specifier.operator for specifier in requirement.specifier}
+
+
+def listed_by_git(*options: str) -> set[str]:
+    command = ["git", "ls-files", *options]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return set(listed.stdout.splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +68,18 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert kept <= set(wheel)
+
+
+@pytest.mark.skipif(
+    not (ROOT / ".git").exists() or shutil.which("git") is None, reason="no git checkout"
+)
+def test_the_source_archive_holds_every_file_of_the_checkout(tmp_path):
+    (path,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(path) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = listed_by_git()
+    assert tracked <= held
+    assert held <= tracked | listed_by_git("--others", "--exclude-standard") | {"", "PKG-INFO"}
 
 
 @pytest.mark.parametrize("line", PROJECT["dependencies"])

@@ -17,6 +17,7 @@ import gradients
 from tests.helpers.engines import each_engine
 
 STIMULUS = {"in": es.Spikes([0.0, 0.3], [0, 0])}
+COPIES = (lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy, copy.copy)
 
 
 def small_network() -> es.Network:
@@ -59,7 +60,7 @@ def arrays_of(value: object) -> list[np.ndarray]:
     return [array for array in found if isinstance(array, np.ndarray)]
 
 
-@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
+@pytest.mark.parametrize("copied", COPIES)
 @pytest.mark.parametrize(
     "value",
     [
@@ -79,6 +80,22 @@ def test_what_is_read_only_is_so_in_a_copy(value: object, copied: Callable[..., 
     for array, other in zip(arrays, copies, strict=True):
         np.testing.assert_array_equal(array, other)
         assert not other.flags.writeable
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("is_grown", [True, False], ids=["original", "copy"])
+def test_what_is_added_to_a_network_is_not_in_its_copy(
+    copied: Callable[[es.Network], es.Network], is_grown: bool
+) -> None:
+    original = small_network()
+    before = es.simulate(original, STIMULUS, 1.0)
+    other = copied(original)
+    grown, other = (original, other) if is_grown else (other, original)
+    grown.add_population("driven", 1, es.LIF(tau_mem=1.0, bias=2.0))
+    assert len(es.simulate(grown, STIMULUS, 1.0).spikes["driven"]) == 1
+    after = es.simulate(other, STIMULUS, 1.0)
+    assert list(after.spikes) == ["out"]
+    np.testing.assert_array_equal(after.spikes["out"].times, before.spikes["out"].times)
 
 
 @each_engine

@@ -48,7 +48,12 @@ class Engine(Protocol):
         """
 
     def run(self, job: Job) -> tuple[BatchResult, Excess]:
-        """Run all samples, or those up to the first one that exceeds the cap."""
+        """Run all samples, or those up to the first one that exceeds the cap.
+
+        That one ends at the time of its spike beyond the cap, which is not recorded.  A job with an
+        ``old`` result is answered with the whole history, bit for bit that of one run: an engine
+        goes on from the state that it left, or runs the whole time anew.
+        """
 
 
 def batch_result(job: Job, ends: FloatArray, record: Record, state: EndState) -> BatchResult:

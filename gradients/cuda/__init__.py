@@ -7,7 +7,6 @@ that speaks ``__cuda_array_interface__`` (CuPy, PyTorch).
 
 from eventsim._engines.cuda.samples import DeviceSpikes
 from gradients.cuda.functions import simulate, weight_gradient
-from gradients.cuda.layers import sweep_layers
 from gradients.cuda.losses import (
     DeadNeurons,
     first_spike_cross_entropy,
@@ -28,6 +27,5 @@ __all__ = [
     "first_spike_cross_entropy",
     "membrane_cross_entropy",
     "simulate",
-    "sweep_layers",
     "weight_gradient",
 ]

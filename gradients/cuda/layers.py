@@ -230,17 +230,16 @@ class _Part:
     def sweep(self, weight: Any, final: Any, by_time: Any, rates: bool, number: int) -> None:
         """Add the gradients of the layer."""
         one, copy = self.one, self.copy
-        layer, listing, spikes, columns = one.layer, one.listing, one.spikes, copy.columns
+        spikes, columns = one.spikes, copy.columns
         fired = Fired(
             spikes.time, spikes.slope, spikes.released, spikes.previous, spikes.last, one.rank,
             by_time,
         )  # fmt: skip
-        if layer.plan.reach is not None:
+        if one.layer.plan.reach is not None:
             clear(self.moved)  # lists of tiles of other widths may have stood there
         sweep[grid_of_rows(copy.strands, columns.first.size)](
-            columns, layer.lanes, layer.tables, weight, listing.arrivals, listing.factors,
-            layer.n_lists, layer.plan.n, listing.t_stop, fired, final, rates,
-            copy.sums._replace(moved=self.moved), copy.n_groups, copy.strands, number,
+            columns, one.task(weight), fired, final, rates, copy.sums._replace(moved=self.moved),
+            copy.n_groups, copy.strands, number,
         )  # fmt: skip
 
     def pass_on(self, by_cause: dict[str, Any], delays: dict[Key, float] | None) -> None:
@@ -260,28 +259,21 @@ class _Part:
         add_lanes[of_blocks(listing.n_lists, per_list)](
             self.moved, listing.arrivals, layer.fan, self.first, self.by_event
         )
-        first = 0
-        causes = zip(synapses, listing.causes, self.by_arrivals, strict=True)
-        for s, cause, by_arrivals in causes:
-            add_events[grid_for(cause.n_numbers)](
-                self.by_event, first, layer.fan, self.first, by_arrivals, by_cause[s.pre]
+        deliveries = zip(synapses, listing.deliveries, self.by_arrivals, strict=True)
+        for s, delivery, by_arrivals in deliveries:
+            add_events[grid_for(by_arrivals.size)](
+                self.by_event, delivery.first, layer.fan, self.first, by_arrivals, by_cause[s.pre]
             )
             if delays is not None:
                 values = by_arrivals.copy_to_host().astype(np.float64, copy=False)
                 delays[s.key] = running_sum(delays[s.key], values)
-            first += cause.n_numbers
 
     def _number_events(self) -> None:
         """Give all arrivals of each spike numbers side by side, and room to all of them."""
-        layer, listing, first = self.one.layer, self.one.listing, 0
+        listing, links = self.one.listing, self.one.layer.links
         clear(self.fans)
-        for s, cause in zip(layer.plan.synapses, listing.causes, strict=True):
-            high = cause.low + s.sources.stop - s.sources.start
-            count_events[of_blocks(listing.n_samples, cause.room)](
-                cause.train, cause.room, cause.low, high, s.sources.start, layer.links, first,
-                self.fans,
-            )  # fmt: skip
-            first += cause.n_numbers
+        for delivery in listing.deliveries:
+            count_events[of_blocks(listing.n_samples, delivery.room)](delivery, links, self.fans)
         self.running_sum(self.fans, self.first)
         n_events = int(self.first[self.n_numbers :].copy_to_host()[0])
         if self.by_event is None or self.by_event.size < n_events:
@@ -290,11 +282,16 @@ class _Part:
 
 
 def sweep_layers(
-    batch: CudaResult, loss: Cotangents, final: FloatArray, wrt: Collection[str]
+    batch: CudaResult,
+    loss: Cotangents,
+    final: FloatArray,
+    wrt: Collection[str],
+    threads: int | None,  # noqa: ARG001
 ) -> LayerGradients:
     """Sweep all samples of a run; completes ``loss.inputs``.
 
-    Parameters, and what is returned, are those of `gradients._sweeps.layers.host.sweep_layers`.
+    Parameters, and what is returned, are those of `gradients._sweeps.layers.host.sweep_layers`; the
+    device has threads of its own.
     """
     by_inputs = loss.inputs.copy()
     size = len(batch) if batch.on_device else _fitting(batch)

@@ -12,18 +12,12 @@ from numpy.typing import NDArray
 
 from eventsim._engines.cuda.device import MOST_THREADS, empty, grid_for, kernel, of_blocks, zeros
 from eventsim._engines.cuda.samples import PRECISIONS
-from eventsim._support.validate import (
-    as_count,
-    as_finite,
-    as_floats,
-    as_mapping,
-    mapping_or_empty,
-    shown,
-)
+from eventsim._support.validate import as_floats, shown
 from gradients.norm import LARGEST
 from gradients.optim.elementwise import adam_step, momentum_step
-from gradients.optim.optimizers import SGD, Adam
+from gradients.optim.optimizers import SGD, Adam, read_memory, values_like
 from gradients.optim.schedules import rate_at
+from gradients.optim.trees import Leaves, Path, leaves_of, tree_like, where
 
 __all__ = ["DeviceOptimizer"]
 
@@ -101,25 +95,23 @@ class DeviceOptimizer:
     ----------
     rule : gradients.Adam or gradients.SGD
         How they move.
-    params : dict of ndarray
-        Where they start.
+    params : dict
+        Where they start: a tree of arrays, as `gradients.Adam` takes it.
     dtype : dtype
         What they are kept in, float64 or float32.
 
     Attributes
     ----------
-    params, grads : dict of device arrays
-        Views, in the shapes that were given.
+    params, grads : dict
+        Trees of the same form, of device arrays: views.
     """
 
-    def __init__(
-        self, rule: Adam | SGD, params: Mapping[Any, NDArray[Any]], dtype: np.dtype[Any]
-    ) -> None:
+    def __init__(self, rule: Adam | SGD, params: Mapping[Any, Any], dtype: np.dtype[Any]) -> None:
         if not isinstance(rule, (Adam, SGD)):
             raise ValueError(f"the optimizer must be a gradients.Adam or SGD, got {shown(rule)}")
-        params = {
-            key: as_floats(value, f"params[{key!r}]")
-            for key, value in as_mapping(params, "params").items()
+        values = {
+            path: as_floats(leaf, where("params", path))
+            for path, leaf in leaves_of(params, "params").items()
         }
         if rule.clip_norm is not None and rule.clip_norm < LEAST_NORM:
             raise ValueError(
@@ -128,51 +120,48 @@ class DeviceOptimizer:
         if not isinstance(dtype, np.dtype) or dtype.name not in PRECISIONS:
             raise ValueError(f"dtype must be one of {', '.join(PRECISIONS)}, got {shown(dtype)}")
         self.rule, self.dtype, self.steps = rule, dtype, 0
-        self._shapes = {key: np.shape(value) for key, value in params.items()}
-        size = sum(math.prod(shape) for shape in self._shapes.values())
+        self._shapes = {path: value.shape for path, value in values.items()}
+        size = sum(value.size for value in values.values())
         self.names = ("mean", "square") if isinstance(rule, Adam) else ("mean",)
         self._params, self._grads = empty(size, dtype), zeros(size, dtype)
         self._memory = [zeros(size, dtype) for _ in self.names]
         self._numbers, self._squares = empty(N_NUMBERS), empty(CHUNKS)
-        self.params, self.grads = self._views(self._params), self._views(self._grads)
-        self._params.copy_to_device(self._joined(params, "params"))
+        self.params, self.grads = (
+            tree_like(params, self._views(flat)) for flat in (self._params, self._grads)
+        )
+        self._params.copy_to_device(self._joined(values_like(values, params, "params")))
 
-    def _views(self, flat: Any) -> dict[Any, Any]:
+    def _views(self, flat: Any) -> dict[Path, Any]:
         views, first = {}, 0
-        for key, shape in self._shapes.items():
+        for path, shape in self._shapes.items():
             size = math.prod(shape)
-            views[key] = flat[first : first + size].reshape(shape)
+            views[path] = flat[first : first + size].reshape(shape)
             first += size
         return views
 
-    def _joined(self, values: Mapping[Any, NDArray[Any]], name: str) -> NDArray[Any]:
-        """Return the values of all parameters, flat; ValueError if one is not as it should be."""
-        parts = [np.empty(0)]
-        for key, shape in self._shapes.items():
-            if key not in values:
-                raise ValueError(f"{name} of {key!r} must have shape {shape}, got None")
-            parts.append(as_finite(values[key], shape, f"{name} of {key!r}").reshape(-1))
+    def _joined(self, leaves: Leaves) -> NDArray[Any]:
+        """Return the values of all parameters, flat."""
+        parts = [np.empty(0), *(leaves[path].reshape(-1) for path in self._shapes)]
         return np.concatenate(parts).astype(self.dtype, copy=False)
 
-    def _read(self, flat: Any) -> dict[Any, NDArray[np.float64]]:
+    def _read(self, flat: Any) -> dict[Any, Any]:
         host = flat.copy_to_host().astype(np.float64, copy=False)
-        return {key: view.copy() for key, view in self._views(host).items()}
+        copies = {path: view.copy() for path, view in self._views(host).items()}
+        return tree_like(self.params, copies)
 
-    def on_host(self) -> tuple[dict[Any, NDArray[np.float64]], dict[str, Any]]:
+    def on_host(self) -> tuple[dict[Any, Any], dict[str, Any]]:
         """Return ``(params, state)`` as `Adam.update` returns them."""
         memory = zip(self.names, self._memory, strict=True)
         state = {"step": self.steps, **{name: self._read(flat) for name, flat in memory}}
         return self._read(self._params), state
 
-    def load(self, params: Mapping[Any, NDArray[Any]], state: Mapping[str, Any]) -> None:
+    def load(self, params: Mapping[Any, Any], state: Mapping[str, Any]) -> None:
         """Take what `on_host`, `Adam.init` or `Adam.update` returned."""
-        steps = as_count(as_mapping(state, "state").get("step"), "state: step", least=0)
-        joined = [self._joined(as_mapping(params, "params"), "params")]
-        for name in self.names:
-            part = mapping_or_empty(state.get(name), f"state: {name}")
-            joined.append(self._joined(part, f"state: {name}"))
-        for flat, values in zip((self._params, *self._memory), joined, strict=True):
-            flat.copy_to_device(values)
+        own = leaves_of(self.params, "params")
+        values = values_like(own, params, "params")
+        steps, memory = read_memory(own, state, self.names)
+        for flat, leaves in zip((self._params, *self._memory), (values, *memory), strict=True):
+            flat.copy_to_device(self._joined(leaves))
         self.steps = steps
 
     def prepare(self) -> None:

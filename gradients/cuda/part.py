@@ -51,7 +51,7 @@ class Part:
                 f"part must have the projections {list(network.projections)}, "
                 f"got {list(part.projections)}"
             )
-        self.optimizer, dtype = optimizer, optimizer.dtype
+        self.whole, self.gradient = optimizer.params["weights"], optimizer.grads["weights"]
         sizes, some = {**network.inputs, **network.populations}, {**part.inputs, **part.populations}
         self.sizes = {name: (some[name], n) for name, n in sizes.items()}
         self.numbers = {name: to_device(np.arange(n)) for name, (n, _) in self.sizes.items()}
@@ -59,7 +59,9 @@ class Part:
         for key, p in part.projections.items():
             if p.like(p.values).ndim != 2:
                 raise ValueError(f"the weights of {key} must be a matrix, with a part")
-            self.params[key], self.grads[key] = (empty(p.weights.shape, dtype) for _ in range(2))
+            self.params[key], self.grads[key] = (
+                empty(p.weights.shape, optimizer.dtype) for _ in range(2)
+            )
             n_kept, n = self.sizes[p.pre]
             self.scales[key] = n / n_kept
         self.projections = part.projections
@@ -81,15 +83,15 @@ class Part:
         """Copy the weights of the part."""
         for key, p in self.projections.items():
             take_part[grid_for(self.params[key].size)](
-                self.optimizer.params[key], self.numbers[p.pre], self.numbers[p.post],
-                self.scales[key], flat(self.params[key]),
+                self.whole[key], self.numbers[p.pre], self.numbers[p.post], self.scales[key],
+                flat(self.params[key]),
             )  # fmt: skip
 
     def give(self) -> None:
         """Write the gradient by all weights; that by others than the part's is 0."""
-        clear(*self.optimizer.grads.values())
+        clear(*self.gradient.values())
         for key, p in self.projections.items():
             give_part[grid_for(self.grads[key].size)](
                 flat(self.grads[key]), self.numbers[p.pre], self.numbers[p.post], self.scales[key],
-                self.optimizer.grads[key],
+                self.gradient[key],
             )  # fmt: skip

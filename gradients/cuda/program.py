@@ -138,7 +138,7 @@ class Program:
     def launch(self) -> None:
         """Launch all kernels of a step."""
         training, part, counters = self.training, self.training.part, self.run_.counters
-        params, grads = training.optimizer.params, training.optimizer.grads
+        params, grads = training.optimizer.params["weights"], training.optimizer.grads["weights"]
         for minibatch in self.minibatches.values():
             minibatch.choose(self.rows)
         choose_labels[grid_for(self.labels.size)](training.labels, self.rows, self.labels)

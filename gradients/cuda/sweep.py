@@ -72,13 +72,12 @@ class Sums(NamedTuple):
 
 
 @kernel
-def sweep(columns, lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, fired,
-          final, rates, sums, n_groups, strands, number):  # fmt: skip
+def sweep(columns, task, fired, final, rates, sums, n_groups, strands, number):
     """Walk a column's arrivals of all samples of a strand: a thread each.
 
-    ``final`` (n_samples, n): derivative by the potentials at the end.  ``rates``: whether the
-    gradients by neuron parameters are wanted.  ``number``: the first sample's, which decides its
-    strand.
+    ``final`` (n_samples, n_neurons): derivative by the potentials at the end.  ``rates``: whether
+    the gradients by neuron parameters are wanted.  ``number``: the first sample's, which decides
+    its strand.
     """
     strand = cuda.blockIdx.x
     c = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
@@ -87,16 +86,14 @@ def sweep(columns, lanes, tables, weight, arrivals, factors, n_lists, n_neurons,
     copy = strand * n_groups + columns.group[c]
     for k in range((strand - number) % strands, final.shape[0], strands):
         for q in range(columns.first[c], columns.stop[c], columns.step[c]):
-            _walk(
-                lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, fired, final,
-                rates, sums, copy, strand, k, q, columns.place[c],
-            )  # fmt: skip
+            _walk(task, fired, final, rates, sums, copy, strand, k, q, columns.place[c])
 
 
 @cuda.jit(device=True)
-def _walk(lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, fired, final, rates,
-          sums, copy, strand, k, q, place):  # fmt: skip
+def _walk(task, fired, final, rates, sums, copy, strand, k, q, place):
     """Walk one lane of a tile backward through one sample."""
+    lanes, tables, weight, t_stop = task.lanes, task.tables, task.weight, task.t_stop
+    arrivals, factors = task.arrivals, task.factors
     x = tables.lane[q] + place
     neuron = lanes.neuron[x]
     if neuron < 0:
@@ -104,12 +101,12 @@ def _walk(lanes, tables, weight, arrivals, factors, n_lists, n_neurons, t_stop, 
     real = weight.dtype.type
     alpha, beta, kind, width = tables.alpha[q], tables.beta[q], tables.kind[q], tables.width[q]
     bias, refractory = lanes.bias[x], lanes.refractory[x]
-    own = k * n_lists + q % n_lists
+    own = k * task.n_lists + q % task.n_lists
     start = min(arrivals.start[own], arrivals.time.size)
     stop = min(start + arrivals.count[own], arrivals.time.size)
     moved_width = sums.moved.shape[1]
-    moved_place = x if n_lists == 1 else place
-    p = fired.last[k * n_neurons + neuron]
+    moved_place = x if task.n_lists == 1 else place
+    p = fired.last[k * task.n_neurons + neuron]
     li, lv, i_alpha, i_beta, v_beta = real(0.0), final[k, neuron], 0.0, 0.0, 0.0
     by_alpha, by_beta, by_threshold, by_bias = 0.0, 0.0, 0.0, 0.0
     at, released = float(t_stop), False
@@ -228,18 +225,18 @@ def pass_straight(moved, arrivals, by_spike):
 
 
 @kernel
-def count_events(train, room, low, high, row, links, cause, counts):
+def count_events(delivery, links, counts):
     """Count the arrivals that each spike of a projection can have: a block per sample."""
-    k = cuda.blockIdx.x
-    first, n = train.first[k], min(train.count[k], room)
+    train, k = delivery.train, cuda.blockIdx.x
+    first, n = train.first[k], min(train.count[k], delivery.room)
     for i in range(cuda.threadIdx.x, n, cuda.blockDim.x):
-        source = train.source[first + i] - low
-        if source < 0 or source >= high - low:
+        source = train.source[first + i] - delivery.low
+        if source < 0 or source >= delivery.high - delivery.low:
             continue
-        fan = 0
+        row, fan = delivery.row + source, 0
         for b in range(links.first.shape[0]):
-            fan += links.first[b, row + source + 1] - links.first[b, row + source]
-        counts[cause + train.place[k] + i] = fan
+            fan += links.first[b, row + 1] - links.first[b, row]
+        counts[delivery.first + train.place[k] + i] = fan
 
 
 @cuda.jit(device=True)

@@ -88,8 +88,9 @@ class Trainer:
 
     Notes
     -----
-    The same bits in every run on the same kind of device.  `state` and `load` speak the format of
-    `gradients.Adam`, so training can go on elsewhere.
+    The same bits in every run on the same kind of device.  `state` and `load` speak of parameters
+    as `eventsim.Network.parameters`, `replace` and `gradients.Adam` do, so training can go on
+    elsewhere.
 
     Examples
     --------
@@ -106,6 +107,10 @@ class Trainer:
     0.693147
     >>> trainer.step([0, 1])["accuracy"]
     1.0
+    >>> params, state = trainer.state()
+    >>> net.replace(params).projections[key].weights.round(1)
+    array([[-0.2,  0.2],
+           [ 0.2, -0.2]])
     """
 
     def __init__(
@@ -143,13 +148,13 @@ class Trainer:
         for _, term in terms:
             term.check(network, np.empty(0, dtype=np.int64))
         n_classes = network.populations[terms[0][1].population]
-        weights = {key: p.like(p.values) for key, p in network.projections.items()}
-        if any(not isinstance(value, np.ndarray) for value in weights.values()):
+        params = network.parameters()
+        if any(not isinstance(value, np.ndarray) for value in params["weights"].values()):
             raise ValueError(
                 "weights must be dense matrices or kernels to be trained on the device"
             )
         self.n_samples = n_samples
-        self.optimizer = DeviceOptimizer(optimizer or Adam(), weights, dtype)
+        self.optimizer = DeviceOptimizer(optimizer or Adam(), params, dtype)
         self._training = Training(
             network=part or network,
             part=None if part is None else Part(network, part, self.optimizer),
@@ -167,19 +172,29 @@ class Trainer:
     @property
     def weights(self) -> dict[Key, Any]:
         """The weights of every projection: device arrays, which the next step changes."""
-        return self.optimizer.params
+        return self.optimizer.params["weights"]
 
     @property
     def gradient(self) -> dict[Key, Any]:
         """The gradient of the last step, likewise."""
-        return self.optimizer.grads
+        return self.optimizer.grads["weights"]
 
-    def state(self) -> tuple[dict[Key, NDArray[np.float64]], dict[str, Any]]:
-        """Return weights and the optimizer's state on the host, as `Adam.update` returns them."""
+    def state(self) -> tuple[dict[str, dict[Key, Any]], dict[str, Any]]:
+        """Return ``(params, state)`` on the host, as `Adam.update` returns them.
+
+        ``params`` is a tree as of `eventsim.Network.parameters`: the weights.
+        """
         return self.optimizer.on_host()
 
-    def load(self, params: Mapping[Key, NDArray[Any]], state: Mapping[str, Any]) -> None:
-        """Take what `state` returned."""
+    def load(self, params: Mapping[str, Mapping[Key, Any]], state: Mapping[str, Any]) -> None:
+        """Take what `state`, or the `update` of the optimizer, returned.
+
+        Raises
+        ------
+        ValueError
+            If there is anything else than the weights and what the optimizer remembers of them, or
+            if anything is missing.
+        """
         self.optimizer.load(params, state)
 
     def step(

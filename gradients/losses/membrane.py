@@ -96,6 +96,11 @@ class MembraneCrossEntropy(Term):
             metrics={"accuracy": n_right / len(potentials)},
         )
 
+    @property
+    def reads_potentials(self) -> bool:
+        """Whether it is a loss of the potentials at the end of a run: it is."""
+        return True
+
     def check(self, network: Network, labels: ArrayLike | None) -> None:
         """Raise a ValueError unless the runs of a network have this loss."""
         read_labels(network, self.population, labels, type(self).__name__)

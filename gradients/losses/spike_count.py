@@ -122,6 +122,11 @@ class SpikeCountPenalty(Term):
         value, slope = _penalty(batch.potential(self.population), flags, threshold)
         return Loss(value, potentials={self.population: like_run(result, slope)})
 
+    @property
+    def reads_potentials(self) -> bool:
+        """Whether it is a loss of the potentials at the end of a run: it is."""
+        return True
+
     def check(self, network: Network, labels: ArrayLike | None = None) -> None:
         """Raise a ValueError unless the runs of a network have this loss; it needs no labels."""
         if labels is not None:

@@ -42,6 +42,11 @@ class Term(ABC):
     def check(self, network: Network, labels: ArrayLike | None) -> None:
         """Raise a ValueError unless the runs of a network have this loss."""
 
+    @property
+    def reads_potentials(self) -> bool:
+        """Whether it is a loss of the potentials at the end of a run."""
+        return False
+
     def parts(self) -> list[tuple[float, Term]]:
         """Return the factors and terms that the loss is the sum of."""
         return [(1.0, self)]
@@ -57,8 +62,9 @@ class Term(ABC):
     def __mul__(self, factor: float) -> Sum:
         """Return the loss times a finite number."""
         factor = as_number(factor, "factor of a loss")
-        require(np.isfinite(factor), factor, "factor of a loss must be finite")
-        return _sum_of([(factor * own, term) for own, term in self.parts()])
+        factors = [factor * own for own, _ in self.parts()]
+        require(np.isfinite(factors), factors, "factor of a loss must be finite")
+        return Sum(tuple(factors), tuple(term for _, term in self.parts()))
 
     __rmul__ = __mul__
 
@@ -72,6 +78,11 @@ class Sum(Term):
 
     factors: tuple[float, ...]
     terms: tuple[Term, ...]
+
+    @property
+    def reads_potentials(self) -> bool:
+        """Whether one of them is a loss of the potentials at the end of a run."""
+        return any(term.reads_potentials for term in self.terms)
 
     def parts(self) -> list[tuple[float, Term]]:
         """Return the factors and terms."""

@@ -43,7 +43,7 @@ from gradients.optim.trees import (
     where,
 )
 
-__all__ = ["SGD", "Adam"]
+__all__ = ["SGD", "Adam", "read_memory", "values_like"]
 
 Tree = Mapping[Any, Any]
 
@@ -137,9 +137,7 @@ class Adam:
         """
         threads = thread_count(threads)
         values, grads = _read(params, grads)
-        done, (mean, square) = _memory(values, state, ("mean", "square"))
-        for path, array in square.items():
-            require(array >= 0.0, array, f"state: square of {called(path)} must be >= 0")
+        done, (mean, square) = read_memory(values, state, ("mean", "square"))
         lr, step = rate_at(self.lr, done), done + 1
         first, second = self.betas
         grads, factor = _clipped(grads, self.clip_norm)
@@ -206,7 +204,7 @@ class SGD:
         """Return ``(params, state)`` after one step; arguments and errors as of `Adam.update`."""
         threads = thread_count(threads)
         values, grads = _read(params, grads)
-        done, (mean,) = _memory(values, state, ("mean",))
+        done, (mean,) = read_memory(values, state, ("mean",))
         lr, step = rate_at(self.lr, done), done + 1
         grads, factor = _clipped(grads, self.clip_norm)
         numbers = factor, float(self.momentum), lr, lr * self.weight_decay
@@ -250,21 +248,28 @@ def _zeros(params: Tree) -> dict[Any, Any]:
     return tree_like(params, {path: np.zeros(array.shape) for path, array in values.items()})
 
 
-def _memory(
+def read_memory(
     params: Leaves, state: Mapping[str, Any], names: tuple[str, ...]
 ) -> tuple[int, list[Leaves]]:
-    """Return the number of steps done, and what the state remembers of each parameter."""
+    """Return the number of steps done, and what the state remembers of each parameter, checked."""
     _check_known(
         as_mapping(state, "state"), {each: shown(each) for each in ("step", *names)}, "state"
     )
     if "step" not in state:
         raise ValueError(f"state must hold a step, got {shown(state)}")
-    memory = []
-    for name in names:
-        given = leaves_of(mapping_or_empty(state.get(name), f"state: {name}"), name)
-        memory.append(_finite(_matching(params, given, f"state: {name}"), f"state: {name}"))
-        _check_known(given, {path: called(path) for path in params}, f"state: {name}")
-    return as_count(state["step"], "state: step", least=0), memory
+    given = {name: mapping_or_empty(state.get(name), f"state: {name}") for name in names}
+    memory = {name: values_like(params, tree, f"state: {name}") for name, tree in given.items()}
+    for path, array in memory.get("square", {}).items():
+        require(array >= 0.0, array, f"state: square of {called(path)} must be >= 0")
+    return as_count(state["step"], "state: step", least=0), list(memory.values())
+
+
+def values_like(params: Leaves, tree: Tree, name: str) -> Leaves:
+    """Return the values of a tree that has one leaf for each parameter, of its shape, checked."""
+    leaves = leaves_of(tree, name)
+    found = _finite(_matching(params, leaves, name), name)
+    _check_known(leaves, {path: called(path) for path in params}, name)
+    return found
 
 
 def _check_known(given: Mapping[Any, Any], known: Mapping[Any, str], name: str) -> None:

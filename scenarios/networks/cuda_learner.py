@@ -105,15 +105,15 @@ class DeviceLearner(Learner):
         check_like(params, fresh, "params")
         check_like(optimizer, self._fresh(fresh), "optimizer")
         memory = {
-            key: _by_key(value) if isinstance(value, Mapping) else value
+            key: _tree(value) if isinstance(value, Mapping) else value
             for key, value in optimizer.items()
         }
-        self._trainer.load(_by_key(params), memory)
+        self._trainer.load(_tree(params), memory)
 
 
-def _named(by_key: Mapping[Any, NDArray[np.float64]]) -> Params:
-    return {name: by_key[key] for name, key in CONNECTIONS.items()}
+def _named(tree: Mapping[str, Mapping[Any, NDArray[np.float64]]]) -> Params:
+    return {name: tree["weights"][key] for name, key in CONNECTIONS.items()}
 
 
-def _by_key(named: Mapping[str, NDArray[np.float64]]) -> dict[Any, NDArray[np.float64]]:
-    return {key: named[name] for name, key in CONNECTIONS.items()}
+def _tree(named: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[Any, NDArray[np.float64]]]:
+    return {"weights": {key: named[name] for name, key in CONNECTIONS.items()}}

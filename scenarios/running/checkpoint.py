@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from scenarios.datasets.arrays import FileError, read_npz
 from scenarios.running.records import (
+    DeadEndError,
     OtherRunError,
     check_origin,
     origin,
@@ -234,7 +235,7 @@ def load_latest(
             return state
     if damaged:
         names = ", ".join(map(str, damaged))
-        raise ValueError(f"no checkpoint can be used, all are damaged: {names}; start a new run")
+        raise DeadEndError(f"no checkpoint can be used, all are damaged: {names}; start a new run")
     return None
 
 

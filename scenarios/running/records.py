@@ -17,6 +17,7 @@ from typing import Any
 
 __all__ = [
     "CONFIG",
+    "DeadEndError",
     "OtherRunError",
     "as_line",
     "belonging_to",
@@ -35,7 +36,11 @@ Origin = Mapping[str, Any]  # {"scenario": name, "config": its settings, as JSON
 _ORIGIN: ContextVar[Origin | None] = ContextVar("origin", default=None)
 
 
-class OtherRunError(ValueError):
+class DeadEndError(ValueError):
+    """The files in a folder are such that its run cannot go on."""
+
+
+class OtherRunError(DeadEndError):
     """A file belongs to another run, or to this one with other settings."""
 
 

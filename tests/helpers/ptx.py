@@ -34,11 +34,13 @@ def arguments(dtype: type) -> Arguments:
     train = arrivals.Train(K, K, R, I, K)
     listed = arrivals.Arrivals(K, K, R, I, K)
     factors = arrivals.Factors(RR, RR, RR, RR)
+    delivery = arrivals.Delivery(train, 1, 0, 1, 0, 0, time)
     lanes = plan.Lanes(K, K, K, F, F, F)
     tables = plan.Tables(K, K, K, F, F, K, K)
     links = plan.Links(KK, K, K, F)
     places = plan.Places(K, K)
     spikes = neurons.Spikes(K, R, I, R, R, K, K)
+    task = neurons.Task(lanes, tables, R, listed, factors, 1, 1, time)
     columns = sweep.Columns(K, K, K, K, K)
     fired = sweep.Fired(R, R, R, K, K, K, R)
     sums = sweep.Sums(RR, RR, FFF, RR)
@@ -47,11 +49,9 @@ def arguments(dtype: type) -> Arguments:
         scan: {"sum_chunks": (K, 1, K), "start_chunks": (K, 1, K, K)},
         plan: {"write_weights": (R, places, R)},
         arrivals: {
-            "follow_train": (train, 1, 0, time, tables, 1, time, listed, factors, K),
+            "follow_train": (delivery, tables, 1, time, listed, factors, K),
             "add_places": (K, K),
-            "list_arrivals": (
-                train, 1, 0, 1, 0, 0, 1, time, True, links, 1, time, True, K, listed
-            ),
+            "list_arrivals": (delivery, 1, True, links, 1, time, True, K, listed),
             "order_arrivals": (listed, tables, 1, True, 1, time, factors, K, K),
         },
         samples: {
@@ -60,23 +60,18 @@ def arguments(dtype: type) -> Arguments:
             "choose_jittered": (train, K, 0.1, 1.0, 1, K, R, I, K),
         },
         neurons: {
-            "advance": (
-                lanes, tables, R, listed, factors, 1, 1, time, 1.0, spikes, 1, 1, RR, RR, K, K
-            ),
+            "advance": (task, 1.0, spikes, 1, 1, RR, RR, K, K),
             "order_spikes": (spikes, 1, 1, R, I, K, K, K),
             "count_spikes": (spikes, K),
             "find_first_spikes": (spikes, R),
             "summarise": (spikes, lanes, 1, F, K),
         },
         sweep: {
-            "sweep": (
-                columns, lanes, tables, R, listed, factors, 1, 1, time, fired, RR, True, sums, 1,
-                1, 0,
-            ),
+            "sweep": (columns, task, fired, RR, True, sums, 1, 1, 0),
             "add_copies": (RR, F),
             "add_up": (RR, places, R),
             "pass_straight": (RR, listed, R),
-            "count_events": (train, 1, 0, 1, 0, links, 0, K),
+            "count_events": (delivery, links, K),
             "add_lanes": (RR, listed, 1, K, R),
             "add_events": (R, 0, 1, K, R, R),
         },

@@ -50,10 +50,17 @@ KEPT = ("pyproject.toml", "eventsim", "gradients", "tests")
 # Without the random networks, which take longer than all the rest.
 TIMING_BACKPROP = ["tests/gradients/test_timing_backprop.py", "-knot random_networks"]
 
+NEURON = ["tests/eventsim/model/test_neuron.py", "tests/eventsim/test_network.py"]
+REFERENCES = ["tests/eventsim/engines/test_engines.py", "-kreference and scheduler"]
+LOSSES = ("first_spike", "formulas", "loss", "membrane", "spike_count", "term")
+
 # module: (file that is mutated, tests that must notice)
 MODULES = {
     "flow": ("eventsim/model/flow.py", ["tests/eventsim/model/test_flow.py"]),
     "crossing": ("eventsim/model/crossing.py", ["tests/eventsim/model/test_crossing.py"]),
+    "jumps": ("eventsim/model/jumps.py", REFERENCES),
+    "neuron": ("eventsim/model/neuron.py", NEURON),
+    "parameters": ("eventsim/model/parameters.py", NEURON),
     "queue": ("eventsim/_support/queue.py", ["tests/eventsim/support/test_queue.py"]),
     "jacobian": ("gradients/graph/jacobian.py", ["tests/gradients/graph/test_jacobian.py"]),
     "timing_backprop": ("gradients/timing_backprop.py", TIMING_BACKPROP),
@@ -62,6 +69,7 @@ MODULES = {
         [*TIMING_BACKPROP, "tests/gradients/graph/test_forward_propagation.py"],
     ),
     "adjoint": ("gradients/_sweeps/events.py", TIMING_BACKPROP),
+    **{name: (f"gradients/losses/{name}.py", ["tests/gradients/losses"]) for name in LOSSES},
 }
 
 # Operators on bits, and identity of numbers, die of a TypeError or a warning at once, and

@@ -20,6 +20,7 @@ from scenarios.xor.config import XorOptions
 from scenarios.yin_yang import figures
 from scenarios.yin_yang import run as yin_yang
 from scenarios.yin_yang.config import TAU_SYN, YinYangOptions
+from tests.helpers.resuming import assert_same_arrays
 
 SMALL = {
     "xor": ["--runs", "3"],
@@ -43,7 +44,7 @@ def test_no_scenario_starts_from_a_seed_below_zero(name):
 @pytest.mark.slow
 @pytest.mark.jit
 @pytest.mark.parametrize("name", SMALL)
-def test_a_small_run_ends_with_a_table_and_leaves_its_files(capsys, tmp_path, name):
+def test_a_small_run_ends_with_a_table_leaves_its_files_and_is_resumed(capsys, tmp_path, name):
     folder = tmp_path / name
     assert main(["run", name, *SMALL[name], "--folder", str(folder)]) == 0
     text = capsys.readouterr().out
@@ -54,21 +55,10 @@ def test_a_small_run_ends_with_a_table_and_leaves_its_files(capsys, tmp_path, na
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
     assert "data:image/png;base64," in (folder / "report.html").read_text()
     assert json.loads((folder / "results.json").read_text())["table"]
-    assert all(np.isfinite(weight).all() for weight in load_arrays(folder / "weights.npz").values())
-
-
-@pytest.mark.slow
-@pytest.mark.jit
-@pytest.mark.parametrize("name", SMALL)
-def test_resuming_a_finished_run_repeats_its_results(capsys, tmp_path, name):
-    folder = tmp_path / name
-    assert main(["run", name, *SMALL[name], "--folder", str(folder)]) == 0
-    before = load_arrays(folder / "weights.npz")
+    weights = load_arrays(folder / "weights.npz")
+    assert all(np.isfinite(weight).all() for weight in weights.values())
     assert main(["resume", str(folder)]) == 0
-    capsys.readouterr()
-    after = load_arrays(folder / "weights.npz")
-    for weight_name, weight in before.items():
-        np.testing.assert_array_equal(after[weight_name], weight)
+    assert_same_arrays(load_arrays(folder / "weights.npz"), weights)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from eventsim._engines.cuda.scan import RunningSum
 from eventsim._engines.cuda.sorting import sort_anywhere
 from eventsim.model.flow import propagator
 
-__all__ = ["Arrivals", "Cause", "Factors", "Listing", "Train"]
+__all__ = ["Arrivals", "Cause", "Delivery", "Factors", "Listing", "Train"]
 
 
 class Train(NamedTuple):
@@ -36,6 +36,23 @@ class Train(NamedTuple):
     time: Any
     source: Any
     place: Any
+
+
+class Delivery(NamedTuple):
+    """What a projection delivers: the spikes of the sources ``low : high`` of a train.
+
+    A sample has ``room`` of the train's at most.  The sources have the rows of the layer from
+    ``row`` on; the numbers of the spikes among all projections are those of the train plus
+    ``first``.
+    """
+
+    train: Train
+    room: int
+    low: int
+    high: int
+    row: int
+    first: int
+    delay: Any
 
 
 class Arrivals(NamedTuple):
@@ -91,13 +108,13 @@ class Cause:
 
 
 @kernel
-def follow_train(train, room, low, delay, tables, n_neurons, t_stop, arrivals, factors, synaptic):
+def follow_train(delivery, tables, n_neurons, t_stop, arrivals, factors, synaptic):
     """List the arrivals of a layer's only projection, with their factors: a block per sample.
 
     Also counts synaptic events.
     """
-    k = cuda.blockIdx.x
-    first, n, start = train.first[k], min(train.count[k], room), arrivals.start[k]
+    train, delay, k = delivery.train, delivery.delay, cuda.blockIdx.x
+    first, n, start = train.first[k], min(train.count[k], delivery.room), arrivals.start[k]
     if cuda.threadIdx.x == 0 and (n == 0 or train.time[first] + delay > t_stop):
         arrivals.count[k] = 0
     for i in range(cuda.threadIdx.x, n, cuda.blockDim.x):
@@ -110,7 +127,7 @@ def follow_train(train, room, low, delay, tables, n_neurons, t_stop, arrivals, f
             is_last = following > t_stop
         a = start + i
         arrivals.time[a] = time
-        arrivals.row[a] = train.source[first + i] - low
+        arrivals.row[a] = train.source[first + i] - delivery.low
         arrivals.event[a] = train.place[k] + i
         _fill_all(factors, tables, a, (t_stop if is_last else following) - time)
         if is_last:
@@ -126,27 +143,24 @@ def add_places(place, start):
 
 
 @kernel
-def list_arrivals(train, room, low, high, row, cause, fan, delay, all_to_all, links, n_lists,
-                  t_stop, filling, counts, arrivals):  # fmt: skip
+def list_arrivals(delivery, fan, all_to_all, links, n_lists, t_stop, filling, counts, arrivals):
     """Count the arrivals of one projection in every list, or write them: a block per sample.
 
-    Its sources are ``low : high`` of the train, the rows of the layer from ``row`` on, the numbers
-    of its spikes those of the train plus ``cause``.  When ``filling``, ``counts`` says how many
-    have been written.
+    When ``filling``, ``counts`` says how many have been written.
     """
-    k = cuda.blockIdx.x
-    first, n = train.first[k], min(train.count[k], room)
+    train, k = delivery.train, cuda.blockIdx.x
+    first, n = train.first[k], min(train.count[k], delivery.room)
     for i in range(cuda.threadIdx.x, n, cuda.blockDim.x):
-        source = train.source[first + i] - low
-        time = train.time[first + i] + delay
-        if source < 0 or source >= high - low or time > t_stop:
+        source = train.source[first + i] - delivery.low
+        time = train.time[first + i] + delivery.delay
+        if source < 0 or source >= delivery.high - delivery.low or time > t_stop:
             continue
-        event = (cause + train.place[k] + i) * fan
+        row, event = delivery.row + source, (delivery.first + train.place[k] + i) * fan
         if all_to_all:
-            _list(k, time, row + source, event, filling, counts, arrivals)
+            _list(k, time, row, event, filling, counts, arrivals)
             continue
         for b in range(links.first.shape[0]):
-            for r in range(links.first[b, row + source], links.first[b, row + source + 1]):
+            for r in range(links.first[b, row], links.first[b, row + 1]):
                 late = time + links.delay[r]
                 if late <= t_stop:
                     own = k * n_lists + links.tile[r]
@@ -257,6 +271,19 @@ class Listing:
             start, count, empty(size, dtype), empty(size, np.int32), empty(size, np.int64)
         )
         self.factors = Factors(*(empty((n_kinds, size), dtype) for _ in Factors._fields))
+        self.deliveries = self._deliveries()
+
+    def _deliveries(self) -> list[Delivery]:
+        """Return what each projection delivers."""
+        found, first = [], 0
+        for s, cause in zip(self.layer.plan.synapses, self.causes, strict=True):
+            high = cause.low + s.sources.stop - s.sources.start
+            delay = self.dtype.type(s.delay)
+            found.append(
+                Delivery(cause.train, cause.room, cause.low, high, s.sources.start, first, delay)
+            )
+            first += cause.n_numbers
+        return found
 
     @property
     def follows(self) -> bool:
@@ -282,11 +309,10 @@ class Listing:
         """List all arrivals, in time; ``synaptic`` (n_samples,) counts synaptic events."""
         layer, plan = self.layer, self.layer.plan
         if self.follows:
-            (cause,), (s,) = self.causes, plan.synapses
-            follow_train[of_blocks(self.n_samples, cause.room)](
-                cause.train, cause.room, cause.low, self.dtype.type(s.delay), layer.tables, plan.n,
-                self.t_stop, self.arrivals, self.factors, synaptic,
-            )  # fmt: skip
+            (delivery,) = self.deliveries
+            follow_train[of_blocks(self.n_samples, delivery.room)](
+                delivery, layer.tables, plan.n, self.t_stop, self.arrivals, self.factors, synaptic
+            )
             return
         if plan.reach is None:
             self._add_up_places()
@@ -309,12 +335,9 @@ class Listing:
             add_places[grid_for(self.n_samples)](cause.train.place, self.arrivals.start)
 
     def _list(self, filling: bool, counts: Any) -> None:
-        layer, first = self.layer, 0
-        for s, cause in zip(layer.plan.synapses, self.causes, strict=True):
-            high = cause.low + s.sources.stop - s.sources.start
-            list_arrivals[of_blocks(self.n_samples, cause.room)](
-                cause.train, cause.room, cause.low, high, s.sources.start, first, layer.fan,
-                self.dtype.type(s.delay), layer.plan.reach is None, layer.links, layer.n_lists,
+        layer = self.layer
+        for delivery in self.deliveries:
+            list_arrivals[of_blocks(self.n_samples, delivery.room)](
+                delivery, layer.fan, layer.plan.reach is None, layer.links, layer.n_lists,
                 self.t_stop, filling, counts, self.arrivals,
             )  # fmt: skip
-            first += cause.n_numbers

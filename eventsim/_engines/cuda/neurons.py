@@ -20,6 +20,7 @@ from eventsim.model.jumps import RESET, fire, hold
 
 __all__ = [
     "Spikes",
+    "Task",
     "advance",
     "count_spikes",
     "find_first_spikes",
@@ -44,13 +45,31 @@ class Spikes(NamedTuple):
     last: Any
 
 
+class Task(NamedTuple):
+    """A layer and its arrivals: what threads walk, forward in a run and backward in a sweep.
+
+    ``lanes`` and ``tables`` are its plan, ``weight`` its weight table; a sample has ``n_lists``
+    lists of arrivals, which end at ``t_stop``.
+    """
+
+    lanes: Any
+    tables: Any
+    weight: Any
+    arrivals: Any
+    factors: Any
+    n_lists: int
+    n_neurons: int
+    t_stop: Any
+
+
 @kernel
-def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin, spikes, room, cap,
-            current, potential, searches, touched):  # fmt: skip
+def advance(task, margin, spikes, room, cap, current, potential, searches, touched):
     """Run one neuron of one sample through its arrivals: a thread each.
 
-    ``current`` and ``potential`` (n_samples, n): the state at the end.
+    ``current`` and ``potential`` (n_samples, n_neurons): the state at the end.
     """
+    lanes, tables, weight, t_stop = task.lanes, task.tables, task.weight, task.t_stop
+    arrivals, factors = task.arrivals, task.factors
     k = cuda.blockIdx.x
     x = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
     if x >= lanes.neuron.size or lanes.neuron[x] < 0:
@@ -62,7 +81,7 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin
     alpha, beta, kind, width = tables.alpha[q], tables.beta[q], tables.kind[q], tables.width[q]
     leak, bound, one = real(beta), real(threshold * margin), real(1.0)
     table = tables.start[q] + lanes.place[x]
-    own = k * n_lists + q % n_lists
+    own = k * task.n_lists + q % task.n_lists
     start = min(arrivals.start[own], arrivals.time.size)
     stop = min(start + arrivals.count[own], arrivals.time.size)
     following = weight[table + arrivals.row[start] * width] if start < stop else real(0.0)
@@ -127,7 +146,7 @@ def advance(lanes, tables, weight, arrivals, factors, n_lists, n, t_stop, margin
                 break
     current[k, neuron] = i * decay
     potential[k, neuron] = real(RESET) if release > t_stop else v
-    spikes.last[k * n + neuron] = kept
+    spikes.last[k * task.n_neurons + neuron] = kept
     cuda.atomic.add(searches, k, looked)
 
 

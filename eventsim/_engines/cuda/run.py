@@ -28,6 +28,7 @@ from eventsim._engines.cuda.device import (
 )
 from eventsim._engines.cuda.neurons import (
     Spikes,
+    Task,
     advance,
     count_spikes,
     find_first_spikes,
@@ -130,15 +131,21 @@ class LayerRun:
         self.cause = Cause(Train(place, count, times, sources, place), room, n_samples * room, 0, n)
         self.current, self.potential = (empty((n_samples, n), dtype) for _ in range(2))
 
+    def task(self, weight: Any) -> Task:
+        """Return what the threads of a run, or of a sweep, walk with these weights."""
+        layer, listing = self.layer, self.listing
+        return Task(
+            layer.lanes, layer.tables, weight, listing.arrivals, listing.factors, layer.n_lists,
+            layer.plan.n, listing.t_stop,
+        )  # fmt: skip
+
     def advance(self, weight: Any, cap: int) -> None:
         """Run the layer; those before it have been run."""
-        layer, listing, counters = self.layer, self.listing, self.counters
-        n_samples, n_lanes = self.n_samples, layer.plan.tiles.neuron.size
-        listing.fill(counters.synaptic)
-        advance[grid_of_rows(n_samples, n_lanes)](
-            layer.lanes, layer.tables, weight, listing.arrivals, listing.factors, layer.n_lists,
-            layer.plan.n, listing.t_stop, MARGINS[self.dtype], self.spikes, self.room, cap,
-            self.current, self.potential, counters.searches, counters.touched,
+        layer, counters, n_samples = self.layer, self.counters, self.n_samples
+        self.listing.fill(counters.synaptic)
+        advance[grid_of_rows(n_samples, layer.plan.tiles.neuron.size)](
+            self.task(weight), MARGINS[self.dtype], self.spikes, self.room, cap, self.current,
+            self.potential, counters.searches, counters.touched,
         )  # fmt: skip
         if layer.can_fire:
             train = self.cause.train

@@ -228,7 +228,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
         for i in range(neurons.kind.size):
             _expect_from(neurons, state, i)
     if awaited[0] < awaited[1] and count[AWAITED] == awaited[1] - awaited[0]:
-        t_stop = run.time[count[SPIKES] - 1]
+        t_stop = min(t_stop, run.time[count[SPIKES] - 1])
     n_inputs = times.size
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     # Without input delays only spikes of neurons are ever in flight, and numbered from 0.
@@ -254,7 +254,8 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
             if state.latest[i] < 0 and awaited[0] <= i < awaited[1]:
                 count[AWAITED] += 1
                 if count[AWAITED] == awaited[1] - awaited[0]:
-                    t_stop = spike  # The other events of this time still happen.
+                    # The other events of this time still happen; a pool may be an ulp late.
+                    t_stop = min(t_stop, spike)
             _fire(neurons, state, run, i, spike)
             number = base + count[SPIKES] - 1
             g = wiring.first_group[n_sources + i]

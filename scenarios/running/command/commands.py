@@ -164,10 +164,13 @@ def _telling_how_to_go_on(folder: Path) -> Iterator[None]:
     An error of the system while a file is written, such as a full disk, names no file.
     """
     from scenarios.running.command.runs import is_blank  # late: slow to import
+    from scenarios.running.records import DeadEndError
 
     try:
         with ends_as_interrupt():
             yield
+    except DeadEndError:
+        raise
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(folder)
@@ -295,7 +298,9 @@ def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
         result = scenario.module().run(config, folder, ConsoleProgress(screen, scenario.name))
     paths = report.write(result, folder)
     report.show(result, screen)
-    say("pictures: " + ", ".join(str(path) for path in paths if path.suffix == ".png"))
+    pictures = [str(path) for path in paths if path.suffix == ".png"]
+    if pictures:
+        say("pictures: " + ", ".join(pictures))
     say(f"everything on one page: {folder / 'report.html'}")
     return 0
 

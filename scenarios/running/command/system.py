@@ -9,12 +9,17 @@ import numpy as np
 
 import eventsim as es
 import gradients
+from eventsim import cuda
 from eventsim._support.threads import thread_count
 
 __all__ = ["engines_here", "largest_difference", "report"]
 
 LIBRARIES = ("numpy", "numba", "scipy", "networkx", "numba-cuda")
 TOLERANCE = 1e-10
+EXPERIMENTAL = (
+    "engines 'cuda' and 'cuda-float32' are experimental: tested in numba's simulator, "
+    "not yet run on a device in this form"
+)
 
 
 def report() -> list[str]:
@@ -23,10 +28,8 @@ def report() -> list[str]:
     Examples
     --------
     >>> report()[0]
-    'eventsim-snn 0.1.0, Python 3...'
+    'eventsim-snn ..., Python 3...'
     """
-    from eventsim import cuda  # late: an extra, slow to import
-
     lines = [
         f"eventsim-snn {metadata.version('eventsim-snn')}, Python {platform.python_version()}",
         ", ".join(f"{name} {_version(name)}" for name in LIBRARIES),
@@ -36,6 +39,7 @@ def report() -> list[str]:
     obstacle = cuda.device_obstacle()
     if obstacle:
         lines.append(f"CUDA: {obstacle}")
+    lines.append(f"CUDA: {EXPERIMENTAL}")
     for engine in engines_here():
         error = largest_difference(engine)
         verdict = "passed" if error <= TOLERANCE else f"FAILED, at most {TOLERANCE:.0e} is right"
@@ -58,8 +62,6 @@ def engines_here() -> list[str]:
     >>> engines_here()[0]
     'layered'
     """
-    from eventsim import cuda  # late: an extra, slow to import
-
     return ["layered"] if cuda.device_obstacle() else ["layered", "cuda"]
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
+from eventsim.model.parameters import NEURON
 from tests.helpers import cases, differences
 from tests.helpers.cases import assert_same_trains, decided
 from tests.helpers.engines import each_engine, made_for, run
@@ -28,6 +29,12 @@ def firing_once(case: Case, which: list[bool], tau_ref: float = math.inf) -> Cas
         for neuron, once in zip(case.neurons, which, strict=False)
     )
     return made_for("windows", dataclasses.replace(case, neurons=cells))
+
+
+def test_a_neuron_has_the_defaults_of_the_table() -> None:
+    assert {row.name: getattr(es.LIF(), row.name) for row in NEURON} == {
+        row.name: row.default for row in NEURON
+    }
 
 
 SOME = st.lists(st.booleans(), min_size=4, max_size=4)
@@ -228,6 +235,18 @@ def test_an_early_end_keeps_a_pool_that_fires_at_the_very_end(engine: str) -> No
     for awaited in ("pool", "silent"):
         result = es.simulate(network, stimulus, 2.0, engine=engine, until_fired=awaited)
         np.testing.assert_array_equal(result.first_spikes("pool"), [1.0, 2.0])
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "layered"])
+@pytest.mark.parametrize("t_stop", [0.0, 1.0, 3.0])
+def test_a_pool_at_the_very_end_makes_no_run_longer(engine: str, t_stop: float) -> None:
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("pool", 1, es.LIF.earliest())
+    network.connect("in", "pool", weights=[[1.0]])
+    stimulus = {"in": es.Spikes([t_stop], [0])}
+    result = es.simulate(network, stimulus, t_stop, engine=engine, until_fired="pool")
+    assert (result.t_stop, result.spikes["pool"].times.tolist()) == (t_stop, [t_stop])
 
 
 def test_a_pool_may_stand_in_a_loop() -> None:

@@ -53,6 +53,13 @@ def test_every_gradient_is_that_of_the_cpu(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize("engine", ["cuda", "cuda-float32"])
+def test_a_run_on_the_device_is_swept_there(engine: str) -> None:
+    result = two_layers().run(engine)
+    gradients.timing_backprop(result, potentials={"p1": np.ones((2, 2))})
+    assert "record" not in vars(result)
+
+
 def test_by_weights_alone_it_is_the_same() -> None:
     model = two_layers()
     some = arrays(gradient_of(model, "cuda", wrt=("weights",)))

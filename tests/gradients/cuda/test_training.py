@@ -24,6 +24,7 @@ SIZES = (6, 5, 3)
 ADAM = gradients.Adam(lr=gradients.cosine(0.05, 20), weight_decay=0.1)
 LOSS = [cuda.Potentials("out", 0.1, 0.01), cuda.DeadNeurons("hidden", 0.5, 0.6)]
 Weights = dict[Any, np.ndarray]
+Tree = dict[str, Weights]
 
 
 def network(sizes: tuple[int, int, int] = SIZES, threshold: float = np.inf) -> es.Network:
@@ -96,14 +97,14 @@ def test_steps_are_those_of_the_processors(
 ) -> None:
     net, (spikes, labels) = network(threshold=threshold), data()
     ours = trainer(net, terms, optimizer=rule)
-    params, state = weights_of(net), rule.init(weights_of(net))
+    params = net.parameters()
+    state = rule.init(params)
     for rows in ([0, 1, 4, 2], [5, 3]):
         found = ours.step(rows)
         value, gradient, result = gradients.value_and_grad(
-            net.replace(weights=params), {"in": spikes[rows]}, loss(labels[rows]), 1.0,
-            engine="layered",
-        )  # fmt: skip
-        params, state = rule.update(params, gradient.weights, state)
+            net.replace(params), {"in": spikes[rows]}, loss(labels[rows]), 1.0, engine="layered"
+        )
+        params, state = rule.update(params, gradient, state)
         assert found["loss"] == pytest.approx(value, rel=1e-12)
         hidden = result.spike_counts("hidden").sum(axis=1).mean()
         assert found["spikes in hidden"] == pytest.approx(hidden)
@@ -112,9 +113,63 @@ def test_steps_are_those_of_the_processors(
             np.testing.assert_allclose(slope, values, rtol=1e-10, atol=1e-12)
     moved, memory = ours.state()
     assert memory["step"] == 2
-    for key, values in params.items():
-        np.testing.assert_allclose(moved[key], values, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(memory["mean"][key], state["mean"][key], rtol=1e-9, atol=1e-12)
+    assert_near(moved, params)
+    for name in state.keys() - {"step"}:
+        assert_near(memory[name], state[name])
+
+
+def assert_near(tree: Tree, other: Tree) -> None:
+    assert tree.keys() == other.keys() == {"weights"}
+    assert tree["weights"].keys() == other["weights"].keys()
+    for key, values in other["weights"].items():
+        np.testing.assert_allclose(tree["weights"][key], values, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", [ADAM, gradients.SGD(0.1, momentum=0.5)])
+def test_a_training_goes_on_from_device_to_processor_and_back(rule: Any) -> None:
+    net, (spikes, labels) = network(), data()
+    first, second = (trainer(net, LOSS, optimizer=rule) for _ in range(2))
+    first.step([0, 1])
+    params, state = first.state()
+    _, gradient, _ = gradients.value_and_grad(
+        net.replace(params), {"in": spikes[[2, 3]]}, readout_loss(labels[[2, 3]]), 1.0
+    )
+    params, state = rule.update(params, gradient, state)
+    second.load(params, state)
+    first.step([2, 3])
+    for one in (first, second):
+        one.step([4, 5])
+    assert_near(first.state()[0], second.state()[0])
+    assert_near(first.state()[1]["mean"], second.state()[1]["mean"])
+
+
+def changed(tree: Tree, value: Any) -> Tree:
+    first, *rest = tree["weights"]
+    return {"weights": {first: value, **{key: tree["weights"][key] for key in rest}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda p, s: (p["weights"], s), r"params of 'weights'\[\('in', 'hidden'\)\] .* got None"),
+        (lambda p, s: (p | {"bias": {"out": np.zeros(3)}}, s), r"params must hold .* got 'bias'"),
+        (lambda p, s: (changed(p, np.zeros(3)), s), r"must have shape \(6, 5\), got \(3,\)"),
+        (lambda p, s: (changed(p, np.full((6, 5), np.nan)), s), r"must be finite, got nan"),
+        (lambda p, s: (p, {"step": 0, "mean": s["mean"]}), r"state: square of .* got None"),
+        (lambda p, s: (p, s | {"more": 1}), r"state must hold .* alone, got 'more'"),
+        (lambda p, s: (p, s | {"step": -1}), r"state: step must be .* >= 0, got -1"),
+        (
+            lambda p, s: (p, s | {"square": changed(p, np.full((6, 5), -1.0))}),
+            r"square of 'weights'\[\('in', 'hidden'\)\] must be >= 0, got -1.0",
+        ),
+    ],
+)
+def test_a_state_that_is_not_of_this_training_is_refused(change: Any, text: str) -> None:
+    ours = trainer(network())
+    before = ours.state()
+    with pytest.raises(ValueError, match=text):
+        ours.load(*change(*before))
+    np.testing.assert_equal(ours.state(), before)
 
 
 def test_silent_labels_are_told_of_where_the_step_was_taken() -> None:
@@ -169,8 +224,8 @@ def test_single_precision_stays_near() -> None:
         assert single.step(rows)["loss"] == pytest.approx(double.step(rows)["loss"], rel=1e-4)
     assert all(values.dtype == np.float32 for values in single.weights.values())
     ((ours, _), (theirs, _)) = single.state(), double.state()
-    for key, values in theirs.items():
-        np.testing.assert_allclose(ours[key], values, atol=1e-3)
+    for key, values in theirs["weights"].items():
+        np.testing.assert_allclose(ours["weights"][key], values, atol=1e-3)
 
 
 def test_a_part_of_a_network_is_trained_as_alone() -> None:
@@ -198,9 +253,7 @@ def test_steps_are_the_same_bits_again_from_a_state_and_replayed() -> None:
     second.load(*first.state())
     for seed in (2, 3):
         assert first.step([2, 3], seed=seed) == second.step([2, 3], seed=seed)
-    ((ours, _), (theirs, _)) = first.state(), second.state()
-    for key, values in ours.items():
-        np.testing.assert_array_equal(theirs[key], values)
+    np.testing.assert_equal(second.state(), first.state())
 
 
 def test_buffers_that_are_too_small_grow_and_the_step_is_repeated(
@@ -263,12 +316,11 @@ def test_a_minibatch_that_does_not_fit_names_one_that_would(
 @pytest.mark.skipif(not config.ENABLE_CUDASIM, reason="a compiled kernel keeps its constants")
 def test_a_gradient_that_is_no_number_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = trainer(network())
-    before, _ = ours.state()
+    before = ours.state()
     monkeypatch.setattr(optimizers, "LARGEST", 0.0)
     with pytest.raises(ValueError, match="gradient must be finite"):
         ours.step([0, 1])
-    for key, values in ours.state()[0].items():
-        np.testing.assert_array_equal(values, before[key])
+    np.testing.assert_equal(ours.state(), before)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gradients import Loss
 
-KINDS = ["first_spikes", "spike_times", "potentials"]
+KINDS = ["first_spikes", "spike_times", "potentials", "incoming"]
 numbers = st.integers(-8, 8).map(lambda k: k / 4)
 
 

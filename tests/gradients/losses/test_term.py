@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import import_module
 
 import numpy as np
@@ -59,6 +60,19 @@ def test_a_loss_of_potentials_is_that_of_the_function() -> None:
     assert found.metrics == {"accuracy": highest.mean()}
 
 
+def test_a_label_that_is_only_level_with_another_class_is_not_right() -> None:
+    net = es.Network()
+    net.add_input("in", 1)
+    net.add_population("read", 2, es.LIF(threshold=np.inf))
+    net.add_population("fire", 2, es.LIF(threshold=0.1))
+    for name in ("read", "fire"):
+        net.connect("in", name, weights=[[1.0, 1.0]])
+    level = es.simulate(net, {"in": es.Spikes([0.0], [0])}, T_STOP)
+    for loss in (MembraneCrossEntropy("read"), FirstSpikeCrossEntropy("fire", tau0=0.3)):
+        for label in (0, 1):
+            assert loss(level, [label]).metrics["accuracy"] == 0.0
+
+
 def test_a_penalty_is_that_of_the_function_and_needs_no_labels() -> None:
     result = run()
     found = SpikeCountPenalty("hidden", lambda counts: counts < 2)(result)
@@ -83,8 +97,23 @@ def test_sums_and_multiples_are_those_of_their_losses() -> None:
     )
 
 
+@pytest.mark.parametrize("loss", [
+    FirstSpikeCrossEntropy("out", 0.1), MembraneCrossEntropy("out"), SpikeCountPenalty("hidden"),
+    2.0 * MembraneCrossEntropy("out"),
+])  # fmt: skip
+def test_a_loss_stays_as_it_was_made_and_is_found_by_its_value(loss) -> None:
+    name = dataclasses.fields(loss)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(loss, name, None)
+    assert len({loss, dataclasses.replace(loss)}) == 1
+
+
 def test_losses_compare_and_print() -> None:
     assert MembraneCrossEntropy("out", 0.1) == MembraneCrossEntropy("out", smoothing=0.1)
+    assert MembraneCrossEntropy("out") == MembraneCrossEntropy("out", 0.0, 0.0)
+    assert FirstSpikeCrossEntropy("out", 0.1) == FirstSpikeCrossEntropy(
+        "out", 0.1, t_silent=None, tau1=1.0, gamma=0.0, smoothing=0.0, wake=None
+    )
     assert repr(2 * MembraneCrossEntropy("out")).startswith("Sum(factors=(2.0,), terms=(Membr")
 
 
@@ -117,16 +146,29 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "text"), REFUSED)
-def test_what_does_not_fit_is_refused_before_the_run(
-    loss, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unsimulated(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("it was simulated")
 
     monkeypatch.setattr(import_module("gradients.value_and_grad"), "simulate", fail)
+
+
+@pytest.mark.usefixtures("unsimulated")
+@pytest.mark.parametrize(("loss", "text"), REFUSED)
+def test_what_does_not_fit_is_refused_before_the_run(loss, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         gradients.value_and_grad(network(), BATCH, loss, T_STOP)
+
+
+@pytest.mark.usefixtures("unsimulated")
+@pytest.mark.parametrize("loss", [
+    MembraneCrossEntropy("out"), SpikeCountPenalty("hidden"),
+    FirstSpikeCrossEntropy("out", 0.2) + 0.0 * SpikeCountPenalty("hidden"),
+])  # fmt: skip
+def test_a_loss_of_potentials_refuses_an_early_end_before_the_run(loss) -> None:
+    with pytest.raises(ValueError, match="until_fired must be None for a loss of potentials"):
+        gradients.value_and_grad(network(0.5), BATCH, loss.of(LABELS), T_STOP, until_fired="out")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +179,7 @@ def test_what_does_not_fit_is_refused_before_the_run(
         (lambda: FirstSpikeCrossEntropy(3, 0.1), "population must be a string, got 3"),
         (lambda: MembraneCrossEntropy("out").of([0.5]), r"labels must be integers, got \[0\.5\]"),
         (lambda: np.nan * MembraneCrossEntropy("out"), "factor of a loss must be finite, got nan"),
+        (lambda: 1e300 * (1e300 * MembraneCrossEntropy("out")), "factor .* finite, got inf"),
         (lambda: SpikeCountPenalty("out", 0.1), "condition must be a function of the counts"),
         (lambda: FirstSpikeCrossEntropy("out", 0.1).of_times([[1.0]], [0]), "t_silent must be"),
     ],

@@ -107,6 +107,11 @@ def test_the_tree_of_a_network_is_the_callers_own() -> None:
     assert flat(net.parameters(None)) == before
 
 
+def test_a_tree_takes_the_place_of_what_new_neurons_have() -> None:
+    neuron = network().replace({"bias": {"out": 0.5}}, neurons={"out": es.LIF(3.0)}).neurons["out"]
+    assert (neuron.tau_mem, neuron.bias) == (3.0, 0.5)
+
+
 def test_training_weights_shares_the_structure_and_other_parameters_do_not() -> None:
     net = network()
     assert net.replace(net.parameters()).structure is net.structure

@@ -12,7 +12,7 @@ from scenarios.clock.config import ClockOptions
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
 from scenarios.running.registry import find
-from tests.scenarios import idx_files
+from tests.helpers import idx_files
 
 
 @pytest.fixture(scope="module")

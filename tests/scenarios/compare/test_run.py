@@ -18,7 +18,7 @@ from scenarios.running.registry import find
 from scenarios.running.training import Settings, fit
 from scenarios.yin_yang import run as yin_yang
 from scenarios.yin_yang.config import YinYangOptions
-from tests.scenarios import idx_files
+from tests.helpers import idx_files
 
 METHODS = {
     "Yin-Yang by spikes": 5,  # exact, and two surrogates with two losses each

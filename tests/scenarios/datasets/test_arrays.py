@@ -23,8 +23,8 @@ from scenarios.datasets.arrays import FileError, read_npy, read_npz, verified
 from scenarios.datasets.idx import read_idx
 from scenarios.running.checkpoint import load_arrays, save_arrays
 from scenarios.running.command.cli import main
-from tests.scenarios.damage import put
-from tests.scenarios.idx_files import as_idx
+from tests.helpers.damage import put
+from tests.helpers.idx_files import as_idx
 
 ONE = np.arange(7)
 IMAGES = np.arange(84, dtype=np.uint8).reshape(7, 2, 2, 3)

@@ -17,8 +17,8 @@ from scenarios.datasets import colour_images
 from scenarios.datasets.arrays import FileError
 from scenarios.datasets.colour_images import ARCHIVE, CONTENTS, DATA_SETS, load_colour_images
 from scenarios.datasets.sources import DATA_VARIABLE
-from tests.scenarios import idx_files
-from tests.scenarios.damage import emptied, flip
+from tests.helpers import idx_files
+from tests.helpers.damage import emptied, flip
 
 N = 4  # images in a file
 PUBLISHED = Path(os.environ.get("EVENTSIM_DATA") or "nowhere")

@@ -20,8 +20,8 @@ from scenarios.datasets.flower_images import (
 )
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import DATA_VARIABLE
-from tests.scenarios import flower_files
-from tests.scenarios.damage import emptied, flip
+from tests.helpers import flower_files
+from tests.helpers.damage import emptied, flip
 
 IMAGES, LABELS = FILES
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from scenarios.datasets.arrays import FileError
 from scenarios.datasets.idx import read_idx
-from tests.scenarios.damage import put
-from tests.scenarios.idx_files import as_idx
+from tests.helpers.damage import put
+from tests.helpers.idx_files import as_idx
 
 LABELS = np.array([5, 0, 4, 1], np.uint8)
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)

@@ -13,8 +13,8 @@ from scenarios.datasets import images
 from scenarios.datasets.arrays import FileError
 from scenarios.datasets.images import fashion_mnist, mnist
 from scenarios.datasets.sources import DATA_VARIABLE
-from tests.scenarios import idx_files
-from tests.scenarios.damage import emptied, flip
+from tests.helpers import idx_files
+from tests.helpers.damage import emptied, flip
 
 LOADERS = {"mnist": mnist, "fashion-mnist": fashion_mnist}
 

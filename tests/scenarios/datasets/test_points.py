@@ -12,8 +12,8 @@ from scenarios.datasets import points as data
 from scenarios.datasets.arrays import FileError
 from scenarios.datasets.points import LabelledData, iris, stratified_split, yin_yang, yin_yang_class
 from scenarios.datasets.sources import DATA_VARIABLE
-from tests.scenarios import idx_files
-from tests.scenarios.damage import emptied, flip
+from tests.helpers import idx_files
+from tests.helpers.damage import emptied, flip
 
 PUBLISHED_FILES = idx_files.PUBLISHED / "yin-yang"
 

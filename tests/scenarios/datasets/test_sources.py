@@ -14,7 +14,7 @@ from scenarios.datasets.sources import DATA_VARIABLE, DownloadError, Source, dow
 from scenarios.extras import MissingExtraError
 from scenarios.running.command.cli import main
 from scenarios.running.command.commands import COMMANDS
-from tests.scenarios import idx_files
+from tests.helpers import idx_files
 
 pooch = pytest.importorskip("pooch", reason="the extra scenarios is not installed")
 CONTENT = {"one.gz": b"first file", "two.gz": b"second file"}

@@ -14,7 +14,7 @@ from scenarios.flowers.figures import (  # noqa: E402
 from scenarios.flowers.network import unit_network  # noqa: E402
 from scenarios.flowers.shown import loaded, present, well_and_middling  # noqa: E402
 from scenarios.flowers.task import FlowerTask  # noqa: E402
-from tests.scenarios.flower_files import blossoms  # noqa: E402
+from tests.helpers.flower_files import blossoms  # noqa: E402
 
 NAMES = [f"class {k}" for k in range(10)]
 

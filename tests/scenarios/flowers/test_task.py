@@ -13,7 +13,7 @@ from scenarios.datasets.flower_images import as_columns  # noqa: E402
 from scenarios.flowers.network import channel_network, unit_network  # noqa: E402
 from scenarios.flowers.report import best  # noqa: E402
 from scenarios.flowers.task import PORTION, FlowerTask, no_better  # noqa: E402
-from tests.scenarios.flower_files import blossoms  # noqa: E402
+from tests.helpers.flower_files import blossoms  # noqa: E402
 
 
 def task(make=channel_network, **options):

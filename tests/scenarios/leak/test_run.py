@@ -19,8 +19,8 @@ from scenarios.running.console.progress import SILENT
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from scenarios.leak import study as leak_study  # noqa: E402
-from tests.scenarios.leak.test_task import parts  # noqa: E402
-from tests.scenarios.resuming import KilledError  # noqa: E402
+from tests.helpers.resuming import KilledError  # noqa: E402
+from tests.helpers.squares import parts  # noqa: E402
 
 FIGURES = {"accuracy", "input_spectra", "target_spectra", "layers", "training"}
 TINY = LeakOptions(

@@ -18,7 +18,8 @@ from scenarios.mnist.study import build
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
-from tests.scenarios import idx_files
+from tests.helpers import idx_files
+from tests.helpers.resuming import assert_same_arrays
 
 TITLES = ("tau_I = 0.4", "tau_I = 1.6", "no leak")
 
@@ -206,6 +207,5 @@ def test_the_command_leaves_its_files_and_resumes(capsys, noise, tmp_path):
     before = load_arrays(folder / "weights.npz")
     results = json.loads((folder / "results.json").read_text())["networks"]
     assert main(["resume", str(folder)]) == 0
-    for weight, array in load_arrays(folder / "weights.npz").items():
-        np.testing.assert_array_equal(before[weight], array)
+    assert_same_arrays(load_arrays(folder / "weights.npz"), before)
     assert json.loads((folder / "results.json").read_text())["networks"] == results

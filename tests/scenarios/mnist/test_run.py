@@ -18,8 +18,8 @@ from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
 from scenarios.running.training import fit
-from tests.scenarios import idx_files
-from tests.scenarios.resuming import assert_a_killed_run_resumes
+from tests.helpers import idx_files
+from tests.helpers.resuming import assert_a_killed_run_resumes, assert_same_arrays
 
 SCENARIOS = {"mnist": mnist, "fashion_mnist": fashion_mnist}
 PICTURES = {"training.png", "accuracy_against_spikes.png", "dynamics.png", "spike_counts.png"}
@@ -222,6 +222,4 @@ def test_the_command_leaves_its_files_and_resumes(capsys, noise, tmp_path, name)
     assert json.loads((folder / "results.json").read_text())["networks"]
     before = load_arrays(folder / "weights.npz")
     assert main(["resume", str(folder)]) == 0
-    after = load_arrays(folder / "weights.npz")
-    for weight, array in before.items():
-        np.testing.assert_array_equal(after[weight], array)
+    assert_same_arrays(load_arrays(folder / "weights.npz"), before)

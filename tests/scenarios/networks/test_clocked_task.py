@@ -17,7 +17,7 @@ from scenarios.networks.feed_forward import Classification
 from scenarios.running.training import Settings, fit
 from scenarios.yin_yang import run as yin_yang
 from scenarios.yin_yang.config import YinYangOptions
-from tests.scenarios.resuming import assert_a_killed_run_resumes
+from tests.helpers.resuming import assert_a_killed_run_resumes
 
 CONFIG = YinYangOptions(hidden=20, n_train=60, batch_size=30, epochs=2)
 SETTINGS = Settings(epochs=2, batch_size=20)

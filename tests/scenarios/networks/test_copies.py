@@ -12,7 +12,7 @@ from scenarios.networks.first_spike import Classifier
 from scenarios.running.training import Settings, fit
 from scenarios.xor import run as xor
 from scenarios.xor.config import XorOptions
-from tests.scenarios.resuming import assert_a_killed_run_resumes
+from tests.helpers.resuming import assert_a_killed_run_resumes
 
 NEURON = es.LIF(tau_mem=1.0, tau_syn=0.8)
 BATCH = es.SpikeBatch.from_latencies([[0.0, 0.5, 0.3], [0.9, 0.1, 0.2], [0.4, 0.4, 0.7]])

@@ -28,7 +28,7 @@ def task(**options: float) -> ImageTask:
     return ImageTask(model, [(0.5, 0.8)] * 2, images, images, **options)
 
 
-@pytest.mark.slow
+@pytest.mark.cuda
 def test_it_learns_what_the_processors_learn() -> None:
     here = fit(task(), SETTINGS)
     there = fit(DeviceLearner(task(), SETTINGS.optimizer), SETTINGS)
@@ -40,7 +40,7 @@ def test_it_learns_what_the_processors_learn() -> None:
             assert ours[name] == pytest.approx(theirs[name], rel=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.cuda
 def test_dropout_draws_as_the_processors_do() -> None:
     here = fit(task(dropout=0.25), SETTINGS)
     there = fit(DeviceLearner(task(dropout=0.25), SETTINGS.optimizer), SETTINGS)
@@ -48,7 +48,7 @@ def test_dropout_draws_as_the_processors_do() -> None:
         np.testing.assert_allclose(there.params[name], weights, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.cuda
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
     options = {"noise": 0.05, "dropout": 0.25}
     whole = fit(DeviceLearner(task(**options), SETTINGS.optimizer), SETTINGS)
@@ -59,7 +59,7 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
         np.testing.assert_array_equal(resumed.params[name], weights)
 
 
-@pytest.mark.slow
+@pytest.mark.cuda
 def test_a_training_goes_on_without_the_device(tmp_path: Path) -> None:
     fit(DeviceLearner(task(), SETTINGS.optimizer), replace(SETTINGS, epochs=1), folder=tmp_path)
     resumed, whole = fit(task(), SETTINGS, folder=tmp_path), fit(task(), SETTINGS)

@@ -22,6 +22,7 @@ from scenarios.running.checkpoint import (
     save_arrays,
     write_whole,
 )
+from scenarios.running.records import DeadEndError
 
 
 def state(epoch):
@@ -204,7 +205,7 @@ def test_an_archive_of_something_else_is_not_a_checkpoint(tmp_path):
     save_arrays(tmp_path / "checkpoint-000001.npz", {"W": np.eye(2)})
     with (
         pytest.warns(RuntimeWarning, match="is not a checkpoint"),
-        pytest.raises(ValueError, match="no checkpoint can be used"),
+        pytest.raises(DeadEndError, match="no checkpoint can be used"),
     ):
         load_latest(tmp_path)
 
@@ -214,7 +215,7 @@ def test_a_checkpoint_without_the_random_numbers_or_metrics_is_refused_by_name(t
     save(tmp_path, replace(state(3), **wrong))
     with (
         pytest.warns(RuntimeWarning, match="checkpoint-000003.npz is not a checkpoint"),
-        pytest.raises(ValueError, match="no checkpoint can be used"),
+        pytest.raises(DeadEndError, match="no checkpoint can be used"),
     ):
         load_latest(tmp_path)
 

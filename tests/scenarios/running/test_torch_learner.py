@@ -6,7 +6,7 @@ import torch
 
 from scenarios.running.torch_learner import TorchLearner, device
 from scenarios.running.training import Settings, fit
-from tests.scenarios.resuming import assert_a_killed_run_resumes
+from tests.helpers.resuming import assert_a_killed_run_resumes
 
 SETTINGS = Settings(epochs=6, batch_size=8, seed=1)
 

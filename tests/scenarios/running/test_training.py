@@ -15,42 +15,11 @@ import pytest
 
 from gradients import SGD, Adam, cosine
 from scenarios.running.checkpoint import load_arrays, load_latest, save_arrays
-from scenarios.running.training import Settings, Step, fit, in_chunks, replicate
-from tests.scenarios.resuming import assert_same_course
+from scenarios.running.training import Settings, fit, in_chunks, replicate
+from tests.helpers.lines import Line, NoisyLine
+from tests.helpers.resuming import assert_same_arrays, assert_same_course
 
 ROOT = Path(__file__).parents[3]
-
-
-class Line:
-    """A task without spikes: the slope of a straight line through 20 points, by least squares."""
-
-    n_train = 20
-
-    def __init__(self):
-        self.x = np.linspace(-1.0, 1.0, self.n_train)
-        self.rows_seen = []
-
-    def initial(self, rng):
-        return {"slope": rng.normal(size=1)}
-
-    def step(self, params, rows, rng):  # noqa: ARG002
-        self.rows_seen.append(rows)
-        x = self.x[rows]
-        error = (params["slope"] - 2.0) * x
-        metrics = {"loss": float(np.mean(error**2) / 2), "accuracy": 0.0}
-        return Step({"slope": np.array([np.mean(error * x)])}, metrics)
-
-    def evaluate(self, params):
-        return {"test_accuracy": float(abs(params["slope"][0] - 2.0) < 0.05)}
-
-
-class NoisyLine(Line):
-    """Points that are moved at random in each step."""
-
-    def step(self, params, rows, rng):
-        noisy = Line()
-        noisy.x = self.x + rng.normal(0.0, 0.1, self.n_train)
-        return noisy.step(params, rows, rng)
 
 
 def settings(**changes):
@@ -388,8 +357,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
 
     assert exits[0] == -signal.SIGKILL
     assert newest_epoch(whole) == newest_epoch(killed) == 12
-    for name, weights in load_arrays(whole / "weights.npz").items():
-        np.testing.assert_array_equal(weights, load_arrays(killed / "weights.npz")[name])
+    assert_same_arrays(*(load_arrays(folder / "weights.npz") for folder in (whole, killed)))
     one, two = load_latest(whole), load_latest(killed)
     assert one.rng == two.rng
     assert [r["loss"] for r in one.history[1:]] == [r["loss"] for r in two.history[1:]]

@@ -145,7 +145,7 @@ def test_all_neurons_fire_at_most_once_and_pools_pass_on_the_earliest_spike():
 
 @pytest.mark.jit
 def test_the_initial_sum_of_weights_has_the_mean_and_deviation_asked_for():
-    model = ReLPSPNetwork("28x28-300C5-4000-10", T_STOP, LOSS)
+    model = ReLPSPNetwork("28x28-300C5-10", T_STOP, LOSS)
     kernels = model.initial(model.normals(4.0, 0.5), np.random.default_rng(0))["in->conv1"]
     sums = kernels.sum(axis=(1, 2, 3))
     assert sums.mean() == pytest.approx(4.0, abs=0.1)

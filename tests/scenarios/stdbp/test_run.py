@@ -17,8 +17,8 @@ from scenarios.stdbp import figures as stdbp_figures
 from scenarios.stdbp import run as stdbp
 from scenarios.stdbp.config import CSNN, ROWS, StdbpOptions
 from scenarios.stdbp.run import build
-from tests.scenarios import idx_files
-from tests.scenarios.resuming import assert_a_killed_run_resumes
+from tests.helpers import idx_files
+from tests.helpers.resuming import assert_a_killed_run_resumes, assert_same_arrays
 
 PICTURES = {"training.png", "spike_times.png", "exploding_gradients.png"}
 
@@ -190,6 +190,4 @@ def test_the_command_leaves_its_files_and_resumes(capsys, noise, tmp_path):
     assert json.loads((folder / "results.json").read_text())["networks"]
     before = load_arrays(folder / "weights.npz")
     assert main(["resume", str(folder)]) == 0
-    after = load_arrays(folder / "weights.npz")
-    for weight, array in before.items():
-        np.testing.assert_array_equal(after[weight], array)
+    assert_same_arrays(load_arrays(folder / "weights.npz"), before)

@@ -27,6 +27,7 @@ from scenarios.running.command.cli import main
 from scenarios.running.command.commands import COMMANDS
 from scenarios.running.command.runs import forget, new_run, read_folder
 from scenarios.running.options import options_of
+from scenarios.running.records import DeadEndError, OtherRunError
 from scenarios.running.registry import SCENARIOS
 from scenarios.running.report import Report, Row
 
@@ -394,6 +395,17 @@ def test_a_run_with_something_to_go_on_with_says_how(capsys, tmp_path, monkeypat
     monkeypatch.setattr(SCENARIOS["xor"].module(), "run", run)
     assert main(["run", "xor", "--folder", str(tmp_path / "run")]) == cli.FAILURE
     assert f"; go on with: eventsim resume {tmp_path}/run\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [DeadEndError, OtherRunError])
+def test_a_run_that_cannot_go_on_does_not_say_how(capsys, tmp_path, monkeypatch, error):
+    def run(config, folder, progress):
+        (folder / "metrics.jsonl").touch()
+        raise error("no way")
+
+    monkeypatch.setattr(SCENARIOS["xor"].module(), "run", run)
+    assert main(["run", "xor", "--folder", str(tmp_path / "run")]) == cli.BAD_ARGUMENTS
+    assert capsys.readouterr().err == "eventsim: error: no way\n"
 
 
 def test_a_full_disk_under_a_run_is_told_from_one_behind_the_output(capsys, tmp_path, monkeypatch):

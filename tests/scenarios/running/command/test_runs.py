@@ -21,8 +21,8 @@ from scenarios.running.console.progress import SILENT
 from scenarios.running.options import Options
 from scenarios.running.registry import SCENARIOS
 from scenarios.running.training import Settings, fit_seeds, replicate
-from tests.scenarios.running.test_training import NoisyLine
-from tests.scenarios.stopping import Disk, KilledError, files_in
+from tests.helpers.lines import NoisyLine
+from tests.helpers.stopping import Disk, KilledError, files_in
 
 
 @dataclass(frozen=True)

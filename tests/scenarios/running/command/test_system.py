@@ -36,6 +36,17 @@ def test_without_a_device_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "self-test, cuda" not in lines
 
 
+@pytest.mark.parametrize("is_available", [True, False])
+def test_it_says_that_the_engines_of_devices_are_experimental(
+    monkeypatch: pytest.MonkeyPatch, is_available: bool
+) -> None:
+    monkeypatch.setattr(device.cuda, "is_available", lambda: is_available)
+    monkeypatch.setattr(system, "largest_difference", lambda _: 0.0)
+    (line,) = [line for line in system.report() if "experimental" in line]
+    assert line.startswith("CUDA: engines 'cuda' and 'cuda-float32' are experimental")
+    assert "not yet run on a device" in line
+
+
 @pytest.mark.parametrize(
     ("found", "verdict"), [(1e-3, "FAILED"), (np.inf, "FAILED"), (0, "passed")]
 )
