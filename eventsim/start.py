@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +22,7 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.model.neuron import LIF
-from eventsim.network import Network
+from eventsim.network import Network, Version
 
 __all__ = ["Start", "State", "read_start"]
 
@@ -140,6 +141,19 @@ def read_start(network: Network, initial: Mapping[str, State] | None, n_samples:
         Unknown populations, shapes that do not fit, or potentials that are not below the threshold.
     """
     given = dict(mapping_or_empty(initial, "initial"))
+    if given:
+        return _read(network, given, n_samples)
+    default = _DEFAULTS.get(network.structure)
+    if default is None:
+        default = _DEFAULTS[network.structure] = _read(network, {}, 1)
+    return replace(default, n_samples=n_samples)
+
+
+# Where all begin at rest, kept by the structure of the network, with which it dies.
+_DEFAULTS: WeakKeyDictionary[Version, Start] = WeakKeyDictionary()
+
+
+def _read(network: Network, given: dict[str, State], n_samples: int) -> Start:
     for name, state in given.items():
         check_name(name, network.populations, "initial must name populations")
         if not isinstance(state, State):

@@ -333,7 +333,7 @@ def _deliver(wiring, neurons, state, run, g, now):
     several = len(neurons.receptors) > 1
     if several:
         _fill_forward(neurons, state.scratch, kind, now - epoch)
-    rows, column = state.neuron, _column(receptor)
+    rows, column = state.neuron, _column(receptor) if several else CURRENT
     start, stop = wiring.start[g], wiring.stop[g]
     state.count[SYNAPTIC] += stop - start
     for s in range(start, stop):
@@ -418,11 +418,13 @@ def _settle(neurons, row, kind, time, bias):
 @inlined
 def _expect_from(neurons, state, i):
     """Queue the search for the next spike of neuron ``i`` from its state, if there may be one."""
-    row, strongest = state.neuron[i], 0.0
-    for r in range(len(neurons.receptors)):
-        own = row[_column(r)]
-        strongest += own if len(neurons.receptors) == 1 else max(own, 0.0)
-        state.scratch[CURRENTS, r] = own
+    row = state.neuron[i]
+    strongest = row[CURRENT]
+    if len(neurons.receptors) > 1:
+        strongest = 0.0
+        for r in range(len(neurons.receptors)):
+            state.scratch[CURRENTS, r] = row[_column(r)]
+            strongest += max(row[_column(r)], 0.0)
     if strongest > row[BOUND]:
         _expect(neurons, state, i, row[REFERENCE], row[CURRENT], row[POTENTIAL])
 
