@@ -166,8 +166,8 @@ def sample_states(
         kind = neurons.kind[low + i]
         alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
         own, potential, reference, release = scratch, start[i, 1], 0.0, -math.inf
-        own[0] = start[i, 0]
-        own[1:] = start[i, 2:]
+        for r in range(own.size):
+            own[r] = start[i, 1 + r if r > 0 else 0]
         a, f = arrivals.first[i], own_first[i]
         for k in range(at.size):
             if stop[0]:
@@ -177,7 +177,8 @@ def sample_states(
                 spike = own_time[f] if f < own_first[i + 1] else math.inf
                 if at[k] < min(arrival, spike):
                     there = currents[k, i]
-                    there[:] = own
+                    for r in range(own.size):
+                        there[r] = own[r]
                     potentials[k, i] = _flow_held(
                         there, potential, reference, release, at[k], alphas, beta, bias
                     )
