@@ -11,8 +11,8 @@ The rooms:
 
 from eventsim.causality import CausalityGraph, Synapse
 from eventsim.convolution import Convolution, pooling
-from eventsim.model.crossing import first_crossing
 from eventsim.model.neuron import LIF
+from eventsim.model.search import first_crossing
 from eventsim.network import Network, Projection
 from eventsim.result import ActivityError, BatchResult, EventCounts, RecordedSpikes, Result
 from eventsim.simulation import simulate
