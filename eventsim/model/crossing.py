@@ -56,6 +56,7 @@ from eventsim._support.compile import scalar
 from eventsim.model.flow import bias_kernel, flow, propagator
 
 __all__ = [
+    "FREE_STEPS",
     "LARGEST",
     "ROUNDING",
     "SMALLEST",

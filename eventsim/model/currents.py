@@ -61,6 +61,7 @@ from typing import NamedTuple
 
 from eventsim._support.compile import loop, scalar
 from eventsim.model.crossing import (
+    FREE_STEPS,
     LARGEST,
     ROUNDING,
     TOUCHES,
@@ -310,10 +311,10 @@ def _on_the_way(foot, top, start, scratch):
         return foot.lag, foot.rise
     if top.lag == LARGEST and _at(LARGEST, start, scratch).over < 0.0:
         return math.inf, 0.0  # it comes too late
-    lag = foot.lag + _time_to_close(-foot.over, foot.rise, foot.bend - start.beta * foot.rise)
-    if top.lag < LARGEST and top.bend < 0.0 and top.rise <= 0.0:
-        # Below the parabola of a peak, if V bends less before.
-        lag = max(lag, top.lag - math.sqrt(2.0 * top.over / -top.bend))
+    if top.lag == LARGEST or -foot.over < top.over:
+        lag = foot.lag + _time_to_close(-foot.over, foot.rise, foot.bend - start.beta * foot.rise)
+    else:
+        lag = top.lag - _time_to_close(top.over, top.rise, start.beta * top.rise - top.bend)
     return _zero(lag, foot.lag, top.lag, start, scratch)
 
 
@@ -404,6 +405,12 @@ def _limit_over(start, scratch):
 # --- roots ----------------------------------------------------------------------------------------
 
 
+@scalar
+def _newton(lag, value, slope):
+    """Return a step of Newton's, or NaN, which lies in no bracket, where there is none."""
+    return lag - value / slope if slope != 0.0 else math.nan
+
+
 @loop
 def _zero(lag, low, high, start, scratch):
     """Return lag and slope where V, below the threshold at ``low`` and above at ``high``, is at it.
@@ -418,7 +425,7 @@ def _zero(lag, low, high, start, scratch):
             low = lag
         else:
             high = lag
-        new = lag - point.over / point.rise if point.rise != 0.0 else low
+        new = _newton(lag, point.over, point.rise)
         steps += 1
         close = abs(point.over) <= 4.0 * ULP * point.size and low <= new <= high
         if close or abs(new - lag) <= ULP * lag:
@@ -432,40 +439,43 @@ def _zero(lag, low, high, start, scratch):
 
 @loop
 def _peak(begin, high, start, scratch):
-    """Return the highest point after ``begin``, where V rises, and before ``high``, where it falls.
+    """Return a point that tells whether V surpasses the threshold on its way over a peak.
 
-    The search ends where V is lower than at the peak by its rounding at most.
+    V rises at ``begin`` and falls at ``high``.  The point lies above the threshold, or is so low
+    that the peak lies below, or is as high as the peak, to rounding.
     """
-    low, steps = begin.lag, 0
-    lag = within(low, high, low + _time_to_peak(begin, start.beta, scratch[RATES, 0]), 0)
-    while True:
+    low, steps, point = begin.lag, 0, begin
+    new = low + _time_to_peak(begin, start.beta, scratch[RATES, 0])
+    while not _tells(point, low, high, start.beta):
+        lag = within(low, high, new, steps)
+        if not low < lag < high:
+            break
         point = _at(lag, start, scratch)
-        if _is_as_high(point, low, high, start.beta):
-            return point
         if point.rise > 0.0:
             low = lag
         else:
             high = lag
-        new = lag - point.rise / point.bend if point.bend != 0.0 else low
+        new = _newton(lag, point.rise, point.bend)
         steps += 1
-        new = within(low, high, new, steps)
-        if not low < new < high:
-            return point
-        lag = new
+    return point
 
 
 @scalar
-def _is_as_high(point, low, high, beta):
-    """Tell whether V is as high as at its peak between two lags, to rounding.
+def _tells(point, low, high, beta):
+    """Tell whether V at a point decides about the peak between two lags, one of which it is.
 
-    exp(beta t) dV/dt falls there.  So dV/dt is at most that of a point before the peak, and decays
-    with the rate beta; after the peak it is at least that of the point, times an exponential.
+    exp(beta t) dV/dt falls there.  So before the peak dV/dt is at most that of the point, and
+    decays with the rate beta; after the peak it is at least that of the point, times an exponential
+    that is less than 3 within 1/beta.
     """
     rounding = 4.0 * ULP * point.size
     if point.rise > 0.0:
-        return point.rise <= beta * rounding or point.rise * (high - point.lag) <= rounding
-    before = point.lag - low
-    return beta * before <= 1.0 and -point.rise * before <= rounding
+        gain = point.rise * (high - low)
+        gain = min(gain, point.rise / beta) if beta > 0.0 else gain
+    else:
+        gain = -3.0 * point.rise * (high - low) if beta * (high - low) <= 1.0 else math.inf
+    decides = ROUNDING * point.size
+    return gain <= rounding or point.over > decides or point.over + gain < -decides
 
 
 @scalar
@@ -547,17 +557,18 @@ def _turns_of_sum(terms, before, scratch):
 
 @loop
 def _sum(lag, terms, scratch):
-    """Return a sum and, but for a factor, the next one in the chain, over the slowest exponential.
+    """Return a sum over its slowest exponential, its largest term, and the next one in the chain.
 
-    The factor is what makes the quotient of the two a step of Newton's.
+    The factor of the latter is what makes the quotient of the two a step of Newton's.
     """
     rates = scratch[RATES]
-    total = following = 0.0
+    total = largest = following = 0.0
     for k in range(terms):
         term = scratch[TERMS, k] * math.exp(-(rates[k] - rates[0]) * lag)
         total += term
+        largest = max(largest, abs(term))
         following += (rates[terms - 1] - rates[k]) * term
-    return total, following
+    return total, largest, following
 
 
 @loop
@@ -587,17 +598,19 @@ def _log_ratio(a, b):
 @loop
 def _turn(low, high, sign, terms, scratch):
     """Return the zero of a sum between two lags; ``sign`` is its sign before."""
-    lag, steps = 0.5 * low + 0.5 * high, 0
+    lag, steps = 0.75 * low + 0.25 * high, 0
     while True:
-        total, following = _sum(lag, terms, scratch)
-        if (total > 0.0) == (sign > 0.0) and total != 0.0:
+        total, largest, following = _sum(lag, terms, scratch)
+        if abs(total) <= 2.0 * ULP * largest:
+            return lag
+        if (total > 0.0) == (sign > 0.0):
             low = lag
         else:
             high = lag
-        new = lag - total / following if following != 0.0 else low
+        new = _newton(lag, total, following)
         steps += 1
-        if total == 0.0 or (low <= new <= high and abs(new - lag) <= ULP * lag):
-            return new
+        if not low < new < high and steps < FREE_STEPS:
+            new = 0.5 * low + 0.5 * high
         new = within(low, high, new, steps)
         if not low < new < high:
             return high
