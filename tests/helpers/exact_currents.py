@@ -145,16 +145,14 @@ def _derivative(terms: Sum, shift: mpf) -> Sum:
     """(D + shift) of a sum."""
     derived = {}
     for rate, row in terms.items():
-        raised = [k * x for k, x in enumerate(row)][1:] + [mpf(0)]
+        raised = [*[k * x for k, x in enumerate(row)][1:], mpf(0)]
         derived[rate] = [(shift - rate) * x + y for x, y in zip(row, raised, strict=True)]
     return _trimmed(derived)
 
 
 def _value(terms: Sum, t: mpf) -> mpf:
     """The sum at a time; 0 if it is nothing but rounding."""
-    parts = [
-        mpmath.polyval(row[::-1], t) * mpmath.exp(-rate * t) for rate, row in terms.items()
-    ]
+    parts = [mpmath.polyval(row[::-1], t) * mpmath.exp(-rate * t) for rate, row in terms.items()]
     total = mpmath.fsum(parts)
     largest = max((abs(x) for x in parts), default=mpf(0))
     return total if abs(total) > largest * mpf(10) ** (10 - DIGITS) else mpf(0)
