@@ -82,6 +82,9 @@ NEVER = (math.inf, 0.0, math.inf)
 # Smaller numbers have lost digits.
 NORMAL = sys.float_info.min
 
+# Of the largest term of dV/dt: what rounding decides.  And terms that have lost digits themselves.
+UNDECIDED, TINY = 2.0**-46, NORMAL / ULP
+
 # Rows of the scratch.
 WEIGHTS, RATES, TERMS, TURNS = range(4)
 
@@ -278,7 +281,7 @@ def _first_above(limit, start, scratch):
             break
         last = i == turns
         end = _in_the_end(start, scratch) if last else _at(scratch[TURNS, i], start, scratch)
-        if foot.over >= 0.0 and begin.rise <= 0.0 < end.rise:
+        if foot.over >= 0.0 and begin.rise <= 0.0 and bends_up:
             foot = _lowest(begin.lag, end.lag, start, scratch)
         top = _highest(begin, end, bends_up, start, scratch)
         rounding = ROUNDING * min(top.size, LARGEST)
@@ -296,10 +299,14 @@ def _first_above(limit, start, scratch):
 
 @loop
 def _highest(begin, end, bends_up, start, scratch):
-    """Return where V is highest between two turns, if it rises; else a point far below."""
-    if end.rise > 0.0:
+    """Return where V is highest between two turns, if it rises; else a point far below.
+
+    Where exp(beta t) dV/dt rises that is the end, even if dV/dt is too small there to tell; where
+    it falls there may be a peak unless V falls for certain.
+    """
+    if bends_up or end.rise > 0.0:
         return end
-    if begin.rise > 0.0 and not bends_up:
+    if begin.rise >= 0.0:
         return _peak(begin, end.lag, start, scratch)
     return Point(begin.lag, -math.inf, 0.0, begin.rise, begin.bend)
 
@@ -308,7 +315,8 @@ def _highest(begin, end, bends_up, start, scratch):
 def _on_the_way(foot, top, start, scratch):
     """Return lag and slope of the crossing between two points, the second above the threshold."""
     if foot.over >= 0.0:
-        return foot.lag, foot.rise
+        chord = top.over / (top.lag - foot.lag)
+        return foot.lag, foot.rise if foot.rise > 0.0 else chord
     if top.lag == LARGEST and _at(LARGEST, start, scratch).over < 0.0:
         return math.inf, 0.0  # it comes too late
     if top.lag == LARGEST or -foot.over < top.over:
@@ -332,7 +340,7 @@ def _time_to_close(gap, rise, bend):
 
 @loop
 def _at(lag, start, scratch):
-    """Return the `Point` at a lag."""
+    """Return the `Point` at a lag; dV/dt is 0 where rounding would decide about its sign."""
     weights, rates = scratch[WEIGHTS], scratch[RATES]
     current = charged = bend = late = 0.0
     largest = largest_charge = largest_late = 0.0
@@ -352,10 +360,12 @@ def _at(lag, start, scratch):
     v = kept + charged + built
     size = max(abs(kept), largest_charge, abs(built))
     fallen = start.slope * membrane
-    if max(largest, start.beta * size, abs(start.bias)) <= max(abs(fallen), largest_late):
-        rise = current - (start.beta * v - start.bias)
-    else:
-        rise = fallen - late
+    rise, largest_rate = fallen - late, max(abs(fallen), largest_late)
+    largest = max(largest, start.beta * size, abs(start.bias))
+    if largest <= largest_rate:
+        rise, largest_rate = current - (start.beta * v - start.bias), largest
+    if abs(rise) <= UNDECIDED * largest_rate or largest_rate < TINY:
+        rise = 0.0
     return Point(lag, v - start.threshold, max(size, abs(start.threshold)), rise, bend)
 
 
@@ -446,7 +456,7 @@ def _peak(begin, high, start, scratch):
     """
     low, steps, point = begin.lag, 0, begin
     new = low + _time_to_peak(begin, start.beta, scratch[RATES, 0])
-    while not _tells(point, low, high, start.beta):
+    while (steps == 0 and begin.rise == 0.0) or not _tells(point, low, high, start.beta):
         lag = within(low, high, new, steps)
         if not low < lag < high:
             break
@@ -481,7 +491,7 @@ def _tells(point, low, high, beta):
 @scalar
 def _time_to_peak(begin, beta, rate):
     """Return when V would be highest if all currents decayed with one rate."""
-    if begin.bend < 0.0:
+    if begin.bend < 0.0 < begin.rise:
         time = begin.rise / -begin.bend
         stretch = (beta - rate) * time
         if stretch > -0.9:
@@ -491,11 +501,15 @@ def _time_to_peak(begin, beta, rate):
 
 @loop
 def _lowest(low, high, start, scratch):
-    """Return the first point between two lags at which V, which falls at first, rises."""
+    """Return the first point between two lags at which V, which falls at first, rises for certain.
+
+    If there is none, the last one tried.
+    """
     while True:
         lag = middle(low, high)
         if not low < lag < high:
-            return _at(high, start, scratch)
+            point = _at(high, start, scratch)
+            return point if point.rise > 0.0 else _at(low, start, scratch)
         if _at(lag, start, scratch).rise > 0.0:
             high = lag
         else:
@@ -542,7 +556,7 @@ def _turns_of_sum(terms, before, scratch):
     for i in range(before + 1):
         if i < before:
             high = turns[i]
-            there = _sum(high, terms, scratch)[0]
+            there = _sum_at_turn(high, terms, scratch)
         else:
             high, there = max(low, _settled(terms, scratch)), scratch[TERMS, 0]
         if sign == 0.0:
@@ -569,6 +583,30 @@ def _sum(lag, terms, scratch):
         largest = max(largest, abs(term))
         following += (rates[terms - 1] - rates[k]) * term
     return total, largest, following
+
+
+@loop
+def _sum_at_turn(lag, terms, scratch):
+    """Return a sum, to its sign, at a zero of the next one in the chain.
+
+    Any multiple of that may be added there: what leaves out the term of one rate may keep digits
+    that cancel in the sum.
+    """
+    rates = scratch[RATES]
+    best, largest, _ = _sum(lag, terms, scratch)
+    share = abs(best) / largest
+    for left_out in range(terms - 1):
+        if share > 1e-3:
+            break
+        total = largest = 0.0
+        for k in range(terms):
+            term = scratch[TERMS, k] * math.exp(-(rates[k] - rates[0]) * lag)
+            term *= (rates[k] - rates[left_out]) / (rates[terms - 1] - rates[left_out])
+            total += term
+            largest = max(largest, abs(term))
+        if abs(total) > share * largest:
+            best, share = total, abs(total) / largest
+    return best
 
 
 @loop
