@@ -421,6 +421,21 @@ def _newton(lag, value, slope):
     return lag - value / slope if slope != 0.0 else math.nan
 
 
+@scalar
+def _next(low, high, new, steps):
+    """Return a step of Newton's in a bracket, or what takes its place.
+
+    That is twice the low end where there is no other yet, and the mean of both, which depends on no
+    unit, before it is the bisection that ends in any bracket.
+    """
+    if high == LARGEST and low > 0.0:
+        goes = low < new < high and (steps <= FREE_STEPS or steps % 2 == 1)
+        return new if goes else min(2.0 * low, high)
+    if high < LARGEST and steps <= FREE_STEPS and not low < new < high:
+        new = 0.5 * low + 0.5 * high
+    return within(low, high, new, steps)
+
+
 @loop
 def _zero(lag, low, high, start, scratch):
     """Return lag and slope where V, below the threshold at ``low`` and above at ``high``, is at it.
@@ -428,7 +443,7 @@ def _zero(lag, low, high, start, scratch):
     The slope is carried over the last step: where V grazes the threshold it changes fast.
     """
     steps = 0
-    lag = within(low, high, lag, 0)
+    lag = _next(low, high, lag, 0)
     while True:
         point = _at(lag, start, scratch)
         if point.over < 0.0:
@@ -441,7 +456,7 @@ def _zero(lag, low, high, start, scratch):
         if close or abs(new - lag) <= ULP * lag:
             bend = point.bend - start.beta * point.rise
             return new, point.rise + bend * (new - lag)
-        new = within(low, high, new, steps)
+        new = _next(low, high, new, steps)
         if not low < new < high:
             return lag, point.rise
         lag = new
@@ -457,7 +472,7 @@ def _peak(begin, high, start, scratch):
     low, steps, point = begin.lag, 0, begin
     new = low + _time_to_peak(begin, start.beta, scratch[RATES, 0])
     while (steps == 0 and begin.rise == 0.0) or not _tells(point, low, high, start.beta):
-        lag = within(low, high, new, steps)
+        lag = _next(low, high, new, steps)
         if not low < lag < high:
             break
         point = _at(lag, start, scratch)
@@ -647,9 +662,7 @@ def _turn(low, high, sign, terms, scratch):
             high = lag
         new = _newton(lag, total, following)
         steps += 1
-        if not low < new < high and steps < FREE_STEPS:
-            new = 0.5 * low + 0.5 * high
-        new = within(low, high, new, steps)
+        new = _next(low, high, new, steps)
         if not low < new < high:
             return high
         lag = new

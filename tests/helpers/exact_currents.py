@@ -7,6 +7,7 @@ coefficient less; its zeros isolate those of the sum (Rolle). Nothing is shared 
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -38,9 +39,14 @@ class Found(NamedTuple):
     margin: float
 
 
+def digits() -> AbstractContextManager[None]:
+    """All that is called within has `DIGITS` digits."""
+    return mpmath.workdps(DIGITS)
+
+
 def first_crossing(state: State) -> Found:
     """Return when V first surpasses the threshold; the margin is in units of the largest term."""
-    with mpmath.workdps(DIGITS):
+    with digits():
         over = _over(state)
         tops = [mpf(0), *_zeros(_derivative(over, mpf(0)))]
         margin = math.inf
