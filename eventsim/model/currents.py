@@ -29,28 +29,39 @@ the last turn V comes to a peak or rises for ever: the sign of
 
 tells, or that of the slowest current where it decays no faster than V does; then the limit decides.
 
+(V can also rise above the threshold only while :math:`J > I_\theta`, and :math:`e^{\beta t}
+(\theta - V)` falls just then.  But at the end of such a stretch V may have come back to within
+rounding of the threshold, however far above it was: so the peaks have to be known.)
+
 Rounding
 --------
 Whether V surpasses the threshold is decided where V is highest, and against 2^-42 of the largest
-term of V there, as for one current.  What else is decided by signs costs less.  Where
-rounding hides or invents two turns, :math:`\dot J` is as large as the rounding of its terms
-between them, so that the potential which a current gives moves by its own rounding.  The same
-holds for peaks: dV/dt is
-:math:`J - (\beta V - c)` and :math:`\dot V_0 e^{-\beta t} - \sum_k \alpha_k I_k h_k`, and the sum
-with the smaller terms is taken.  A potential that stands at the threshold already, to rounding,
-crosses it when it begins to rise.
+term of V there, as for one current.  The other signs are those of sums, and these may be small
+beside their terms where a function is not, its exponential aside:
+
+- :math:`\dot V` is :math:`J - (\beta V - c)` and :math:`\dot V_0 e^{-\beta t} - \sum_k \alpha_k I_k
+  h_k`; the sum with the smaller terms is taken.  Where it is below 2^-46 of its terms it counts as
+  0 and decides nothing: there may be a peak before such an end, and after such a beginning.
+- A sum at a zero of the next one in the chain keeps its sign if any multiple of that is added; the
+  one is taken that leaves the largest share of its terms.
+- What is left undecided is as large as the rounding of each current, and moves V by as little.
+
+A potential that stands at the threshold already, to rounding, crosses it when it begins to rise.
 
 Every search ends
 -----------------
-Each iteration keeps its bracket, and ends, as that of `eventsim.model.crossing` does.  There are
-K - 1 turns at most, so there are K stretches of V.
+There are K - 1 turns at most, so there are K stretches of V.  Each iteration keeps a bracket, one
+end of which moves to each point tried.  After the twelfth step every second one is a bisection, as
+in `eventsim.model.crossing`, or, while there is no other end but the largest number, doubles the
+lag at least: some 4000 such steps lead there from the smallest.
 
-After a touch the search has to go on from ``again``, which is not before the next turn, and so
-after the touch, and not before the fastest current has lost its last digit (up to then V moves by
-less than its rounding).  In exact arithmetic a turn lies between two touches and each lies behind
-``again``: there are less than K/2 touches.  In any arithmetic no current grows by the flow, and the
-fastest one is smaller when the search goes on; there are finitely many numbers.  (Subnormal ones
-do not lose a digit when multiplied by 1 - 2^-53: they do not count as currents.)
+After a touch the search has to go on from ``again``.  It is not before the next turn, and so after
+the touch, and not before the fastest current has lost its last digit (up to then dV/dt has moved by
+no more than its rounding).  In exact arithmetic a turn lies between two touches and each lies
+behind ``again``: there are less than K/2 touches.  In any arithmetic no current grows by the flow,
+and the fastest one is smaller when the search goes on; there are finitely many numbers.  (Subnormal
+ones do not lose a digit when multiplied by 1 - 2^-53: they do not count as currents.)  A caller
+whose clock cannot tell ``again`` from now has to take the next number that it can.
 """
 
 from __future__ import annotations

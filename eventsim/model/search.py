@@ -17,6 +17,7 @@ from eventsim._support.validate import (
     as_floats,
     require,
     require_size,
+    shown,
 )
 from eventsim.model.crossing import SMALLEST, TOUCHES, above, next_crossing, rise_after
 from eventsim.model.currents import crossing_of, flow_of, scratch_shape
@@ -258,7 +259,9 @@ def _receptors_last(
     """Return the currents and their rates, broadcast, with the axis of receptors at the end."""
     current, alpha = as_broadcast({"current": current, "alpha": alpha})
     if not current.ndim:
-        raise ValueError("current or alpha must have an axis of receptors, got two numbers")
+        raise ValueError(
+            f"axis must be None where current and alpha are numbers, got {shown(axis)}"
+        )
     axis = as_count(axis, "axis", least=-current.ndim, most=current.ndim - 1)
     return np.moveaxis(current, axis, -1), np.moveaxis(alpha, axis, -1)
 

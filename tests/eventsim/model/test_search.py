@@ -62,7 +62,10 @@ REFUSED = [
     ({"axis": True}, r"^axis must be an integer >= -2, got True$"),
     ({"alpha": [1.0, 2.0, 3.0]}, r"^current, alpha must broadcast .*\(3, 2\), \(3,\)$"),
     ({"potential": [0.0, 0.5]}, r"^current and alpha \(without their axis\), .*\(3,\), \(2,\)"),
-    ({"current": 1.0, "alpha": 1.0}, r"axis of receptors"),
+    (
+        {"current": 1.0, "alpha": 1.0},
+        r"^axis must be None where current and alpha are numbers, got -1$",
+    ),
     ({"current": [1e101, 1.0]}, r"^current must be .*got 1e\+101$"),
     ({"current": [math.nan, 1.0]}, r"^current must not be NaN, got nan$"),
     ({"potential": -1e101}, r"^potential must be .*got -1e\+101$"),
