@@ -93,8 +93,11 @@ NEVER = (math.inf, 0.0, math.inf)
 # Smaller numbers have lost digits.
 NORMAL = sys.float_info.min
 
-# Of the largest term of dV/dt: what rounding decides.  And terms that have lost digits themselves.
-UNDECIDED, TINY = 2.0**-46, NORMAL / ULP
+# Of the largest term of dV/dt: what rounding decides about its sign.
+UNDECIDED = 2.0**-46
+
+# Products below have lost digits.
+TINY = NORMAL / ULP
 
 # Rows of the scratch.
 WEIGHTS, RATES, TERMS, TURNS = range(4)
@@ -326,8 +329,9 @@ def _highest(begin, end, bends_up, start, scratch):
 def _on_the_way(foot, top, start, scratch):
     """Return lag and slope of the crossing between two points, the second above the threshold."""
     if foot.over >= 0.0:
-        chord = top.over / (top.lag - foot.lag)
-        return foot.lag, foot.rise if foot.rise > 0.0 else chord
+        if foot.rise > 0.0:
+            return foot.lag, foot.rise
+        return foot.lag, top.over / (top.lag - foot.lag)  # all that rounding leaves of the slope
     if top.lag == LARGEST and _at(LARGEST, start, scratch).over < 0.0:
         return math.inf, 0.0  # it comes too late
     if top.lag == LARGEST or -foot.over < top.over:

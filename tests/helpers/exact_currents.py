@@ -192,7 +192,7 @@ def _sign_after(terms: Sum, low: mpf, high: mpf | None) -> int:
 
 def _beyond(terms: Sum, low: mpf, sign: int) -> mpf:
     """A time after ``low`` at which the sum has a sign that it has in the end."""
-    step = mpf(1) / max(abs(rate) for rate in terms if rate or len(terms) == 1) if terms else mpf(1)
+    step = 1 / (max(terms) or mpf(1))
     while _value(terms, low + step) * sign <= 0:
         step *= 2
     return low + step
