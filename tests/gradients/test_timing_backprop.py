@@ -348,7 +348,7 @@ def integral(case: Case, v: np.ndarray, start: float, stop: float) -> float:
     result = cases.build(case).run()
     found = cases.trains(result)
     emitted = [(-s - 1, t) for s, t in case.inputs] + found
-    cuts = {t + d for source, t in emitted for pre, _, _, d in case.synapses if pre == source}
+    cuts = {t + d for source, t in emitted for pre, _, _, d, _ in case.synapses if pre == source}
     cuts |= {t for _, t in found} | {t + case.neurons[i].tau_ref for i, t in found}
     cuts = np.array([start, *sorted(t for t in cuts if start < t < stop), stop])
     total = 0.0

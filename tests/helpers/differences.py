@@ -55,7 +55,7 @@ def off_grid(case: Case) -> Case:
 def parameters(case: Case, kind: str) -> list[float]:
     """The values of one kind of parameter, in the order of the case."""
     if kind in ("weight", "delay"):
-        return [synapse[2 if kind == "weight" else 3] for synapse in case.synapses]
+        return [getattr(synapse, kind) for synapse in case.synapses]
     if kind == "input_time":
         return [t for _, t in case.inputs]
     return [getattr(neuron, kind) for neuron in case.neurons]
@@ -64,10 +64,9 @@ def parameters(case: Case, kind: str) -> list[float]:
 def moved(case: Case, kind: str, k: int, step: float) -> Case:
     """The case with one parameter changed by `step`."""
     if kind in ("weight", "delay"):
-        column = 2 if kind == "weight" else 3
-        synapse = list(case.synapses[k])
-        synapse[column] += step
-        changed = (*case.synapses[:k], tuple(synapse), *case.synapses[k + 1 :])
+        synapse = case.synapses[k]
+        synapse = synapse._replace(**{kind: getattr(synapse, kind) + step})
+        changed = (*case.synapses[:k], synapse, *case.synapses[k + 1 :])
         return replace(case, synapses=changed)
     if kind == "input_time":
         source, t = case.inputs[k]

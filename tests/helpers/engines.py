@@ -37,9 +37,11 @@ def made_for(engine: str, case: Case, shortest: float = 0.25) -> Case:
     """
     synapses = case.synapses
     if engine == "windows":
-        synapses = tuple((*s[:3], s[3] if s[0] < 0 else max(s[3], shortest)) for s in synapses)
+        synapses = tuple(
+            s if s.pre < 0 else s._replace(delay=max(s.delay, shortest)) for s in synapses
+        )
     if engine in ("layered", "cuda"):
-        synapses = tuple(s for s in synapses if s[0] < s[1])
+        synapses = tuple(s for s in synapses if s.pre < s.post)
     return replace(case, synapses=synapses)
 
 

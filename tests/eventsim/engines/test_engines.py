@@ -72,7 +72,7 @@ def fed_with(reference: cases.Reference) -> Model:
     network.add_input("echo", len(case.neurons))
     network.add_population(cases.ALL, len(case.neurons), cases.lif(case.neurons))
     network.add_population("scale", 1, es.LIF())  # windows need a scale of time
-    for pre, post, w, d in case.synapses:
+    for pre, post, w, d, _ in case.synapses:
         name, row = ("echo", pre) if pre >= 0 else ("in", -pre - 1)
         one = ([w], ([row], [post]))
         weights = scipy.sparse.csr_array(one, shape=(network.inputs[name], len(case.neurons)))
@@ -126,7 +126,7 @@ def test_random_networks_agree_with_the_oracle(engine: str, case: Case, shortest
     for quantity, values in (("potential", expected.potentials), ("current", expected.currents)):
         np.testing.assert_allclose(at_the_end(result, quantity), values, rtol=1e-7, atol=1e-8)
     emitted = [(-s - 1, t) for s, t in case.inputs] + all_trains(result)
-    arrivals = [t + d for source, t in emitted for pre, _, _, d in case.synapses if pre == source]
+    arrivals = [t + s.delay for source, t in emitted for s in case.synapses if s.pre == source]
     assert result.events.synaptic == np.count_nonzero(np.array(arrivals) <= case.t_stop)
     assert result.events.inputs == len(case.inputs)
     assert result.events.spikes == len(expected.spikes) <= result.events.searches
@@ -299,10 +299,10 @@ def test_the_numbering_of_neurons_does_not_matter(
 def test_two_half_weights_at_once_are_one_weight(engine: str, case: Case) -> None:
     case = made_for(engine, case)
     decided(case)
-    halves = tuple((pre, post, w / 2, d) for pre, post, w, d in case.synapses)
+    halves = tuple(s._replace(weight=s.weight / 2) for s in case.synapses)
     doubled = dataclasses.replace(
         case,
-        synapses=tuple(s for s in halves if s[0] >= 0) * 2 + tuple(s for s in halves if s[0] < 0),
+        synapses=tuple(s for s in halves if s.pre >= 0) * 2 + tuple(s for s in halves if s.pre < 0),
         inputs=tuple(spike for spike in case.inputs for _ in range(2)),
     )
     found, expected = (all_trains(engines.run(engine, c)) for c in (doubled, case))
@@ -316,7 +316,7 @@ def test_a_delay_is_a_later_input(engine: str, case: Case, delay: float) -> None
     """Input synapses that all have delay d do what undelayed ones do with inputs d later."""
     case = made_for(engine, case)
     delayed, plain = (
-        tuple((pre, post, w, d if pre >= 0 else common) for pre, post, w, d in case.synapses)
+        tuple(s if s.pre >= 0 else s._replace(delay=common) for s in case.synapses)
         for common in (delay, 0.0)
     )
     inputs = tuple((s, t + delay) for s, t in case.inputs)
@@ -342,7 +342,7 @@ def in_units(case: Case, volts: float, seconds: float) -> Case:
     )
     return Case(
         neurons,
-        tuple((pre, post, w * rate, d * seconds) for pre, post, w, d in case.synapses),
+        tuple(s._replace(weight=s.weight * rate, delay=s.delay * seconds) for s in case.synapses),
         tuple((s, t * seconds) for s, t in case.inputs),
         case.t_stop * seconds,
     )
