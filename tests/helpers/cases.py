@@ -124,7 +124,12 @@ class Built:
     def per_synapse(self, of_projection: dict[Any, Any]) -> np.ndarray:
         """Collect a gradient (or any per-projection matrix) into one value per synapse."""
         dense = {k: to_dense(m) for k, m in of_projection.items()}
-        return np.array([dense[key][row, col] for key, row, col in self.place])
+        return np.array(
+            [
+                dense[key][row, col] if dense[key].ndim else dense[key]
+                for key, row, col in self.place
+            ]
+        )
 
     @property
     def initial(self) -> dict[str, es.State]:
@@ -237,6 +242,12 @@ def build_apart(case: Case) -> Built:
         key = net.connect(name, f"n{post}", weights=weights, delays=d, receptor=receptor)
         place.append((key, row, 0))
     return Built(case, net, {IN: spikes_of(case.inputs)}, tuple(place))
+
+
+def build_any(case: Case) -> Built:
+    """As `build`, or as `build_apart` where neurons have different numbers of receptors."""
+    alike = len({len(n.alphas) for n in case.neurons}) == 1
+    return build(case) if alike else build_apart(case)
 
 
 def _layers(case: Case) -> list[list[int]]:

@@ -56,9 +56,9 @@ def can_run(engine: str, case: Case) -> bool:
 
 def built_for(engine: str, case: Case) -> cases.Built:
     """The network of a case that was `made_for` an engine."""
-    if engine in ("layered", "cuda") or len({len(n.alphas) for n in case.neurons}) > 1:
+    if engine in ("layered", "cuda"):
         return cases.build_apart(case)
-    built = cases.build(case)
+    built = cases.build_any(case)
     if engine == "windows" and math.isinf(window_width(compiled_form(built.network))):
         reject()  # windows need a delay or a time constant
     return built
