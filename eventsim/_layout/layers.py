@@ -254,10 +254,10 @@ class Layer:
 def layered_obstacle(network: Network, engine: str = "layered") -> str | None:
     """Return why an engine of layers cannot run a network, or None if it can."""
     for name, neuron in network.neurons.items():
-        if len(neuron.receptors) > 1:
+        if neuron.columns != (0,):
             return (
-                f"engine {engine!r} needs neurons with one receptor, got {neuron.receptors} of "
-                f"{name!r}"
+                f"engine {engine!r} needs neurons with one receptor, and a current of it, got "
+                f"tau_syn {neuron.tau_syn} of {name!r}"
             )
     try:
         _in_order(network)
