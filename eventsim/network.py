@@ -25,6 +25,7 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.convolution import Convolution
+from eventsim.model.jumps import CHARGE
 from eventsim.model.neuron import LIF
 from eventsim.model.parameters import DELAYS, NEURON, SYNAPSE, WEIGHTS
 
@@ -49,7 +50,7 @@ class Projection:
     delays : float or same shape and sparsity as ``weights``
         Time from a spike to its arrival, >= 0.
     receptor : int
-        Which of the receptors of the targets it leads to.
+        Number of the current of the targets to which it adds; -1: it adds to the potential.
 
     Examples
     --------
@@ -228,9 +229,10 @@ class Network:
             Where the synapses come from and lead to (the same population: recurrent; a neuron may
             be connected to itself).
         weights : (n_pre, n_post) array_like, scipy.sparse matrix or Convolution
-            Current added by an arriving spike; any sign.  Several entries of a sparse matrix at one
-            place are several synapses (a multapse), each with its own weight, delay and gradient.
-            What is given is copied: changing it afterwards changes nothing here.
+            Current added by an arriving spike (potential, at a receptor without a current); any
+            sign.  Several entries of a sparse matrix at one place are several synapses (a
+            multapse), each with its own weight, delay and gradient.  What is given is copied:
+            changing it afterwards changes nothing here.
         delays : float, or same shape (and sparsity) as ``weights``
             Time from spike to arrival, >= 0; one for all synapses of a convolution, and 0 onto an
             earliest-spike pool.
@@ -260,6 +262,9 @@ class Network:
         delays = _checked_delays(delays, weights)
         _check_pool(self._neurons[post][1], delays, post)
         number = _receptor_number(self._neurons[post][1], receptor, post)
+        if number == CHARGE and pre in self._neurons:
+            values = delays if isinstance(delays, float) else _flat(delays)
+            require(np.greater(values, 0.0), values, f"delays of charges {key} must be > 0")
         self._projections[key] = Projection(pre, post, weights, delays, number)
         self._changed()
         return key
@@ -366,10 +371,11 @@ class Network:
         check_name(name, self._neurons, f"{argument} must name one of")
         n = self._neurons[name][0]
         _check_neuron(neuron, n, f"{argument}[{name!r}]")
-        if neuron.receptors != self._neurons[name][1].receptors:
+        old = self._neurons[name][1]
+        if (neuron.receptors, neuron.columns) != (old.receptors, old.columns):
             raise ValueError(
-                f"{argument}[{name!r}] must have the receptors {self._neurons[name][1].receptors}, "
-                f"got {neuron.receptors}"
+                f"{argument}[{name!r}] must have the receptors {old.tau_syn}, with a current or "
+                f"without, got {neuron.tau_syn}"
             )
         self._neurons[name] = (n, neuron)
 
@@ -553,10 +559,10 @@ def _check_pool(neuron: LIF, delays: float | Matrix, post: str) -> None:
 
 def _receptor_number(neuron: LIF, receptor: str | None, post: str) -> int:
     if receptor is None:
-        return 0
+        return neuron.columns[0]
     known = dict.fromkeys(neuron.receptors)
     check_name(receptor, known, f"receptor must be one of those of {post!r},")
-    return neuron.receptors.index(receptor)
+    return neuron.columns[neuron.receptors.index(receptor)]
 
 
 def _check_neuron(neuron: LIF, n: int, name: str) -> None:

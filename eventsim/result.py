@@ -34,6 +34,7 @@ from eventsim._support.validate import as_floats, as_sample, as_samples, check_n
 from eventsim.causality import CausalityGraph, graph_of_run
 from eventsim.model.crossing import ROUNDING
 from eventsim.model.currents import flow_of
+from eventsim.model.jumps import CHARGE
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
@@ -273,16 +274,16 @@ class BatchResult:
     ) -> FloatArray:
         """Return the synaptic current of a population, shaped as `potential`."""
         currents = self._states(population, at)[0]
-        names = self.network.neurons[population].receptors
+        neuron = self.network.neurons[population]
         if receptor is None:
             total = currents[..., 0]
-            for r in range(1, len(names)):
-                total = total + currents[..., r]
+            for column in range(1, max(neuron.columns) + 1):
+                total = total + currents[..., column]
             return total
-        check_name(
-            receptor, dict.fromkeys(names), f"receptor must be one of those of {population!r},"
-        )
-        return currents[..., names.index(receptor)]
+        known = dict.fromkeys(neuron.receptors)
+        check_name(receptor, known, f"receptor must be one of those of {population!r},")
+        column = neuron.columns[neuron.receptors.index(receptor)]
+        return np.zeros(currents.shape[:-1]) if column == CHARGE else currents[..., column]
 
     @property
     def min_slope(self) -> float:
@@ -354,7 +355,9 @@ class BatchResult:
         bounds = (part.start, part.stop)
         spikes = compiled.wiring, times, sources, self.ends[k]
         own = slice(self.offsets[k], self.offsets[k + 1])
-        neuron, time = self.record.neuron[own], self.record.time[own]
+        neuron, time, slope = (
+            column[own] for column in (self.record.neuron, self.record.time, self.record.slope)
+        )
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
         states = self.stimulus.start.states
@@ -365,7 +368,7 @@ class BatchResult:
             arrivals = list_arrivals(*spikes, bounds, stop)
             sample_states(
                 compiled.neurons, part.start, arrivals, compiled.wiring.weight, first, time[order],
-                start, at, currents, potentials, scratch, stop,
+                slope[order], start, at, currents, potentials, scratch, stop,
             )  # fmt: skip
 
         interruptible(fill, STATE_WORK * currents.size + most_arrivals(compiled.wiring, times.size))

@@ -21,6 +21,7 @@ from eventsim._support.validate import (
     require_size,
     shown,
 )
+from eventsim.model.jumps import CHARGE
 from eventsim.model.neuron import LIF
 from eventsim.network import Network, Version
 
@@ -216,7 +217,11 @@ def _currents(
                 f"got {shown(given)}"
             )
         each += [0.0] * (len(lif.receptors) - 1)
-    rows = [_rows(values, n, n_samples, name) for values in each]
+    pairs = list(zip(each, lif.columns, strict=True))
+    if any(np.any(values) for values, column in pairs if column == CHARGE):
+        raise ValueError(f"{name} must be 0 at receptors without a current, got {shown(given)}")
+    currents = [values for values, column in pairs if column != CHARGE] or [0.0]
+    rows = [_rows(values, n, n_samples, name) for values in currents]
     size = max(row.shape[0] for row in rows)
     return np.stack([np.broadcast_to(row, (size, n)) for row in rows], axis=2)
 

@@ -23,6 +23,7 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.convolution import Convolution
+from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import pushed
 from eventsim.network import Network, Projection, check_same_form, checked_matrix
 from eventsim.result import Result
@@ -218,17 +219,28 @@ def _of_receptors(
     """Return the change of a parameter of receptors, (n_neurons, n_receptors)."""
     layout = layout_of(network)
     total = np.zeros((layout.n_neurons, len(layout.neurons.receptors)))
-    given = mapping_or_empty(changes, parameter)
-    for name, change in given.items():
-        part = network.neurons_of(name, parameter)
+    for name, change in mapping_or_empty(changes, parameter).items():
+        check_name(name, network.populations, f"{parameter} must name one of the populations")
         receptors = network.neurons[name].receptors
         if receptors:
             named = as_mapping(change, f"{parameter}[{name!r}]") if np.any(change) else {}
             known = dict.fromkeys(receptors)
             for receptor, values in named.items():
                 check_name(receptor, known, f"{parameter}[{name!r}] must name receptors, out of")
-                column = _of_neurons(network, {name: values}, parameter)
-                total[part, receptors.index(receptor)] = column[part]
+                _set_current(total, network, name, receptors.index(receptor), values, parameter)
         else:
-            total[part, 0] = _of_neurons(network, {name: change}, parameter)[part]
+            _set_current(total, network, name, 0, change, parameter)
     return total
+
+
+def _set_current(
+    total: FloatArray, network: Network, name: str, receptor: int, change: Any, parameter: str
+) -> None:
+    """Set the change at one receptor of a population."""
+    values = _of_neurons(network, {name: change}, parameter)
+    column = network.neurons[name].columns[receptor]
+    if column == CHARGE:
+        require(values == 0.0, values, f"{parameter}[{name!r}] must be 0 without a current")
+    else:
+        part = network.neurons_of(name)
+        total[part, column] = values[part]

@@ -14,7 +14,7 @@ from eventsim._layout.wiring import Neurons, Wiring
 from eventsim._support.compile import allocating_loop, loop, scalar
 from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim.model.currents import flow_of
-from eventsim.model.jumps import RESET, hold
+from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, hold
 
 __all__ = ["Arrivals", "list_arrivals", "most_arrivals", "sample_states"]
 
@@ -148,6 +148,7 @@ def sample_states(
     weight: FloatArray,
     own_first: IntArray,
     own_time: FloatArray,
+    own_slope: FloatArray,
     start: FloatArray,
     at: FloatArray,
     currents: FloatArray,
@@ -158,15 +159,15 @@ def sample_states(
     """Fill currents (n_times, n_neurons, n_receptors) and potentials at the ascending times ``at``.
 
     Neuron ``low + i`` began in the state ``start[i]`` (its current, its potential, its further
-    currents) and fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those after the
-    events of the same time.  ``scratch`` (n_receptors,).
+    currents) and fired at ``own_time[own_first[i]:own_first[i + 1]]``, ``own_slope`` likewise.
+    States are those after the events of the same time.  ``scratch`` (n_receptors,).
     """
     for i in range(arrivals.first.size - 1):
         kind = neurons.kind[low + i]
         alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
         own, potential, reference, release = scratch, start[i, 1], 0.0, -math.inf
-        own[0] = start[i, 0]
-        own[1:] = start[i, 2:]
+        for r in range(own.size):
+            own[r] = start[i, 1 + r if r > 0 else 0]
         a, f = arrivals.first[i], own_first[i]
         for k in range(at.size):
             if stop[0]:
@@ -176,7 +177,8 @@ def sample_states(
                 spike = own_time[f] if f < own_first[i + 1] else math.inf
                 if at[k] < min(arrival, spike):
                     there = currents[k, i]
-                    there[:] = own
+                    for r in range(own.size):
+                        there[r] = own[r]
                     potentials[k, i] = _flow_held(
                         there, potential, reference, release, at[k], alphas, beta, bias
                     )
@@ -184,9 +186,14 @@ def sample_states(
                 now = min(arrival, spike)
                 potential = _flow_held(own, potential, reference, release, now, alphas, beta, bias)
                 reference = now
-                if spike == now:
+                # What charges set off comes after all that arrives at the same time, others before.
+                if spike == now and (own_slope[f] < AT_ONCE or arrival > now):
                     potential, release = RESET, spike + neurons.refractory[low + i]
                     f += 1
+                elif arrivals.receptor[a] == CHARGE:
+                    if now >= release:  # else it is lost
+                        potential += weight[arrivals.synapse[a]]
+                    a += 1
                 else:
                     own[arrivals.receptor[a]] += weight[arrivals.synapse[a]]
                     a += 1

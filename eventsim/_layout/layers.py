@@ -24,6 +24,7 @@ from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
 from eventsim.convolution import Convolution
+from eventsim.model.jumps import CHARGE
 from eventsim.network import Network, Projection, Version
 
 __all__ = [
@@ -259,6 +260,11 @@ class Layer:
 
 def layered_obstacle(network: Network, engine: str = "layered") -> str | None:
     """Return why an engine of layers cannot run a network, or None if it can."""
+    for name, neuron in network.neurons.items():
+        if CHARGE in neuron.columns:
+            without = neuron.receptors[neuron.columns.index(CHARGE) :][:1]
+            at = f"receptor {without[0]!r} of {name!r}" if without else repr(name)
+            return f"engine {engine!r} needs tau_syn > 0, got 0.0 at {at}"
     try:
         _in_order(network)
     except ValueError as error:
@@ -378,7 +384,7 @@ def _with_parameters(
     kind = np.unique(cut.kind, return_inverse=True)[1]
     width = np.repeat(np.array(cut.width, dtype=np.int64), np.diff(cut.first))
     size = int((cut.table + cut.rows * width).max(initial=0))
-    n_receptors = max(1, len(network.neurons[name].receptors))
+    n_receptors = len(network.neurons[name].columns)
     tiles = Tiles(
         np.array(cut.first, dtype=np.int64),
         np.array(cut.width, dtype=np.int64),

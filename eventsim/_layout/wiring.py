@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix
 from eventsim._support.validate import shown
 from eventsim.convolution import Convolution
+from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import used
 from eventsim.network import Network, Projection, Version
 
@@ -35,7 +36,7 @@ class Wiring(NamedTuple):
 
     The groups of source s are ``first_group[s] : first_group[s + 1]``, ascending in delay; the
     synapses of group g are ``start[g] : stop[g]``.  All targets of a group are of one ``kind``, and
-    it arrives at one ``receptor`` of each.
+    it adds to the current number ``receptor`` of each, or (-1) to its potential.
     """
 
     first_group: IntArray
@@ -51,9 +52,9 @@ class Wiring(NamedTuple):
 class Neurons(NamedTuple):
     """Parameters: alpha (n_kinds, n_receptors) and beta of each kind, all others of each neuron.
 
-    ``receptors`` has as many entries as the neurons have receptors at most: loops are compiled for
+    ``receptors`` has as many entries as the neurons have currents at most: loops are compiled for
     this number.  Neurons that have fewer have further ones like their first, at which nothing
-    arrives.
+    arrives.  ``charging`` has an entry if some arrivals are charges.
 
     Potentials are measured from ``reset``: see `eventsim.model.parameters`.
 
@@ -73,6 +74,7 @@ class Neurons(NamedTuple):
     epoch: FloatArray
     reset: FloatArray
     receptors: tuple[int, ...]
+    charging: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,7 +237,8 @@ def _lay_out(network: Network) -> Layout:
     for arrays in each:
         arrays["tau_syn"] = _as_many(arrays["tau_syn"], n_receptors)
     values = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
-    parameters = _in_equations(values)
+    charging = any(CHARGE in neuron.columns for neuron in network.neurons.values())
+    parameters = _in_equations(values, charging)
     return Layout(
         parameters,
         values,
@@ -304,7 +307,7 @@ def _as_many(columns: FloatArray, n: int) -> FloatArray:
     return np.concatenate([columns, more], axis=1)
 
 
-def _in_equations(values: Mapping[str, FloatArray]) -> Neurons:
+def _in_equations(values: Mapping[str, FloatArray], charging: bool) -> Neurons:
     """Return the parameters as the equations use them."""
     equations = used(values)
     rates = np.column_stack([equations["alpha"], equations["beta"]])
@@ -324,6 +327,7 @@ def _in_equations(values: Mapping[str, FloatArray]) -> Neurons:
         epoch=np.empty(0),
         reset=values["reset"],
         receptors=(0,) * (kinds.shape[1] - 1),
+        charging=(0,) if charging else (),
     )
 
 

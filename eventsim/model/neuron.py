@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from eventsim._support.types import BoolArray, FloatArray
 from eventsim._support.validate import LEAST, as_count, require, shown
+from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import NEURON, neuron_parameter
 
 __all__ = ["LIF"]
@@ -33,8 +35,9 @@ class LIF:
     tau_mem : float or (n,) array_like
         Membrane time constant > 0; ``inf``: no leak.
     tau_syn : float or (n,) array_like, or dict of str -> float or (n,) array_like
-        Synaptic time constant > 0; ``inf``: a step current.  A dict has that of every receptor, by
-        name: `Network.connect` says to which one a projection leads.
+        Synaptic time constant; ``inf``: a step current; 0: no current, an arriving spike adds its
+        weight to V (of all neurons or of none).  A dict has that of every receptor, by name:
+        `Network.connect` says to which one a projection leads.
     threshold : float or (n,) array_like
         Firing threshold > ``reset``; ``inf``: the neuron never fires (a readout).  It may be equal
         to ``reset`` for neurons that fire at most once: see `earliest`.
@@ -93,6 +96,9 @@ class LIF:
         sizes = {name: np.size(value) for name, value in self._flat().items() if np.ndim(value)}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"parameters of neurons must have the same length, got {sizes}")
+        for name, tau in zip(self._names_of_receptors(), self._each_tau_syn(), strict=True):
+            if np.any(np.equal(tau, 0.0)) and not np.all(np.equal(tau, 0.0)):
+                raise ValueError(f"{name} must be 0 for all neurons or for none, got {shown(tau)}")
         gap = np.subtract(self.threshold, self.reset)
         once = np.isposinf(self.refractory)
         require(
@@ -133,13 +139,27 @@ class LIF:
         return tuple(self.tau_syn) if isinstance(self.tau_syn, Mapping) else ()
 
     def by_receptor(self, values: FloatArray) -> FloatArray | dict[str, FloatArray]:
-        """Return columns (..., n_receptors) by receptor; if they have no names, the first one."""
-        if not self.receptors:
-            return values[..., 0]
-        return {name: values[..., r] for r, name in enumerate(self.receptors)}
+        """Return columns (..., n_currents) by receptor; if it has no name, that of the only one.
+
+        Those of receptors without a current are 0.
+        """
+        nothing = np.zeros(values.shape[:-1])
+        each = [nothing if c == CHARGE else values[..., c] for c in self.columns]
+        return dict(zip(self.receptors, each, strict=True)) if self.receptors else each[0]
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Number of the current of each receptor; `CHARGE`: it has none."""
+        numbers = count()
+        return tuple(
+            next(numbers) if np.all(np.greater(tau, 0.0)) else CHARGE
+            for tau in self._each_tau_syn()
+        )
 
     def arrays(self, n: int) -> dict[str, FloatArray]:
-        """Return the parameters as (n,) arrays, of ``tau_syn`` (n, n_receptors).
+        """Return the parameters as (n,) arrays, of ``tau_syn`` (n, n_currents).
+
+        A neuron without any current has one at which nothing arrives.
 
         Raises
         ------
@@ -149,10 +169,14 @@ class LIF:
         n = as_count(n, "n")
         flat = {name: _broadcast(name, value, n) for name, value in self._flat().items()}
         each = [flat.pop(name) for name in self._names_of_receptors()]
-        return {**flat, "tau_syn": np.stack(each, axis=1)}
+        currents = [tau for tau, column in zip(each, self.columns, strict=True) if column != CHARGE]
+        return {**flat, "tau_syn": np.stack(currents or [np.full(n, np.inf)], axis=1)}
 
     def _names_of_receptors(self) -> list[str]:
         return [f"tau_syn[{name!r}]" for name in self.receptors] or ["tau_syn"]
+
+    def _each_tau_syn(self) -> list[float | FloatArray]:
+        return list(self.tau_syn.values()) if isinstance(self.tau_syn, Mapping) else [self.tau_syn]
 
     def _flat(self) -> dict[str, float | FloatArray]:
         """Return all values, those of the receptors by names of their own."""

@@ -103,13 +103,16 @@ class Parameter(NamedTuple):
             require(values >= LEAST, values, f"{self.name} must be at least {LEAST:g}")
         elif self.limits == "at least 0":
             require(values >= 0.0, values, f"{self.name} must be >= 0")
+            if self.inverse:
+                good = (values >= LEAST) | (values == 0.0)
+                require(good, values, f"{self.name} must be 0, or at least {LEAST:g}")
         if not self.inverse:  # the inverse of a large number is a small one
             require_size(np.where(self.infinite & np.isinf(values), 0.0, values), self.name)
 
 
 NEURON = (
     Parameter("tau_mem", "time", "beta", 1.0, "above 0", infinite=True, inverse=True),
-    Parameter("tau_syn", "time", "alpha", 0.5, "above 0", infinite=True, inverse=True),
+    Parameter("tau_syn", "time", "alpha", 0.5, "at least 0", infinite=True, inverse=True),
     Parameter("threshold", "potential", "threshold", 1.0, infinite=True),
     Parameter(
         "refractory", "time", "refractory", 0.0, "at least 0", infinite=True, differentiable=False
@@ -166,7 +169,7 @@ def pulled(
         By "alpha", "beta", "threshold" and "bias" as the equations use them; by "potential", that
         at t = 0, and by "level", a shift of all potentials that the loss reads.
     values : dict of str -> (n,) ndarray
-        Of all parameters, by name; of "tau_syn", and of "alpha" above, (n, n_receptors).
+        Of all parameters, by name; of "tau_syn", and of "alpha" above, a column for each current.
     at_rest : (n,) ndarray of bool
         Which neurons begin at rest.
 

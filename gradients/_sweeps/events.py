@@ -21,6 +21,10 @@ Events, from the latest to the earliest:
 there.  Without refractoriness the last two are the jump
 :math:`\lambda_V \leftarrow (s^+\lambda_V - G_f)/s_f` of event-based backpropagation.
 
+A charge w at a neuron adds to V alone: :math:`d\ell/dw += \lambda_V`,
+:math:`r = w\beta\lambda_V`; nothing, if it is lost.  Where it sets off the spike f at that very
+time, the walk crosses the spike first: then :math:`\lambda_V = 0`, and :math:`r = G_f`.
+
 At t = 0 what is left is :math:`d\ell/dI_0 = \lambda_I`, :math:`d\ell/dV_0 = \lambda_V`.
 
 Rates: the multipliers :math:`\lambda_V(f^-)` and the spike times fixed, the loss is bilinear in
@@ -52,6 +56,7 @@ from eventsim.model.flow import (
     kernel_rate_derivatives,
     propagator,
 )
+from eventsim.model.jumps import AT_ONCE, CHARGE
 from gradients._sweeps.flow import flow_back_with_rates
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
@@ -156,13 +161,15 @@ class Workspace(NamedTuple):
     """Scratch arrays of one strand: nothing per synapse, nothing per arrival.
 
     ``density`` (n_neurons, 2) of a loss that integrates V; ``latest`` (n_neurons,) the last
-    spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before.
+    spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before;
+    ``trigger`` (n_neurons,) the last one that a charge set off.
     """
 
     adjoint: FloatArray
     density: FloatArray
     latest: Int32Array
     previous: Int32Array
+    trigger: Int32Array
     flying: Queue
     group: Int32Array
 
@@ -202,6 +209,7 @@ def new_workspace(neurons: Neurons, n_strands: int, n_spikes: int, n_flights: in
         np.empty((n_strands, n_neurons, 2)),
         np.empty((n_strands, n_neurons), dtype=np.int32),
         np.empty((n_strands, n_spikes), dtype=np.int32),
+        np.empty((n_strands, n_neurons), dtype=np.int32),
         Queue(
             np.empty((n_strands, n_flights)),
             np.empty((n_strands, n_flights), dtype=np.int32),
@@ -232,6 +240,7 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
             work.density[strand],
             work.latest[strand],
             work.previous[strand],
+            work.trigger[strand],
             flying,
             work.group[strand],
         )
@@ -320,7 +329,8 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
             elif work.flying.place[number] >= 0:
                 remove(work.flying, number)
         elif now_spike > -math.inf:
-            _pass_spike(neurons, record, loss, sums, work, spike)
+            if len(neurons.charging) == 0 or work.latest[spike_neurons[spike]] == spike:
+                _pass_spike(neurons, record, loss, sums, work, spike)
             spike -= 1
         else:
             break
@@ -355,6 +365,7 @@ def _start(neurons, state, adjoint, by_neuron, by_start):
 def _begin(neurons, record, t_stop, work):
     """Set the adjoint state at ``t_stop`` to 0 and link the spikes of each neuron."""
     work.latest[:] = -1
+    work.trigger[:] = -1
     for k in range(record[0].size):
         i = record[1][k]
         work.previous[k] = work.latest[i]
@@ -389,8 +400,7 @@ def _apply_event(neurons, record, loss, sums, work, event):
             _release(neurons, record, loss, sums, work, i)
         _settle(neurons, sums, work, i, now)
         work.adjoint[i, JUMPED] = now
-        k = work.latest[i]
-        held = k >= 0 and now < record[0][k] + neurons.refractory[i]
+        held = _is_held(neurons, record, work, i, now)
         if loss.kind[event] == SET_DENSITY:
             work.density[i, GIVEN] = value
             if not held:
@@ -403,6 +413,8 @@ def _apply_event(neurons, record, loss, sums, work, event):
 def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     """Take the arrivals of delay group ``g`` back; return the derivative by their common time."""
     kind, receptor = wiring.kind[g], wiring.receptor[g]
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        return _take_charges(wiring, neurons, record, loss, sums, work, g, now)
     alpha, beta = neurons.alpha[kind, receptor], neurons.beta[kind]
     current, current_alpha, current_beta = _columns(receptor)
     by_alpha_at = ALPHAS + receptor if receptor > 0 else ALPHA
@@ -450,6 +462,44 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
         sums.neuron[i, BETA] += weight * i_beta
     sums.group[g] += total
     return total
+
+
+@loop
+def _take_charges(wiring, neurons, record, loss, sums, work, g, now):
+    """Do the same with charges, after the spikes that they set off."""
+    beta = neurons.beta[wiring.kind[g]]
+    adjoint, total = work.adjoint, 0.0
+    for s in range(wiring.start[g], wiring.stop[g]):
+        i, weight = wiring.target[s], wiring.weight[s]
+        if now < adjoint[i, RELEASE]:
+            _release(neurons, record, loss, sums, work, i)
+        moved = 0.0
+        k = work.latest[i]
+        if k >= 0 and record[0][k] == now and record[2][k] == AT_ONCE:
+            _pass_spike(neurons, record, loss, sums, work, k)
+            work.trigger[i] = k
+        _settle(neurons, sums, work, i, now)
+        trigger = work.trigger[i]
+        if trigger >= 0 and record[0][trigger] == now:
+            if weight > 0.0:  # the last one to come of those that set the spike off
+                moved = loss.spikes[trigger]
+                loss.spikes[trigger] = 0.0
+        elif not _is_held(neurons, record, work, i, now):
+            sums.weight[s] += adjoint[i, LAMBDA_V]
+            sums.neuron[i, BETA] += weight * adjoint[i, V_BETA]
+            moved = weight * beta * adjoint[i, LAMBDA_V]
+        total += moved
+        if sums.delay.size:
+            sums.delay[s] += moved
+    sums.group[g] += total
+    return total
+
+
+@inlined
+def _is_held(neurons, record, work, i, now):
+    """Tell whether the potential of neuron ``i`` is held after its spike before ``now``."""
+    k = work.latest[i]
+    return k >= 0 and now < record[0][k] + neurons.refractory[i]
 
 
 @inlined

@@ -42,10 +42,10 @@ ROOM = 2  # spikes of a neuron in a sample that there is room for at first
 def network_obstacle(network: Network, engine: str) -> str | None:
     """Return why a device cannot run a network, or None if it can."""
     for name, neuron in network.neurons.items():
-        if len(neuron.receptors) > 1:
+        if len(neuron.columns) > 1:
             return (
-                f"engine {engine!r} needs neurons with one receptor, got {neuron.receptors} of "
-                f"{name!r}"
+                f"engine {engine!r} needs neurons with one receptor, got "
+                f"{shown(neuron.receptors)} of {name!r}"
             )
         for parameter in ("rest", "reset"):
             value = getattr(neuron, parameter)

@@ -208,10 +208,12 @@ def _note_excess(
     samples: Samples, rows: NDArray[np.bool_], ends: FloatArray, progress: Progress
 ) -> None:
     """Keep the first of the samples that exceed the cap: the run ends with it."""
-    due = samples.state.predicted
     for row in np.flatnonzero(rows)[:1].tolist():
         number = int(samples.numbers[row])
         if not progress.is_beyond(number):
+            charged = samples.state.charged
+            waits = charged.size[row, 0] > 0 and charged.time[row, 0] == ends[row]
+            due = charged if waits else samples.state.predicted
             progress.excess[number] = int(due.item[row, 0]), float(due.time[row, 0])
             progress.keep(samples, np.arange(rows.size) == row, ends)
 
@@ -242,6 +244,7 @@ def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray
         getattr(state, name)[...] = getattr(old.state, name)[numbers]
     for name in Queue._fields:
         getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)[numbers]
+        getattr(state.charged, name)[...] = getattr(old.state.charged, name)[numbers]
     for row, (number, count) in enumerate(zip(numbers.tolist(), counts.tolist(), strict=True)):
         own = slice(old.offsets[number], old.offsets[number + 1])
         for name in Record._fields:
@@ -279,6 +282,7 @@ def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:
         slope=_rows(state.slope, rows),
         again=_rows(state.again, rows),
         predicted=_queue_of(state.predicted, rows),
+        charged=_queue_of(state.charged, rows),
         flying=Queue(
             time=_grown(flying.time, rows, width),
             item=_grown(flying.item, rows, width),
@@ -330,6 +334,7 @@ def _finished(samples: Samples, chosen: NDArray[np.bool_], ends: FloatArray) -> 
         slope=_rows(state.slope, rows),
         again=_rows(state.again, rows),
         predicted=_queue_of(state.predicted, rows),
+        charged=_queue_of(state.charged, rows),
         flights=_flights(state, rows),
         count=_rows(state.count, rows),
     )

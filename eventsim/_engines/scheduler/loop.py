@@ -18,6 +18,10 @@ thresholds within it: carried back and forth, an arrival leaves V within some ul
 After a spike the reference time is the end of the refractory period: the state ``(I, 0)`` may lie
 in the future, and arrivals until then are carried forward to it.
 
+Charges raise V at once.  All that reach a neuron at the same time count as one, so whether it
+fires is decided when nothing else happens at that time any more: a third queue holds the neurons
+that wait for it.
+
 Of neurons with several receptors every current is kept so; whether an arrival matters is asked of
 the sum of those that are positive.  After a touch the search goes on where V may rise again.
 """
@@ -59,7 +63,7 @@ from eventsim.model.crossing import (
 )
 from eventsim.model.currents import crossing_of, earliest_crossing_of, scratch_shape
 from eventsim.model.flow import bias_kernel, flow, propagator
-from eventsim.model.jumps import arrive_held, fire, hold
+from eventsim.model.jumps import AT_ONCE, CHARGE, arrive_held, fire, hold, surpasses
 from eventsim.spikes import taken
 from eventsim.start import Start
 
@@ -95,9 +99,10 @@ class State(NamedTuple):
     ``neuron`` (n_neurons, 3 + n_receptors), with the current below which an arrival cannot lead to
     a spike as its bound (-inf while a spike is predicted, since every arrival then changes it);
     ``latest`` (n_neurons,) number of each neuron's last spike; ``slope`` (n_neurons,) slope of its
-    predicted one, ``again`` when its search goes on after a predicted touch; the queue of predicted
-    spikes; the queue of spikes in flight (inputs are numbered first, then recorded spikes) and the
-    delay group each is heading for; counters; scratch.
+    predicted one, ``again`` when its search goes on after a predicted touch; the queues of
+    predicted spikes, and of neurons that were ``charged``; the queue of spikes in flight (inputs
+    are numbered first, then recorded spikes) and the delay group each is heading for; counters;
+    scratch.
     """
 
     neuron: FloatArray
@@ -105,6 +110,7 @@ class State(NamedTuple):
     slope: FloatArray
     again: FloatArray
     predicted: Queue
+    charged: Queue
     flying: Queue
     group: Int32Array
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
@@ -136,6 +142,7 @@ class SchedulerState(NamedTuple):
     slope: FloatArray
     again: FloatArray
     predicted: Queue
+    charged: Queue
     flights: Flights
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
@@ -156,6 +163,7 @@ def new_run(neurons: Neurons, start: Start, n_inputs: int, capacity: int) -> tup
         slope=np.zeros((n_samples, n)),
         again=np.zeros((n_samples, n)),
         predicted=_new_queue(n_samples, n),
+        charged=_new_queue(n_samples, n if len(neurons.charging) > 0 else 0),
         flying=_new_queue(n_samples, flights),
         group=np.empty((n_samples, flights), dtype=np.int32),
         count=np.zeros((n_samples, N_ENTRIES), dtype=np.int64),
@@ -196,6 +204,7 @@ def advance_batch(
                 state.slope[k],
                 state.again[k],
                 _queue_of(state.predicted, k),
+                _queue_of(state.charged, k),
                 _queue_of(state.flying, k),
                 state.group[k],
                 state.count[k],
@@ -242,6 +251,22 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
         now = times[k] if k < n_inputs else math.inf
         arrival = first_time(state.flying)
         spike = first_time(state.predicted)
+        if len(neurons.charging) > 0:
+            charge = first_time(state.charged)
+            if charge < spike and charge < arrival and charge < now:
+                if count[SPIKES] == run.time.size:
+                    return RECORD_FULL, charge
+                i = first_item(state.charged)
+                remove(state.charged, i)
+                if not _is_charged_above(neurons, state, i, charge):
+                    continue
+                if state.latest[i] < 0 and awaited[0] <= i < awaited[1]:
+                    count[AWAITED] += 1
+                    if count[AWAITED] == awaited[1] - awaited[0]:
+                        t_stop = charge
+                _fire(neurons, state, run, i, charge)
+                _send(wiring, state, base, i, n_sources, charge)
+                continue
         if spike <= arrival and spike <= now:
             if spike > t_stop and not _is_pooled_at(neurons, state, spike, t_stop):
                 return DONE, t_stop
@@ -257,11 +282,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
                     # The other events of this time still happen; a pool may be an ulp late.
                     t_stop = min(t_stop, spike)
             _fire(neurons, state, run, i, spike)
-            number = base + count[SPIKES] - 1
-            g = wiring.first_group[n_sources + i]
-            if g < wiring.first_group[n_sources + i + 1]:
-                state.group[number] = g
-                put(state.flying, number, spike + wiring.delay[g])
+            _send(wiring, state, base, i, n_sources, spike)
         elif arrival < now or (arrival == now and first_item(state.flying) < min(k, base)):
             if arrival > t_stop:
                 return DONE, t_stop
@@ -297,6 +318,16 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
 
 
 @inlined
+def _send(wiring, state, base, i, n_sources, spike):
+    """Let the latest spike fly, which is of neuron ``i``."""
+    number = base + state.count[SPIKES] - 1
+    g = wiring.first_group[n_sources + i]
+    if g < wiring.first_group[n_sources + i + 1]:
+        state.group[number] = g
+        put(state.flying, number, spike + wiring.delay[g])
+
+
+@inlined
 def _is_pooled_at(neurons, state, spike, t_stop):
     """Tell whether the next spike is a pool's that something at ``t_stop`` sets off."""
     return spike == just_after(t_stop) and neurons.threshold[first_item(state.predicted)] == 0.0
@@ -325,6 +356,9 @@ def _fill_push(wiring, neurons, push):
 def _deliver(wiring, neurons, state, run, g, now):
     """Let the arrivals of delay group ``g`` act at time ``now``."""
     kind, receptor = wiring.kind[g], wiring.receptor[g]
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        _charge(wiring, neurons, state, g, now)
+        return
     alpha, beta = neurons.alpha[kind, receptor], neurons.beta[kind]
     epoch = epoch_start(now, neurons.epoch[kind])
     synaptic, membrane, h = propagator(epoch - now, alpha, beta)
@@ -351,6 +385,8 @@ def _deliver(wiring, neurons, state, run, g, now):
         potential = rows[i, POTENTIAL] + weight * h
         rows[i, column] = current
         rows[i, POTENTIAL] = potential
+        if len(neurons.charging) > 0 and state.charged.place[i] >= 0:
+            continue  # what follows is decided when nothing comes at this time any more
         if several:
             if _strongest(neurons, rows[i], state.scratch[DECAYS]) > rows[i, BOUND]:
                 potential *= forward_membrane
@@ -366,6 +402,41 @@ def _deliver(wiring, neurons, state, run, g, now):
             if neurons.bias[i] != 0.0:
                 potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
             _expect(neurons, state, i, now, current * forward_synaptic, potential)
+
+
+@loop
+def _charge(wiring, neurons, state, g, now):
+    """Let the charges of delay group ``g`` act at time ``now``; those of held neurons are lost."""
+    kind = wiring.kind[g]
+    epoch = epoch_start(now, neurons.epoch[kind])
+    back = math.exp(-neurons.beta[kind] * (epoch - now))
+    start, stop = wiring.start[g], wiring.stop[g]
+    state.count[SYNAPTIC] += stop - start
+    for s in range(start, stop):
+        i = wiring.target[s]
+        row = state.neuron[i]
+        if row[REFERENCE] > now:
+            continue
+        if row[REFERENCE] != epoch:
+            _settle(neurons, row, kind, epoch, neurons.bias[i])
+        row[POTENTIAL] += wiring.weight[s] * back
+        put(state.charged, i, now)
+
+
+@loop
+def _is_charged_above(neurons, state, i, now):
+    """Tell whether charges have brought neuron ``i`` above its threshold; else look ahead anew."""
+    kind, row = neurons.kind[i], state.neuron[i]
+    size = abs(row[POTENTIAL])
+    _settle(neurons, row, kind, now, neurons.bias[i])
+    decided = surpasses(row[POTENTIAL], neurons.threshold[i], size)
+    if decided > 0:
+        state.slope[i] = AT_ONCE
+        return True
+    if decided == 0:
+        state.count[TOUCHED] += 1
+    _expect_from(neurons, state, i)
+    return False
 
 
 @inlined
@@ -506,14 +577,15 @@ def _search(neurons, state, i, now):
 @inlined
 def _fire(neurons, state, run, i, now):
     """Record the spike of neuron ``i``, reset the neuron, and predict its next spike."""
-    remove(state.predicted, i)
+    if len(neurons.charging) == 0 or state.predicted.place[i] >= 0:
+        remove(state.predicted, i)
     row, kind = state.neuron[i], neurons.kind[i]
     refractory = neurons.refractory[i]
     release, current, potential = fire(
         now, state.slope[i], neurons.alpha[kind, 0], neurons.beta[kind], neurons.threshold[i],
         neurons.bias[i], refractory,
     )  # fmt: skip
-    if len(neurons.receptors) > 1:
+    if len(neurons.receptors) > 1 or len(neurons.charging) > 0:
         for r in range(len(neurons.receptors)):
             lag = (now - row[REFERENCE]) + refractory
             row[_column(r)] = hold(row[_column(r)], lag, neurons.alpha[kind, r])

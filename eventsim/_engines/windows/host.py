@@ -205,7 +205,10 @@ def _senders(compiled: Compiled, first: int, last: int) -> Senders:
     return Senders(first, shortest, longest, int(kind[0]), int(receptor[0]), row)
 
 
-def _new_work(n_neurons: int, n_receptors: int, n_arrivals: int = 4096) -> Work:
+def _new_work(neurons: Neurons, n_arrivals: int = 4096) -> Work:
+    """Return scratch arrays."""
+    n_neurons, n_receptors = neurons.kind.size, len(neurons.receptors)
+    columns = 3 + n_receptors + len(neurons.charging)
     deliveries = Deliveries(
         np.empty(CHUNK),
         np.empty(CHUNK, dtype=np.uint64),
@@ -213,7 +216,7 @@ def _new_work(n_neurons: int, n_receptors: int, n_arrivals: int = 4096) -> Work:
         *[np.empty(CHUNK) for _ in range(3)],
     )
     return Work(
-        sums=_aligned_rows(n_neurons, 4 if n_receptors == 1 else 8 * -(-(3 + n_receptors) // 8)),
+        sums=_aligned_rows(n_neurons, 4 if columns == 4 else 8 * -(-columns // 8)),
         flag=np.zeros(n_neurons, dtype=np.uint8),
         flagged=np.empty(n_neurons, dtype=np.int32),
         times=np.empty(CHUNK),
@@ -297,7 +300,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
     def run_part(first: int, last: int) -> None:
-        work = _new_work(compiled.n_neurons, len(compiled.neurons.receptors))
+        work = _new_work(compiled.neurons)
         for k in range(first, last):
             if any(number < k for number in list(excess)):
                 return  # the run will end with that one

@@ -47,6 +47,10 @@ So there is no spike in the window if
 :math:`\min(M_1, M_2) < K x_0,\; K = e^{-\beta W}/b(W)`; for :math:`x_0 \le 0` (rounding of an
 earlier flow) this leaves :math:`M_1 < 0`, a falling potential.
 
+*Charges* raise V at once, and what is left of them falls: with D the sum of the positive ones,
+x lies at most D below what it would be without them.  So the condition holds with
+:math:`x_0 - e^{\beta W} D > 0` in the place of :math:`x_0`.
+
 *Rounding.*  S and E are sums of nonnegative numbers: n arrivals make a relative error below n eps.
 Every quantity is rounded to the safe side by a factor :math:`1 \pm 10^{-9}`, more than all errors
 as long as n < 10^6 arrivals at one neuron in one window; the factor of E gets the same margin of
@@ -81,7 +85,7 @@ from eventsim.model.crossing import (
 )
 from eventsim.model.currents import crossing_of, earliest_crossing_of, flow_of
 from eventsim.model.flow import flow, propagator
-from eventsim.model.jumps import RESET, fire, hold
+from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, fire, hold, surpasses
 
 __all__ = ["Arrivals", "Deliveries", "Grid", "Senders", "WindowState", "Work", "advance_windows"]
 
@@ -91,7 +95,8 @@ MARGIN = 1e-9
 SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, SLOW, SPREAD, FAST = range(9)
 SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART = range(9, 13)
 
-# Columns of Work.sums; the current of a further receptor r is at FURTHER + r.
+# Columns of Work.sums; the current of a further receptor r is at FURTHER + r, and behind them is the
+# sum of the positive charges.
 CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
 FURTHER = 3
 
@@ -410,7 +415,7 @@ def _send_all(wiring, neurons, grid, inputs, outputs, times, sources, run, start
 def _send(wiring, neurons, grid, senders, size, start, before, work):
     """Scatter, or gather, what a chunk of spikes sends; return False if there is no room."""
     for kind in range(grid.kind.shape[0]):
-        for receptor in range(len(neurons.receptors)):
+        for receptor in range(-len(neurons.charging), len(neurons.receptors)):
             if senders.kind >= 0 and (senders.kind != kind or senders.receptor != receptor):
                 continue
             work.cursor[0], work.cursor[1] = 0, -1
@@ -422,6 +427,9 @@ def _send(wiring, neurons, grid, senders, size, start, before, work):
                 if work.progress[PHASE] == GATHER:
                     if not _gather(wiring.target, wiring.weight, receptor, work, n):
                         return False
+                elif len(neurons.charging) > 0 and receptor == CHARGE:
+                    column = FURTHER + len(neurons.receptors)
+                    _scatter_charges(wiring, neurons.beta[kind], start, column, work, n)
                 else:
                     _factors(work.deliveries, n, start, grid.kind[kind, receptor])
                     if receptor == 0:
@@ -429,6 +437,19 @@ def _send(wiring, neurons, grid, senders, size, start, before, work):
                     else:
                         _scatter(wiring.target, wiring.weight, FURTHER + receptor, work, n)
     return True
+
+
+@loop
+def _scatter_charges(wiring, beta, start, column, work, n):
+    """Add a chunk of charges to the rows of their targets; ``column`` has the positive ones."""
+    listed, sums = work.deliveries, work.sums
+    for k in range(n):
+        back = math.exp(beta * (listed.time[k] - start))
+        for s in range(listed.start[k], listed.stop[k]):
+            i, w = wiring.target[s], wiring.weight[s]
+            sums[i, POTENTIAL] += w * back
+            sums[i, column] += max(w, 0.0)
+        work.progress[ARRIVED] += np.int64(listed.stop[k]) - np.int64(listed.start[k])
 
 
 @inlined
@@ -633,6 +654,21 @@ def window_factor(below, step, part, window):
     return below + step if math.floor((window + 1) * part) > math.floor(window * part) else below
 
 
+@inlined
+def _raised(neurons, sums, potential, kind):
+    """Return the potential at the start with as much more as charges may add, seen from the end."""
+    if len(neurons.charging) == 0:
+        return potential
+    charges = sums[FURTHER + len(neurons.receptors)]
+    return potential + charges / kind[0, MEMBRANE] * (1.0 + MARGIN)
+
+
+@inlined
+def _is_low(neurons, raised, threshold):
+    """Tell whether charges alone cannot bring a neuron to its threshold."""
+    return len(neurons.charging) == 0 or raised < threshold
+
+
 @loop
 def _dismiss(neurons, grid, state, work):
     """Move the neurons that stay below threshold to the end of the window, and flag the others."""
@@ -651,13 +687,16 @@ def _dismiss(neurons, grid, state, work):
             positive, reach = sums[i, POSITIVE], sums[i, REACH]
             threshold, holding = grid.threshold[c], grid.holding[c]
             begun = _most(neurons, level[i], kind)
+            raised = _raised(neurons, sums[i], potential, kind)
             later_current = level[i, 0] + sums[i, CURRENT]
             later = potential + sums[i, POTENTIAL]
             sums[i, CURRENT] = 0.0
             sums[i, POTENTIAL] = 0.0
             sums[i, POSITIVE] = 0.0
             sums[i, REACH] = 0.0
-            if stays_below(begun, potential, positive, reach, threshold, holding, ratio, inverse):
+            if _is_low(neurons, raised, threshold) and stays_below(
+                begun, raised, positive, reach, threshold, holding, ratio, inverse
+            ):
                 level[i, 0] = later_current * synaptic
                 later = later * membrane + later_current * h + grid.push[c]
                 for r in range(1, len(neurons.receptors)):
@@ -669,7 +708,7 @@ def _dismiss(neurons, grid, state, work):
                 work.flag[i] = FLAG
                 work.flagged[flagged] = i
                 flagged += 1
-            for r in range(1, len(neurons.receptors)):
+            for r in range(1, len(neurons.receptors) + len(neurons.charging)):
                 sums[i, FURTHER + r] = 0.0
     work.progress[FLAGGED] = flagged
 
@@ -690,8 +729,9 @@ def _dismiss_finally(neurons, grid, state, work, start):
         kind = grid.kind[neurons.kind[i]]
         c = i * grid.step
         begun = _most(neurons, level[i], kind)
-        if stays_below(
-            begun, level[i, 1], sums[i, POSITIVE], sums[i, REACH], grid.threshold[c],
+        raised = _raised(neurons, sums[i], level[i, 1], kind)
+        if _is_low(neurons, raised, grid.threshold[c]) and stays_below(
+            begun, raised, sums[i, POSITIVE], sums[i, REACH], grid.threshold[c],
             grid.holding[c], kind[0, RATIO], kind[0, INVERSE],
         ):  # fmt: skip
             rows[i, 0] = level[i, 0] + sums[i, CURRENT]
@@ -728,12 +768,30 @@ def _replay(neurons, state, run, work, start, final):
         current, potential, now = _begin(state, i, start)
         _take_currents(neurons, state.level[i], currents)
         number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
+        charged = False
         for a in range(first, work.order.size + 1):
             e = work.order[a] if a < work.order.size else -1
             until = arrivals.time[e] if e >= 0 else horizon
             if e < 0 and threshold == 0.0 and final:
                 until = just_after(horizon)  # what comes at the end sets a pool off
-            while now <= until:
+            if len(neurons.charging) > 0 and charged and (e < 0 or until > now):
+                # All charges of the same time are there.
+                charged = False
+                decided = surpasses(potential, threshold, abs(potential))
+                touched += 1 if decided == 0 else 0
+                if decided > 0:
+                    if spikes == run.time.size:
+                        progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
+                        progress[SPIKES] = spikes
+                        return False
+                    current = hold(current, refractory, alphas[0])
+                    for r in range(len(neurons.receptors)):
+                        currents[r] = hold(currents[r], refractory, alphas[r])
+                    number = spikes
+                    _note(run, spikes, now, i, AT_ONCE, _sum(currents) if several else current)
+                    spikes += 1
+                    now, potential = now + refractory, RESET
+            while now <= until and not charged:
                 again = math.inf
                 if several:
                     lag, slope, again = crossing_of(
@@ -769,10 +827,7 @@ def _replay(neurons, state, run, work, start, final):
                     for r in range(len(neurons.receptors)):
                         currents[r] = hold(currents[r], held, alphas[r])
                 number = spikes
-                run.time[spikes] = spike
-                run.neuron[spikes] = i
-                run.slope[spikes] = slope
-                run.released[spikes] = _sum(currents) if several else current
+                _note(run, spikes, spike, i, slope, _sum(currents) if several else current)
                 spikes += 1
             if now < until:
                 if several:
@@ -784,6 +839,11 @@ def _replay(neurons, state, run, work, start, final):
                 now = until
             if e >= 0:
                 weight, r = arrivals.weight[e], arrivals.receptor[e]
+                if len(neurons.charging) > 0 and r == CHARGE:
+                    if now <= until:
+                        potential += weight
+                        charged = True
+                    continue
                 if now > until:
                     weight = hold(weight, now - until, alphas[r])
                 current += weight
@@ -807,6 +867,15 @@ def _replay(neurons, state, run, work, start, final):
             for r in range(1, len(neurons.receptors)):
                 state.level[i, LEVEL + r] = currents[r]
     return True
+
+
+@inlined
+def _note(run, number, spike, i, slope, released):
+    """Record a spike."""
+    run.time[number] = spike
+    run.neuron[number] = i
+    run.slope[number] = slope
+    run.released[number] = released
 
 
 @inlined
