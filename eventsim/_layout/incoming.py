@@ -19,6 +19,7 @@ __all__ = [
     "factors_of",
     "fill",
     "fill_factors",
+    "fill_flow",
     "reached_arrivals",
     "sort_arrivals",
     "start_arrivals",
@@ -42,7 +43,8 @@ class Incoming(NamedTuple):
 class Factors(NamedTuple):
     """Flow from each arrival to the next one (or to the end): the `propagator` of the lag.
 
-    Of an all-to-all layer, a row for each kind of tile.
+    ``synaptic`` and ``h`` have a row for each receptor.  Of an all-to-all layer, all are there for
+    each kind of tile.
     """
 
     synaptic: FloatArray
@@ -139,7 +141,7 @@ def fill_factors(tiles, incoming, t_stop, factors, first, last):
             own = factors_of(factors, kind)
             for k in range(first, last):
                 start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-                fill(incoming.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], own)
+                fill(tiles, q, incoming.time, start, stop, t_stop, own)
 
 
 @inlined
@@ -151,15 +153,22 @@ def factors_of(factors, kind):
 
 
 @inlined
-def fill(time, start, stop, t_stop, alpha, beta, factors):
-    """Fill the factors of the arrivals ``start : stop`` of one sample."""
+def fill(tiles, q, time, start, stop, t_stop, factors):
+    """Fill the factors of tile ``q`` for the arrivals ``start : stop`` of one sample."""
     for a in range(start, stop):
         lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
-        synaptic, membrane, h = propagator(lag, alpha, beta)
-        factors.synaptic[a] = synaptic
-        factors.membrane[a] = membrane
-        factors.h[a] = h
+        fill_flow(tiles, q, lag, a, factors)
         factors.lag[a] = lag
+
+
+@inlined
+def fill_flow(tiles, q, lag, a, factors):
+    """Fill the factors of tile ``q`` for arrival ``a``, as those of the flow over a lag."""
+    for r in range(len(tiles.receptors)):
+        synaptic, membrane, h = propagator(lag, tiles.alpha[q, r], tiles.beta[q])
+        factors.synaptic[r, a] = synaptic
+        factors.membrane[a] = membrane
+        factors.h[r, a] = h
 
 
 @loop

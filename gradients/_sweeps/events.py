@@ -62,9 +62,11 @@ from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
 __all__ = [
     "ALPHA",
+    "ALPHAS",
     "BETA",
     "BIAS",
     "CURRENT",
+    "CURRENTS",
     "POTENTIAL",
     "THRESHOLD",
     "Cotangents",

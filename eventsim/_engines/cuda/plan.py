@@ -42,6 +42,11 @@ ROOM = 2  # spikes of a neuron in a sample that there is room for at first
 def network_obstacle(network: Network, engine: str) -> str | None:
     """Return why a device cannot run a network, or None if it can."""
     for name, neuron in network.neurons.items():
+        if len(neuron.columns) > 1:
+            return (
+                f"engine {engine!r} needs neurons with one receptor, got "
+                f"{shown(neuron.receptors)} of {name!r}"
+            )
         for parameter in ("rest", "reset"):
             value = getattr(neuron, parameter)
             if np.any(value):
@@ -130,7 +135,7 @@ class DeviceLayer:
         self.lanes = Lanes(*map(to_device, lanes))
         kind = tiles.kind if reach is None else np.zeros_like(tiles.kind)
         n_neurons = np.bincount(tile[tiles.neuron >= 0], minlength=width.size)
-        tables = (tiles.lane, tiles.table, width, tiles.alpha, tiles.beta, kind, n_neurons)
+        tables = (tiles.lane, tiles.table, width, tiles.alpha[:, 0], tiles.beta, kind, n_neurons)
         self.tables = Tables(*map(to_device, tables))
         nothing = (np.zeros((1, 1), np.int64), *np.zeros((2, 0), np.int64), np.zeros(0))
         self.links = Links(*map(to_device, nothing if reach is None else reach))

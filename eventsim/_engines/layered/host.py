@@ -30,6 +30,7 @@ from eventsim._layout.layers import (
 )
 from eventsim._layout.record import (
     CURRENT,
+    FURTHER,
     INPUTS,
     N_COUNTS,
     POTENTIAL,
@@ -53,6 +54,7 @@ from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, IntArray
+from eventsim.model.currents import scratch_shape
 from eventsim.network import Network
 from eventsim.result import BatchResult
 
@@ -67,7 +69,10 @@ READING = 8.0  # every part reads all weights anew: see `for_each_part`
 
 
 class LayeredState(NamedTuple):
-    """States (n_samples, n_neurons, 3) at the end of a run, and counters (n_samples, 5)."""
+    """States at the end of a run, (n_samples, n_neurons, at least 3), and counters (n_samples, 5).
+
+    Where neurons have several receptors, there are columns for their currents too.
+    """
 
     neuron: FloatArray
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
@@ -100,11 +105,14 @@ def run_layers(job: Job) -> BatchResult:
         If a sample has more spikes than it may.
     """
     network, given, t_stop, cap = job.network, job.given, job.t_stop, job.max_spikes
-    n_samples, n_neurons = given.n_samples, layout_of(network).n_neurons
+    n_samples, neurons = given.n_samples, layout_of(network).neurons
+    n_neurons, n_receptors = neurons.kind.size, len(neurons.receptors)
+    columns = FURTHER + n_receptors if n_receptors > 1 else FURTHER
     state = LayeredState(
-        np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, N_COUNTS), dtype=np.int64)
+        np.zeros((n_samples, n_neurons, columns)), np.zeros((n_samples, N_COUNTS), dtype=np.int64)
     )
     state.neuron[:, :, CURRENT] = given.start.current[:, :, 0]
+    state.neuron[:, :, FURTHER + 1 :] = given.start.current[:, :, 1:]
     state.neuron[:, :, POTENTIAL] = given.start.potential
     happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
     state.count[:, INPUTS] = np.diff(happened[given.offsets])
@@ -172,18 +180,21 @@ def _advance(
 
 def _new_advancing(layer: Layer, total: IntArray) -> loops.Advancing:
     """Return the start of a layer, in samples with so many spikes in ``total`` already."""
-    n_samples = total.size
+    n_samples, n_receptors = total.size, len(layer.tiles.receptors)
     width = int(layer.tiles.width.max(initial=1))
+    n_rows, (n_search, columns) = loops.CURRENTS + n_receptors, scratch_shape(n_receptors)
     # In one block: what two threads write over and over must not share a line of the cache.
-    rows = arrays.zeros(loops.N_ROWS + 3, max(width, CACHE_LINE))
-    words, progress = rows[loops.N_ROWS : loops.N_ROWS + 2].view(np.int64)
+    rows = arrays.zeros(n_rows + 1 + n_search + 3, max(width, columns, CACHE_LINE))
+    words, progress = rows[n_rows : n_rows + 2].view(np.int64)
     progress[loops.TILE], progress[loops.STATUS] = -1, DONE
     counts, searches, touched, arrivals = np.zeros((4, layer.n_blocks, n_samples), dtype=np.int64)
     words = words[: -(-width // 8)].view(np.uint64)
     return loops.Advancing(
-        rows[: loops.N_ROWS],
+        rows[:n_rows],
         words.view(np.uint8),
         words,
+        rows[n_rows + 2, :n_receptors],
+        rows[n_rows + 3 : n_rows + 3 + n_search],
         new_record(max(1, ROOM * n_samples * layer.n)),
         counts,
         searches,

@@ -27,7 +27,7 @@ from eventsim.model.parameters import INITIAL, NEURON
 from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.start import Start
-from gradients._sweeps.events import Cotangents, by_symbol
+from gradients._sweeps.events import ALPHAS, CURRENTS, Cotangents, by_symbol
 from gradients._sweeps.layers import frames as framed
 from gradients._sweeps.layers import loop as loops
 from gradients._sweeps.layers import rates
@@ -66,12 +66,13 @@ class LayerGradients:
         delayed = any(
             not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
         )
-        n = layer.tiles.neuron.size
+        n, n_receptors = layer.tiles.neuron.size, len(layer.tiles.receptors)
+        n_starts = max(strands, self.n_starts)
         return LayerSums(
             arrays.zeros(strands, layer.table_size),
             np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
-            np.zeros((strands, n, 4)),
-            np.zeros((max(strands, self.n_starts) if self.wanted.neurons else 0, n, 2)),
+            np.zeros((strands, n, ALPHAS + n_receptors)),
+            np.zeros((n_starts if self.wanted.neurons else 0, n, CURRENTS + n_receptors)),
             np.empty((0, 0)),
         )
 
@@ -95,20 +96,25 @@ class LayerGradients:
         return by_values
 
     def starts(self) -> FloatArray:
-        """Return the derivatives by the currents and potentials at t = 0."""
-        total = np.zeros((self.n_starts, layout_of(self.network).n_neurons, 2))
+        """Return the derivatives by the states at t = 0, as `events.Sums` has them."""
+        neurons = layout_of(self.network).neurons
+        n_columns = CURRENTS + len(neurons.receptors)
+        total = np.zeros((self.n_starts, neurons.kind.size, n_columns))
         for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
             real = layer.tiles.neuron >= 0
             each = sums.start if self.n_starts > 1 else sums.start.sum(axis=0, keepdims=True)
-            total[:, layer.first + layer.tiles.neuron[real]] = each[:, real]
+            own = layer.first + layer.tiles.neuron[real]
+            total[:, own, : each.shape[2]] = each[:, real]
         return total
 
     def neurons(self) -> dict[str, FloatArray]:
         """Return the derivatives by alpha, beta, threshold and bias of all neurons."""
-        total = np.zeros((layout_of(self.network).n_neurons, 4))
+        neurons = layout_of(self.network).neurons
+        total = np.zeros((neurons.kind.size, ALPHAS + len(neurons.receptors)))
         for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
             real = layer.tiles.neuron >= 0
-            total[layer.first + layer.tiles.neuron[real]] = sums.neuron.sum(axis=0)[real]
+            own = layer.first + layer.tiles.neuron[real]
+            total[own, : sums.neuron.shape[2]] = sums.neuron.sum(axis=0)[real]
         return by_symbol(total)
 
 
@@ -212,7 +218,7 @@ def _sweep_layer(
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
     n_strands = sums.weight.shape[0]
     frames = None if wanted.neurons else framed.frames_of(tiles, t_stop)
-    n_rows = rates.N_ROWS if frames is None else framed.N_ROWS
+    n_rows = (rates if frames is None else framed).n_rows(tiles)
     task = Task(
         tiles, table, incoming, t_stop, portion.record, fired, own, start, each, wanted, sums
     )

@@ -89,14 +89,13 @@ def sweep_reached(task, frames, reach, b, scratch, begins, strand, work):
         reached_arrivals(tiles, reach, b, incoming, k, begins, t_stop, arrivals, starts)
         for q in range(low, high):
             start, stop = starts[q - low], starts[q - low + 1]
-            alpha, beta = tiles.alpha[q], tiles.beta[q]
             if frames is None:
-                fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
+                fill(tiles, q, arrivals.time, start, stop, t_stop, factors)
                 rates.sweep_tile(
                     task, q, b, arrivals, True, factors, start, stop, k, strand.number, work
                 )
             else:
-                framed.fill(arrivals.time, start, stop, frames, t_stop, alpha, beta, factors)
+                framed.fill(tiles, q, arrivals.time, start, stop, frames, t_stop, factors)
                 framed.sweep_tile(
                     task, frames, q, b, arrivals, True, factors, start, stop, k, strand.number, work
                 )

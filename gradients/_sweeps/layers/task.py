@@ -16,6 +16,7 @@ __all__ = [
     "Wanted",
     "added",
     "own_spikes",
+    "receptor_of",
     "start_from_end",
 ]
 
@@ -45,9 +46,9 @@ class LayerSums(NamedTuple):
     """Gradients of a layer, one row per strand (every n-th sample); they are added up in order.
 
     ``weight`` and ``delay`` (n_strands, table_size) (width 0 if no synapse has a delay of its own),
-    ``neuron`` (n_strands, n, 4) by lane of the tiles, ``start`` (n_strands or n_samples, n, 2)
-    likewise, of every sample if they begin in states of their own, ``arrival`` (n_blocks,
-    n_arrivals).
+    ``neuron`` (n_strands, n, 3 + n_receptors) by lane of the tiles, ``start`` (n_strands or
+    n_samples, n, 1 + n_receptors) likewise, of every sample if they begin in states of their own,
+    ``arrival`` (n_blocks, n_arrivals).
     """
 
     weight: FloatArray
@@ -62,7 +63,7 @@ class Task(NamedTuple):
 
     ``incoming`` are its arrivals, ``fired`` its own spikes; ``record = (time, slope, released)``;
     ``final`` (n_samples, n): derivative by the potentials at the end ``t_stop``.  ``start``
-    (n_samples or 1, n, 2): the currents and potentials at t = 0; ``each``: of every sample.
+    (n_samples or 1, n, at least 1 + n_receptors): the states at t = 0; ``each``: of every sample.
     """
 
     tiles: Tiles
@@ -84,6 +85,12 @@ class Strand(NamedTuple):
     number: int
     n: int
     first: int
+
+
+@inlined
+def receptor_of(tiles, entry):
+    """Return at which receptor an arrival acts, given where its weights begin."""
+    return tiles.receptor[entry] if len(tiles.receptors) > 1 else 0
 
 
 @inlined

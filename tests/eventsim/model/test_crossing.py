@@ -15,10 +15,10 @@ from eventsim.model.crossing import (
     _peak_stays_below,
     crossing_within,
     earliest_crossing,
-    first_crossing,
     just_after,
     next_crossing,
 )
+from eventsim.model.search import first_crossing
 from tests.helpers import cases, naive
 from tests.helpers.strategies import decimals, rate_pairs
 
