@@ -31,7 +31,7 @@ import numpy as np
 
 from eventsim._layout.arrivals import Arrivals, list_arrivals, most_arrivals
 from eventsim._layout.wiring import Neurons, compiled_form, layout_of
-from eventsim._support.compile import loop, scalar
+from eventsim._support.compile import inlined, loop, scalar
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim._support.validate import (
@@ -49,6 +49,7 @@ from eventsim.model.flow import (
     kernel_rate_derivatives,
     propagator,
 )
+from eventsim.model.jumps import CHARGE
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, Spikes
 from eventsim.start import State
@@ -151,7 +152,8 @@ class CausalityGraph:
     ([(0, 1)], 'out')
     """
 
-    stimulus: Stimulus  # of a graph of a network
+    stimulus: Stimulus  # of a graph of a network, as is which spikes are set off by charges
+    at_once: BoolArray
     t_stop: float
     synapses: list[Hashable]  # of a graph made by hand: the labels of its synapses, and its nodes
     nodes: list[Any]
@@ -320,7 +322,7 @@ class CausalityGraph:
         if self._parts is not None:
             return self._parts
         edges, rows = self._equations(self.neurons, self.times)
-        rows.by_threshold[:] -= 1.0
+        rows.by_threshold[~self.at_once] -= 1.0
         return edges, rows
 
     def equations(self, neurons: IntArray, times: FloatArray) -> tuple[Edges, Rows]:
@@ -361,20 +363,24 @@ class CausalityGraph:
     ) -> tuple[Edges, Rows]:
         assert self.network is not None
         compiled = compiled_form(self.network)
-        own = np.argsort(self.neurons, kind="stable")
-        first = np.searchsorted(self.neurons[own], np.arange(compiled.n_neurons + 1))
+        order = np.argsort(self.neurons, kind="stable")
+        own = OwnSpikes(
+            np.searchsorted(self.neurons[order], np.arange(compiled.n_neurons + 1)),
+            self.times[order],
+            self.at_once[order],
+            order + self.input_times.size,
+        )
         counts = np.zeros(times.size, dtype=np.int64)
-        where = (self.arrivals, first, self.times[own], neurons, times)
-        _count_edges(compiled.neurons, *where, counts, stop)
+        where = self.arrivals, own, neurons, times
+        weight = compiled.wiring.weight
+        _count_edges(compiled.neurons, weight, *where, counts, stop)
         start = np.concatenate([[0], np.cumsum(counts)])
         total = int(start[-1])
         ints, floats = np.empty((4, total), dtype=np.int64), np.empty((4, total))
         edges = Edges(*ints, *floats)
         rows = _new_rows(times.size, len(compiled.neurons.receptors))
-        nodes = own + self.input_times.size
-        weight = compiled.wiring.weight
         states = self.stimulus.start.states[0]
-        _fill_edges(compiled.neurons, weight, states, *where, nodes, start, edges, rows, stop)
+        _fill_edges(compiled.neurons, weight, states, *where, start, edges, rows, stop)
         return edges, rows
 
     def to_networkx(self) -> nx.DiGraph:
@@ -473,8 +479,12 @@ def graph_of_run(
     times: FloatArray,
     neurons: IntArray,
     t_stop: float,
+    at_once: BoolArray | None = None,
 ) -> CausalityGraph:
-    """Return the graph of the spikes of a run, ascending in time; neurons are numbered through."""
+    """Return the graph of the spikes of a run, ascending in time; neurons are numbered through.
+
+    ``at_once`` tells which spikes were set off by charges; None: those that have the time of one.
+    """
     compiled = compiled_form(network)
     every = (
         compiled.wiring,
@@ -490,7 +500,24 @@ def graph_of_run(
         network, (stimulus.times, stimulus.sources), (times, neurons), arrivals, None
     )
     graph.stimulus, graph.t_stop = stimulus, t_stop
+    graph.at_once = np.zeros(times.size, dtype=bool)
+    if at_once is not None:
+        graph.at_once[:] = at_once
+    elif compiled.neurons.charging:
+        _find_charged(arrivals, times, neurons, graph.at_once)
     return graph
+
+
+@loop
+def _find_charged(
+    arrivals: Arrivals, times: FloatArray, neurons: IntArray, at_once: BoolArray
+) -> None:
+    """Note which spikes have the time of a charge at their neuron."""
+    for k in range(times.size):
+        i = neurons[k]
+        for a in range(arrivals.first[i], arrivals.first[i + 1]):
+            if arrivals.time[a] == times[k] and arrivals.receptor[a] == CHARGE:
+                at_once[k] = True
 
 
 def _kind(dag: nx.DiGraph, node: Hashable) -> str:
@@ -603,12 +630,24 @@ def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str, wide: bool) -
     return column if wide else column[:, 0]
 
 
+class OwnSpikes(NamedTuple):
+    """Spikes by neuron: those of neuron i are ``first[i] : first[i + 1]``, ascending in time.
+
+    ``at_once``: whether a charge set it off at that very time; ``node``: its number in the graph.
+    """
+
+    first: IntArray
+    time: FloatArray
+    at_once: BoolArray
+    node: IntArray
+
+
 @loop
 def _count_edges(
     neurons: Neurons,
+    weight: FloatArray,
     arrivals: Arrivals,
-    own_first: IntArray,
-    own_time: FloatArray,
+    own: OwnSpikes,
     row_neuron: IntArray,
     row_time: FloatArray,
     counts: IntArray,
@@ -618,20 +657,59 @@ def _count_edges(
         if stop[0]:
             return
         i, time = row_neuron[row], row_time[row]
-        earlier = 0
-        while own_first[i] + earlier < own_first[i + 1] and (
-            own_time[own_first[i] + earlier] < time
-        ):
-            earlier += 1
-        arrived = 0
-        while arrivals.first[i] + arrived < arrivals.first[i + 1] and (
-            arrivals.time[arrivals.first[i] + arrived] < time
-        ):
-            arrived += 1
-        counts[row] = arrived + earlier
-        if neurons.refractory[i] > 0.0 and earlier > 0:
-            release = own_time[own_first[i] + earlier - 1] + neurons.refractory[i]
-            counts[row] = arrived + 1 if time > release else 0
+        m, release = _restart(neurons, own, i, time)
+        if _trigger(neurons, weight, arrivals, own, m + 1, i, time) >= 0:
+            counts[row] = 1
+        elif release < time:
+            if release > -math.inf:
+                counts[row] = 1 if _restarts(neurons, i) else m + 1 - own.first[i]
+            for a in range(arrivals.first[i], arrivals.first[i + 1]):
+                if arrivals.time[a] < time and not _is_lost(arrivals, own, a, m, release):
+                    counts[row] += 1
+
+
+@inlined
+def _restarts(neurons, i):  # type: ignore[no-untyped-def]
+    """Tell whether the equation of a spike begins with the neuron's last release.
+
+    Else it begins at 0, and every earlier spike takes the threshold off.
+    """
+    return neurons.refractory[i] > 0.0 or len(neurons.charging) > 0
+
+
+@inlined
+def _restart(neurons, own, i, time):  # type: ignore[no-untyped-def]
+    """Return the last spike of neuron ``i`` before ``time``, and its release (-inf: none)."""
+    m = own.first[i]
+    while m < own.first[i + 1] and own.time[m] < time:
+        m += 1
+    release = own.time[m - 1] + neurons.refractory[i] if m > own.first[i] else -math.inf
+    return m - 1, release
+
+
+@inlined
+def _trigger(neurons, weight, arrivals, own, k, i, time):  # type: ignore[no-untyped-def]
+    """Return which charge sets off the spike ``k`` of neuron ``i`` at ``time``; -1: none does.
+
+    Of several at the same time one of the positive ones is named: the last one in the list.
+    """
+    found = -1
+    if len(neurons.charging) == 0 or k == own.first[i + 1] or own.time[k] > time:
+        return found
+    if own.at_once[k]:
+        for a in range(arrivals.first[i], arrivals.first[i + 1]):
+            is_charge = arrivals.time[a] == time and arrivals.receptor[a] == CHARGE
+            if is_charge and weight[arrivals.synapse[a]] > 0.0:
+                found = a
+    return found
+
+
+@inlined
+def _is_lost(arrivals, own, a, m, release):  # type: ignore[no-untyped-def]
+    """Tell whether an arrival is a charge that came while V was held, or went into the spike m."""
+    if arrivals.receptor[a] != CHARGE or release == -math.inf:
+        return False
+    return arrivals.time[a] < release or (arrivals.time[a] == own.time[m] and own.at_once[m])
 
 
 @loop
@@ -640,11 +718,9 @@ def _fill_edges(
     weight: FloatArray,
     states: FloatArray,
     arrivals: Arrivals,
-    own_first: IntArray,
-    own_time: FloatArray,
+    own: OwnSpikes,
     row_neuron: IntArray,
     row_time: FloatArray,
-    own_node: IntArray,
     start: IntArray,
     edges: Edges,
     rows: Rows,
@@ -653,72 +729,73 @@ def _fill_edges(
     for row in range(row_time.size):
         if stop[0]:
             return
-        i, time = row_neuron[row], row_time[row]
-        fired = own_first[i] < own_first[i + 1] and own_time[own_first[i]] < time
-        if fired and start[row] == start[row + 1]:
-            continue  # The potential is held at 0.
+        i, time, edge = row_neuron[row], row_time[row], start[row]
+        m, release = _restart(neurons, own, i, time)
+        a = _trigger(neurons, weight, arrivals, own, m + 1, i, time)
+        if a >= 0:
+            # Its time is that of the charge.
+            rows.by_time[row] = 1.0
+            w = weight[arrivals.synapse[a]]
+            _set_edge(
+                edges, edge, row, arrivals.spike[a], arrivals.synapse[a], CHARGE, w, 0.0, 0.0, -1.0
+            )
+            continue
+        if release >= time:
+            continue  # The potential is held.
         kind = neurons.kind[i]
         alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
-        threshold, refractory = neurons.threshold[i], neurons.refractory[i]
-        edge = start[row]
-        m = own_first[i]
-        release = 0.0
-        while m < own_first[i + 1] and own_time[m] < time:
-            lag = time - own_time[m]
-            if refractory == 0.0:
+        threshold = neurons.threshold[i]
+        restarts = _restarts(neurons, i) and release > -math.inf
+        if not restarts:
+            release = 0.0
+            for k in range(own.first[i], m + 1):
+                lag = time - own.time[k]
                 decay = math.exp(-beta * lag)
                 _set_edge(
-                    edges, edge, row, own_node[m], -1, 0, 0.0, lag, 0.0, -threshold * beta * decay
+                    edges, edge, row, own.node[k], -1, 0, 0.0, lag, 0.0, -threshold * beta * decay
                 )
                 edge += 1
                 rows.by_time[row] += threshold * beta * decay
                 rows.by_threshold[row] -= decay
                 rows.by_beta[row] += threshold * lag * decay
-            else:
-                release = own_time[m] + refractory
-            m += 1
-        restart_membrane = math.exp(-beta * (time - release))
-        released = bias
-        potential = states[i, 1]
-        if release == 0.0:
             # The potential at the start is what the neuron has kept of it.
-            decay = math.exp(-beta * time)
+            potential, decay = states[i, 1], math.exp(-beta * time)
             rows.by_potential[row] = decay
             rows.by_time[row] -= beta * potential * decay
             rows.by_beta[row] -= time * potential * decay
+        restart_membrane = math.exp(-beta * (time - release))
+        released = bias
         for r in range(len(neurons.receptors)):
             current = states[i, 1 + r if r > 0 else 0]
             of_start = _arrive(rows, row, r, current, 0.0, time, release, alphas[r], beta)
             rows.by_current[row, r] = of_start[0]
             released += of_start[2]
+        last_release = release if restarts else -math.inf
         for a in range(arrivals.first[i], arrivals.first[i + 1]):
             arrival = arrivals.time[a]
             if arrival >= time:
                 break
+            if _is_lost(arrivals, own, a, m, last_release):
+                continue
             w, r = weight[arrivals.synapse[a]], arrivals.receptor[a]
-            by_weight, by_cause, left = _arrive(
-                rows, row, r, w, arrival, time, release, alphas[r], beta
-            )
+            if r == CHARGE:
+                by_weight = math.exp(-beta * (time - arrival))
+                by_cause, left = w * beta * by_weight, 0.0
+                rows.by_time[row] -= by_cause
+                rows.by_beta[row] -= w * (time - arrival) * by_weight
+            else:
+                by_weight, by_cause, left = _arrive(
+                    rows, row, r, w, arrival, time, release, alphas[r], beta
+                )
             released += left
             _set_edge(
-                edges,
-                edge,
-                row,
-                arrivals.spike[a],
-                arrivals.synapse[a],
-                r,
-                w,
-                time - arrival,
-                by_weight,
-                by_cause,
-            )
+                edges, edge, row, arrivals.spike[a], arrivals.synapse[a], r, w, time - arrival,
+                by_weight, by_cause,
+            )  # fmt: skip
             edge += 1
-        if release > 0.0:
-            last = m - 1
+        if restarts:
             by_cause = -released * restart_membrane
-            _set_edge(
-                edges, edge, row, own_node[last], -1, 0, 0.0, time - own_time[last], 0.0, by_cause
-            )
+            _set_edge(edges, edge, row, own.node[m], -1, 0, 0.0, time - own.time[m], 0.0, by_cause)
         rows.by_time[row] += bias * restart_membrane
         rows.by_bias[row] = bias_kernel(time - release, beta)
         if bias != 0.0:

@@ -34,7 +34,7 @@ from eventsim._support.validate import as_floats, as_sample, as_samples, check_n
 from eventsim.causality import CausalityGraph, graph_of_run
 from eventsim.model.crossing import ROUNDING
 from eventsim.model.currents import flow_of
-from eventsim.model.jumps import CHARGE
+from eventsim.model.jumps import AT_ONCE, CHARGE
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
@@ -490,7 +490,10 @@ class Result:
         """Return the `CausalityGraph`: which spike caused which."""
         record = self.batch.record
         neurons, t_stop = record.neuron.astype(np.int64), float(self.batch.ends[0])
-        return graph_of_run(self.network, self.batch.stimulus, record.time, neurons, t_stop)
+        at_once = record.slope == AT_ONCE
+        return graph_of_run(
+            self.network, self.batch.stimulus, record.time, neurons, t_stop, at_once
+        )
 
     def __repr__(self) -> str:
         """Return the sizes."""

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from eventsim._support.types import FloatArray, Matrix
 from eventsim._support.validate import as_floats, as_mapping
+from eventsim.model.neuron import LIF
 from eventsim.model.parameters import DIFFERENTIABLE, NEURON
 from eventsim.network import Network
 from eventsim.start import State
@@ -127,11 +128,18 @@ def gradient_of_network(
         }
     split: dict[str, Any] = {
         name: {
-            key: values[part]
-            if values.ndim == 1
-            else network.neurons[key].by_receptor(values[part])
+            key: _of_population(network.neurons[key], name, values[part])
             for key, part in parts.items()
         }
         for name, values in by_neuron.items()
     }
     return Gradient(initial=initial, **split, **rest)
+
+
+def _of_population(
+    neuron: LIF, name: str, values: FloatArray
+) -> FloatArray | dict[str, FloatArray]:
+    """Return derivatives by a parameter; those of receptors with names by these."""
+    if name not in ("tau_syn", "alpha"):
+        return values
+    return neuron.by_receptor(values.reshape(values.shape[0], -1))

@@ -154,6 +154,11 @@ def timing_backprop(
         return backprop_on_graph(graph, by_spikes, potentials, potentials_at, wanted)
     batch = result.batch if isinstance(result, Result) else result
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
+    if integrals and layout_of(batch.network).neurons.charging:
+        raise ValueError(
+            f"integrals must be None where charges (tau_syn = 0) make potentials jump, got "
+            f"{shown(integrals)}"
+        )
     loss = _cotangents(batch, by_spikes, first_spikes, potentials, potentials_at, integrals)
     on_device = batch.engine.startswith("cuda")
     if on_device and wrt is None:

@@ -101,7 +101,7 @@ def of(make: Callable[[], Any], method: str, **arguments: Any) -> Call:
 NEURON = {"tau_mem": 1.0, "tau_syn": [1.0, 2.0], "threshold": 1.0, "refractory": 0.1, "bias": 0.0}
 SEARCH = {
     "current": 4.0, "potential": 0.0, "alpha": 1.0, "beta": 1.0, "threshold": 1.0, "bias": 0.0,
-    "t_max": 1.0,
+    "t_max": 1.0, "axis": None,
 }  # fmt: skip
 RUN = {
     "network": NET, "stimulus": {"in": SPIKES}, "t_stop": 1.0, "engine": "auto",

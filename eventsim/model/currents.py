@@ -29,28 +29,39 @@ the last turn V comes to a peak or rises for ever: the sign of
 
 tells, or that of the slowest current where it decays no faster than V does; then the limit decides.
 
+(V can also rise above the threshold only while :math:`J > I_\theta`, and :math:`e^{\beta t}
+(\theta - V)` falls just then.  But at the end of such a stretch V may have come back to within
+rounding of the threshold, however far above it was: so the peaks have to be known.)
+
 Rounding
 --------
 Whether V surpasses the threshold is decided where V is highest, and against 2^-42 of the largest
-term of V there, as for one current.  What else is decided by signs costs less.  Where
-rounding hides or invents two turns, :math:`\dot J` is as large as the rounding of its terms
-between them, so that the potential which a current gives moves by its own rounding.  The same
-holds for peaks: dV/dt is
-:math:`J - (\beta V - c)` and :math:`\dot V_0 e^{-\beta t} - \sum_k \alpha_k I_k h_k`, and the sum
-with the smaller terms is taken.  A potential that stands at the threshold already, to rounding,
-crosses it when it begins to rise.
+term of V there, as for one current.  The other signs are those of sums, and these may be small
+beside their terms where a function is not, its exponential aside:
+
+- :math:`\dot V` is :math:`J - (\beta V - c)` and :math:`\dot V_0 e^{-\beta t} - \sum_k \alpha_k I_k
+  h_k`; the sum with the smaller terms is taken.  Where it is below 2^-46 of its terms it counts as
+  0 and decides nothing: there may be a peak before such an end, and after such a beginning.
+- A sum at a zero of the next one in the chain keeps its sign if any multiple of that is added; the
+  one is taken that leaves the largest share of its terms.
+- What is left undecided is as large as the rounding of each current, and moves V by as little.
+
+A potential that stands at the threshold already, to rounding, crosses it when it begins to rise.
 
 Every search ends
 -----------------
-Each iteration keeps its bracket, and ends, as that of `eventsim.model.crossing` does.  There are
-K - 1 turns at most, so there are K stretches of V.
+There are K - 1 turns at most, so there are K stretches of V.  Each iteration keeps a bracket, one
+end of which moves to each point tried.  After the twelfth step every second one is a bisection, as
+in `eventsim.model.crossing`, or, while there is no other end but the largest number, doubles the
+lag at least: some 4000 such steps lead there from the smallest.
 
-After a touch the search has to go on from ``again``, which is not before the next turn, and so
-after the touch, and not before the fastest current has lost its last digit (up to then V moves by
-less than its rounding).  In exact arithmetic a turn lies between two touches and each lies behind
-``again``: there are less than K/2 touches.  In any arithmetic no current grows by the flow, and the
-fastest one is smaller when the search goes on; there are finitely many numbers.  (Subnormal ones
-do not lose a digit when multiplied by 1 - 2^-53: they do not count as currents.)
+After a touch the search has to go on from ``again``.  It is not before the next turn, and so after
+the touch, and not before the fastest current has lost its last digit (up to then dV/dt has moved by
+no more than its rounding).  In exact arithmetic a turn lies between two touches and each lies
+behind ``again``: there are less than K/2 touches.  In any arithmetic no current grows by the flow,
+and the fastest one is smaller when the search goes on; there are finitely many numbers.  (Subnormal
+ones do not lose a digit when multiplied by 1 - 2^-53: they do not count as currents.)  A caller
+whose clock cannot tell ``again`` from now has to take the next number that it can.
 """
 
 from __future__ import annotations
@@ -81,6 +92,12 @@ NEVER = (math.inf, 0.0, math.inf)
 
 # Smaller numbers have lost digits.
 NORMAL = sys.float_info.min
+
+# Of the largest term of dV/dt: what rounding decides about its sign.
+UNDECIDED = 2.0**-46
+
+# Products below have lost digits.
+TINY = NORMAL / ULP
 
 # Rows of the scratch.
 WEIGHTS, RATES, TERMS, TURNS = range(4)
@@ -278,7 +295,7 @@ def _first_above(limit, start, scratch):
             break
         last = i == turns
         end = _in_the_end(start, scratch) if last else _at(scratch[TURNS, i], start, scratch)
-        if foot.over >= 0.0 and begin.rise <= 0.0 < end.rise:
+        if foot.over >= 0.0 and begin.rise <= 0.0 and bends_up:
             foot = _lowest(begin.lag, end.lag, start, scratch)
         top = _highest(begin, end, bends_up, start, scratch)
         rounding = ROUNDING * min(top.size, LARGEST)
@@ -296,10 +313,14 @@ def _first_above(limit, start, scratch):
 
 @loop
 def _highest(begin, end, bends_up, start, scratch):
-    """Return where V is highest between two turns, if it rises; else a point far below."""
-    if end.rise > 0.0:
+    """Return where V is highest between two turns, if it rises; else a point far below.
+
+    Where exp(beta t) dV/dt rises that is the end, even if dV/dt is too small there to tell; where
+    it falls there may be a peak unless V falls for certain.
+    """
+    if bends_up or end.rise > 0.0:
         return end
-    if begin.rise > 0.0 and not bends_up:
+    if begin.rise >= 0.0:
         return _peak(begin, end.lag, start, scratch)
     return Point(begin.lag, -math.inf, 0.0, begin.rise, begin.bend)
 
@@ -308,7 +329,9 @@ def _highest(begin, end, bends_up, start, scratch):
 def _on_the_way(foot, top, start, scratch):
     """Return lag and slope of the crossing between two points, the second above the threshold."""
     if foot.over >= 0.0:
-        return foot.lag, foot.rise
+        if foot.rise > 0.0:
+            return foot.lag, foot.rise
+        return foot.lag, top.over / (top.lag - foot.lag)  # all that rounding leaves of the slope
     if top.lag == LARGEST and _at(LARGEST, start, scratch).over < 0.0:
         return math.inf, 0.0  # it comes too late
     if top.lag == LARGEST or -foot.over < top.over:
@@ -332,7 +355,7 @@ def _time_to_close(gap, rise, bend):
 
 @loop
 def _at(lag, start, scratch):
-    """Return the `Point` at a lag."""
+    """Return the `Point` at a lag; dV/dt is 0 where rounding would decide about its sign."""
     weights, rates = scratch[WEIGHTS], scratch[RATES]
     current = charged = bend = late = 0.0
     largest = largest_charge = largest_late = 0.0
@@ -352,10 +375,12 @@ def _at(lag, start, scratch):
     v = kept + charged + built
     size = max(abs(kept), largest_charge, abs(built))
     fallen = start.slope * membrane
-    if max(largest, start.beta * size, abs(start.bias)) <= max(abs(fallen), largest_late):
-        rise = current - (start.beta * v - start.bias)
-    else:
-        rise = fallen - late
+    rise, largest_rate = fallen - late, max(abs(fallen), largest_late)
+    largest = max(largest, start.beta * size, abs(start.bias))
+    if largest <= largest_rate:
+        rise, largest_rate = current - (start.beta * v - start.bias), largest
+    if abs(rise) <= UNDECIDED * largest_rate or largest_rate < TINY:
+        rise = 0.0
     return Point(lag, v - start.threshold, max(size, abs(start.threshold)), rise, bend)
 
 
@@ -411,6 +436,21 @@ def _newton(lag, value, slope):
     return lag - value / slope if slope != 0.0 else math.nan
 
 
+@scalar
+def _next(low, high, new, steps):
+    """Return a step of Newton's in a bracket, or what takes its place.
+
+    That is twice the low end where there is no other yet, and the mean of both, which depends on no
+    unit, before it is the bisection that ends in any bracket.
+    """
+    if high == LARGEST and low > 0.0:
+        goes = low < new < high and (steps <= FREE_STEPS or steps % 2 == 1)
+        return new if goes else min(2.0 * low, high)
+    if high < LARGEST and steps <= FREE_STEPS and not low < new < high:
+        new = 0.5 * low + 0.5 * high
+    return within(low, high, new, steps)
+
+
 @loop
 def _zero(lag, low, high, start, scratch):
     """Return lag and slope where V, below the threshold at ``low`` and above at ``high``, is at it.
@@ -418,7 +458,7 @@ def _zero(lag, low, high, start, scratch):
     The slope is carried over the last step: where V grazes the threshold it changes fast.
     """
     steps = 0
-    lag = within(low, high, lag, 0)
+    lag = _next(low, high, lag, 0)
     while True:
         point = _at(lag, start, scratch)
         if point.over < 0.0:
@@ -431,7 +471,7 @@ def _zero(lag, low, high, start, scratch):
         if close or abs(new - lag) <= ULP * lag:
             bend = point.bend - start.beta * point.rise
             return new, point.rise + bend * (new - lag)
-        new = within(low, high, new, steps)
+        new = _next(low, high, new, steps)
         if not low < new < high:
             return lag, point.rise
         lag = new
@@ -446,8 +486,8 @@ def _peak(begin, high, start, scratch):
     """
     low, steps, point = begin.lag, 0, begin
     new = low + _time_to_peak(begin, start.beta, scratch[RATES, 0])
-    while not _tells(point, low, high, start.beta):
-        lag = within(low, high, new, steps)
+    while (steps == 0 and begin.rise == 0.0) or not _tells(point, low, high, start.beta):
+        lag = _next(low, high, new, steps)
         if not low < lag < high:
             break
         point = _at(lag, start, scratch)
@@ -481,7 +521,7 @@ def _tells(point, low, high, beta):
 @scalar
 def _time_to_peak(begin, beta, rate):
     """Return when V would be highest if all currents decayed with one rate."""
-    if begin.bend < 0.0:
+    if begin.bend < 0.0 < begin.rise:
         time = begin.rise / -begin.bend
         stretch = (beta - rate) * time
         if stretch > -0.9:
@@ -491,11 +531,15 @@ def _time_to_peak(begin, beta, rate):
 
 @loop
 def _lowest(low, high, start, scratch):
-    """Return the first point between two lags at which V, which falls at first, rises."""
+    """Return the first point between two lags at which V, which falls at first, rises for certain.
+
+    If there is none, the last one tried.
+    """
     while True:
         lag = middle(low, high)
         if not low < lag < high:
-            return _at(high, start, scratch)
+            point = _at(high, start, scratch)
+            return point if point.rise > 0.0 else _at(low, start, scratch)
         if _at(lag, start, scratch).rise > 0.0:
             high = lag
         else:
@@ -542,7 +586,7 @@ def _turns_of_sum(terms, before, scratch):
     for i in range(before + 1):
         if i < before:
             high = turns[i]
-            there = _sum(high, terms, scratch)[0]
+            there = _sum_at_turn(high, terms, scratch)
         else:
             high, there = max(low, _settled(terms, scratch)), scratch[TERMS, 0]
         if sign == 0.0:
@@ -569,6 +613,30 @@ def _sum(lag, terms, scratch):
         largest = max(largest, abs(term))
         following += (rates[terms - 1] - rates[k]) * term
     return total, largest, following
+
+
+@loop
+def _sum_at_turn(lag, terms, scratch):
+    """Return a sum, to its sign, at a zero of the next one in the chain.
+
+    Any multiple of that may be added there: what leaves out the term of one rate may keep digits
+    that cancel in the sum.
+    """
+    rates = scratch[RATES]
+    best, largest, _ = _sum(lag, terms, scratch)
+    share = abs(best) / largest
+    for left_out in range(terms - 1):
+        if share > 1e-3:
+            break
+        total = largest = 0.0
+        for k in range(terms):
+            term = scratch[TERMS, k] * math.exp(-(rates[k] - rates[0]) * lag)
+            term *= (rates[k] - rates[left_out]) / (rates[terms - 1] - rates[left_out])
+            total += term
+            largest = max(largest, abs(term))
+        if abs(total) > share * largest:
+            best, share = total, abs(total) / largest
+    return best
 
 
 @loop
@@ -609,9 +677,7 @@ def _turn(low, high, sign, terms, scratch):
             high = lag
         new = _newton(lag, total, following)
         steps += 1
-        if not low < new < high and steps < FREE_STEPS:
-            new = 0.5 * low + 0.5 * high
-        new = within(low, high, new, steps)
+        new = _next(low, high, new, steps)
         if not low < new < high:
             return high
         lag = new

@@ -6,17 +6,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import count
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._support.types import BoolArray, FloatArray
-from eventsim._support.validate import LEAST, as_count, require, shown
+from eventsim._support.validate import (
+    LEAST,
+    as_count,
+    as_floats,
+    as_names,
+    check_name,
+    mapping_or_empty,
+    require,
+    shown,
+)
 from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import NEURON, neuron_parameter
 
 __all__ = ["LIF"]
+
+_MEMBRANE = {
+    "C_m": 250.0, "tau_m": 10.0, "t_ref": 2.0, "E_L": -70.0, "V_reset": -70.0, "V_th": -55.0,
+    "I_e": 0.0,
+}  # fmt: skip
+_EXP = {**_MEMBRANE, "tau_syn_ex": 2.0, "tau_syn_in": 2.0}
+
+# Parameters of NEST's models, with their defaults (NEST 3); and those that must be as they are.
+NEST: Mapping[str, Mapping[str, ArrayLike]] = {
+    "iaf_psc_exp": _EXP,
+    "iaf_psc_exp_ps": _EXP,
+    "iaf_psc_exp_ps_lossless": _EXP,
+    "iaf_psc_delta": _MEMBRANE,
+    "iaf_psc_delta_ps": _MEMBRANE,
+}
+NOT_OF_LIF = {"delta": 0.0, "refractory_input": False, "V_min": -np.finfo(np.float64).max}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +152,65 @@ class LIF:
         (0.0, inf)
         """
         return cls(tau_mem=np.inf, tau_syn=np.inf, threshold=0.0, refractory=np.inf)
+
+    @classmethod
+    def from_nest(cls, model: str, params: Mapping[str, ArrayLike] | None = None) -> LIF:
+        """Return the neurons of a model of NEST, in ms and mV.
+
+        Parameters
+        ----------
+        model : str
+            "iaf_psc_exp" or "iaf_psc_delta", or their forms in continuous time: "iaf_psc_exp_ps",
+            "iaf_psc_exp_ps_lossless", "iaf_psc_delta_ps".
+        params : dict of str -> float or (n,) array_like, optional
+            Parameters as NEST names them; those left out have NEST's defaults.
+
+        Returns
+        -------
+        LIF
+            With the receptors "ex" and "in" of "iaf_psc_exp"; "iaf_psc_delta" has one, without a
+            current.
+
+        Raises
+        ------
+        ValueError
+            Unknown models or parameters, or values that this neuron cannot have.
+
+        Notes
+        -----
+        A synapse of weight w pA has here the weight ``w / C_m``, in mV/ms; NEST leads it to "ex" if
+        it is positive, else to "in".  Weights of "iaf_psc_delta" are in mV in both.  NEST's V_m at
+        the start is ``State(potential=V_m)``.  A neuron of NEST fires when V reaches the threshold,
+        here when it surpasses it.
+
+        Examples
+        --------
+        >>> lif = LIF.from_nest("iaf_psc_exp", {"tau_m": 20.0, "tau_syn_in": 10.0, "V_th": -50.0})
+        >>> lif.threshold, lif.reset, dict(lif.tau_syn)
+        (-50.0, -70.0, {'ex': 2.0, 'in': 10.0})
+        """
+        check_name(model, NEST, "model must be one of NEST's models")
+        given = mapping_or_empty(params, "params")
+        for name, least in NOT_OF_LIF.items():
+            if name in given and not np.all(np.less_equal(given[name], least)):
+                raise ValueError(
+                    f"{name} must be {least}: a LIF neuron has none, got {shown(given[name])}"
+                )
+        given = {name: value for name, value in given.items() if name not in NOT_OF_LIF}
+        as_names(given, tuple(NEST[model]), "params")
+        value = {**NEST[model], **given}
+        tau_syn: Any = 0.0
+        if "tau_syn_ex" in value:
+            tau_syn = {"ex": value["tau_syn_ex"], "in": value["tau_syn_in"]}
+        return cls(
+            tau_mem=cast("Any", value["tau_m"]),
+            tau_syn=tau_syn,
+            threshold=cast("Any", value["V_th"]),
+            refractory=cast("Any", value["t_ref"]),
+            bias=as_floats(value["I_e"], "I_e") / as_floats(value["C_m"], "C_m"),
+            rest=cast("Any", value["E_L"]),
+            reset=cast("Any", value["V_reset"]),
+        )
 
     @property
     def is_pool(self) -> BoolArray:

@@ -9,8 +9,18 @@ from numpy.typing import ArrayLike
 
 from eventsim._support.compile import loop, scalar
 from eventsim._support.types import FloatArray
-from eventsim._support.validate import as_broadcast, as_floats, require
+from eventsim._support.validate import (
+    LEAST,
+    MOST,
+    as_broadcast,
+    as_count,
+    as_floats,
+    require,
+    require_size,
+    shown,
+)
 from eventsim.model.crossing import SMALLEST, TOUCHES, above, next_crossing, rise_after
+from eventsim.model.currents import crossing_of, flow_of, scratch_shape
 from eventsim.model.flow import propagator
 
 __all__ = ["first_crossing"]
@@ -115,6 +125,8 @@ def first_crossing(
     threshold: ArrayLike,
     bias: ArrayLike = 0.0,
     t_max: ArrayLike = np.inf,
+    *,
+    axis: int | None = None,
 ) -> FloatArray | np.float64:
     """Return the first time in (0, t_max] at which the potential surpasses the threshold.
 
@@ -130,6 +142,9 @@ def first_crossing(
         Bias current.
     t_max : array_like, optional
         End of the search.  All arguments broadcast against each other.
+    axis : int, optional
+        Axis of ``current`` and ``alpha`` along which the receptors of a neuron lie, whose currents
+        add up.  The other axes broadcast against the other arguments.  None: one receptor.
 
     Returns
     -------
@@ -140,14 +155,17 @@ def first_crossing(
     ------
     ValueError
         If an argument is no real number, or NaN, a rate is negative, a potential is not below its
-        threshold, or a current is so large that no unit of time holds it beside the rates.
+        threshold, or a current is so large that no unit of time holds it beside the rates.  With an
+        axis of receptors: if a number is above 1e100 in size, or a rate below 1e-100 and not 0.
 
     Notes
     -----
-    Lossless at any finite rates: a crossing is reported iff the exact potential has one (proof: the
-    docstring of this module), unless it surpasses the threshold by less than 2^-42 of the largest
-    term of V: that is a touch.  The time is within ``4 ulp(t) + 16 eps size / slope``, with the
-    largest term of V there as the size.  A crossing later than 1.8e308 is none.
+    Lossless at any finite rates: a crossing is reported iff the exact potential has one (proof:
+    docstrings of `eventsim.model.crossing` and `eventsim.model.currents`), unless it surpasses the
+    threshold by less than 2^-42 of the largest term of V: that is a touch.  The time is within
+    ``4 ulp(t) + 16 eps size / slope``, with the largest term of V there as the size.  With an axis
+    of receptors eps is multiplied by 1 plus the largest ``rate t`` of what is left of V by then.  A
+    crossing later than 1.8e308 is none.
 
     Examples
     --------
@@ -158,20 +176,103 @@ def first_crossing(
     0.357402956181
     >>> float(first_crossing(2.0, 0.0, alpha=1.0, beta=1.0, threshold=1.0))
     inf
+
+    A current of 4 excites the neuron and one of -1 inhibits it, with tau_syn = 1 and 2:
+
+    >>> t = first_crossing([4.0, -1.0], 0.0, [1.0, 0.5], beta=1.0, threshold=1.0, axis=-1)
+    >>> round(float(t), 12)
+    0.841826058
     """
     names = ("current", "potential", "alpha", "beta", "threshold", "bias", "t_max")
     values = (current, potential, alpha, beta, threshold, bias, t_max)
     given = {name: as_floats(value, name) for name, value in zip(names, values, strict=True)}
+    if axis is not None:
+        return _of_several(given, axis)
     arrays = as_broadcast(given)
-    for name, array in zip(names, arrays, strict=True):
-        require(~np.isnan(array), array, f"{name} must not be NaN")
-    for name, array in zip(names[:6], arrays[:6], strict=True):
-        if name != "threshold":
-            require(np.isfinite(array), array, f"{name} must be finite")
-    for name, array in zip(("alpha", "beta"), arrays[2:4], strict=True):
-        require(array >= 0.0, array, f"{name} must be >= 0")
-    require(arrays[1] < arrays[4], arrays[1], "potential must lie below the threshold")
+    _check(dict(zip(names, arrays, strict=True)))
     out = np.empty(arrays[0].shape)
     _first_crossings(*[np.ascontiguousarray(array).ravel() for array in arrays], out.reshape(-1))
     require(~np.isnan(out), arrays[0], "current must be below 1e308 rate * threshold")
     return out if out.ndim else out[()]
+
+
+def _check(given: dict[str, FloatArray]) -> None:
+    """Raise a ValueError for what is no state of a neuron."""
+    for name, array in given.items():
+        require(~np.isnan(array), array, f"{name} must not be NaN")
+    for name in ("current", "potential", "alpha", "beta", "bias"):
+        require(np.isfinite(given[name]), given[name], f"{name} must be finite")
+    for name in ("alpha", "beta"):
+        require(given[name] >= 0.0, given[name], f"{name} must be >= 0")
+    potential = given["potential"]
+    require(potential < given["threshold"], potential, "potential must lie below the threshold")
+
+
+# --- several receptors ----------------------------------------------------------------------------
+
+
+@loop
+def _first_crossings_of(currents, alphas, potential, beta, threshold, bias, t_max, scratch, out):
+    """Write down the first crossings; the currents flow to the last touch before."""
+    for k in range(out.size):
+        begin, v = 0.0, potential[k]
+        while True:
+            lag, slope, again = crossing_of(
+                t_max[k] - begin, currents[k], v, alphas[k], beta[k], threshold[k], bias[k], scratch
+            )
+            if slope != TOUCHES:
+                break
+            lag = again
+            if again == math.inf:
+                break
+            v = flow_of(currents[k], v, again, alphas[k], beta[k], bias[k])
+            begin += again
+        time = max(begin + lag, SMALLEST)
+        out[k] = time if time <= t_max[k] else math.inf
+
+
+def _of_several(given: dict[str, FloatArray], axis: int) -> FloatArray | np.float64:
+    """Return the first crossings of neurons whose receptors lie along an axis."""
+    currents, alphas = _receptors_last(given.pop("current"), given.pop("alpha"), axis)
+    neurons = {"current and alpha (without their axis)": np.empty(currents.shape[:-1])} | given
+    first, *others = as_broadcast(neurons)
+    given = dict(zip(given, others, strict=True))
+    _check({"current": currents, "alpha": alphas} | given)
+    _check_size({"current": currents, "alpha": alphas} | given)
+    n_receptors = currents.shape[-1]
+    rows = [
+        np.array(np.broadcast_to(array, (*first.shape, n_receptors))).reshape(
+            first.size, n_receptors
+        )
+        for array in (currents, alphas)
+    ]
+    columns = [np.ascontiguousarray(array).ravel() for array in others]
+    out = np.empty(first.shape)
+    scratch = np.empty(scratch_shape(n_receptors))
+    _first_crossings_of(*rows, *columns, scratch, out.reshape(-1))
+    return out if out.ndim else out[()]
+
+
+def _receptors_last(
+    current: FloatArray, alpha: FloatArray, axis: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return the currents and their rates, broadcast, with the axis of receptors at the end."""
+    current, alpha = as_broadcast({"current": current, "alpha": alpha})
+    if not current.ndim:
+        raise ValueError(
+            f"axis must be None where current and alpha are numbers, got {shown(axis)}"
+        )
+    axis = as_count(axis, "axis", least=-current.ndim, most=current.ndim - 1)
+    return np.moveaxis(current, axis, -1), np.moveaxis(alpha, axis, -1)
+
+
+def _check_size(given: dict[str, FloatArray]) -> None:
+    """Raise a ValueError unless products of a few of the numbers fit into float64."""
+    for name in ("current", "potential", "alpha", "beta", "bias"):
+        require_size(given[name], name)
+    for name in ("alpha", "beta"):
+        rate = given[name]
+        require((rate == 0.0) | (rate >= LEAST), rate, f"{name} must be 0 or at least {LEAST:g}")
+    threshold = given["threshold"]
+    fits = (threshold <= MOST) | (threshold == np.inf)
+    require(fits, threshold, f"threshold must be at most {MOST:g}, or inf")

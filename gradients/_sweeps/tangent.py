@@ -20,7 +20,7 @@ from eventsim.model.flow import (
     kernel_rate_derivatives,
     propagator,
 )
-from eventsim.model.jumps import RESET, arrive_held, hold
+from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, arrive_held, hold
 from gradients._sweeps.jumps import arrival_forward, release_forward, spike_forward
 
 __all__ = ["Direction", "first_states", "new_flights", "tangent_sweep"]
@@ -59,12 +59,15 @@ def new_flights(n_spikes: int) -> Queue:
 
 
 def first_states(start: FloatArray, direction: Direction) -> FloatArray:
-    """Return the states at t = 0 and their derivatives, (n_neurons, 3 + 2 n_receptors)."""
-    rows = np.zeros((start.shape[0], 1 + 2 * start.shape[1]))
+    """Return the states at t = 0 and their derivatives, (n_neurons, 4 + 2 n_receptors).
+
+    The last column is for how far the last charge has moved.
+    """
+    rows = np.zeros((start.shape[0], 2 + 2 * start.shape[1]))
     rows[:, [CURRENT, POTENTIAL]] = start[:, :2]
     rows[:, [D_CURRENT, D_POTENTIAL]] = direction.start[:, :2]
-    rows[:, FURTHER + 2 :: 2] = start[:, 2:]
-    rows[:, FURTHER + 3 :: 2] = direction.start[:, 2:]
+    rows[:, FURTHER + 2 : -1 : 2] = start[:, 2:]
+    rows[:, FURTHER + 3 : -1 : 2] = direction.start[:, 2:]
     return rows
 
 
@@ -90,7 +93,9 @@ def tangent_sweep(
         now = min(now_given, now_fired, now_flying)
         if now > t_stop:
             break
-        if now_fired == now:
+        # What charges set off comes after all that arrives at the same time, other spikes before.
+        others = min(now_given, now_flying)
+        if now_fired == now and (record[2][fired] < AT_ONCE or others > now):
             _fire(neurons, record, direction, rows, fired, moved)
             number, g = n_inputs + fired, wiring.first_group[n_sources + spike_neurons[fired]]
             last = wiring.first_group[n_sources + spike_neurons[fired] + 1]
@@ -133,6 +138,9 @@ def _columns(receptor):
 def _deliver(wiring, neurons, direction, rows, g, now, shift):
     """Let delay group ``g`` arrive at ``now``; its spike's time moves by ``shift``."""
     receptor = wiring.receptor[g]
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        _charge(wiring, neurons, direction, rows, g, now, shift)
+        return
     alpha = neurons.alpha[wiring.kind[g], receptor]
     current, change = _columns(receptor)
     for s in range(wiring.start[g], wiring.stop[g]):
@@ -153,12 +161,30 @@ def _deliver(wiring, neurons, direction, rows, g, now, shift):
             rows[i, change] += hold(d_weight + weight * stretch, ahead, alpha)
 
 
+@loop
+def _charge(wiring, neurons, direction, rows, g, now, shift):
+    """Let the charges of delay group ``g`` arrive at ``now``; those of held neurons are lost."""
+    beta, last = neurons.beta[wiring.kind[g]], rows.shape[1] - 1
+    for s in range(wiring.start[g], wiring.stop[g]):
+        i, weight = wiring.target[s], wiring.weight[s]
+        if rows[i, REFERENCE] <= now:
+            _settle(neurons, direction, rows, i, now)
+            d_arrival = shift + direction.delay[s]
+            rows[i, POTENTIAL] += weight
+            rows[i, D_POTENTIAL] += direction.weight[s] + weight * beta * d_arrival
+            if weight > 0.0:
+                rows[i, last] = d_arrival
+
+
 @inlined
 def _fire(neurons, record, direction, rows, k, moved):
     """Move spike ``k`` and restart its neuron at the release."""
     i, now = record[1][k], record[0][k]
     _settle(neurons, direction, rows, i, now)
-    moved[k] = spike_forward(direction.threshold[i], rows[i, D_POTENTIAL], record[2][k])
+    if record[2][k] == AT_ONCE:
+        moved[k] = rows[i, rows.shape[1] - 1]  # as the charge that sets it off
+    else:
+        moved[k] = spike_forward(direction.threshold[i], rows[i, D_POTENTIAL], record[2][k])
     if neurons.refractory[i] > 0.0:
         _settle(neurons, direction, rows, i, now + neurons.refractory[i])
     rows[i, POTENTIAL] = RESET

@@ -95,8 +95,8 @@ MARGIN = 1e-9
 SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, SLOW, SPREAD, FAST = range(9)
 SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART = range(9, 13)
 
-# Columns of Work.sums; the current of a further receptor r is at FURTHER + r, and behind them is the
-# sum of the positive charges.
+# Columns of Work.sums; the current of a further receptor r is at FURTHER + r, the sum of the
+# positive charges behind them all.
 CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
 FURTHER = 3
 

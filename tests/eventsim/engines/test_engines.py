@@ -9,6 +9,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,10 @@ from tests.helpers.models import Model, assert_identical, in_order
 from tests.helpers.models import decided as decided_model
 from tests.helpers.naive import Case, Neuron
 from tests.helpers.strategies import (
+    any_networks,
     decimals,
     examples,
-    networks,
+    general_networks,
     violent_networks,
 )
 
@@ -64,6 +66,13 @@ def one_neuron(
 # --- against numbers from elsewhere ---------------------------------------------------------------
 
 
+ONE_RECEPTOR = [
+    name
+    for name in cases.NETWORK_NAMES + cases.GENERAL_NAMES
+    if all(len(n.alphas) == 1 for n in cases.load(name).case.neurons)
+]
+
+
 def fed_with(reference: cases.Reference) -> Model:
     """The network without its recurrence: the reference spikes come in a moment later, as input."""
     case = reference.case
@@ -72,16 +81,18 @@ def fed_with(reference: cases.Reference) -> Model:
     network.add_input("echo", len(case.neurons))
     network.add_population(cases.ALL, len(case.neurons), cases.lif(case.neurons))
     network.add_population("scale", 1, es.LIF())  # windows need a scale of time
-    for pre, post, w, d in case.synapses:
+    for pre, post, w, d, to in case.synapses:
         name, row = ("echo", pre) if pre >= 0 else ("in", -pre - 1)
         one = ([w], ([row], [post]))
         weights = scipy.sparse.csr_array(one, shape=(network.inputs[name], len(case.neurons)))
-        network.connect(name, cases.ALL, weights=weights, delays=d)
+        receptor = cases.receptor_of(case.neurons[post], to)
+        network.connect(name, cases.ALL, weights=weights, delays=d, receptor=receptor)
     times = np.array([t for _, t in reference.spikes])
-    echo = es.Spikes(times + 4 * np.spacing(times), [i for i, _ in reference.spikes])
+    echo = es.Spikes(times + 32 * np.spacing(times), [i for i, _ in reference.spikes])
     trains = {"in": cases.spikes_of(case.inputs), "echo": echo}
     stimulus = {name: es.SpikeBatch.from_samples([train]) for name, train in trains.items()}
-    return Model(network, stimulus, case.t_stop)
+    begun = cases.start(case.neurons)
+    return Model(network, stimulus, case.t_stop, None if begun is None else {cases.ALL: begun})
 
 
 def assert_is_the_reference(result: es.Result, reference: cases.Reference) -> None:
@@ -99,7 +110,7 @@ def assert_is_the_reference(result: es.Result, reference: cases.Reference) -> No
     [
         (engine, name)
         for engine in ENGINES
-        for name in cases.NETWORK_NAMES
+        for name in cases.NETWORK_NAMES + cases.GENERAL_NAMES
         if can_run(engine, cases.load(name).case)
     ],
 )
@@ -108,15 +119,21 @@ def test_reference_networks(engine: str, name: str) -> None:
     assert_is_the_reference(engines.run(engine, reference.case), reference)
 
 
-@pytest.mark.parametrize("engine", ["windows", *LAYERS])
-@pytest.mark.parametrize("name", cases.NETWORK_NAMES)
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        *(("windows", name) for name in cases.NETWORK_NAMES + cases.GENERAL_NAMES),
+        *(("layered", name) for name in ONE_RECEPTOR),
+        *(pytest.param("cuda", name, marks=pytest.mark.cuda) for name in cases.NETWORK_NAMES),
+    ],
+)
 def test_reference_networks_whose_recurrent_spikes_come_as_input(engine: str, name: str) -> None:
     reference = cases.load(name)
     assert_is_the_reference(fed_with(reference).run(engine)[0], reference)
 
 
 @each_engine
-@given(networks(), st.sampled_from([0.05, 0.25, 0.3]))
+@given(any_networks(), st.sampled_from([0.05, 0.25, 0.3]))
 def test_random_networks_agree_with_the_oracle(engine: str, case: Case, shortest: float) -> None:
     """In spikes, states at the end and events: every arrival up to t_stop is a synaptic one."""
     case = made_for(engine, case, shortest)
@@ -126,7 +143,7 @@ def test_random_networks_agree_with_the_oracle(engine: str, case: Case, shortest
     for quantity, values in (("potential", expected.potentials), ("current", expected.currents)):
         np.testing.assert_allclose(at_the_end(result, quantity), values, rtol=1e-7, atol=1e-8)
     emitted = [(-s - 1, t) for s, t in case.inputs] + all_trains(result)
-    arrivals = [t + d for source, t in emitted for pre, _, _, d in case.synapses if pre == source]
+    arrivals = [t + s.delay for source, t in emitted for s in case.synapses if s.pre == source]
     assert result.events.synaptic == np.count_nonzero(np.array(arrivals) <= case.t_stop)
     assert result.events.inputs == len(case.inputs)
     assert result.events.spikes == len(expected.spikes) <= result.events.searches
@@ -142,7 +159,7 @@ def test_huge_weights_agree_with_the_oracle(engine: str, case: Case) -> None:
 
 
 @each_engine
-@given(networks())
+@given(any_networks())
 @examples(0.5)
 def test_recorded_slopes_are_those_of_the_oracle(engine: str, case: Case) -> None:
     case = made_for(engine, case)
@@ -156,7 +173,7 @@ def test_recorded_slopes_are_those_of_the_oracle(engine: str, case: Case) -> Non
 
 
 @each_engine
-@given(networks())
+@given(any_networks())
 @examples(0.25)
 def test_states_at_any_time_are_those_of_the_oracle(engine: str, case: Case) -> None:
     case = made_for(engine, case)
@@ -255,22 +272,40 @@ def test_time_shift(engine: str, data: st.DataObject, shift: float) -> None:
     np.testing.assert_allclose(ours - shift, theirs, rtol=0, atol=1e-10 * (1.0 + shift))
 
 
-def renumbered(network: es.Network, orders: dict[str, list[int]]) -> es.Network:
+def renumbered(model: Model, orders: dict[str, list[int]]) -> Model:
     """Neuron ``orders[name][k]`` of each population becomes its neuron k."""
-    other = es.Network()
+    network, other = model.network, es.Network()
     for name, n in network.inputs.items():
         other.add_input(name, n)
     for name, n in network.populations.items():
-        parameters = network.neurons[name].arrays(n)
-        lif = es.LIF(**{key: values[orders[name]] for key, values in parameters.items()})
-        other.add_population(name, n, lif)
+        lif, order = network.neurons[name], orders[name]
+        parameters = {key: values[order] for key, values in lif.arrays(n).items()}
+        parameters["tau_syn"] = lif.by_receptor(parameters["tau_syn"])
+        other.add_population(name, n, es.LIF(**parameters))
     for p in network.projections.values():
         rows = orders.get(p.pre, slice(None))
         delays = p.delays
         if not isinstance(delays, float):
             delays = delays[rows][:, orders[p.post]]
-        other.connect(p.pre, p.post, weights=p.weights[rows][:, orders[p.post]], delays=delays)
-    return other
+        weights = p.weights[rows][:, orders[p.post]]
+        names = network.neurons[p.post].receptors
+        receptor = names[p.receptor] if names else None
+        other.connect(p.pre, p.post, weights=weights, delays=delays, receptor=receptor)
+    initial = {
+        name: each_value(state, lambda values, order=orders[name]: values[..., order])
+        for name, state in (model.initial or {}).items()
+    }
+    return dataclasses.replace(model, network=other, initial=initial)
+
+
+def each_value(state: es.State, change: Callable[[np.ndarray], np.ndarray]) -> es.State:
+    """The state, changed array by array."""
+    current = state.current
+    if isinstance(current, Mapping):
+        current = {receptor: change(values) for receptor, values in current.items()}
+    else:
+        current = change(current)
+    return es.State(None if state.potential is None else change(state.potential), current)
 
 
 @each_engine
@@ -282,8 +317,7 @@ def test_the_numbering_of_neurons_does_not_matter(
     model, expected = model_for(data, engine, images=False)
     decided_model(model)
     orders = {name: random.sample(range(n), n) for name, n in model.network.populations.items()}
-    network = renumbered(model.network, orders)
-    found = dataclasses.replace(model, network=network).run(engine)
+    found = renumbered(model, orders).run(engine)
     for name, order in orders.items():
         counts, first = expected.spike_counts(name)[:, order], expected.first_spikes(name)[:, order]
         np.testing.assert_array_equal(found.spike_counts(name), counts)
@@ -294,15 +328,15 @@ def test_the_numbering_of_neurons_does_not_matter(
 
 
 @each_engine
-@given(networks())
+@given(any_networks())
 @examples(0.5)
 def test_two_half_weights_at_once_are_one_weight(engine: str, case: Case) -> None:
     case = made_for(engine, case)
     decided(case)
-    halves = tuple((pre, post, w / 2, d) for pre, post, w, d in case.synapses)
+    halves = tuple(s._replace(weight=s.weight / 2) for s in case.synapses)
     doubled = dataclasses.replace(
         case,
-        synapses=tuple(s for s in halves if s[0] >= 0) * 2 + tuple(s for s in halves if s[0] < 0),
+        synapses=tuple(s for s in halves if s.pre >= 0) * 2 + tuple(s for s in halves if s.pre < 0),
         inputs=tuple(spike for spike in case.inputs for _ in range(2)),
     )
     found, expected = (all_trains(engines.run(engine, c)) for c in (doubled, case))
@@ -310,13 +344,13 @@ def test_two_half_weights_at_once_are_one_weight(engine: str, case: Case) -> Non
 
 
 @each_engine
-@given(networks(), decimals(0.0, 1.0))
+@given(any_networks(), decimals(0.0, 1.0))
 @examples(0.5)
 def test_a_delay_is_a_later_input(engine: str, case: Case, delay: float) -> None:
     """Input synapses that all have delay d do what undelayed ones do with inputs d later."""
     case = made_for(engine, case)
     delayed, plain = (
-        tuple((pre, post, w, d if pre >= 0 else common) for pre, post, w, d in case.synapses)
+        tuple(s if s.pre >= 0 else s._replace(delay=common) for s in case.synapses)
         for common in (delay, 0.0)
     )
     inputs = tuple((s, t + delay) for s, t in case.inputs)
@@ -331,25 +365,30 @@ def in_units(case: Case, volts: float, seconds: float) -> Case:
     """The same network where a potential of 1 is called `volts`, and a time of 1 `seconds`."""
     rate = volts / seconds  # of currents: dV/dt
     neurons = tuple(
-        Neuron(
-            n.alpha / seconds,
-            n.beta / seconds,
-            n.theta * volts,
-            n.tau_ref * seconds,
-            n.bias * rate,
+        dataclasses.replace(
+            n,
+            alpha=tuple(alpha / seconds for alpha in n.alphas),
+            beta=n.beta / seconds,
+            theta=n.theta * volts,
+            tau_ref=n.tau_ref * seconds,
+            bias=n.bias * rate,
+            rest=n.rest * volts,
+            reset=n.reset * volts,
+            v0=None if n.v0 is None else n.v0 * volts,
+            i0=tuple(i * rate for i in n.i0),
         )
         for n in case.neurons
     )
     return Case(
         neurons,
-        tuple((pre, post, w * rate, d * seconds) for pre, post, w, d in case.synapses),
+        tuple(s._replace(weight=s.weight * rate, delay=s.delay * seconds) for s in case.synapses),
         tuple((s, t * seconds) for s, t in case.inputs),
         case.t_stop * seconds,
     )
 
 
 @each_engine
-@given(networks(), st.integers(-20, 20), st.integers(-10, 10))
+@given(any_networks(), st.integers(-20, 20), st.integers(-10, 10))
 @examples(0.5)
 def test_units_that_are_powers_of_two_do_not_matter_bit_for_bit(
     engine: str, case: Case, volts: int, seconds: int
@@ -362,7 +401,7 @@ def test_units_that_are_powers_of_two_do_not_matter_bit_for_bit(
 
 
 @each_engine
-@given(networks(), st.sampled_from([0.001, 0.7, 1000.0]), st.sampled_from([0.001, 0.3, 1000.0]))
+@given(any_networks(), st.sampled_from([0.001, 0.7, 1000.0]), st.sampled_from([0.001, 0.3, 1000.0]))
 @examples(0.5)
 def test_units_do_not_matter(engine: str, case: Case, volts: float, seconds: float) -> None:
     case = made_for(engine, case)
@@ -374,7 +413,7 @@ def test_units_do_not_matter(engine: str, case: Case, volts: float, seconds: flo
 
 
 @pytest.mark.parametrize("engine", ["scheduler", "windows"])
-@given(networks())
+@given(any_networks())
 @examples(0.3)
 def test_one_population_each_is_the_same_network(engine: str, case: Case) -> None:
     """A population per neuron and a projection per synapse, against one sparse matrix."""
@@ -382,6 +421,105 @@ def test_one_population_each_is_the_same_network(engine: str, case: Case) -> Non
     decided(case)
     apart = cases.build_apart(case).run(engine=engine)
     assert_same_trains(all_trains(apart), all_trains(engines.run(engine, case)))
+
+
+def split(case: Case, seed: int) -> Case:
+    """A further receptor like the first of each neuron, to which half of its synapses lead."""
+    rng = np.random.default_rng(seed)
+    neurons, moved = [], []
+    for n in case.neurons:
+        own, *others = n.currents
+        part = round(rng.uniform(-1.0, 1.0), 3)
+        currents = (own - part, *others, part) if n.i0 else ()
+        neurons.append(dataclasses.replace(n, alpha=(*n.alphas, n.alphas[0]), i0=currents))
+    for s in case.synapses:
+        to_last = s.receptor == 0 and rng.random() < 0.5
+        moved.append(s._replace(receptor=len(case.neurons[s.post].alphas)) if to_last else s)
+    return dataclasses.replace(case, neurons=tuple(neurons), synapses=tuple(moved))
+
+
+def reversed_receptors(case: Case) -> Case:
+    neurons = tuple(
+        dataclasses.replace(n, alpha=n.alphas[::-1], i0=n.i0[::-1]) for n in case.neurons
+    )
+    synapses = tuple(
+        s._replace(receptor=len(case.neurons[s.post].alphas) - 1 - s.receptor)
+        for s in case.synapses
+    )
+    return dataclasses.replace(case, neurons=neurons, synapses=synapses)
+
+
+def lifted(case: Case, height: float) -> Case:
+    """The network whose potentials are all measured from another zero."""
+    neurons = tuple(
+        dataclasses.replace(
+            n,
+            theta=n.theta + height,
+            rest=n.rest + height,
+            reset=n.reset + height,
+            v0=None if n.v0 is None else n.v0 + height,
+        )
+        for n in case.neurons
+    )
+    return dataclasses.replace(case, neurons=neurons)
+
+
+def assert_same_run(engine: str, found: Case, expected: Case, lift: float = 0.0) -> None:
+    """The same spikes and states at the end, up to rounding and a shift of all potentials."""
+    ours, theirs = engines.run(engine, found), engines.run(engine, expected)
+    assert_same_trains(all_trains(ours), all_trains(theirs))
+    for quantity, shift in (("potential", lift), ("current", 0.0)):
+        np.testing.assert_allclose(
+            at_the_end(ours, quantity), at_the_end(theirs, quantity) + shift, rtol=1e-7, atol=1e-8
+        )
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+@given(any_networks(), st.integers(0, 2**16))
+@examples(0.5)
+def test_two_receptors_that_are_alike_are_one(engine: str, case: Case, seed: int) -> None:
+    case = made_for(engine, case)
+    decided(case)
+    assert_same_run(engine, split(case, seed), case)
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+@given(general_networks(alike=True))
+@examples(0.3)
+def test_the_order_of_receptors_does_not_matter(engine: str, case: Case) -> None:
+    case = made_for(engine, case)
+    decided(case)
+    assert_same_run(engine, reversed_receptors(case), case)
+
+
+@each_engine
+@given(any_networks(), decimals(-70.0, 70.0))
+@examples(0.3)
+def test_where_potentials_are_measured_from_does_not_matter(
+    engine: str, case: Case, height: float
+) -> None:
+    case = made_for(engine, case)
+    decided(case)
+    assert_same_run(engine, lifted(case, height), case, height)
+
+
+@each_engine
+def test_a_receptor_may_have_a_name_though_it_is_the_only_one(engine: str) -> None:
+    results = []
+    for tau_syn, receptor, current in ((2.0, None, 0.5), ({"exc": 2.0}, "exc", {"exc": 0.5})):
+        network = es.Network()
+        network.add_input("in", 1)
+        network.add_population("out", 1, es.LIF(tau_mem=5.0, tau_syn=tau_syn))
+        network.connect("in", "out", weights=[[2.0]], receptor=receptor)
+        initial = {"out": es.State(0.1, current)}
+        spikes = {"in": es.Spikes([0.5], [0])}
+        results.append(es.simulate(network, spikes, 9.0, engine=engine, initial=initial))
+    plain, named = results
+    assert len(plain.spikes["out"]) > 0
+    assert_identical(
+        dataclasses.replace(named.batch, network=plain.network, stimulus=plain.batch.stimulus),
+        plain.batch,
+    )
 
 
 # --- pieces, batches, threads: bit for bit --------------------------------------------------------
@@ -401,6 +539,7 @@ def test_a_run_in_pieces_is_the_whole_run(
             model.between(begin, stop),
             stop,
             resume=result,
+            initial=model.initial if result is None else None,
             engine=engine if result is None else "auto",
         )
         begin = stop
@@ -413,8 +552,7 @@ def test_a_run_in_pieces_is_the_whole_run(
 def test_a_batch_is_its_samples(engine: str, data: st.DataObject) -> None:
     model, batch = model_for(data, engine)
     for k in range(len(batch)):
-        alone = es.simulate(model.network, model.sample(k), model.t_stop, engine=engine)
-        assert_identical(alone.batch, batch[k].batch)
+        assert_identical(model.run_alone(k, engine=engine).batch, batch[k].batch)
 
 
 @each_engine
@@ -533,7 +671,7 @@ def test_a_run_until_all_have_fired_is_the_beginning_of_the_whole_run(
     early = model.run(engine, until_fired=population)
     np.testing.assert_array_equal(early.first_spikes(population), whole.first_spikes(population))
     last = whole.first_spikes(population).max(axis=1)
-    if np.any(model.network.neurons[population].threshold == 0.0):
+    if np.any(model.network.neurons[population].is_pool):
         last = np.nextafter(last, np.inf)  # a pool fires just after what sets it off
     np.testing.assert_array_equal(early.ends, np.minimum(last, whole.ends))
     for k in range(len(whole)):
@@ -541,9 +679,7 @@ def test_a_run_until_all_have_fired_is_the_beginning_of_the_whole_run(
         for name in ("time", "neuron", "slope"):  # a release may lie beyond the end
             expected = getattr(theirs, name)[theirs.time <= early.ends[k]]
             np.testing.assert_array_equal(getattr(ours, name), expected)
-        single = es.simulate(
-            model.network, model.sample(k), model.t_stop, engine=engine, until_fired=population
-        )
+        single = model.run_alone(k, engine=engine, until_fired=population)
         assert_identical(single.batch, early[k].batch)
     assert_identical(es.simulate(model.network, {}, model.t_stop, resume=early), whole)
 
