@@ -53,11 +53,12 @@ class LayerGradients:
     def __init__(self, network: Network, start: Start, wanted: Collection[str]) -> None:
         """Start with sums of 0."""
         self.network = network
-        self.n_starts = start.n_samples if start.states.shape[0] > 1 else 1
         self.wanted = Wanted(
             neurons=any(name in wanted for name in (*(p.name for p in NEURON), INITIAL)),
             arrivals=bool({"delays", "input_times"} & set(wanted)),
         )
+        each = self.wanted.neurons and start.states.shape[0] > 1
+        self.n_starts = start.n_samples if each else 1
         self.sums = [self._new_sums(layer) for layer in layers_of(network)]
         self.delays = dict.fromkeys(network.projections, 0.0)
 
@@ -67,12 +68,12 @@ class LayerGradients:
             not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
         )
         n, n_receptors = layer.tiles.neuron.size, len(layer.tiles.receptors)
-        n_starts = max(strands, self.n_starts)
+        n_starts = self.n_starts if self.n_starts > 1 else strands
         return LayerSums(
             arrays.zeros(strands, layer.table_size),
             np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
             np.zeros((strands, n, ALPHAS + n_receptors)),
-            np.zeros((n_starts if self.wanted.neurons else 0, n, CURRENTS + n_receptors)),
+            np.zeros((n_starts, n, CURRENTS + n_receptors)),
             np.empty((0, 0)),
         )
 
@@ -96,7 +97,7 @@ class LayerGradients:
         return by_values
 
     def starts(self) -> FloatArray:
-        """Return the derivatives by the states at t = 0, as `events.Sums` has them."""
+        """Return the derivatives by the states at t = 0, as `events.Sums`; of some use if wanted."""
         neurons = layout_of(self.network).neurons
         n_columns = CURRENTS + len(neurons.receptors)
         total = np.zeros((self.n_starts, neurons.kind.size, n_columns))
