@@ -245,9 +245,9 @@ def build_apart(case: Case) -> Built:
 
 
 def build_any(case: Case) -> Built:
-    """As `build`, or as `build_apart` where neurons have different numbers of receptors."""
-    alike = len({len(n.alphas) for n in case.neurons}) == 1
-    return build(case) if alike else build_apart(case)
+    """As `build`, or as `build_apart` where neurons have different receptors."""
+    kinds = {tuple(map(math.isinf, n.alphas)) for n in case.neurons}
+    return build(case) if len(kinds) == 1 else build_apart(case)
 
 
 def _layers(case: Case) -> list[list[int]]:

@@ -83,13 +83,21 @@ def begun(case: Case) -> Case:
 
 
 def parameters(case: Case, kind: str) -> list[float]:
-    """The values of one kind of parameter, in the order of the case; by neuron and receptor."""
+    """The values of one kind of parameter, in the order of the case.
+
+    Those of receptors: by neuron and receptor, of those that have a current.
+    """
     if kind in ("weight", "delay"):
         return [getattr(synapse, kind) for synapse in case.synapses]
     if kind == "input_time":
         return [t for _, t in case.inputs]
     if kind in BY_RECEPTOR:
-        return [value for n in case.neurons for value in getattr(n, BY_RECEPTOR[kind])]
+        return [
+            value
+            for n in case.neurons
+            for value, has in zip(getattr(n, BY_RECEPTOR[kind]), n.has_current, strict=True)
+            if has
+        ]
     if kind == "v0":
         return [n.rest if n.v0 is None else n.v0 for n in case.neurons]
     return [getattr(neuron, kind) for neuron in case.neurons]
@@ -105,15 +113,13 @@ def moved(case: Case, kind: str, k: int, step: float) -> Case:
     if kind == "input_time":
         source, t = case.inputs[k]
         return replace(case, inputs=(*case.inputs[:k], (source, t + step), *case.inputs[k + 1 :]))
-    values = parameters(case, kind)
-    new, neurons = values[k] + step, list(case.neurons)
+    new, neurons = parameters(case, kind)[k] + step, list(case.neurons)
     if kind in BY_RECEPTOR:
-        values[k] = new
-        k = [i for i, n in enumerate(neurons) for _ in n.alphas][k]
-        start = sum(len(n.alphas) for n in neurons[:k])
-        neurons[k] = replace(
-            neurons[k], **{kind: tuple(values[start : start + len(neurons[k].alphas)])}
-        )
+        each = [(i, r) for i, n in enumerate(neurons) for r, has in enumerate(n.has_current) if has]
+        k, receptor = each[k]
+        values = list(getattr(neurons[k], BY_RECEPTOR[kind]))
+        values[receptor] = new
+        neurons[k] = replace(neurons[k], **{kind: tuple(values)})
     else:
         neurons[k] = replace(neurons[k], **{kind: new})
     return replace(case, neurons=tuple(neurons))
@@ -140,7 +146,10 @@ def gradient(built: cases.Built, found: Any, kind: str) -> np.ndarray:
         by = {name: state.current for name, state in found.initial.items()}
     else:
         by = getattr(found, "threshold" if kind == "theta" else kind)
-    return np.concatenate([_columns(by[name]).ravel() for name in built.network.populations])
+    values = np.concatenate([_columns(by[name]).ravel() for name in built.network.populations])
+    if kind in BY_RECEPTOR:
+        return values[[has for n in built.case.neurons for has in n.has_current]]
+    return values
 
 
 def _columns(values: Any) -> np.ndarray:

@@ -34,16 +34,24 @@ def made_for(engine: str, case: Case, shortest: float = 0.25) -> Case:
     """The case without what an engine cannot do.
 
     For windows, synapses between neurons take at least ``shortest``; for layers, they lead to
-    neurons of larger numbers.
+    neurons of larger numbers, and charges take a moment to arrive.
     """
-    synapses = case.synapses
+    neurons, synapses = case.neurons, case.synapses
     if engine == "windows":
         synapses = tuple(
             s if s.pre < 0 else s._replace(delay=max(s.delay, shortest)) for s in synapses
         )
     if engine in ("layered", "cuda"):
         synapses = tuple(s for s in synapses if s.pre < s.post)
-    return replace(case, synapses=synapses)
+        neurons = tuple(
+            replace(n, alpha=tuple(map(finite, n.alphas))) if math.inf in n.alphas else n
+            for n in neurons
+        )
+    return replace(case, neurons=neurons, synapses=synapses)
+
+
+def finite(rate: float) -> float:
+    return 5.0 if math.isinf(rate) else rate
 
 
 def can_run(engine: str, case: Case) -> bool:
@@ -112,11 +120,19 @@ def batches(draw: st.DrawFn, engine: str, bias: bool = True, images: bool = True
     if engine == "layered" and not (bias and draw(st.integers(0, 3)) == 3):
         groups = IMAGES if images else FLAT
         return draw(recipes(biases=BIASES if bias else (0.0,), images=groups))
-    case = made_for(engine, draw(any_networks() if bias else networks(bias=False)))
+    return draw(looped(engine, any_networks() if bias else networks(bias=False), bias))
+
+
+@st.composite
+def looped(
+    draw: st.DrawFn, engine: str, case_of: st.SearchStrategy[Case], anywhere: bool = True
+) -> Batch:
+    """A drawn case with one to four trains of input; now and then each begins in its own state."""
+    case = made_for(engine, draw(case_of))
     others = draw(st.lists(spike_trains(case.n_sources, case.t_stop), max_size=3))
     trains = (case.inputs, *others)
     starts = ()
-    if bias and draw(st.booleans()):
+    if anywhere and draw(st.booleans()):
         each = st.tuples(*(begun(neuron) for neuron in case.neurons))
         starts = tuple(draw(each) for _ in trains)
     return Batch(engine, case, trains, starts)

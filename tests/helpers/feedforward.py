@@ -5,6 +5,7 @@ A recipe is drawn, which shrinks and prints; its numbers come from a seed, so la
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,6 +280,7 @@ def recipes(
 # --- losses ---------------------------------------------------------------------------------------
 
 KINDS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
+EVERY = (*KINDS, "rest", "reset", "initial")
 
 
 def cotangents(result: es.BatchResult) -> dict[str, Any]:
@@ -316,12 +318,25 @@ def dense(value: Any) -> np.ndarray:
     return value.toarray() if scipy.sparse.issparse(value) else np.asarray(value)
 
 
+def leaves(by_key: Mapping[Any, Any]) -> dict[tuple[Any, ...], Any]:
+    """The arrays of one kind of derivative, by key, receptor, and part of a state."""
+    found: dict[tuple[Any, ...], Any] = {}
+    for key, value in by_key.items():
+        if isinstance(value, es.State):
+            value = {"potential": value.potential, "current": value.current}
+        if isinstance(value, Mapping):
+            found |= {(key, *path): leaf for path, leaf in leaves(value).items()}
+        else:
+            found[key,] = value
+    return found
+
+
 def assert_same_gradient(
-    found: Any, expected: Any, rtol: float = 1e-10, kinds: tuple[str, ...] = KINDS
+    found: Any, expected: Any, rtol: float = 1e-10, kinds: tuple[str, ...] = EVERY
 ) -> None:
     """All kinds of derivatives, relative to the largest of their kind (of 1, if that is larger)."""
     for kind in kinds:
-        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        ours, theirs = (leaves(getattr(gradient, kind)) for gradient in (found, expected))
         assert list(ours) == list(theirs), kind
         sizes = [float(np.abs(dense(value)).max(initial=0.0)) for value in theirs.values()]
         scale = max([1.0, *sizes])
@@ -334,10 +349,10 @@ def assert_same_gradient(
             )
 
 
-def assert_identical_gradient(found: Any, expected: Any, kinds: tuple[str, ...] = KINDS) -> None:
+def assert_identical_gradient(found: Any, expected: Any, kinds: tuple[str, ...] = EVERY) -> None:
     """Bit for bit."""
     for kind in kinds:
-        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        ours, theirs = (leaves(getattr(gradient, kind)) for gradient in (found, expected))
         assert list(ours) == list(theirs), kind
         for key, value in theirs.items():
             np.testing.assert_array_equal(dense(ours[key]), dense(value), err_msg=f"{kind} {key}")

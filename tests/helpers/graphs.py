@@ -57,7 +57,11 @@ def columns_of(built: cases.Built, kind: str) -> list[int]:
         return np.argsort(built.stimulus[cases.IN].order).tolist()
     if kind in differences.BY_RECEPTOR:
         first = 1 if kind == "i0" else 0  # after the potentials at the start
-        return [(first + r) * n + i for i in range(n) for r in range(len(neurons[i].alphas))]
+        return [
+            (first + column) * n + i
+            for i in range(n)
+            for column in range(sum(neurons[i].has_current))
+        ]
     return list(range(n))
 
 

@@ -44,6 +44,10 @@ class Neuron:
         return self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
 
     @property
+    def has_current(self) -> tuple[bool, ...]:
+        return tuple(map(math.isfinite, self.alphas))
+
+    @property
     def currents(self) -> tuple[float, ...]:
         """Of each receptor at the start."""
         return self.i0 or (0.0,) * len(self.alphas)

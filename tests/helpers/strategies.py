@@ -55,10 +55,11 @@ def neurons(
 
 
 @st.composite
-def general_neurons(draw: st.DrawFn, n_receptors: int) -> Neuron:
+def general_neurons(draw: st.DrawFn, n_receptors: int, at_once: int = -1) -> Neuron:
     """One neuron with any number of receptors, potentials of its own, and a state at the start.
 
-    Rates are often those of another receptor, or of the membrane.
+    Rates are often those of another receptor, or of the membrane. At the receptor `at_once`, if
+    there is one of that number, charges arrive at once.
     """
     alphas = [draw(rate_pairs())]
     beta = alphas[0][1]
@@ -66,6 +67,8 @@ def general_neurons(draw: st.DrawFn, n_receptors: int) -> Neuron:
     for _ in range(1, n_receptors):
         related = st.sampled_from([*rates, beta, beta * (1.0 + 1e-9), rates[0] * 2.0])
         rates.append(draw(st.one_of(decimals(0.1, 5.0), related, st.just(0.0))))
+    if 0 <= at_once < n_receptors:
+        rates[at_once] = math.inf
     reset = draw(st.one_of(st.just(0.0), decimals(-0.5, 0.5)))
     theta = round(reset + draw(decimals(0.3, 1.5)), 3)
     bias = draw(st.one_of(st.just(0.0), decimals(-0.5, 0.5)))
@@ -86,7 +89,8 @@ def general_neurons(draw: st.DrawFn, n_receptors: int) -> Neuron:
 def begun(draw: st.DrawFn, neuron: Neuron) -> Neuron:
     """The neuron with another state at the start."""
     highest = min(neuron.theta, 1.0) - 0.05
-    currents = draw(st.tuples(*(decimals(-1.0, 2.0) for _ in neuron.alphas)))
+    each = (st.just(0.0) if math.isinf(a) else decimals(-1.0, 2.0) for a in neuron.alphas)
+    currents = draw(st.tuples(*each))
     return replace(neuron, v0=draw(decimals(-1.0, highest)), i0=currents)
 
 
@@ -131,11 +135,11 @@ def general_networks(
     t_stop: float = 3.0,
     alike: bool = False,
 ) -> Case:
-    """As `networks`, of `general_neurons`; all with as many receptors if they are to be alike."""
+    """As `networks`, of `general_neurons`; all with like receptors if they are to be alike."""
     n = draw(st.integers(1, max_neurons))
-    numbers = st.integers(1, 3)
-    each = (draw(numbers),) * n if alike else draw(st.tuples(*(numbers for _ in range(n))))
-    cells = tuple(draw(general_neurons(n_receptors)) for n_receptors in each)
+    one = st.tuples(st.integers(1, 3), st.sampled_from([-1, -1, -1, 0, 1]))
+    each = (draw(one),) * n if alike else draw(st.tuples(*(one for _ in range(n))))
+    cells = tuple(draw(general_neurons(*receptors)) for receptors in each)
     return draw(_connected(cells, n_sources, t_stop))
 
 
@@ -163,6 +167,8 @@ def _connected(
                 reach = (-1.0, 6.0) if pre < 0 else (-1.5, 1.5)
                 weight, delay = draw(decimals(*reach)), draw(delays)
                 receptor = draw(st.integers(0, last)) if last else 0
+                if pre >= 0 and math.isinf(cells[post].alphas[receptor]):
+                    delay = delay or 0.25  # a charge that is passed on at once is refused
                 synapses.append(Synapse(pre, post, weight, delay, receptor))
     return Case(cells, tuple(synapses), draw(inputs), t_stop)
 

@@ -18,7 +18,9 @@ from eventsim._layout import layers as layer_plan
 from eventsim._support import threads
 from gradients._sweeps.layers import host as layered
 from tests.helpers import cases, differences
+from tests.helpers.engines import Batch, looped
 from tests.helpers.feedforward import (
+    EVERY,
     KINDS,
     WIDE,
     Recipe,
@@ -31,11 +33,11 @@ from tests.helpers.feedforward import (
     recipes,
 )
 from tests.helpers.models import Model, decided
-from tests.helpers.strategies import examples
+from tests.helpers.strategies import examples, general_networks
 
 RUNS = (2.51234, 2.51234, 0.1)
 # Without the parameters of neurons, another loop does the work.
-WRT = st.sampled_from([KINDS, ("weights", "delays", "input_times")])
+WRT = st.sampled_from([EVERY, ("weights", "delays", "input_times")])
 
 
 def swept(result: es.BatchResult, **options: Any) -> gradients.Gradient:
@@ -64,6 +66,14 @@ def test_random_networks_have_the_gradients_of_the_scheduler(
     model = recipe.model()
     expected = decided(model)
     assert_same_gradient(swept(model.run(), wrt=wrt), swept(expected), kinds=wrt)
+
+
+@given(looped("layered", general_networks()))
+@examples(0.5)
+def test_neurons_of_any_kind_have_the_gradients_of_the_scheduler(drawn: Batch) -> None:
+    model = drawn.model()
+    expected = decided(model)
+    assert_same_gradient(swept(model.run()), swept(expected))
 
 
 @given(recipes(t_stops=RUNS), WRT)
@@ -319,13 +329,13 @@ def test_two_sweeps_are_equal_bit_for_bit(recipe: Recipe, wrt: tuple[str, ...]) 
     assert_identical_gradient(swept(result, wrt=wrt), swept(result, wrt=wrt), wrt)
 
 
-@given(recipes(t_stops=RUNS), st.sets(st.sampled_from(KINDS)))
+@given(recipes(t_stops=RUNS), st.sets(st.sampled_from(EVERY)))
 @examples(0.5)
 def test_a_gradient_by_some_is_part_of_the_whole(recipe: Recipe, wrt: set[str]) -> None:
     result = recipe.model().run()
     whole, part = swept(result), swept(result, wrt=sorted(wrt))
     assert_same_gradient(part, whole, rtol=1e-12, kinds=tuple(wrt))
-    for kind in set(KINDS) - wrt:
+    for kind in set(EVERY) - wrt:
         assert getattr(part, kind) == {}
     assert (part.alpha == {}) == ("tau_syn" not in wrt)
     assert (part.beta == {}) == ("tau_mem" not in wrt)
