@@ -99,6 +99,7 @@ def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k,
     time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
     width, passes_on = tiles.width[b], task.wanted.arrivals
     lane, table = tiles.lane[q], tiles.table[q]
+    beta = tiles.beta[q]
     first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
     by_potential, moved = work[Q][:width], work[MOVED][:width]
     for r in range(len(tiles.receptors)):
@@ -143,7 +144,7 @@ def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k,
             gradient[j] += p[j] * synaptic + by_potential[j] * h
         for n in range(n_near):
             j = int(work[LISTED, n])
-            lambda_i, _ = _from_spike(tiles, q, work, j, receptor, now)
+            lambda_i, _ = _from_spike(work, j, receptor, now, alpha, beta)
             gradient[j] += lambda_i - (p[j] * synaptic + by_potential[j] * h)
         if passes_on and (not scattered or origin[a] >= 0):
             w = weight[entry : entry + width]
@@ -152,7 +153,7 @@ def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k,
                 moved[j] = w[j] * (p[j] * by_p + by_potential[j] * by_q)
             for n in range(n_near):
                 j = int(work[LISTED, n])
-                lambda_i, lambda_v = _from_spike(tiles, q, work, j, receptor, now)
+                lambda_i, lambda_v = _from_spike(work, j, receptor, now, alpha, beta)
                 moved[j] = arrival_back(w[j], alpha, lambda_i, lambda_v)
             if sums.delay.shape[1] > 0:
                 for j in range(width):
@@ -175,10 +176,16 @@ def _pass_frame(tiles, q, width, lag, work):
 
 
 @inlined
-def _from_spike(tiles, q, work, j, r, now):
+def _from_spike(work, j, r, now, alpha, beta):
     """Return ``(lambda_I, lambda_V)`` of a neuron that is near, carried back from its spike."""
-    lag, alpha, beta = work[AT, j] - now, tiles.alpha[q, r], tiles.beta[q]
-    return flow_back(lag, alpha, beta, work[NEAR_I + 2 * r, j], work[NEAR_V, j])
+    return flow_back(work[AT, j] - now, alpha, beta, work[NEAR_I + 2 * r, j], work[NEAR_V, j])
+
+
+@loop
+def _come_near(work, j, now, alphas, beta):
+    """Carry lambda_I of a neuron that is near back to its next event, for every receptor."""
+    for r in range(alphas.size):
+        work[NEAR_I + 2 * r, j], _ = _from_spike(work, j, r, now, alphas[r], beta)
 
 
 @inlined
@@ -205,20 +212,28 @@ def _release(tiles, q, spike, end, record, fired, work):
         fired.by_time[spike], record[2][number], tiles.bias[lane + j], work[Q, j] * membrane
     )
     if work[AT, j] >= 0.0:
-        for r in range(len(tiles.receptors)):
-            work[NEAR_I + 2 * r, j], _ = _from_spike(tiles, q, work, j, r, release)
+        _come_near(work, j, release, tiles.alpha[q], tiles.beta[q])
         work[NEAR_V, j], work[AT, j] = 0.0, release
     work[P, j] += work[Q, j] * h / synaptic
-    _keep_further(tiles, q, j, end - release, work[Q, j], work)
+    if len(tiles.receptors) > 1:
+        _keep_further(work, j, end - release, work[Q, j], tiles.alpha[q], tiles.beta[q])
     work[Q, j] = 0.0
 
 
-@inlined
-def _keep_further(tiles, q, j, lag, lost, work):
+@loop
+def _keep_further(work, j, lag, lost, alphas, beta):
     """Keep lambda_I of further receptors, a lag before the end, as it is where Q loses some."""
-    for r in range(1, len(tiles.receptors)):
-        synaptic, _, h = propagator(lag, tiles.alpha[q, r], tiles.beta[q])
+    for r in range(1, alphas.size):
+        synaptic, _, h = propagator(lag, alphas[r], beta)
         work[P + 2 * r, j] += lost * h / synaptic
+
+
+@loop
+def _begin_further(work, j, lag, alphas, beta):
+    """Note lambda_I of further receptors at a spike that is near, a lag before the end."""
+    for r in range(1, alphas.size):
+        synaptic, _, h = propagator(lag, alphas[r], beta)
+        work[NEAR_I + 2 * r, j] = work[P + 2 * r, j] * synaptic + work[Q, j] * h
 
 
 @inlined
@@ -242,20 +257,18 @@ def _pass_spike(task, q, spike, end, until, work, is_near, n_near):
         by_time = release_back(by_time, record[2][number], tiles.bias[lane + j], before * membrane)
     if is_near:
         if work[AT, j] >= 0.0:
-            for r in range(len(tiles.receptors)):
-                lambda_i, _ = _from_spike(tiles, q, work, j, r, record[0][number])
-                work[NEAR_I + 2 * r, j] = lambda_i
+            _come_near(work, j, record[0][number], tiles.alpha[q], tiles.beta[q])
         else:
             work[NEAR_I, j] = work[P, j] * synaptic + before * h
-            for r in range(1, len(tiles.receptors)):
-                further, _, own = propagator(lag, tiles.alpha[q, r], tiles.beta[q])
-                work[NEAR_I + 2 * r, j] = work[P + 2 * r, j] * further + before * own
+            if len(tiles.receptors) > 1:
+                _begin_further(work, j, lag, tiles.alpha[q], tiles.beta[q])
             work[LISTED, n_near] = j
             n_near += 1
         work[NEAR_V, j] = spike_back(by_time, record[1][number])
         work[AT, j] = record[0][number]
     after = spike_back(by_time, record[1][number] * membrane)
     work[P, j] += (before - after) * h / synaptic
-    _keep_further(tiles, q, j, lag, before - after, work)
+    if len(tiles.receptors) > 1:
+        _keep_further(work, j, lag, before - after, tiles.alpha[q], tiles.beta[q])
     work[Q, j] = after
     return n_near

@@ -5,7 +5,7 @@ those of `gradients._sweeps.events`.
 """
 
 from eventsim._layout.layers import Tiles
-from eventsim._support.compile import inlined
+from eventsim._support.compile import inlined, loop
 from eventsim.model.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
@@ -86,7 +86,7 @@ def sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand,
         for n in range(touched):
             _move(tiles, q, int(work[TOUCHED, n]), now, work)
         for r in range(1, len(tiles.receptors)):
-            _move_further(tiles, q, width, r, until - now, factors, a, work)
+            _move_all_further(tiles, q, width, r, until - now, factors, a, work)
         _move_all(tiles, q, width, until - now, factors, a, work)
         for n in range(touched):
             work[AT, int(work[TOUCHED, n])] = -1.0
@@ -156,13 +156,8 @@ def _move(tiles, q, j, time, work):
     alpha, beta, lane = tiles.alpha[q, 0], tiles.beta[q], tiles.lane[q]
     lag = work[AT, j] - time
     work[AT, j] = time
-    for r in range(1, len(tiles.receptors)):
-        row_i, row_alpha, row_beta, _ = _rows(r)
-        lambda_i, _, i_alpha, i_beta, _, _, _ = flow_back_with_rates(
-            lag, tiles.alpha[q, r], beta, 0.0, work[row_i, j], work[LAMBDA_V, j],
-            work[row_alpha, j], work[row_beta, j], work[V_BETA, j],
-        )  # fmt: skip
-        work[row_i, j], work[row_alpha, j], work[row_beta, j] = lambda_i, i_alpha, i_beta
+    if len(tiles.receptors) > 1:
+        _move_further(work, j, lag, tiles.alpha[q], beta)
     lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
         lag, alpha, beta, tiles.bias[lane + j], work[LAMBDA_I, j], work[LAMBDA_V, j],
         work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j],
@@ -173,8 +168,20 @@ def _move(tiles, q, j, time, work):
     work[BY_BIAS, j] += by_bias
 
 
+@loop
+def _move_further(work, j, lag, alphas, beta):
+    """Move lambda_I of the further receptors of one neuron, before lambda_V is moved."""
+    for r in range(1, alphas.size):
+        row_i, row_alpha, row_beta, _ = _rows(r)
+        lambda_i, _, i_alpha, i_beta, _, _, _ = flow_back_with_rates(
+            lag, alphas[r], beta, 0.0, work[row_i, j], work[LAMBDA_V, j], work[row_alpha, j],
+            work[row_beta, j], work[V_BETA, j],
+        )  # fmt: skip
+        work[row_i, j], work[row_alpha, j], work[row_beta, j] = lambda_i, i_alpha, i_beta
+
+
 @inlined
-def _move_further(tiles, q, width, r, lag, factors, a, work):
+def _move_all_further(tiles, q, width, r, lag, factors, a, work):
     """Move lambda_I of a further receptor of the neurons without events, before lambda_V."""
     row_i, row_alpha, row_beta, _ = _rows(r)
     synaptic, h = factors.synaptic[r, a], factors.h[r, a]
