@@ -118,7 +118,12 @@ TABLE: list[Row] = [
     ("tau_mem zero", lambda: es.LIF(tau_mem=0.0), ValueError, r"tau_mem.*0\.0"),
     ("tau_mem nan", lambda: es.LIF(tau_mem=NAN), ValueError, r"tau_mem.*nan"),
     ("tau_syn negative", lambda: es.LIF(tau_syn=[1.0, -2.5]), ValueError, r"tau_syn.*-2\.5"),
-    ("tau_syn zero", lambda: es.LIF(tau_syn=0), ValueError, r"tau_syn.*0"),
+    (
+        "tau_syn zero of some",
+        lambda: es.LIF(tau_syn={"a": 1.0, "b": [0.0, 2.5]}),
+        ValueError,
+        r"tau_syn\['b'\] must be 0 for all neurons or for none, got .*2\.5",
+    ),
     ("threshold zero", lambda: es.LIF(threshold=0.0), ValueError, r"threshold.*0\.0"),
     ("threshold negative", lambda: es.LIF(threshold=-3.0), ValueError, r"threshold.*-3\.0"),
     ("threshold nan", lambda: es.LIF(threshold=NAN), ValueError, r"threshold.*nan"),
@@ -132,7 +137,7 @@ TABLE: list[Row] = [
         "threshold zero of one that fires on",
         lambda: es.LIF(threshold=[0.0, 0.0], refractory=[INF, 2.5]),
         ValueError,
-        r"threshold must be > 0 \(or 0 with an infinite refractory period\), got 0\.0",
+        r"threshold must be > reset \(or equal .* infinite refractory period\), got 0\.0",
     ),
     ("refractory nan", lambda: es.LIF(refractory=NAN), ValueError, r"refractory.*nan"),
     # --- names and sizes

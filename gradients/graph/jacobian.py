@@ -225,7 +225,8 @@ def by_parameters(
     if wrt == INITIAL:
         values = np.column_stack([rows.by_potential, rows.by_current])
     else:
-        values = _by_neurons(graph, rows, wrt, neurons, level).reshape(n_rows, -1)
+        values = _by_neurons(graph, rows, wrt, neurons, level)
+        values = values[:, None] if values.ndim == 1 else values
     width = values.shape[1]
     at = np.repeat(every, width), (neurons[:, None] + n * np.arange(width)).reshape(-1)
     return sparse.csr_array((values.reshape(-1), at), shape=(n_rows, width * n))

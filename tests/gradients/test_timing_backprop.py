@@ -14,7 +14,8 @@ from hypothesis import assume, given
 
 import eventsim as es
 import gradients
-from gradients.gradient import gradient_of_network
+from eventsim._layout.wiring import layout_of
+from eventsim.model.parameters import pulled
 from tests.helpers import cases, differences, naive
 from tests.helpers.engines import can_run
 from tests.helpers.naive import Case
@@ -449,13 +450,11 @@ def test_the_norm_of_what_is_empty_zero_or_no_number() -> None:
 def test_the_square_of_a_time_constant_may_be_no_number() -> None:
     network = es.Network()
     network.add_population("p", 3, es.LIF(tau_mem=[1e160, np.inf, 2.0], tau_syn=[2.0, 4.0, 1e160]))
-    neurons = {"alpha": np.full(3, 1e200), "beta": np.array([-1e200, 1.0, 8.0])}
-    found = gradient_of_network(
-        network, weights={}, delays={}, neurons=neurons, input_times={}, min_slope=1.0,
-        silent_fraction=0.0,
-    )  # fmt: skip
-    np.testing.assert_allclose(found.tau_mem["p"], [1e-120, 0.0, -2.0], rtol=1e-12)
-    np.testing.assert_allclose(found.tau_syn["p"], [-2.5e199, -6.25e198, -1e-120], rtol=1e-12)
+    by = {name: np.zeros(3) for name in ("threshold", "bias", "potential", "level")}
+    by |= {"alpha": np.full((3, 1), 1e200), "beta": np.array([-1e200, 1.0, 8.0])}
+    found = pulled(by, layout_of(network).values, np.ones(3, dtype=bool))
+    np.testing.assert_allclose(found["tau_mem"], [1e-120, 0.0, -2.0], rtol=1e-12)
+    np.testing.assert_allclose(found["tau_syn"][:, 0], [-2.5e199, -6.25e198, -1e-120], rtol=1e-12)
 
 
 def test_a_batch_of_a_network_with_one_synapse_sums_its_samples() -> None:

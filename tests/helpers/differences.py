@@ -48,6 +48,16 @@ def cotangents(result: es.Result) -> dict[str, Any]:
     return {"spike_times": spike_times, "potentials": potentials}
 
 
+def in_the_order_of_the_record(
+    result: es.Result, by_population: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Values of the spikes of every population, in the order of all spikes."""
+    values = np.empty(result.batch.record.time.size)
+    for name, part in by_population.items():
+        values[result.batch.positions(name)] = part
+    return values
+
+
 def loss(case: Case) -> tuple[float, tuple[int, ...]]:
     """The loss, and the spike counts: where they change, the loss jumps."""
     result = cases.build_any(case).run()

@@ -34,19 +34,16 @@ def made_for(engine: str, case: Case, shortest: float = 0.25) -> Case:
     """The case without what an engine cannot do.
 
     For windows, synapses between neurons take at least ``shortest``; for layers, they lead to
-    neurons of larger numbers, and to the first receptor.
+    neurons of larger numbers.
     """
-    neurons, synapses = case.neurons, case.synapses
+    synapses = case.synapses
     if engine == "windows":
         synapses = tuple(
             s if s.pre < 0 else s._replace(delay=max(s.delay, shortest)) for s in synapses
         )
     if engine in ("layered", "cuda"):
-        synapses = tuple(s._replace(receptor=0) for s in synapses if s.pre < s.post)
-        neurons = tuple(
-            n if len(n.alphas) == 1 else replace(n, alpha=n.alphas[0], i0=n.i0[:1]) for n in neurons
-        )
-    return replace(case, neurons=neurons, synapses=synapses)
+        synapses = tuple(s for s in synapses if s.pre < s.post)
+    return replace(case, synapses=synapses)
 
 
 def can_run(engine: str, case: Case) -> bool:

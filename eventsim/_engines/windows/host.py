@@ -222,7 +222,7 @@ def _new_work(neurons: Neurons, n_arrivals: int = 4096) -> Work:
         times=np.empty(CHUNK),
         sources=np.empty(CHUNK, dtype=np.int64),
         deliveries=deliveries,
-        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals),
+        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals, columns > 4),
         order=np.empty(n_arrivals, dtype=np.int32),
         spare=np.empty(n_arrivals, dtype=np.int32),
         cursor=np.zeros(2, dtype=np.int64),
@@ -240,8 +240,8 @@ def _aligned_rows(n: int, width: int) -> FloatArray:
     return flat[skip : skip + width * n].reshape(n, width)
 
 
-def _room(head: Int32Array, n: int) -> Arrivals:
-    receptor = np.empty(n, dtype=np.int8)
+def _room(head: Int32Array, n: int, several: bool) -> Arrivals:
+    receptor = np.empty(n if several else 0, dtype=np.int8)
     return Arrivals(head, np.empty(n), np.empty(n), receptor, np.empty(n, dtype=np.int32))
 
 
@@ -388,7 +388,12 @@ def _with_room(task: Task, run: Record, work: Work, status: int) -> Work:
         size, chosen = work.arrivals.time.size, progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
         if size < MOST_ARRIVALS or chosen == 1:
             more = max(2 * size, work.order.size)
-            return _with_order(work._replace(arrivals=_room(work.arrivals.head, more)), more)
+            return _with_order(
+                work._replace(
+                    arrivals=_room(work.arrivals.head, more, work.arrivals.receptor.size > 0)
+                ),
+                more,
+            )
         progress[LAST_CHOSEN] = progress[FIRST_CHOSEN] + chosen // 2
         return work
     size, most = run.time.size, 2 * task.max_spikes + 64

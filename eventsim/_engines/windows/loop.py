@@ -600,7 +600,7 @@ def _choose(work):
 def _gather(target, weight, receptor, work, n):
     """Add a chunk of deliveries to the lists of chosen targets; return False if they are full."""
     listed, arrivals, flag = work.deliveries, work.arrivals, work.flag
-    size = work.progress[GATHERED]
+    size, several = work.progress[GATHERED], arrivals.receptor.size > 0
     for k in range(n):
         for s in range(listed.start[k], listed.stop[k]):
             i = target[s]
@@ -609,7 +609,8 @@ def _gather(target, weight, receptor, work, n):
                     return False
                 arrivals.time[size] = listed.time[k]
                 arrivals.weight[size] = weight[s]
-                arrivals.receptor[size] = receptor
+                if several:
+                    arrivals.receptor[size] = receptor
                 arrivals.following[size] = arrivals.head[i]
                 arrivals.head[i] = size
                 size += 1
@@ -763,10 +764,12 @@ def _replay(neurons, state, run, work, start, final):
         i = work.flagged[f]
         kind = neurons.kind[i]
         alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+        alpha = alphas[0]
         threshold, refractory = neurons.threshold[i], neurons.refractory[i]
         first = _sorted_arrivals(work, i)
         current, potential, now = _begin(state, i, start)
-        _take_currents(neurons, state.level[i], currents)
+        if several or len(neurons.charging) > 0:
+            _take_currents(neurons, state.level[i], currents)
         number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
         charged = False
         for a in range(first, work.order.size + 1):
@@ -784,7 +787,7 @@ def _replay(neurons, state, run, work, start, final):
                         progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
                         progress[SPIKES] = spikes
                         return False
-                    current = hold(current, refractory, alphas[0])
+                    current = hold(current, refractory, alpha)
                     for r in range(len(neurons.receptors)):
                         currents[r] = hold(currents[r], refractory, alphas[r])
                     number = spikes
@@ -800,7 +803,7 @@ def _replay(neurons, state, run, work, start, final):
                     )  # fmt: skip
                 else:
                     lag, slope = crossing_within(
-                        until - now, current, potential, alphas[0], beta, threshold, bias
+                        until - now, current, potential, alpha, beta, threshold, bias
                     )
                 searches += 1
                 # A spike lies strictly after the event that releases it, if only by rounding.
@@ -821,7 +824,7 @@ def _replay(neurons, state, run, work, start, final):
                     return False
                 held = (spike - now) + refractory
                 now, current, potential = fire(
-                    spike, slope, alphas[0], beta, threshold, bias, refractory
+                    spike, slope, alpha, beta, threshold, bias, refractory
                 )
                 if several:
                     for r in range(len(neurons.receptors)):
@@ -833,12 +836,11 @@ def _replay(neurons, state, run, work, start, final):
                 if several:
                     potential = flow_of(currents, potential, until - now, alphas, beta, bias)
                 else:
-                    current, potential = flow(
-                        current, potential, until - now, alphas[0], beta, bias
-                    )
+                    current, potential = flow(current, potential, until - now, alpha, beta, bias)
                 now = until
             if e >= 0:
-                weight, r = arrivals.weight[e], arrivals.receptor[e]
+                weight = arrivals.weight[e]
+                r = arrivals.receptor[e] if several or len(neurons.charging) > 0 else 0
                 if len(neurons.charging) > 0 and r == CHARGE:
                     if now <= until:
                         potential += weight

@@ -6,6 +6,7 @@ What is special to one of them is tested beside it, in `test_scheduler.py` and i
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import subprocess
 import sys
@@ -66,13 +67,6 @@ def one_neuron(
 # --- against numbers from elsewhere ---------------------------------------------------------------
 
 
-ONE_RECEPTOR = [
-    name
-    for name in cases.NETWORK_NAMES + cases.GENERAL_NAMES
-    if all(len(n.alphas) == 1 for n in cases.load(name).case.neurons)
-]
-
-
 def fed_with(reference: cases.Reference) -> Model:
     """The network without its recurrence: the reference spikes come in a moment later, as input."""
     case = reference.case
@@ -122,8 +116,7 @@ def test_reference_networks(engine: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("engine", "name"),
     [
-        *(("windows", name) for name in cases.NETWORK_NAMES + cases.GENERAL_NAMES),
-        *(("layered", name) for name in ONE_RECEPTOR),
+        *itertools.product(["windows", "layered"], cases.NETWORK_NAMES + cases.GENERAL_NAMES),
         *(pytest.param("cuda", name, marks=pytest.mark.cuda) for name in cases.NETWORK_NAMES),
     ],
 )
@@ -288,8 +281,8 @@ def renumbered(model: Model, orders: dict[str, list[int]]) -> Model:
         if not isinstance(delays, float):
             delays = delays[rows][:, orders[p.post]]
         weights = p.weights[rows][:, orders[p.post]]
-        names = network.neurons[p.post].receptors
-        receptor = names[p.receptor] if names else None
+        lif = network.neurons[p.post]
+        receptor = lif.receptors[lif.columns.index(p.receptor)] if lif.receptors else None
         other.connect(p.pre, p.post, weights=weights, delays=delays, receptor=receptor)
     initial = {
         name: each_value(state, lambda values, order=orders[name]: values[..., order])
@@ -474,7 +467,7 @@ def assert_same_run(engine: str, found: Case, expected: Case, lift: float = 0.0)
         )
 
 
-@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+@each_engine
 @given(any_networks(), st.integers(0, 2**16))
 @examples(0.5)
 def test_two_receptors_that_are_alike_are_one(engine: str, case: Case, seed: int) -> None:
@@ -483,7 +476,7 @@ def test_two_receptors_that_are_alike_are_one(engine: str, case: Case, seed: int
     assert_same_run(engine, split(case, seed), case)
 
 
-@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+@each_engine
 @given(general_networks(alike=True))
 @examples(0.3)
 def test_the_order_of_receptors_does_not_matter(engine: str, case: Case) -> None:
