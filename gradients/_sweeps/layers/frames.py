@@ -20,13 +20,13 @@ spike is *near* an arrival keeps its state at the spike too, and meets that arri
 import math
 from typing import NamedTuple
 
-from eventsim._layout.incoming import factors_of, fill_flow
+from eventsim._layout.incoming import factors_of
 from eventsim._layout.layers import Tiles
 from eventsim._support.compile import inlined, loop
 from eventsim.model.flow import propagator
 from gradients._sweeps.flow import flow_back
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
-from gradients._sweeps.layers.task import added, own_spikes, receptor_of, start_from_end
+from gradients._sweeps.layers.task import added, own_spikes, start_from_end
 
 __all__ = ["Frames", "fill", "fill_factors", "frames_of", "n_rows", "sweep_tile"]
 
@@ -80,12 +80,18 @@ def fill_factors(tiles, incoming, frames, t_stop, factors, first, last):
 @inlined
 def fill(tiles, q, time, start, stop, frames, t_stop, factors):
     """Fill the factors of tile ``q`` for the arrivals ``start : stop`` of one sample."""
-    k, end = -1, 0.0
-    for a in range(start, stop):
-        while k < 0 or (k < frames.n - 1 and time[a] >= end):
-            k += 1
-            end = (k + 1) * frames.length if k < frames.n - 1 else t_stop
-        fill_flow(tiles, q, end - time[a], a, factors)
+    for r in range(len(tiles.receptors)):
+        alpha, beta = tiles.alpha[q, r], tiles.beta[q]
+        synaptics, kernels = factors.synaptic[r], factors.h[r]
+        k, end = -1, 0.0
+        for a in range(start, stop):
+            while k < 0 or (k < frames.n - 1 and time[a] >= end):
+                k += 1
+                end = (k + 1) * frames.length if k < frames.n - 1 else t_stop
+            synaptic, membrane, h = propagator(end - time[a], alpha, beta)
+            synaptics[a] = synaptic
+            factors.membrane[a] = membrane
+            kernels[a] = h
 
 
 @inlined
@@ -99,9 +105,11 @@ def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k,
     time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
     width, passes_on = tiles.width[b], task.wanted.arrivals
     lane, table = tiles.lane[q], tiles.table[q]
-    beta = tiles.beta[q]
+    # Those of the first receptor: if it is the only one, nothing is chosen within the loop.
+    receptor, alpha, beta = 0, tiles.alpha[q, 0], tiles.beta[q]
+    synaptics, kernels = factors.synaptic[0], factors.h[0]
     first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
-    by_potential, moved = work[Q][:width], work[MOVED][:width]
+    p, by_potential, moved = work[P][:width], work[Q][:width], work[MOVED][:width]
     for r in range(len(tiles.receptors)):
         work[P + 2 * r, :width] = 0.0
     work[AT, :width] = -1.0
@@ -135,10 +143,11 @@ def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k,
             low = frame * frames.length
             continue
         entry = table + row[a] * width
-        receptor = receptor_of(tiles, entry)
-        p, alpha = work[P + 2 * receptor][:width], tiles.alpha[q, receptor]
-        membrane = factors.membrane[a]
-        synaptic, h = factors.synaptic[receptor, a], factors.h[receptor, a]
+        if len(tiles.receptors) > 1:
+            receptor = tiles.receptor[entry]
+            p, alpha = work[P + 2 * receptor][:width], tiles.alpha[q, receptor]
+            synaptics, kernels = factors.synaptic[receptor], factors.h[receptor]
+        synaptic, membrane, h = synaptics[a], factors.membrane[a], kernels[a]
         gradient = gradients[entry : entry + width]
         for j in range(width):
             gradient[j] += p[j] * synaptic + by_potential[j] * h

@@ -23,7 +23,7 @@ from gradients._sweeps.events import (
 )
 from gradients._sweeps.flow import flow_back_with_rates
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
-from gradients._sweeps.layers.task import added, own_spikes, receptor_of, start_from_end
+from gradients._sweeps.layers.task import added, own_spikes, start_from_end
 
 __all__ = ["n_rows", "sweep_tile"]
 
@@ -60,7 +60,12 @@ def sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand,
     time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
     width, passes_on = tiles.width[b], task.wanted.arrivals
     lane = tiles.lane[q]
+    alpha, beta = tiles.alpha[q, 0], tiles.beta[q]
     lambda_v, by_beta = work[LAMBDA_V][:width], work[BY_BETA][:width]
+    # Those of the first receptor: if it is the only one, nothing is chosen within the loop.
+    synaptics, kernels, arrived_alpha = factors.synaptic[0], factors.h[0], alpha
+    lambda_i, i_alpha = work[LAMBDA_I][:width], work[I_ALPHA][:width]
+    i_beta, by_alpha = work[I_BETA][:width], work[BY_ALPHA][:width]
     first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
     work[:, :width] = 0.0
     work[AT, :width] = -1.0
@@ -87,14 +92,17 @@ def sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand,
             _move(tiles, q, int(work[TOUCHED, n]), now, work)
         for r in range(1, len(tiles.receptors)):
             _move_all_further(tiles, q, width, r, until - now, factors, a, work)
-        _move_all(tiles, q, width, until - now, factors, a, work)
+        synaptic, membrane, h = synaptics[a], factors.membrane[a], kernels[a]
+        _move_all(tiles, lane, width, until - now, alpha, beta, synaptic, membrane, h, work)
         for n in range(touched):
             work[AT, int(work[TOUCHED, n])] = -1.0
         entry = table + row[a] * width
-        receptor = receptor_of(tiles, entry)
-        row_i, row_alpha, row_beta, row_sum = _rows(receptor)
-        lambda_i, i_alpha = work[row_i][:width], work[row_alpha][:width]
-        i_beta, by_alpha = work[row_beta][:width], work[row_sum][:width]
+        if len(tiles.receptors) > 1:
+            receptor = tiles.receptor[entry]
+            arrived_alpha = tiles.alpha[q, receptor]
+            row_i, row_alpha, row_beta, row_sum = _rows(receptor)
+            lambda_i, i_alpha = work[row_i][:width], work[row_alpha][:width]
+            i_beta, by_alpha = work[row_beta][:width], work[row_sum][:width]
         gradient = sums.weight[strand][entry : entry + width]
         for j in range(width):
             gradient[j] += lambda_i[j]
@@ -105,7 +113,7 @@ def sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand,
         if passes_on and (not scattered or origin[a] >= 0):
             moved = work[MOVED][:width]
             for j in range(width):
-                moved[j] = arrival_back(w[j], tiles.alpha[q, receptor], lambda_i[j], lambda_v[j])
+                moved[j] = arrival_back(w[j], arrived_alpha, lambda_i[j], lambda_v[j])
             if sums.delay.shape[1] > 0:
                 for j in range(width):
                     sums.delay[strand, entry + j] += moved[j]
@@ -198,10 +206,8 @@ def _move_all_further(tiles, q, width, r, lag, factors, a, work):
 
 
 @inlined
-def _move_all(tiles, q, width, lag, factors, a, work):
+def _move_all(tiles, lane, width, lag, alpha, beta, synaptic, membrane, h, work):
     """Move the neurons of a tile without events, with their derivatives by the rates."""
-    alpha, beta, lane = tiles.alpha[q, 0], tiles.beta[q], tiles.lane[q]
-    synaptic, membrane, h = factors.synaptic[0, a], factors.membrane[a], factors.h[0, a]
     h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     b = bias_kernel(lag, beta)
     b_beta = bias_kernel_rate_derivative(lag, beta)
