@@ -126,11 +126,13 @@ class LIF:
                 raise ValueError(f"{name} must be 0 for all neurons or for none, got {shown(tau)}")
         gap = np.subtract(self.threshold, self.reset)
         once = np.isposinf(self.refractory)
-        require(
-            (gap > 0.0) | ((gap == 0.0) & once),
-            self.threshold,
-            "threshold must be > reset (or equal to it with an infinite refractory period)",
-        )
+        bad = ~((gap > 0.0) | ((gap == 0.0) & once))
+        if np.any(bad):
+            both = (np.broadcast_to(a, bad.shape)[bad][0] for a in (self.threshold, self.reset))
+            raise ValueError(
+                "threshold must be > reset (or equal to it with an infinite refractory period), "
+                "got {} and reset {}".format(*both)
+            )
         least = np.where(gap == 0.0, 1.0, gap)
         require(least >= LEAST, self.threshold, f"threshold must be at least {LEAST:g} above reset")
 
