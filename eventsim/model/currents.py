@@ -148,6 +148,23 @@ def flow_of(currents, potential, lag, alphas, beta, bias):
 # --- a cheap bound --------------------------------------------------------------------------------
 
 
+@scalar
+def earliest_under(currents, potential, beta, threshold, bias):
+    """Return a lower bound that is cheaper still: V stays below the line of the excitation alone."""
+    if threshold == math.inf:
+        return math.inf
+    drive = 0.0
+    for current in currents:
+        drive += max(current, 0.0)
+    slope = drive - beta * potential + bias
+    slope += ULP * (currents.size + 2) * (drive + beta * abs(potential) + abs(bias))
+    if potential >= threshold:
+        return 0.0
+    if slope <= 0.0:
+        return math.inf
+    return (threshold - potential) / slope * (1.0 - 1e-12)
+
+
 @loop
 def earliest_crossing_of(currents, potential, alphas, beta, threshold, bias):
     """Return a cheap lower bound on the lag of the next crossing; ``inf`` only if there is none.
@@ -222,6 +239,8 @@ def crossing_of(limit, currents, potential, alphas, beta, threshold, bias, scrat
     go on from the state at ``again`` (``inf``: it cannot).  ``scratch`` has the shape
     ``scratch_shape(currents.size)``; what is in it does not matter.
     """
+    if earliest_under(currents, potential, beta, threshold, bias) > limit:
+        return NEVER
     bound = earliest_crossing_of(currents, potential, alphas, beta, threshold, bias)
     if bound > limit or bound == math.inf:
         return NEVER

@@ -61,7 +61,7 @@ from eventsim.model.crossing import (
     next_crossing,
     spike_time,
 )
-from eventsim.model.currents import crossing_of, earliest_crossing_of, scratch_shape
+from eventsim.model.currents import crossing_of, earliest_crossing_of, earliest_under, scratch_shape
 from eventsim.model.flow import bias_kernel, flow, propagator
 from eventsim.model.jumps import AT_ONCE, CHARGE, arrive_held, fire, hold, surpasses
 from eventsim.spikes import taken
@@ -83,8 +83,8 @@ STARTED, AWAITED, N_ENTRIES = range(N_COUNTS, N_COUNTS + 3)
 # Rows of State.scratch: factors of a flow and currents, by receptor, then what a search needs.
 DECAYS, KERNELS, CURRENTS, SEARCHING = range(4)
 
-# Slope of a queued entry that is no spike yet, but a search that is due.
-SEARCH = 0.0
+# Slope of a queued entry that is no spike yet, but a search that is due, or a better bound of it.
+SEARCH, GLANCE = 0.0, -2.0
 
 # What a call works off at most before it is PAUSED.
 MOST_EVENTS, MOST_SYNAPTIC = 300_000, 5_000_000
@@ -511,12 +511,14 @@ def _expect(neurons, state, i, start, current, potential):
     beta, threshold, bias = neurons.beta[kind], neurons.threshold[i], neurons.bias[i]
     if len(neurons.receptors) > 1:
         currents = state.scratch[CURRENTS, : len(neurons.receptors)]
-        lag = earliest_crossing_of(currents, potential, neurons.alpha[kind], beta, threshold, bias)
+        lag = earliest_under(currents, potential, beta, threshold, bias)
+        due = GLANCE
     else:
         alpha = neurons.alpha[kind, 0]
         lag = earliest_crossing(current, potential, alpha, beta, threshold, bias)
+        due = SEARCH
     if lag < math.inf:
-        state.slope[i] = SEARCH
+        state.slope[i] = due
         state.neuron[i, BOUND] = -math.inf
         put(state.predicted, i, start + lag)
     else:
@@ -557,6 +559,16 @@ def _search(neurons, state, i, now):
             synaptic, _, h = propagator(lag, neurons.alpha[kind, r], beta)
             potential += row[_column(r)] * h
             currents[r] = row[_column(r)] * synaptic
+        if state.slope[i] == GLANCE:
+            lag = earliest_crossing_of(
+                currents, potential, neurons.alpha[kind], beta, threshold, bias
+            )
+            if lag < math.inf:
+                state.slope[i] = SEARCH
+                put(state.predicted, i, now + lag)
+            else:
+                _forget(neurons, state, i)
+            return
         lag, slope, again = crossing_of(
             math.inf, currents, potential, neurons.alpha[kind], beta, threshold, bias,
             state.scratch[SEARCHING:],
