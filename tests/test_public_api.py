@@ -121,6 +121,9 @@ DIRECTION = {
 
 TABLE: dict[str, Call] = {
     "eventsim.LIF": Call(es.LIF, lambda: NEURON),
+    "eventsim.LIF.from_nest": Call(
+        es.LIF.from_nest, lambda: {"model": "iaf_psc_exp", "params": {"tau_m": 20.0, "V_th": -50.0}}
+    ),
     "eventsim.LIF.arrays": of(es.LIF, "arrays", n=3),
     "eventsim.State": Call(es.State, lambda: STATE),
     "eventsim.first_crossing": Call(es.first_crossing, lambda: SEARCH),
@@ -179,7 +182,7 @@ TABLE: dict[str, Call] = {
     "eventsim.SpikeBatch.sample": of(lambda: batch().stimulus.trains["in"], "sample", k=1),
     "eventsim.BatchResult.__getitem__": of(batch, "__getitem__", which=1),
     "eventsim.BatchResult.potential": of(batch, "potential", population="out", at=[0.5, 0.25]),
-    "eventsim.BatchResult.current": of(batch, "current", population="out", at=0.5),
+    "eventsim.BatchResult.current": of(batch, "current", population="out", at=0.5, receptor=None),
     "eventsim.BatchResult.first_spikes": of(batch, "first_spikes", population="out"),
     "eventsim.BatchResult.first_positions": of(batch, "first_positions", population="out"),
     "eventsim.BatchResult.spike_counts": of(batch, "spike_counts", population="out"),

@@ -25,7 +25,7 @@ from eventsim._support.validate import (
 from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import NEURON, neuron_parameter
 
-__all__ = ["LIF"]
+__all__ = ["LIF", "by_receptor"]
 
 _MEMBRANE = {
     "C_m": 250.0, "tau_m": 10.0, "t_ref": 2.0, "E_L": -70.0, "V_reset": -70.0, "V_th": -55.0,
@@ -224,15 +224,6 @@ class LIF:
         """Names of the receptors; empty: there is one, without a name."""
         return tuple(self.tau_syn) if isinstance(self.tau_syn, Mapping) else ()
 
-    def by_receptor(self, values: FloatArray) -> FloatArray | dict[str, FloatArray]:
-        """Return columns (..., n_currents) by receptor; if it has no name, that of the only one.
-
-        Those of receptors without a current are 0.
-        """
-        nothing = np.zeros(values.shape[:-1])
-        each = [nothing if c == CHARGE else values[..., c] for c in self.columns]
-        return dict(zip(self.receptors, each, strict=True)) if self.receptors else each[0]
-
     @property
     def columns(self) -> tuple[int, ...]:
         """Number of the current of each receptor; `CHARGE`: it has none."""
@@ -271,6 +262,16 @@ class LIF:
             del values["tau_syn"]
             values |= dict(zip(self._names_of_receptors(), self.tau_syn.values(), strict=True))
         return values
+
+
+def by_receptor(neuron: LIF, values: FloatArray) -> FloatArray | dict[str, FloatArray]:
+    """Return columns (..., n_currents) by receptor; if it has no name, that of the only one.
+
+    Those of receptors without a current are 0.
+    """
+    nothing = np.zeros(values.shape[:-1])
+    each = [nothing if c == CHARGE else values[..., c] for c in neuron.columns]
+    return dict(zip(neuron.receptors, each, strict=True)) if neuron.receptors else each[0]
 
 
 def _checked_receptors(given: Mapping[str, ArrayLike]) -> Mapping[str, float | FloatArray]:

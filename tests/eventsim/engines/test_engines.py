@@ -23,6 +23,7 @@ import eventsim as es
 import gradients
 from eventsim._layout.wiring import layout_of
 from eventsim._support import threads
+from eventsim.model.neuron import by_receptor
 from tests.helpers import cases, engines, naive
 from tests.helpers.cases import (
     all_trains,
@@ -275,7 +276,7 @@ def renumbered(model: Model, orders: dict[str, list[int]]) -> Model:
     for name, n in network.populations.items():
         lif, order = network.neurons[name], orders[name]
         parameters = {key: values[order] for key, values in lif.arrays(n).items()}
-        parameters["tau_syn"] = lif.by_receptor(parameters["tau_syn"])
+        parameters["tau_syn"] = by_receptor(lif, parameters["tau_syn"])
         other.add_population(name, n, es.LIF(**parameters))
     for p in network.projections.values():
         rows = orders.get(p.pre, slice(None))
