@@ -19,7 +19,6 @@ __all__ = [
     "factors_of",
     "fill",
     "fill_factors",
-    "fill_flow",
     "reached_arrivals",
     "sort_arrivals",
     "start_arrivals",
@@ -155,20 +154,16 @@ def factors_of(factors, kind):
 @inlined
 def fill(tiles, q, time, start, stop, t_stop, factors):
     """Fill the factors of tile ``q`` for the arrivals ``start : stop`` of one sample."""
-    for a in range(start, stop):
-        lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
-        fill_flow(tiles, q, lag, a, factors)
-        factors.lag[a] = lag
-
-
-@inlined
-def fill_flow(tiles, q, lag, a, factors):
-    """Fill the factors of tile ``q`` for arrival ``a``, as those of the flow over a lag."""
     for r in range(len(tiles.receptors)):
-        synaptic, membrane, h = propagator(lag, tiles.alpha[q, r], tiles.beta[q])
-        factors.synaptic[r, a] = synaptic
-        factors.membrane[a] = membrane
-        factors.h[r, a] = h
+        alpha, beta = tiles.alpha[q, r], tiles.beta[q]
+        synaptics, kernels = factors.synaptic[r], factors.h[r]
+        for a in range(start, stop):
+            lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
+            synaptic, membrane, h = propagator(lag, alpha, beta)
+            synaptics[a] = synaptic
+            factors.membrane[a] = membrane
+            kernels[a] = h
+            factors.lag[a] = lag
 
 
 @loop

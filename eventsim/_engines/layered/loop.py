@@ -178,6 +178,7 @@ def _advance_tile(task, q, width, arrivals, factors, start, stop, k, advancing):
     work, progress = advancing.work, advancing.progress
     lane = tiles.lane[q]
     beta, bias = tiles.beta[q], tiles.bias[lane : lane + width]
+    synaptics, kernels = factors.synaptic[0], factors.h[0]
     current, theta = work[CURRENTS][:width], work[THRESHOLD][:width]
     potential, following = work[POTENTIAL][:width], work[FOLLOWING][:width]
     bound, biased = work[BOUND][:width], False
@@ -202,8 +203,8 @@ def _advance_tile(task, q, width, arrivals, factors, start, stop, k, advancing):
     for a in range(start, stop):
         entry = tiles.table[q] + row[a] * width
         w = weight[entry : entry + width]
-        synaptic, membrane = factors.synaptic[0, a], factors.membrane[a]
-        h, lag = factors.h[0, a], factors.lag[a]
+        synaptic, membrane = synaptics[a], factors.membrane[a]
+        h, lag = kernels[a], factors.lag[a]
         rest = 1.0 - beta * lag
         hit = False
         if several:
@@ -283,7 +284,8 @@ def _flow_several(
     Until then no current is more than it is now, or, if it is inhibition, than what is left of it
     in the end.  So V stays below what the sum of these, as a constant drive, would make of it
     together with the bias.  That is monotone: where it falls, V stays below where it is; where it
-    rises, it is concave and stays below its tangent, which ends at BOUND.
+    rises, it is concave and stays below its tangent, which ends at BOUND (`MARGIN` covers the
+    rounding).
     """
     width, lane = w.size, tiles.lane[q]
     bias, highest = tiles.bias[lane : lane + width], work[BOUND][:width]

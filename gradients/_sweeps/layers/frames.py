@@ -20,13 +20,13 @@ spike is *near* an arrival keeps its state at the spike too, and meets that arri
 import math
 from typing import NamedTuple
 
-from eventsim._layout.incoming import factors_of, fill_flow
+from eventsim._layout.incoming import factors_of
 from eventsim._layout.layers import Tiles
 from eventsim._support.compile import inlined, loop
 from eventsim.model.flow import propagator
 from gradients._sweeps.flow import flow_back
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
-from gradients._sweeps.layers.task import added, own_spikes, receptor_of, start_from_end
+from gradients._sweeps.layers.task import added, own_spikes, start_from_end
 
 __all__ = ["Frames", "fill", "fill_factors", "frames_of", "n_rows", "sweep_tile"]
 
@@ -80,12 +80,18 @@ def fill_factors(tiles, incoming, frames, t_stop, factors, first, last):
 @inlined
 def fill(tiles, q, time, start, stop, frames, t_stop, factors):
     """Fill the factors of tile ``q`` for the arrivals ``start : stop`` of one sample."""
-    k, end = -1, 0.0
-    for a in range(start, stop):
-        while k < 0 or (k < frames.n - 1 and time[a] >= end):
-            k += 1
-            end = (k + 1) * frames.length if k < frames.n - 1 else t_stop
-        fill_flow(tiles, q, end - time[a], a, factors)
+    for r in range(len(tiles.receptors)):
+        alpha, beta = tiles.alpha[q, r], tiles.beta[q]
+        synaptics, kernels = factors.synaptic[r], factors.h[r]
+        k, end = -1, 0.0
+        for a in range(start, stop):
+            while k < 0 or (k < frames.n - 1 and time[a] >= end):
+                k += 1
+                end = (k + 1) * frames.length if k < frames.n - 1 else t_stop
+            synaptic, membrane, h = propagator(end - time[a], alpha, beta)
+            synaptics[a] = synaptic
+            factors.membrane[a] = membrane
+            kernels[a] = h
 
 
 @inlined
@@ -99,8 +105,11 @@ def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k,
     time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
     width, passes_on = tiles.width[b], task.wanted.arrivals
     lane, table = tiles.lane[q], tiles.table[q]
+    # Those of the first receptor: if it is the only one, nothing is chosen within the loop.
+    receptor, alpha, beta = 0, tiles.alpha[q, 0], tiles.beta[q]
+    synaptics, kernels = factors.synaptic[0], factors.h[0]
     first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
-    by_potential, moved = work[Q][:width], work[MOVED][:width]
+    p, by_potential, moved = work[P][:width], work[Q][:width], work[MOVED][:width]
     for r in range(len(tiles.receptors)):
         work[P + 2 * r, :width] = 0.0
     work[AT, :width] = -1.0
@@ -134,16 +143,17 @@ def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k,
             low = frame * frames.length
             continue
         entry = table + row[a] * width
-        receptor = receptor_of(tiles, entry)
-        p, alpha = work[P + 2 * receptor][:width], tiles.alpha[q, receptor]
-        membrane = factors.membrane[a]
-        synaptic, h = factors.synaptic[receptor, a], factors.h[receptor, a]
+        if len(tiles.receptors) > 1:
+            receptor = tiles.receptor[entry]
+            p, alpha = work[P + 2 * receptor][:width], tiles.alpha[q, receptor]
+            synaptics, kernels = factors.synaptic[receptor], factors.h[receptor]
+        synaptic, membrane, h = synaptics[a], factors.membrane[a], kernels[a]
         gradient = gradients[entry : entry + width]
         for j in range(width):
             gradient[j] += p[j] * synaptic + by_potential[j] * h
         for n in range(n_near):
             j = int(work[LISTED, n])
-            lambda_i, _ = _from_spike(tiles, q, work, j, receptor, now)
+            lambda_i, _ = _from_spike(work, j, receptor, now, alpha, beta)
             gradient[j] += lambda_i - (p[j] * synaptic + by_potential[j] * h)
         if passes_on and (not scattered or origin[a] >= 0):
             w = weight[entry : entry + width]
@@ -152,7 +162,7 @@ def sweep_tile(task, frames, q, b, arrivals, scattered, factors, start, stop, k,
                 moved[j] = w[j] * (p[j] * by_p + by_potential[j] * by_q)
             for n in range(n_near):
                 j = int(work[LISTED, n])
-                lambda_i, lambda_v = _from_spike(tiles, q, work, j, receptor, now)
+                lambda_i, lambda_v = _from_spike(work, j, receptor, now, alpha, beta)
                 moved[j] = arrival_back(w[j], alpha, lambda_i, lambda_v)
             if sums.delay.shape[1] > 0:
                 for j in range(width):
@@ -175,10 +185,16 @@ def _pass_frame(tiles, q, width, lag, work):
 
 
 @inlined
-def _from_spike(tiles, q, work, j, r, now):
+def _from_spike(work, j, r, now, alpha, beta):
     """Return ``(lambda_I, lambda_V)`` of a neuron that is near, carried back from its spike."""
-    lag, alpha, beta = work[AT, j] - now, tiles.alpha[q, r], tiles.beta[q]
-    return flow_back(lag, alpha, beta, work[NEAR_I + 2 * r, j], work[NEAR_V, j])
+    return flow_back(work[AT, j] - now, alpha, beta, work[NEAR_I + 2 * r, j], work[NEAR_V, j])
+
+
+@loop
+def _come_near(work, j, now, alphas, beta):
+    """Carry lambda_I of a neuron that is near back to its next event, for every receptor."""
+    for r in range(alphas.size):
+        work[NEAR_I + 2 * r, j], _ = _from_spike(work, j, r, now, alphas[r], beta)
 
 
 @inlined
@@ -205,20 +221,28 @@ def _release(tiles, q, spike, end, record, fired, work):
         fired.by_time[spike], record[2][number], tiles.bias[lane + j], work[Q, j] * membrane
     )
     if work[AT, j] >= 0.0:
-        for r in range(len(tiles.receptors)):
-            work[NEAR_I + 2 * r, j], _ = _from_spike(tiles, q, work, j, r, release)
+        _come_near(work, j, release, tiles.alpha[q], tiles.beta[q])
         work[NEAR_V, j], work[AT, j] = 0.0, release
     work[P, j] += work[Q, j] * h / synaptic
-    _keep_further(tiles, q, j, end - release, work[Q, j], work)
+    if len(tiles.receptors) > 1:
+        _keep_further(work, j, end - release, work[Q, j], tiles.alpha[q], tiles.beta[q])
     work[Q, j] = 0.0
 
 
-@inlined
-def _keep_further(tiles, q, j, lag, lost, work):
+@loop
+def _keep_further(work, j, lag, lost, alphas, beta):
     """Keep lambda_I of further receptors, a lag before the end, as it is where Q loses some."""
-    for r in range(1, len(tiles.receptors)):
-        synaptic, _, h = propagator(lag, tiles.alpha[q, r], tiles.beta[q])
+    for r in range(1, alphas.size):
+        synaptic, _, h = propagator(lag, alphas[r], beta)
         work[P + 2 * r, j] += lost * h / synaptic
+
+
+@loop
+def _begin_further(work, j, lag, alphas, beta):
+    """Note lambda_I of further receptors at a spike that is near, a lag before the end."""
+    for r in range(1, alphas.size):
+        synaptic, _, h = propagator(lag, alphas[r], beta)
+        work[NEAR_I + 2 * r, j] = work[P + 2 * r, j] * synaptic + work[Q, j] * h
 
 
 @inlined
@@ -242,20 +266,18 @@ def _pass_spike(task, q, spike, end, until, work, is_near, n_near):
         by_time = release_back(by_time, record[2][number], tiles.bias[lane + j], before * membrane)
     if is_near:
         if work[AT, j] >= 0.0:
-            for r in range(len(tiles.receptors)):
-                lambda_i, _ = _from_spike(tiles, q, work, j, r, record[0][number])
-                work[NEAR_I + 2 * r, j] = lambda_i
+            _come_near(work, j, record[0][number], tiles.alpha[q], tiles.beta[q])
         else:
             work[NEAR_I, j] = work[P, j] * synaptic + before * h
-            for r in range(1, len(tiles.receptors)):
-                further, _, own = propagator(lag, tiles.alpha[q, r], tiles.beta[q])
-                work[NEAR_I + 2 * r, j] = work[P + 2 * r, j] * further + before * own
+            if len(tiles.receptors) > 1:
+                _begin_further(work, j, lag, tiles.alpha[q], tiles.beta[q])
             work[LISTED, n_near] = j
             n_near += 1
         work[NEAR_V, j] = spike_back(by_time, record[1][number])
         work[AT, j] = record[0][number]
     after = spike_back(by_time, record[1][number] * membrane)
     work[P, j] += (before - after) * h / synaptic
-    _keep_further(tiles, q, j, lag, before - after, work)
+    if len(tiles.receptors) > 1:
+        _keep_further(work, j, lag, before - after, tiles.alpha[q], tiles.beta[q])
     work[Q, j] = after
     return n_near

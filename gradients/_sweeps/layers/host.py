@@ -97,7 +97,7 @@ class LayerGradients:
         return by_values
 
     def starts(self) -> FloatArray:
-        """Return the derivatives by the states at t = 0, as `events.Sums`; of some use if wanted."""
+        """Return the derivatives by the states at t = 0, as `events.Sums` has them, if wanted."""
         neurons = layout_of(self.network).neurons
         n_columns = CURRENTS + len(neurons.receptors)
         total = np.zeros((self.n_starts, neurons.kind.size, n_columns))

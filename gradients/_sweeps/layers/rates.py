@@ -5,7 +5,7 @@ those of `gradients._sweeps.events`.
 """
 
 from eventsim._layout.layers import Tiles
-from eventsim._support.compile import inlined
+from eventsim._support.compile import inlined, loop
 from eventsim.model.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
@@ -23,7 +23,7 @@ from gradients._sweeps.events import (
 )
 from gradients._sweeps.flow import flow_back_with_rates
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
-from gradients._sweeps.layers.task import added, own_spikes, receptor_of, start_from_end
+from gradients._sweeps.layers.task import added, own_spikes, start_from_end
 
 __all__ = ["n_rows", "sweep_tile"]
 
@@ -60,7 +60,12 @@ def sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand,
     time, row, origin, weight = arrivals.time, arrivals.row, arrivals.origin, task.weight
     width, passes_on = tiles.width[b], task.wanted.arrivals
     lane = tiles.lane[q]
+    alpha, beta = tiles.alpha[q, 0], tiles.beta[q]
     lambda_v, by_beta = work[LAMBDA_V][:width], work[BY_BETA][:width]
+    # Those of the first receptor: if it is the only one, nothing is chosen within the loop.
+    synaptics, kernels, arrived_alpha = factors.synaptic[0], factors.h[0], alpha
+    lambda_i, i_alpha = work[LAMBDA_I][:width], work[I_ALPHA][:width]
+    i_beta, by_alpha = work[I_BETA][:width], work[BY_ALPHA][:width]
     first_spike, spike = own_spikes(fired, k, tiles.lane.size, q)
     work[:, :width] = 0.0
     work[AT, :width] = -1.0
@@ -86,15 +91,18 @@ def sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand,
         for n in range(touched):
             _move(tiles, q, int(work[TOUCHED, n]), now, work)
         for r in range(1, len(tiles.receptors)):
-            _move_further(tiles, q, width, r, until - now, factors, a, work)
-        _move_all(tiles, q, width, until - now, factors, a, work)
+            _move_all_further(tiles, q, width, r, until - now, factors, a, work)
+        synaptic, membrane, h = synaptics[a], factors.membrane[a], kernels[a]
+        _move_all(tiles, lane, width, until - now, alpha, beta, synaptic, membrane, h, work)
         for n in range(touched):
             work[AT, int(work[TOUCHED, n])] = -1.0
         entry = table + row[a] * width
-        receptor = receptor_of(tiles, entry)
-        row_i, row_alpha, row_beta, row_sum = _rows(receptor)
-        lambda_i, i_alpha = work[row_i][:width], work[row_alpha][:width]
-        i_beta, by_alpha = work[row_beta][:width], work[row_sum][:width]
+        if len(tiles.receptors) > 1:
+            receptor = tiles.receptor[entry]
+            arrived_alpha = tiles.alpha[q, receptor]
+            row_i, row_alpha, row_beta, row_sum = _rows(receptor)
+            lambda_i, i_alpha = work[row_i][:width], work[row_alpha][:width]
+            i_beta, by_alpha = work[row_beta][:width], work[row_sum][:width]
         gradient = sums.weight[strand][entry : entry + width]
         for j in range(width):
             gradient[j] += lambda_i[j]
@@ -105,7 +113,7 @@ def sweep_tile(task, q, b, arrivals, scattered, factors, start, stop, k, strand,
         if passes_on and (not scattered or origin[a] >= 0):
             moved = work[MOVED][:width]
             for j in range(width):
-                moved[j] = arrival_back(w[j], tiles.alpha[q, receptor], lambda_i[j], lambda_v[j])
+                moved[j] = arrival_back(w[j], arrived_alpha, lambda_i[j], lambda_v[j])
             if sums.delay.shape[1] > 0:
                 for j in range(width):
                     sums.delay[strand, entry + j] += moved[j]
@@ -156,13 +164,8 @@ def _move(tiles, q, j, time, work):
     alpha, beta, lane = tiles.alpha[q, 0], tiles.beta[q], tiles.lane[q]
     lag = work[AT, j] - time
     work[AT, j] = time
-    for r in range(1, len(tiles.receptors)):
-        row_i, row_alpha, row_beta, _ = _rows(r)
-        lambda_i, _, i_alpha, i_beta, _, _, _ = flow_back_with_rates(
-            lag, tiles.alpha[q, r], beta, 0.0, work[row_i, j], work[LAMBDA_V, j],
-            work[row_alpha, j], work[row_beta, j], work[V_BETA, j],
-        )  # fmt: skip
-        work[row_i, j], work[row_alpha, j], work[row_beta, j] = lambda_i, i_alpha, i_beta
+    if len(tiles.receptors) > 1:
+        _move_further(work, j, lag, tiles.alpha[q], beta)
     lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
         lag, alpha, beta, tiles.bias[lane + j], work[LAMBDA_I, j], work[LAMBDA_V, j],
         work[I_ALPHA, j], work[I_BETA, j], work[V_BETA, j],
@@ -173,8 +176,20 @@ def _move(tiles, q, j, time, work):
     work[BY_BIAS, j] += by_bias
 
 
+@loop
+def _move_further(work, j, lag, alphas, beta):
+    """Move lambda_I of the further receptors of one neuron, before lambda_V is moved."""
+    for r in range(1, alphas.size):
+        row_i, row_alpha, row_beta, _ = _rows(r)
+        lambda_i, _, i_alpha, i_beta, _, _, _ = flow_back_with_rates(
+            lag, alphas[r], beta, 0.0, work[row_i, j], work[LAMBDA_V, j], work[row_alpha, j],
+            work[row_beta, j], work[V_BETA, j],
+        )  # fmt: skip
+        work[row_i, j], work[row_alpha, j], work[row_beta, j] = lambda_i, i_alpha, i_beta
+
+
 @inlined
-def _move_further(tiles, q, width, r, lag, factors, a, work):
+def _move_all_further(tiles, q, width, r, lag, factors, a, work):
     """Move lambda_I of a further receptor of the neurons without events, before lambda_V."""
     row_i, row_alpha, row_beta, _ = _rows(r)
     synaptic, h = factors.synaptic[r, a], factors.h[r, a]
@@ -191,10 +206,8 @@ def _move_further(tiles, q, width, r, lag, factors, a, work):
 
 
 @inlined
-def _move_all(tiles, q, width, lag, factors, a, work):
+def _move_all(tiles, lane, width, lag, alpha, beta, synaptic, membrane, h, work):
     """Move the neurons of a tile without events, with their derivatives by the rates."""
-    alpha, beta, lane = tiles.alpha[q, 0], tiles.beta[q], tiles.lane[q]
-    synaptic, membrane, h = factors.synaptic[0, a], factors.membrane[a], factors.h[0, a]
     h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
     b = bias_kernel(lag, beta)
     b_beta = bias_kernel_rate_derivative(lag, beta)

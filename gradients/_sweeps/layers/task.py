@@ -16,7 +16,6 @@ __all__ = [
     "Wanted",
     "added",
     "own_spikes",
-    "receptor_of",
     "start_from_end",
 ]
 
@@ -85,12 +84,6 @@ class Strand(NamedTuple):
     number: int
     n: int
     first: int
-
-
-@inlined
-def receptor_of(tiles, entry):
-    """Return at which receptor an arrival acts, given where its weights begin."""
-    return tiles.receptor[entry] if len(tiles.receptors) > 1 else 0
 
 
 @inlined
