@@ -355,12 +355,10 @@ class BatchResult:
         bounds = (part.start, part.stop)
         spikes = compiled.wiring, times, sources, self.ends[k]
         own = slice(self.offsets[k], self.offsets[k + 1])
-        neuron, time, slope = (
-            column[own] for column in (self.record.neuron, self.record.time, self.record.slope)
-        )
+        neuron = self.record.neuron[own]
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
-        fired = Fired(first, time[order], slope[order])
+        fired = Fired(first, self.record.time[own][order], self.record.slope[own][order])
         states = self.stimulus.start.states
         start = states[0 if states.shape[0] == 1 else k, part].copy()
         scratch = np.empty(currents.shape[-1])
