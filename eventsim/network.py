@@ -26,7 +26,7 @@ from eventsim._support.validate import (
 )
 from eventsim.convolution import Convolution
 from eventsim.model.jumps import CHARGE
-from eventsim.model.neuron import LIF
+from eventsim.model.neuron import LIF, by_receptor
 from eventsim.model.parameters import DELAYS, NEURON, SYNAPSE, WEIGHTS
 
 __all__ = ["Network", "Projection"]
@@ -518,7 +518,7 @@ def _merged(old: LIF, kind: str, value: Any) -> Any:
 def _values_of(lif: LIF, n: int, kind: str) -> FloatArray | dict[str, FloatArray]:
     """Return a copy of a parameter (n,); of receptors with names by these."""
     values = lif.arrays(n)[kind]
-    return lif.by_receptor(values.copy()) if kind == "tau_syn" else values.copy()
+    return by_receptor(lif, values.copy()) if kind == "tau_syn" else values.copy()
 
 
 def _copy_of(values: float | Matrix | Convolution) -> float | Matrix:

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eventsim._layout.arrivals import list_arrivals, most_arrivals, sample_states
+from eventsim._layout.arrivals import Fired, list_arrivals, most_arrivals, sample_states
 from eventsim._layout.record import (
     CURRENT,
     FURTHER,
@@ -355,11 +355,10 @@ class BatchResult:
         bounds = (part.start, part.stop)
         spikes = compiled.wiring, times, sources, self.ends[k]
         own = slice(self.offsets[k], self.offsets[k + 1])
-        neuron, time, slope = (
-            column[own] for column in (self.record.neuron, self.record.time, self.record.slope)
-        )
+        neuron = self.record.neuron[own]
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
+        fired = Fired(first, self.record.time[own][order], self.record.slope[own][order])
         states = self.stimulus.start.states
         start = states[0 if states.shape[0] == 1 else k, part].copy()
         scratch = np.empty(currents.shape[-1])
@@ -367,8 +366,8 @@ class BatchResult:
         def fill(stop: BoolArray) -> None:
             arrivals = list_arrivals(*spikes, bounds, stop)
             sample_states(
-                compiled.neurons, part.start, arrivals, compiled.wiring.weight, first, time[order],
-                slope[order], start, at, currents, potentials, scratch, stop,
+                compiled.neurons, part.start, arrivals, compiled.wiring.weight, fired, start, at,
+                currents, potentials, scratch, stop,
             )  # fmt: skip
 
         interruptible(fill, STATE_WORK * currents.size + most_arrivals(compiled.wiring, times.size))

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from eventsim._support.types import FloatArray, Matrix
 from eventsim._support.validate import as_floats, as_mapping
-from eventsim.model.neuron import LIF
+from eventsim.model.neuron import LIF, by_receptor
 from eventsim.model.parameters import DIFFERENTIABLE, NEURON
 from eventsim.network import Network
 from eventsim.start import State
@@ -122,7 +122,7 @@ def gradient_of_network(
         initial = {
             name: State(
                 rows[..., part, POTENTIAL],
-                network.neurons[name].by_receptor(currents[..., part, :]),
+                by_receptor(network.neurons[name], currents[..., part, :]),
             )
             for name, part in parts.items()
         }
@@ -142,4 +142,4 @@ def _of_population(
     """Return derivatives by a parameter; those of receptors with names by these."""
     if name not in ("tau_syn", "alpha"):
         return values
-    return neuron.by_receptor(values.reshape(values.shape[0], -1))
+    return by_receptor(neuron, values.reshape(values.shape[0], -1))

@@ -944,14 +944,14 @@ TABLE: list[Row] = [
         "receptors on a device",
         lambda: es.simulate(receptors(), {}, 1.0, engine="cuda"),
         ValueError,
-        r"'cuda' needs .*'inh': 2\.0.*'out'",
+        r"'cuda' needs .* one receptor, got .*'inh'.*'out'",
     ),
     ("begun on a device", lambda: begun(0.25, engine="cuda"), ValueError, r"initial.*0\.25"),
     (
         "at rest elsewhere on a device",
         lambda: es.simulate(net(rest=[0.0, 0.0, -0.25]), {}, 1.0, engine="cuda"),
         ValueError,
-        r"rest .*reset.*'cuda'.*-0\.25",
+        r"'cuda' needs a rest of 0 in 'out', got .*-0\.25",
     ),
     (
         "charges in layers",

@@ -16,7 +16,7 @@ from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim.model.currents import flow_of
 from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, hold
 
-__all__ = ["Arrivals", "list_arrivals", "most_arrivals", "sample_states"]
+__all__ = ["Arrivals", "Fired", "list_arrivals", "most_arrivals", "sample_states"]
 
 
 class Arrivals(NamedTuple):
@@ -32,6 +32,14 @@ class Arrivals(NamedTuple):
     spike: IntArray
     synapse: IntArray
     receptor: NDArray[np.int8]
+
+
+class Fired(NamedTuple):
+    """Spikes of the neurons of a range: those of neuron i are ``first[i] : first[i + 1]``."""
+
+    first: IntArray
+    time: FloatArray
+    slope: FloatArray
 
 
 def list_arrivals(
@@ -146,9 +154,7 @@ def sample_states(
     low: int,
     arrivals: Arrivals,
     weight: FloatArray,
-    own_first: IntArray,
-    own_time: FloatArray,
-    own_slope: FloatArray,
+    fired: Fired,
     start: FloatArray,
     at: FloatArray,
     currents: FloatArray,
@@ -159,8 +165,7 @@ def sample_states(
     """Fill currents (n_times, n_neurons, n_receptors) and potentials at the ascending times ``at``.
 
     Neuron ``low + i`` began in the state ``start[i]`` (its current, its potential, its further
-    currents) and fired at ``own_time[own_first[i]:own_first[i + 1]]``, ``own_slope`` likewise.
-    States are those after the events of the same time.  ``scratch`` (n_receptors,).
+    currents).  States are those after the events of the same time.  ``scratch`` (n_receptors,).
     """
     for i in range(arrivals.first.size - 1):
         kind = neurons.kind[low + i]
@@ -168,13 +173,13 @@ def sample_states(
         own, potential, reference, release = scratch, start[i, 1], 0.0, -math.inf
         for r in range(own.size):
             own[r] = start[i, 1 + r if r > 0 else 0]
-        a, f = arrivals.first[i], own_first[i]
+        a, f = arrivals.first[i], fired.first[i]
         for k in range(at.size):
             if stop[0]:
                 return
             while True:
                 arrival = arrivals.time[a] if a < arrivals.first[i + 1] else math.inf
-                spike = own_time[f] if f < own_first[i + 1] else math.inf
+                spike = fired.time[f] if f < fired.first[i + 1] else math.inf
                 if at[k] < min(arrival, spike):
                     there = currents[k, i]
                     for r in range(own.size):
@@ -187,7 +192,7 @@ def sample_states(
                 potential = _flow_held(own, potential, reference, release, now, alphas, beta, bias)
                 reference = now
                 # What charges set off comes after all that arrives at the same time, others before.
-                if spike == now and (own_slope[f] < AT_ONCE or arrival > now):
+                if spike == now and (fired.slope[f] < AT_ONCE or arrival > now):
                     potential, release = RESET, spike + neurons.refractory[low + i]
                     f += 1
                 elif arrivals.receptor[a] == CHARGE:

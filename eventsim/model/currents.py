@@ -150,7 +150,7 @@ def flow_of(currents, potential, lag, alphas, beta, bias):
 
 @scalar
 def earliest_under(currents, potential, beta, threshold, bias):
-    """Return a cheaper lower bound: V stays below the line of the excitation alone."""
+    """Return a bound that is cheaper still: V stays below the line of the excitation alone."""
     if threshold == math.inf:
         return math.inf
     drive = 0.0

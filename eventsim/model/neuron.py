@@ -25,7 +25,7 @@ from eventsim._support.validate import (
 from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import NEURON, neuron_parameter
 
-__all__ = ["LIF"]
+__all__ = ["LIF", "by_receptor"]
 
 _MEMBRANE = {
     "C_m": 250.0, "tau_m": 10.0, "t_ref": 2.0, "E_L": -70.0, "V_reset": -70.0, "V_th": -55.0,
@@ -126,11 +126,13 @@ class LIF:
                 raise ValueError(f"{name} must be 0 for all neurons or for none, got {shown(tau)}")
         gap = np.subtract(self.threshold, self.reset)
         once = np.isposinf(self.refractory)
-        require(
-            (gap > 0.0) | ((gap == 0.0) & once),
-            self.threshold,
-            "threshold must be > reset (or equal to it with an infinite refractory period)",
-        )
+        bad = ~((gap > 0.0) | ((gap == 0.0) & once))
+        if np.any(bad):
+            both = (np.broadcast_to(a, bad.shape)[bad][0] for a in (self.threshold, self.reset))
+            raise ValueError(
+                "threshold must be > reset (or equal to it with an infinite refractory period), "
+                "got {} and reset {}".format(*both)
+            )
         least = np.where(gap == 0.0, 1.0, gap)
         require(least >= LEAST, self.threshold, f"threshold must be at least {LEAST:g} above reset")
 
@@ -222,15 +224,6 @@ class LIF:
         """Names of the receptors; empty: there is one, without a name."""
         return tuple(self.tau_syn) if isinstance(self.tau_syn, Mapping) else ()
 
-    def by_receptor(self, values: FloatArray) -> FloatArray | dict[str, FloatArray]:
-        """Return columns (..., n_currents) by receptor; if it has no name, that of the only one.
-
-        Those of receptors without a current are 0.
-        """
-        nothing = np.zeros(values.shape[:-1])
-        each = [nothing if c == CHARGE else values[..., c] for c in self.columns]
-        return dict(zip(self.receptors, each, strict=True)) if self.receptors else each[0]
-
     @property
     def columns(self) -> tuple[int, ...]:
         """Number of the current of each receptor; `CHARGE`: it has none."""
@@ -269,6 +262,16 @@ class LIF:
             del values["tau_syn"]
             values |= dict(zip(self._names_of_receptors(), self.tau_syn.values(), strict=True))
         return values
+
+
+def by_receptor(neuron: LIF, values: FloatArray) -> FloatArray | dict[str, FloatArray]:
+    """Return columns (..., n_currents) by receptor; if it has no name, that of the only one.
+
+    Those of receptors without a current are 0.
+    """
+    nothing = np.zeros(values.shape[:-1])
+    each = [nothing if c == CHARGE else values[..., c] for c in neuron.columns]
+    return dict(zip(neuron.receptors, each, strict=True)) if neuron.receptors else each[0]
 
 
 def _checked_receptors(given: Mapping[str, ArrayLike]) -> Mapping[str, float | FloatArray]:

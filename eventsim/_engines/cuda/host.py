@@ -15,9 +15,10 @@ __all__ = ["obstacle", "pays", "run"]
 
 def obstacle(job: Job) -> str | None:
     """Return why layers on a device cannot do this job, or None if they can."""
-    if not job.given.start.is_zero:
+    of_network = network_obstacle(job.network, job.engine)
+    if of_network is None and not job.given.start.is_zero:
         return f"initial must be None on a device, got {shown(job.given.start.given)}"
-    return network_obstacle(job.network, job.engine)
+    return of_network
 
 
 def pays(job: Job) -> bool:  # noqa: ARG001
