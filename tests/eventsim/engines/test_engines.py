@@ -140,7 +140,9 @@ def test_random_networks_agree_with_the_oracle(engine: str, case: Case, shortest
     arrivals = [t + s.delay for source, t in emitted for s in case.synapses if s.pre == source]
     assert result.events.synaptic == np.count_nonzero(np.array(arrivals) <= case.t_stop)
     assert result.events.inputs == len(case.inputs)
-    assert result.events.spikes == len(expected.spikes) <= result.events.searches
+    assert result.events.spikes == len(expected.spikes)
+    crossings = np.isfinite(result.batch.record.slope)  # charges that set off a spike need none
+    assert np.count_nonzero(crossings) <= result.events.searches
 
 
 @each_engine
