@@ -32,20 +32,20 @@ def errors_by_step(checks: Sequence[Check]) -> Figure:
             ax.plot(steps, errors, "o-", color=colour, markersize=3, linewidth=1.2,
                     label=check.title)  # fmt: skip
         ax.plot(STEPS[:7], STEPS[:7] ** 2, color=NEUTRAL, linestyle="--", linewidth=1)
-        ax.plot(STEPS[-9:], 1e-16 / STEPS[-9:], color=NEUTRAL, linestyle=":", linewidth=1)
+        ax.plot(STEPS[-9:], 1e-17 / STEPS[-9:], color=NEUTRAL, linestyle=":", linewidth=1)
         ax.set(xscale="log", yscale="log", xlabel="step h")
         ax.set_title(name, fontsize=10)
-        ax.legend(frameon=False, fontsize=7)
+        ax.legend(frameon=False, fontsize=7, loc="lower left")
     axes[0].set_ylabel("error of the central difference (relative)")
-    axes[0].annotate("h²", (STEPS[2], STEPS[2] ** 2), color=NEUTRAL)
-    axes[0].annotate("10⁻¹⁶ / h", (STEPS[-4], 1e-16 / STEPS[-4]), color=NEUTRAL)
+    for k, text, error in ((1, "h²", STEPS[1] ** 2), (-3, "1/h", 1e-17 / STEPS[-3])):
+        axes[0].annotate(text, (STEPS[k], error), (4, -10), textcoords="offset points",
+                         color=NEUTRAL)  # fmt: skip
     return figure
 
 
 def _medians(check: Check) -> tuple[Floats, Floats]:
-    """Return the steps at which there is a difference, and their errors."""
-    errors = np.abs(check.slopes - check.exact[:, None]) / check.scale
-    known = ~np.isnan(errors).all(axis=0)
-    medians = np.nanmedian(errors[:, known], axis=0)
-    seen = medians > 0.0
-    return STEPS[known][seen], medians[seen]
+    """Return errors over the entries that matter, at the steps at which most of them are known."""
+    matters = check.exact != 0.0
+    errors = np.abs(check.slopes - check.exact[:, None])[matters] / check.scale
+    shown = np.isfinite(errors).sum(axis=0) > 0.5 * len(errors)
+    return STEPS[shown], np.nanmedian(errors[:, shown], axis=0)

@@ -18,7 +18,7 @@ __all__ = ["INPUT", "NEURONS", "Place", "Setup", "leaves", "title", "tree_of"]
 Floats = NDArray[np.float64]
 Place: TypeAlias = tuple[Any, ...]  # kind, key, receptor: as far as there are such
 
-INPUT, NEURONS = "in", "neurons"
+INPUT, NEURONS = "in", "all"
 SOURCES, SPIKES_EACH, T_STOP = 4, 5, 20.0
 
 
@@ -29,7 +29,7 @@ class Setup:
     Attributes
     ----------
     network : eventsim.Network
-        An input "in" and a population "neurons".
+        An input "in" and a population "all".
     times, sources : (n_spikes,) ndarray
         Input spikes.
     potential : (n,) ndarray
@@ -138,8 +138,8 @@ def title(place: Place) -> str:
 
     Examples
     --------
-    >>> title(("weights", ("in", "neurons", "r1"))), title(("tau_syn", "neurons", "r2"))
-    ('weights in->neurons r1', 'tau_syn r2')
+    >>> title(("weights", ("in", "all", "r1"))), title(("tau_syn", "all", "r2"))
+    ('weights in->all r1', 'tau_syn r2')
     """
     kind, *keys = place
     words = [" ".join(("->".join(key[:2]), *key[2:])) if isinstance(key, tuple) else key

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from scenarios.gradcheck.config import GradcheckOptions
-from scenarios.gradcheck.study import Check, Study, study
+from scenarios.gradcheck.study import MARGIN, Check, Study, study
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, write
 
@@ -28,7 +29,7 @@ def run(config: GradcheckOptions, folder: Path, progress: Progress) -> Report:
     results = study(config, folder, progress)
     report = _report(config, results)
     wrong = [f"{check.title}[{check.entries[k]}] is {check.exact[k]:.12g}, the difference "
-             f"{check.found[k].slope:.12g}, good to {check.found[k].error:.0e}"
+             f"{check.found[k].slope:.12g}, good to {MARGIN * check.found[k].error:.0e}"
              for check in results.checks for k in check.wrong]  # fmt: skip
     if wrong:
         write(report, folder)
@@ -45,40 +46,50 @@ def _report(config: GradcheckOptions, results: Study) -> Report:
 
     known = sum(len(check.entries) - check.n_unknown for check in results.checks)
     total = sum(len(check.entries) for check in results.checks)
+    every = sum(check.size for check in results.checks)
     return Report(
         title=f"Exact gradients beside central differences, {config.neurons} recurrent neurons, "
         f"seed {config.seed}",
-        headings=("difference", "exact", "relative error", "of at most", "best step"),
+        headings=("difference", "exact", "error ≤ limit", "step"),
         rows=[_row(check) for check in results.checks],
         notes=[
-            "each line is the entry, in brackets, at which the two differ most, of those that were "
-            "checked; errors are relative to the largest derivative by the parameter",
-            "at most: what the differences themselves say that they are good to",
-            f"{known} of {total} derivatives were compared; by the others no step is so small that "
-            "all spikes stay" if known < total else f"{total} derivatives were compared",
+            "each line is the entry, in brackets, at which the two differ most, with the step at "
+            "which the difference is best",
+            "error: relative to the largest derivative by that parameter; limit: what the "
+            "differences themselves say that they are good to",
+            f"{known} of the derivatives by {every} numbers were compared"
+            + _left_out(known, total),
             f"{results.n_spikes} spikes; the smallest dV/dt at one is {results.min_slope:.2g}",
         ],
         numbers={"parameters": {check.title: _numbers(check) for check in results.checks}},
         figures={"errors": errors_by_step(results.checks)},
-    )  # fmt: skip
+    )
+
+
+def _left_out(known: int, total: int) -> str:
+    if known == total:
+        return ""
+    return f"; by {total - known} others, spikes appear or vanish at steps however small"
 
 
 def _row(check: Check) -> Row:
     k, found = check.worst, check.found[check.worst]
+    error, limit = check.off[k] / check.scale, MARGIN * found.error / check.scale
+    name = f"{check.title}[{check.entries[k]}]"
+    if math.isnan(error):
+        return Row(name, "–", f"{check.exact[k]:.9g}", ("–", "–"))
     return Row(
-        f"{check.title}[{check.entries[k]}], {len(check.entries)} of {check.size}",
-        f"{found.slope:.12g}",
-        f"{check.exact[k]:.12g}",
-        (
-            f"{check.off[k] / check.scale:.0e}",
-            f"{found.error / check.scale:.0e}",
-            f"{found.step:.0e}",
-        ),
-    )
+        name,
+        f"{found.slope:.9g}",
+        f"{check.exact[k]:.9g}",
+        (f"{error:.0e} ≤ {limit:.0e}" if error <= limit else f"{error:.0e} > {limit:.0e}",
+         f"{found.step:.0e}"),
+    )  # fmt: skip
 
 
 def _numbers(check: Check) -> dict[str, object]:
     return {
+        "size": check.size,
         "entries": check.entries,
         "exact": check.exact.tolist(),
         "differences": [one.slope for one in check.found],

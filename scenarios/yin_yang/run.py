@@ -72,11 +72,10 @@ def build(config: YinYangOptions) -> Classification[Classifier]:
     loss = FirstSpikeCrossEntropy(
         "out", chosen.tau0, chosen.t_stop, chosen.tau1, chosen.gamma, wake=chosen.bump
     )
-    kind: Callable[..., Classifier] = Classifier
-    if config.learn == "delays":
-        kind = partial(DelayedClassifier, longest_delay=chosen.delay)
-    sizes = (N_INPUTS, chosen.hidden, N_CLASSES)
-    model = kind(sizes, neuron, chosen.t_stop, loss, until_decided=not once)
+    kind: Callable[..., Classifier] = partial(Classifier, until_decided=not once)
+    if config.learn == "delays":  # which takes the scheduler anyway
+        kind = partial(DelayedClassifier, until_decided=True, longest_delay=chosen.delay)
+    model = kind((N_INPUTS, chosen.hidden, N_CLASSES), neuron, chosen.t_stop, loss)
     train, test = data["train"][: config.n_train], data["test"]
     return Classification(
         model,
