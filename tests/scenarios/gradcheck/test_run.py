@@ -15,10 +15,9 @@ from scenarios.gradcheck.differences import TimesAndPotentials
 from scenarios.gradcheck.network import Setup, leaves, title, tree_of
 from scenarios.gradcheck.study import study
 from scenarios.running.command.cli import main
-from scenarios.running.console.progress import SILENT
 from tests.helpers.strategies import examples
 
-SMALL = GradcheckOptions(neurons=3, entries=2)
+SMALL = GradcheckOptions(neurons=3, entries=1)
 TITLES = [title(path) for path, _ in leaves(Setup.random(SMALL).tree)]
 
 pytestmark = pytest.mark.jit
@@ -90,7 +89,7 @@ def test_the_command_ends_with_an_error_where_a_gradient_is_wrong(monkeypatch, c
 
 @given(
     seed=st.integers(0, 2**32 - 1),
-    neurons=st.integers(1, 5),
+    neurons=st.integers(1, 4),
     receptors=st.integers(1, 2),
     refractory=st.sampled_from([0.0, 0.3, 2.0, np.inf]),
 )
