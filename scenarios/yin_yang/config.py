@@ -34,7 +34,7 @@ T_EARLY = {"published": 0.15, "best": 0.0, "small": 0.0}
 NORMALS = {
     "published": ((1.5, 0.8), (2.0, 0.1)),
     "best": ((0.6, 1.0), (0.05, 0.1)),
-    "small": ((0.6, 1.0), (0.05, 0.1)),
+    "small": ((0.6, 1.0), (0.33, 0.2)),
 }
 
 
@@ -61,7 +61,7 @@ class YinYangOptions(Options):
         best=20,
         best_full=60,
         small=20,
-        small_full=100,
+        small_full=60,
     )
     hidden: Layer = option("Number of hidden neurons.", published=150, best=200, small=30)
     spikes: Literal["multi", "single"] = option(
@@ -80,7 +80,9 @@ class YinYangOptions(Options):
     t_bias: NonNegative = option(
         "Input spike of the source that always fires.", published=0.9, best=0.67, small=0.67
     )
-    t_stop: Positive = option("End of each simulation.", published=1.5, best=1.6, small=1.6)
+    t_stop: Positive = option(
+        "End of each simulation.", published=1.5, best=1.6, small=2.0, small_delays=3.0
+    )
     batch_size: BatchSize = option("Points in a minibatch.", published=150, best=100, small=100)
     learning_rate: Rate = option(
         "Of Adam.", published=2.5e-3, published_full=5e-4, best=0.01, small=0.01
@@ -91,9 +93,7 @@ class YinYangOptions(Options):
         best="cosine",
         small="cosine",
     )
-    clip_norm: Positive | None = option(
-        "Length to which a longer gradient is cut [none is cut].",
-    )
+    clip_norm: Positive | None = option("Length to which a longer gradient is cut.", small=0.3)
     tau0: Positive = option(
         "Time constant of the cross-entropy.", published=0.2, best=0.02, small=0.02
     )
