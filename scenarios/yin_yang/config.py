@@ -85,7 +85,7 @@ class YinYangOptions(Options):
     )
     batch_size: BatchSize = option("Points in a minibatch.", published=150, best=100, small=100)
     learning_rate: Rate = option(
-        "Of Adam.", published=2.5e-3, published_full=5e-4, best=0.01, small=0.01
+        "Of Adam.", published=2.5e-3, published_full=5e-4, best=0.01, small=0.02, small_delays=0.01
     )
     schedule: Literal["constant", "cosine"] = option(
         "Course of the learning rate: constant, or to 0 as a cosine.",
@@ -93,7 +93,9 @@ class YinYangOptions(Options):
         best="cosine",
         small="cosine",
     )
-    clip_norm: Positive | None = option("Length to which a longer gradient is cut.", small=0.3)
+    clip_norm: Positive | None = option(
+        "Length to which a longer gradient is cut.", small=1.0, small_delays=0.3
+    )
     tau0: Positive = option(
         "Time constant of the cross-entropy.", published=0.2, best=0.02, small=0.02
     )

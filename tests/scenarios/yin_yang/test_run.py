@@ -1,5 +1,6 @@
 """The options and the report of Yin-Yang with learnt delays."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -38,9 +39,17 @@ def test_delays_that_are_all_0_can_be_drawn():
     )
 
 
-def test_a_run_of_thirty_hidden_neurons_differs_with_delays_in_what_was_chosen_for_them():
+def test_a_run_of_thirty_hidden_neurons_has_settings_of_its_own_with_delays():
     plain, delayed = (YinYangOptions("small", learn=x).chosen for x in ("weights", "delays"))
     assert plain.hidden == delayed.hidden == 30
+    assert (plain.t_stop, plain.learning_rate, plain.clip_norm) == (2.0, 0.02, 1.0)
+    assert (delayed.t_stop, delayed.learning_rate, delayed.clip_norm) == (3.0, 0.01, 0.3)
+
+
+@pytest.mark.parametrize("recipe", ["published", "best"])
+def test_delays_of_other_recipes_are_learnt_with_their_settings(recipe):
+    plain, delayed = (YinYangOptions(recipe, learn=x).chosen for x in ("weights", "delays"))
+    assert replace(delayed, learn="weights") == plain
 
 
 def test_learnt_delays_are_not_compared_with_surrogate_gradients(capsys):
