@@ -32,13 +32,14 @@ def errors_by_step(checks: Sequence[Check]) -> Figure:
             ax.plot(steps, errors, "o-", color=colour, markersize=3, linewidth=1.2,
                     label=check.title)  # fmt: skip
         ax.plot(STEPS[:7], STEPS[:7] ** 2, color=NEUTRAL, linestyle="--", linewidth=1)
-        ax.plot(STEPS[-9:], 1e-17 / STEPS[-9:], color=NEUTRAL, linestyle=":", linewidth=1)
+        ax.plot(STEPS[-7:], 1e-17 / STEPS[-7:], color=NEUTRAL, linestyle=":", linewidth=1)
         ax.set(xscale="log", yscale="log", xlabel="step h")
         ax.set_title(name, fontsize=10)
         ax.legend(frameon=False, fontsize=7, loc="lower left")
+    axes[0].set_ylim(bottom=1e-13)  # room for the names
     axes[0].set_ylabel("error of the central difference (relative)")
-    for k, text, error in ((1, "h²", STEPS[1] ** 2), (-3, "1/h", 1e-17 / STEPS[-3])):
-        axes[0].annotate(text, (STEPS[k], error), (4, -10), textcoords="offset points",
+    for k, text, error in ((1, "h²", STEPS[1] ** 2), (-2, "1/h", 1e-17 / STEPS[-2])):
+        axes[0].annotate(text, (STEPS[k], error), (4, -12), textcoords="offset points",
                          color=NEUTRAL)  # fmt: skip
     return figure
 

@@ -94,7 +94,7 @@ class YinYangOptions(Options):
         small="cosine",
     )
     clip_norm: Positive | None = option(
-        "Length to which a longer gradient is cut.", small=1.0, small_delays=0.3
+        "Length to which a longer gradient is cut, if to any.", small=1.0, small_delays=0.3
     )
     tau0: Positive = option(
         "Time constant of the cross-entropy.", published=0.2, best=0.02, small=0.02
