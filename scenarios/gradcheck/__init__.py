@@ -16,5 +16,5 @@ smallest steps show.  An exact gradient that is further off than that ends the r
 
 A step that is so large that a spike appears or vanishes is left out: the loss jumps there.
 
-The publications have no such table.
+Published: no such table.
 """

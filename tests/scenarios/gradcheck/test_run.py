@@ -32,11 +32,11 @@ def folder(tmp_path_factory):
 
 
 def altered(tree, wrong, above=()):
-    """A gradient of which one part is too large by a millionth."""
+    """A gradient of which one part is off by a millionth of its largest entry."""
     return {
         key: altered(value, wrong, (*above, key))
         if isinstance(value, Mapping)
-        else value * (1.0 + 1e-6 * (title((*above, key)) == wrong))
+        else value + 1e-6 * np.abs(value).max() * (title((*above, key)) == wrong)
         for key, value in tree.items()
     }
 
