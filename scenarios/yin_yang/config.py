@@ -72,7 +72,10 @@ class YinYangOptions(Options):
     )
     tau_mem: Positive = option("Membrane time constant.", published=1.0, best=4.0, small=4.0)
     delay: NonNegative = option(
-        "Longest initial delay, with --learn delays; they are drawn evenly from 0 on.", 0.5
+        "Longest initial delay, with --learn delays; they are drawn evenly from 0 on.",
+        published_delays=0.5,
+        best_delays=0.5,
+        small_delays=0.5,
     )
     t_late: NonNegative = option(
         "Input spike of the coordinate 1.", published=2.0, best=2.0, small=2.0
@@ -133,6 +136,8 @@ class YinYangOptions(Options):
             raise ValueError(
                 f"recipe must be 'published' with --compare surrogate, got {self.recipe!r}"
             )
+        if self.delay is not None and self.learn != "delays":
+            raise ValueError(f"delay must be None without --learn delays, got {self.delay!r}")
         if self.compare == "surrogate" and self.learn != "weights":
             raise ValueError(
                 f"learn must be 'weights' with --compare surrogate, got {self.learn!r}"

@@ -49,7 +49,8 @@ def test_a_run_of_thirty_hidden_neurons_has_settings_of_its_own_with_delays():
 @pytest.mark.parametrize("recipe", ["published", "best"])
 def test_delays_of_other_recipes_are_learnt_with_their_settings(recipe):
     plain, delayed = (YinYangOptions(recipe, learn=x).chosen for x in ("weights", "delays"))
-    assert replace(delayed, learn="weights") == plain
+    assert delayed.delay == 0.5
+    assert replace(delayed, learn="weights", delay=None) == plain
 
 
 def test_learnt_delays_are_not_compared_with_surrogate_gradients(capsys):
@@ -64,6 +65,7 @@ def test_learnt_delays_are_not_compared_with_surrogate_gradients(capsys):
     ("words", "message"),
     [
         (["--learn", "nothing"], "--learn must be one of weights, delays, got 'nothing'"),
+        (["--delay", "0.3"], "delay must be None without --learn delays, got 0.3"),
         (["--delay", "-1"], "--delay must lie in [0, 1e+06], got -1.0"),
         (["--clip-norm", "0"], "--clip-norm must lie in [1e-06, 1e+06], got 0.0"),
     ],
