@@ -67,6 +67,7 @@ SCENARIOS = {
         Scenario("leak", "Deep clocked networks with and without leak, under noise", CHOWDHURY),
         Scenario("clock", "Clocked spikes and surrogate gradients beside the exact ones", CLOCKS),
         Scenario("compare", "Exact against surrogate gradients, trained alike", LEE + ", Fig. 5"),
+        Scenario("gradcheck", "Exact gradients beside central differences", LEE + ", Eq. 10"),
         Scenario("flowers", "Flowers by clocked LIF units before an LSTM, fed by columns", GERUM),
     )
 }
