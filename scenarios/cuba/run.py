@@ -47,8 +47,8 @@ def _recordings(
 ) -> dict[str, Recording]:
     """Return what each simulator found, by its title; an earlier session's is not run again."""
     given = for_others(drawn, config)
-    others = {name: partial(beside.simulate, SIMULATORS[name], given) for name in config.beside}
-    makers: dict[str, Callable[[], Arrays]] = {OURS: partial(_ours, drawn, config), **others}
+    makers: dict[str, Callable[[], Arrays]] = {OURS: partial(_ours, drawn, config)}
+    makers |= {name: partial(beside.simulate, SIMULATORS[name], given) for name in config.beside}
     found = {}
     with progress.named("CUBA", "simulator").task(len(makers)) as tell:
         for k, (name, make) in enumerate(makers.items()):

@@ -84,14 +84,14 @@ def test_a_small_run_gives_a_report_and_is_not_run_again(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.jit
-def test_excitation_and_inhibition_are_in_balance(tmp_path):
+def test_excitation_and_inhibition_are_in_balance():
     """All fire, irregularly, with rates of some Hz, and those of both populations alike."""
     drawn = draw(CubaOptions())
     found = Recording.of(spikes_of(*simulate(drawn, CubaOptions(), 2000.0), drawn), 4000, 2000.0)
     late = found.after(200.0)
     rates = {name: 1000.0 * late.rates[part].mean() for name, part in drawn.parts.items()}
     assert 3.0 < rates["E"] < 15.0
-    assert rates["I"] == pytest.approx(rates["E"], rel=0.1)
+    assert rates["I"] == pytest.approx(rates["E"], rel=0.2)
     assert 0.5 < np.nanmean(late.cv) < 1.5
 
 
