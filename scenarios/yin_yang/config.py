@@ -138,7 +138,7 @@ class YinYangOptions(Options):
             )
         if self.delay is not None and self.learn != "delays":
             raise ValueError(f"delay must be None without --learn delays, got {self.delay!r}")
-        if self.compare == "surrogate" and self.learn != "weights":
+        if self.compare == "surrogate" and self.learn == "delays":
             raise ValueError(
                 f"learn must be 'weights' with --compare surrogate, got {self.learn!r}"
             )
