@@ -254,12 +254,13 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
         if len(neurons.charging) > 0:
             charge = first_time(state.charged)
             if charge < spike and charge < arrival and charge < now:
-                if count[SPIKES] == run.time.size:
-                    return RECORD_FULL, charge
                 i = first_item(state.charged)
                 remove(state.charged, i)
                 if not _is_charged_above(neurons, state, i, charge):
                     continue
+                if count[SPIKES] == run.time.size:
+                    put(state.charged, i, charge)
+                    return RECORD_FULL, charge
                 if state.latest[i] < 0 and awaited[0] <= i < awaited[1]:
                     count[AWAITED] += 1
                     if count[AWAITED] == awaited[1] - awaited[0]:
