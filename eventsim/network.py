@@ -262,10 +262,9 @@ class Network:
         delays = _checked_delays(delays, weights)
         _check_pool(self._neurons[post][1], delays, post)
         number = _receptor_number(self._neurons[post][1], receptor, post)
-        if number == CHARGE and pre in self._neurons:
-            values = delays if isinstance(delays, float) else _flat(delays)
-            require(np.greater(values, 0.0), values, f"delays of charges {key} must be > 0")
-        self._projections[key] = Projection(pre, post, weights, delays, number)
+        projection = Projection(pre, post, weights, delays, number)
+        self._check_charges(key, projection)
+        self._projections[key] = projection
         self._changed()
         return key
 
@@ -361,11 +360,18 @@ class Network:
                 neuron = new._neurons[name][1]
                 own = {kind: _merged(neuron, kind, value)}
                 new._set_neuron(name, replace(neuron, **own), kind)
-        for p in new._projections.values():
+        for key, p in new._projections.items():
             _check_pool(new._neurons[p.post][1], p.delays, p.post)
+            new._check_charges(key, p)
         if neurons or any(tree[kind] for kind in PARAMETERS if kind != "weights"):
             new._changed()
         return new
+
+    def _check_charges(self, key: Key, projection: Projection) -> None:
+        """Raise a ValueError if charges could come back at the very time of the spike."""
+        if projection.receptor == CHARGE and projection.pre in self._neurons:
+            values = projection.delay_values
+            require(np.greater(values, 0.0), values, f"delays of charges {key} must be > 0")
 
     def _set_neuron(self, name: str, neuron: LIF, argument: str) -> None:
         check_name(name, self._neurons, f"{argument} must name one of")
