@@ -108,11 +108,11 @@ def test_the_order_of_receptors_does_not_matter(recipe: Recipe) -> None:
 
 
 def test_a_neuron_that_touches_its_threshold_may_surpass_it_later() -> None:
-    """Fast excitation, inhibition, slow excitation: V is highest twice before the end."""
+    """Fast excitation, inhibition, and a bias: V comes to a peak, falls, and rises again."""
     network = es.Network()
-    taus = {"fast": 0.5, "inh": 2.0, "slow": 20.0}
-    network.add_population("p", 1, es.LIF(10.0, taus, threshold=np.inf))
-    initial = {"p": es.State(0.0, {"fast": 40.0, "inh": -16.0, "slow": 4.0})}
+    taus = {"exc": 0.5, "inh": 2.0}
+    network.add_population("p", 1, es.LIF(10.0, taus, threshold=np.inf, bias=3.0))
+    initial = {"p": es.State(0.0, {"exc": 40.0, "inh": -16.0})}
     free = es.simulate(network, {}, 30.0, initial=initial)
 
     def height(t: float) -> float:
@@ -121,7 +121,7 @@ def test_a_neuron_that_touches_its_threshold_may_surpass_it_later() -> None:
     peak = scipy.optimize.minimize_scalar(height, bounds=(0.0, 3.0), options={"xatol": 1e-9})
     later = free.potential("p", at=np.linspace(3.0, 30.0, 100))
     assert 0.1 < later.min() < -peak.fun < later.max()
-    at_peak = es.LIF(10.0, taus, threshold=-peak.fun)
+    at_peak = es.LIF(10.0, taus, threshold=-peak.fun, bias=3.0)
     touching = network.replace(neurons={"p": at_peak})
     runs = [
         es.simulate(touching, {}, 30.0, initial=initial, engine=engine)
