@@ -33,6 +33,8 @@ _MEMBRANE = {
 }  # fmt: skip
 _EXP = {**_MEMBRANE, "tau_syn_ex": 2.0, "tau_syn_in": 2.0}
 
+MOST_RECEPTORS = 127  # numbered by 8 bits
+
 # Parameters of NEST's models, with their defaults (NEST 3); and those that must be as they are.
 NEST: Mapping[str, Mapping[str, ArrayLike]] = {
     "iaf_psc_exp": _EXP,
@@ -276,8 +278,8 @@ def by_receptor(neuron: LIF, values: FloatArray) -> FloatArray | dict[str, Float
 
 def _checked_receptors(given: Mapping[str, ArrayLike]) -> Mapping[str, float | FloatArray]:
     """Return the time constants of receptors, read-only."""
-    if not given:
-        raise ValueError(f"tau_syn must have a receptor at least, got {shown(given)}")
+    if not 1 <= len(given) <= MOST_RECEPTORS:
+        raise ValueError(f"tau_syn must have 1 to {MOST_RECEPTORS} receptors, got {len(given)}")
     for name in given:
         if not isinstance(name, str):
             raise ValueError(f"receptors must be named by strings, got {shown(name)}")
