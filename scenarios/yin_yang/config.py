@@ -136,12 +136,12 @@ class YinYangOptions(Options):
             raise ValueError(
                 f"recipe must be 'published' with --compare surrogate, got {self.recipe!r}"
             )
-        if self.delay is not None and self.learn != "delays":
-            raise ValueError(f"delay must be None without --learn delays, got {self.delay!r}")
-        if self.compare == "surrogate" and self.learn == "delays":
+        if self.compare == "surrogate" and self.learn != "weights":
             raise ValueError(
                 f"learn must be 'weights' with --compare surrogate, got {self.learn!r}"
             )
+        if self.delay is not None and self.learn != "delays":
+            raise ValueError(f"delay must be None without --learn delays, got {self.delay!r}")
 
     def require(self) -> None:
         """Check that PyTorch is there for the comparison."""
