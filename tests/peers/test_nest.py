@@ -164,7 +164,7 @@ def test_spike_times_of_a_recurrent_network_agree_with_nest(
     [
         {"tau_m": 20.0, "tau_syn_ex": 5.0, "tau_syn_in": 10.0, "t_ref": 5.0, "E_L": -49.0,
          "V_th": -50.0, "V_reset": -60.0, "C_m": 200.0, "I_e": 0.0},
-        {"tau_m": 10.0, "tau_syn_ex": 2.0, "tau_syn_in": 30.0, "t_ref": 0.125, "E_L": -65.0,
+        {"tau_m": 10.0, "tau_syn_ex": 2.0, "tau_syn_in": 30.0, "t_ref": 1.0, "E_L": -65.0,
          "V_th": -52.0, "V_reset": -58.0, "C_m": 250.0, "I_e": 150.0},
         {"tau_m": 12.0, "tau_syn_ex": 12.0, "tau_syn_in": 3.0, "t_ref": 2.0, "E_L": -60.0,
          "V_th": -50.0, "V_reset": -70.0, "C_m": 100.0, "I_e": -20.0},
