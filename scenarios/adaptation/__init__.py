@@ -3,8 +3,8 @@ Spike-frequency adaptation, its two values found from a spike train by exact gra
 
 A neuron that adapts fires more slowly the more it has fired: each of its spikes adds a negative
 current that decays slowly.  That is a synapse of the neuron onto itself, without a delay, onto a
-receptor with a long time constant; nothing else is needed (it is the current-based adaptive neuron,
-and the spike-triggered current of GLIF3).  So its time constant and its strength have exact
+receptor with a long time constant; nothing else is needed (it is an after-spike current of GLIF3,
+Teeter et al., Nature Communications 9, 2018).  So its time constant and its strength have exact
 gradients as any others.
 
 Here both are unknown.  Given are the input, some Poisson trains, and the spikes of a neuron that

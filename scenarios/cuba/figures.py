@@ -68,7 +68,8 @@ def _rates(ax: Axes, drawn: Drawn, result: es.Result) -> None:
     edges = np.arange(0.0, result.t_stop + BIN / 2.0, BIN)
     for name, part in drawn.parts.items():
         count, _ = np.histogram(result.spikes[name].times, edges)
-        ax.stairs(1000.0 * count / BIN / (part.stop - part.start), edges, color=COLOURS[name])
+        ax.stairs(1000.0 * count / BIN / (part.stop - part.start), edges, baseline=None,
+                  color=COLOURS[name])  # fmt: skip
     ax.set(ylabel=f"rate (Hz),\nbins of {BIN:g} ms", ylim=(0.0, None))
 
 

@@ -17,7 +17,7 @@ def main() -> None:
     case = dict(np.load(sys.argv[1]))
     nest.ResetKernel()
     nest.verbosity = nest.VerbosityLevel.ERROR
-    nest.set(resolution=0.1, local_num_threads=1)
+    nest.set(resolution=float(case["step"]), local_num_threads=1)
     neurons = nest.Create(str(case["model"]), case["V_m"].size, json.loads(str(case["params"])))
     neurons.V_m = case["V_m"]
     connect_inputs(nest, case, neurons)
