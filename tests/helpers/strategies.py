@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numba
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -127,6 +128,13 @@ def networks(
     return draw(_connected(cells, n_sources, t_stop, feedforward))
 
 
+# Numbers of receptors, and which of them charges arrive at (-1: none).  Every loop is compiled for
+# each number of currents, with charges and without: as plain Python all go together.
+RECEPTORS = [(1, -1), (2, -1), (3, 0), (3, 1)]
+if numba.config.DISABLE_JIT:
+    RECEPTORS += [(3, -1), (1, 0), (2, 0), (2, 1)]
+
+
 @st.composite
 def general_networks(
     draw: st.DrawFn,
@@ -137,7 +145,7 @@ def general_networks(
 ) -> Case:
     """As `networks`, of `general_neurons`; all with like receptors if they are to be alike."""
     n = draw(st.integers(1, max_neurons))
-    one = st.tuples(st.integers(1, 3), st.sampled_from([-1, -1, -1, 0, 1]))
+    one = st.sampled_from(RECEPTORS)
     each = (draw(one),) * n if alike else draw(st.tuples(*(one for _ in range(n))))
     cells = tuple(draw(general_neurons(*receptors)) for receptors in each)
     return draw(_connected(cells, n_sources, t_stop))
