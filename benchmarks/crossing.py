@@ -19,7 +19,8 @@ common.one_thread()
 import numpy as np  # noqa: E402
 from numba import njit  # noqa: E402
 
-from eventsim.model.crossing import first_crossing, next_crossing  # noqa: E402
+from eventsim.model.crossing import next_crossing  # noqa: E402
+from eventsim.model.search import first_crossing  # noqa: E402
 
 KINDS = ("general", "near_equal", "equal", "ratio2", "non_leaky", "step_current", "rel_psp")
 NAMES = ("current", "potential", "alpha", "beta", "bias", "threshold", "t_max")

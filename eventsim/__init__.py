@@ -2,7 +2,8 @@
 
 The rooms:
 
-- `eventsim.network`, `eventsim.convolution`, `eventsim.spikes`, `eventsim.stimulus`: what is given;
+- `eventsim.network`, `eventsim.convolution`, `eventsim.spikes`, `eventsim.start`,
+  `eventsim.stimulus`: what is given;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
 - `eventsim.result`, `eventsim.causality`: what comes out;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
@@ -11,12 +12,13 @@ The rooms:
 
 from eventsim.causality import CausalityGraph, Synapse
 from eventsim.convolution import Convolution, pooling
-from eventsim.model.crossing import first_crossing
 from eventsim.model.neuron import LIF
+from eventsim.model.search import first_crossing
 from eventsim.network import Network, Projection
 from eventsim.result import ActivityError, BatchResult, EventCounts, RecordedSpikes, Result
 from eventsim.simulation import simulate
 from eventsim.spikes import SpikeBatch, Spikes
+from eventsim.start import State
 
 __all__ = [
     "LIF",
@@ -31,6 +33,7 @@ __all__ = [
     "Result",
     "SpikeBatch",
     "Spikes",
+    "State",
     "Synapse",
     "first_crossing",
     "pooling",

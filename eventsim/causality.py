@@ -31,10 +31,11 @@ import numpy as np
 
 from eventsim._layout.arrivals import Arrivals, list_arrivals, most_arrivals
 from eventsim._layout.wiring import Neurons, compiled_form, layout_of
-from eventsim._support.compile import loop
+from eventsim._support.compile import inlined, loop, scalar
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim._support.validate import (
+    as_count,
     as_finite,
     as_indices,
     as_mapping,
@@ -48,8 +49,10 @@ from eventsim.model.flow import (
     kernel_rate_derivatives,
     propagator,
 )
+from eventsim.model.jumps import CHARGE
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, Spikes
+from eventsim.start import State
 from eventsim.stimulus import Stimulus, read_stimulus
 
 __all__ = ["CausalityGraph", "Edges", "Rows", "Synapse", "graph_of_run"]
@@ -61,13 +64,15 @@ class Edges(NamedTuple):
     """Direct dependences of equations on earlier spikes, one per synapse or reset.
 
     ``row``: the equation; ``cause``: node of the earlier spike; ``synapse``: position in the
-    wiring, -1 for a reset; ``weight``; ``lag`` from the arrival (or own spike) to the row's time;
-    ``by_weight`` = dV/dw; ``by_cause`` = dV/d(time of the cause) = dV/d(delay).
+    wiring, -1 for a reset; ``receptor``: where it arrives; ``weight``; ``lag`` from the arrival (or
+    own spike) to the row's time; ``by_weight`` = dV/dw; ``by_cause`` = dV/d(time of the cause) =
+    dV/d(delay).
     """
 
     row: IntArray
     cause: IntArray
     synapse: IntArray
+    receptor: IntArray
     weight: FloatArray
     lag: FloatArray
     by_weight: FloatArray
@@ -75,13 +80,19 @@ class Edges(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Derivatives of each equation by its own time (the slope) and its neuron's parameters."""
+    """Derivatives of each equation by its own time (the slope) and what is its neuron's.
+
+    ``by_potential`` and ``by_current`` by the state at t = 0, the others by the parameters as the
+    equations use them.  ``by_alpha`` and ``by_current`` are (n_rows, n_receptors).
+    """
 
     by_time: FloatArray
     by_threshold: FloatArray
     by_alpha: FloatArray
     by_beta: FloatArray
     by_bias: FloatArray
+    by_potential: FloatArray
+    by_current: FloatArray
 
 
 class Synapse(NamedTuple):
@@ -95,6 +106,8 @@ class Synapse(NamedTuple):
         Its values.
     dV_dw, dV_dg : float
         Derivative of the later spike's equation by the weight and by the earlier spike's time.
+    receptor : int
+        Number of the receptor at which it arrives.
 
     Examples
     --------
@@ -107,6 +120,7 @@ class Synapse(NamedTuple):
     delay: float
     dV_dw: float
     dV_dg: float
+    receptor: int = 0
 
 
 class CausalityGraph:
@@ -138,7 +152,8 @@ class CausalityGraph:
     ([(0, 1)], 'out')
     """
 
-    stimulus: Stimulus  # of a graph of a network
+    stimulus: Stimulus  # of a graph of a network, as is which spikes are set off by charges
+    at_once: BoolArray
     t_stop: float
     synapses: list[Hashable]  # of a graph made by hand: the labels of its synapses, and its nodes
     nodes: list[Any]
@@ -164,6 +179,7 @@ class CausalityGraph:
         stimulus: Mapping[str, Spikes],
         spikes: Mapping[str, Spikes | RecordedSpikes],
         t_stop: float | None = None,
+        initial: Mapping[str, State] | None = None,
     ) -> CausalityGraph:
         """Return the graph of spike times that another simulator produced.
 
@@ -177,6 +193,8 @@ class CausalityGraph:
             Spikes of each population; populations left out are silent.
         t_stop : float, optional
             End of the run, for gradients of final potentials; default: the last spike.
+        initial : dict of str -> State, optional
+            Potentials and currents at t = 0; default: at rest.
 
         Returns
         -------
@@ -190,7 +208,7 @@ class CausalityGraph:
         """
         if not isinstance(network, Network):
             raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
-        given, is_batch = read_stimulus(network, stimulus)
+        given, is_batch = read_stimulus(network, stimulus, initial)
         if is_batch:
             raise ValueError(f"stimulus must be that of a single run, got {shown(stimulus)}")
         each_times, each_neurons = [np.empty(0)], [np.empty(0, dtype=np.int64)]
@@ -251,6 +269,7 @@ class CausalityGraph:
             entries = [
                 (
                     labels.setdefault(p.synapse, len(labels)),
+                    p.receptor,
                     p.weight,
                     lag - p.delay,
                     p.dV_dw,
@@ -259,15 +278,17 @@ class CausalityGraph:
                 for p in parts
             ]
             if rest is not None:
-                entries.append((-1, 0.0, lag, 0.0, rest))
+                entries.append((-1, 0, 0.0, lag, 0.0, rest))
             for entry in entries:
                 row = (number[effect] - n_inputs, number[cause], *entry)
                 for column, value in zip(columns, row, strict=True):
                     column.append(value)
-        kinds = (np.int64,) * 3 + (np.float64,) * 4
+        kinds = (np.int64,) * 4 + (np.float64,) * 4
         edges = Edges._make(np.array(c, dtype=d) for c, d in zip(columns, kinds, strict=True))
         spikes = nodes[n_inputs:]
-        rows = Rows(*[_column(dag, spikes, name) for name in _ROW_ATTRIBUTES])
+        rows = Rows(
+            *[_column(dag, spikes, *pair) for pair in zip(_ROW_ATTRIBUTES, _WIDE, strict=True)]
+        )
         require(rows.by_time > 0.0, rows.by_time, "slope of a spike must be > 0")
         order = np.lexsort((edges.cause, edges.row))
         edges = Edges._make(column[order] for column in edges)
@@ -301,7 +322,7 @@ class CausalityGraph:
         if self._parts is not None:
             return self._parts
         edges, rows = self._equations(self.neurons, self.times)
-        rows.by_threshold[:] -= 1.0
+        rows.by_threshold[~self.at_once] -= 1.0
         return edges, rows
 
     def equations(self, neurons: IntArray, times: FloatArray) -> tuple[Edges, Rows]:
@@ -342,19 +363,24 @@ class CausalityGraph:
     ) -> tuple[Edges, Rows]:
         assert self.network is not None
         compiled = compiled_form(self.network)
-        own = np.argsort(self.neurons, kind="stable")
-        first = np.searchsorted(self.neurons[own], np.arange(compiled.n_neurons + 1))
+        order = np.argsort(self.neurons, kind="stable")
+        own = OwnSpikes(
+            np.searchsorted(self.neurons[order], np.arange(compiled.n_neurons + 1)),
+            self.times[order],
+            self.at_once[order],
+            order + self.input_times.size,
+        )
         counts = np.zeros(times.size, dtype=np.int64)
-        where = (self.arrivals, first, self.times[own], neurons, times)
-        _count_edges(compiled.neurons, *where, counts, stop)
+        where = self.arrivals, own, neurons, times
+        weight = compiled.wiring.weight
+        _count_edges(compiled.neurons, weight, *where, counts, stop)
         start = np.concatenate([[0], np.cumsum(counts)])
         total = int(start[-1])
-        ints, floats = np.empty((3, total), dtype=np.int64), np.empty((4, total))
+        ints, floats = np.empty((4, total), dtype=np.int64), np.empty((4, total))
         edges = Edges(*ints, *floats)
-        rows = Rows(*np.zeros((5, times.size)))
-        nodes = own + self.input_times.size
-        weight = compiled.wiring.weight
-        _fill_edges(compiled.neurons, weight, *where, nodes, start, edges, rows, stop)
+        rows = _new_rows(times.size, len(compiled.neurons.receptors))
+        states = self.stimulus.start.states[0]
+        _fill_edges(compiled.neurons, weight, states, *where, start, edges, rows, stop)
         return edges, rows
 
     def to_networkx(self) -> nx.DiGraph:
@@ -363,19 +389,20 @@ class CausalityGraph:
         Returns
         -------
         networkx.DiGraph
-            Node attributes: ``kind`` ("input" or "spike"), ``population``, ``neuron``, ``time``;
-            of spikes also ``slope`` (dV/dt) and ``dV_dthreshold``, ``dV_dalpha``, ``dV_dbeta``,
-            ``dV_dbias`` (of the spike's equation).  Edge attributes: ``dV_dg`` (derivative of the
-            later spike's equation by the earlier spike's time, all in all), ``synapses`` (a tuple
-            of `Synapse`), ``reset`` (whether the earlier spike is one of the same neuron) and
-            ``dV_dm`` (the reset's part of ``dV_dg``).
+            Node attributes: ``kind`` ("input" or "spike"), ``population``, ``neuron``, ``time``; of
+            spikes also ``slope`` (dV/dt) and ``dV_dthreshold``, ``dV_dalpha``, ``dV_dbeta``,
+            ``dV_dbias``, ``dV_dpotential`` and ``dV_dcurrent`` (of the spike's equation, the last
+            two by the state of the neuron at t = 0; tuples where it has several receptors).  Edge
+            attributes: ``dV_dg`` (derivative of the later spike's equation by the earlier spike's
+            time, all in all), ``synapses`` (a tuple of `Synapse`), ``reset`` (whether the earlier
+            spike is one of the same neuron) and ``dV_dm`` (the reset's part of ``dV_dg``).
         """
         dag = nx.DiGraph()
         for node in range(len(self)):
             dag.add_node(node, **self._node_attributes(node))
         label = self.synapse_labels()
         n_inputs = self.input_times.size
-        for row, cause, synapse, weight, lag, by_weight, by_cause in zip(
+        for row, cause, synapse, receptor, weight, lag, by_weight, by_cause in zip(
             *[column.tolist() for column in self.edges], strict=True
         ):
             effect = n_inputs + row
@@ -387,7 +414,8 @@ class CausalityGraph:
                 edge["reset"], edge["dV_dm"] = True, by_cause
             else:
                 delay = self._delay(effect, cause, synapse, lag)
-                edge["synapses"] += (Synapse(label(synapse), weight, delay, by_weight, by_cause),)
+                values = weight, delay, by_weight, by_cause, receptor
+                edge["synapses"] += (Synapse(label(synapse), *values),)
         return dag
 
     def synapse_labels(self) -> Callable[[int], Hashable]:
@@ -421,7 +449,7 @@ class CausalityGraph:
         if not is_input:
             row = node - n_inputs
             attributes |= {
-                name: float(column[row])
+                name: _one_or_several(column[row])
                 for name, column in zip(_ROW_ATTRIBUTES, self.rows, strict=True)
             }
         return attributes
@@ -429,7 +457,20 @@ class CausalityGraph:
 
 GraphLike: TypeAlias = CausalityGraph | nx.DiGraph
 
-_ROW_ATTRIBUTES = ("slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias")
+_ROW_ATTRIBUTES = (
+    "slope", "dV_dthreshold", "dV_dalpha", "dV_dbeta", "dV_dbias", "dV_dpotential", "dV_dcurrent",
+)  # fmt: skip
+_WIDE = tuple(name in ("by_alpha", "by_current") for name in Rows._fields)  # by receptor
+
+
+def _one_or_several(values: FloatArray) -> float | tuple[float, ...]:
+    found = np.atleast_1d(values).tolist()
+    return tuple(found) if len(found) > 1 else found[0]
+
+
+def _new_rows(n: int, n_receptors: int) -> Rows:
+    """Return derivatives of 0."""
+    return Rows(*(np.zeros((n, n_receptors) if wide else n) for wide in _WIDE))
 
 
 def graph_of_run(
@@ -438,8 +479,12 @@ def graph_of_run(
     times: FloatArray,
     neurons: IntArray,
     t_stop: float,
+    at_once: BoolArray | None = None,
 ) -> CausalityGraph:
-    """Return the graph of the spikes of a run, ascending in time; neurons are numbered through."""
+    """Return the graph of the spikes of a run, ascending in time; neurons are numbered through.
+
+    ``at_once`` tells which spikes were set off by charges; None: those that have the time of one.
+    """
     compiled = compiled_form(network)
     every = (
         compiled.wiring,
@@ -455,7 +500,24 @@ def graph_of_run(
         network, (stimulus.times, stimulus.sources), (times, neurons), arrivals, None
     )
     graph.stimulus, graph.t_stop = stimulus, t_stop
+    graph.at_once = np.zeros(times.size, dtype=bool)
+    if at_once is not None:
+        graph.at_once[:] = at_once
+    elif compiled.neurons.charging:
+        _find_charged(arrivals, times, neurons, graph.at_once)
     return graph
+
+
+@loop
+def _find_charged(
+    arrivals: Arrivals, times: FloatArray, neurons: IntArray, at_once: BoolArray
+) -> None:
+    """Note which spikes have the time of a charge at their neuron."""
+    for k in range(times.size):
+        i = neurons[k]
+        for a in range(arrivals.first[i], arrivals.first[i + 1]):
+            if arrivals.time[a] == times[k] and arrivals.receptor[a] == CHARGE:
+                at_once[k] = True
 
 
 def _kind(dag: nx.DiGraph, node: Hashable) -> str:
@@ -502,14 +564,18 @@ def _synapses_of(edge: tuple[Hashable, Hashable], attributes: Mapping[str, Any])
 
 def _as_synapse(edge: tuple[Hashable, Hashable], part: Sequence[Any]) -> Synapse:
     """Return a synapse of an edge, whose values may stand in a plain sequence."""
-    if not isinstance(part, (tuple, list)) or len(part) != len(Synapse._fields):
+    n = len(Synapse._fields)
+    if not isinstance(part, (tuple, list)) or len(part) not in (n - 1, n):
         raise ValueError(
             f"synapses of the edge {edge!r} must have the values {Synapse._fields}, "
             f"got {shown(part)}"
         )
-    label, *values = part
-    numbers = map(_finite, values, Synapse._fields[1:], [edge] * len(values))
-    return Synapse(_as_label(label, edge), *numbers)
+    label, *values = part[: n - 1]
+    weight, delay, by_weight, by_time = map(
+        _finite, values, Synapse._fields[1:-1], [edge] * len(values)
+    )
+    receptor = as_count(part[-1], "receptor", least=0) if len(part) == n else 0
+    return Synapse(_as_label(label, edge), weight, delay, by_weight, by_time, receptor)
 
 
 def _as_label(label: object, edge: tuple[Hashable, Hashable]) -> Hashable:
@@ -548,24 +614,40 @@ def _without_synapse(
     return rest if is_reset or rest != 0.0 else None
 
 
-def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str) -> FloatArray:
+def _column(dag: nx.DiGraph, nodes: Sequence[Hashable], name: str, wide: bool) -> FloatArray:
+    """Return an attribute of spikes; of one that is ``wide`` a column for each receptor."""
     for node in nodes:
         if name == "slope" and name not in dag.nodes[node]:
             raise ValueError(f"a spike must have the attribute slope, got {shown(node)} without")
-    values = [
-        as_number(dag.nodes[node].get(name, 0.0), f"{name} of node {node!r}") for node in nodes
-    ]
-    column = np.array(values, dtype=np.float64)
+    rows = []
+    for node in nodes:
+        value = dag.nodes[node].get(name, 0.0)
+        parts = value if wide and isinstance(value, (tuple, list)) else [value]
+        rows.append([as_number(part, f"{name} of node {node!r}") for part in parts])
+    width = max(map(len, rows), default=1)
+    column = np.array([row + [0.0] * (width - len(row)) for row in rows]).reshape(-1, width)
     require(np.isfinite(column), column, f"{name} of a spike must be finite")
-    return column
+    return column if wide else column[:, 0]
+
+
+class OwnSpikes(NamedTuple):
+    """Spikes by neuron: those of neuron i are ``first[i] : first[i + 1]``, ascending in time.
+
+    ``at_once``: whether a charge set it off at that very time; ``node``: its number in the graph.
+    """
+
+    first: IntArray
+    time: FloatArray
+    at_once: BoolArray
+    node: IntArray
 
 
 @loop
 def _count_edges(
     neurons: Neurons,
+    weight: FloatArray,
     arrivals: Arrivals,
-    own_first: IntArray,
-    own_time: FloatArray,
+    own: OwnSpikes,
     row_neuron: IntArray,
     row_time: FloatArray,
     counts: IntArray,
@@ -575,32 +657,70 @@ def _count_edges(
         if stop[0]:
             return
         i, time = row_neuron[row], row_time[row]
-        earlier = 0
-        while own_first[i] + earlier < own_first[i + 1] and (
-            own_time[own_first[i] + earlier] < time
-        ):
-            earlier += 1
-        arrived = 0
-        while arrivals.first[i] + arrived < arrivals.first[i + 1] and (
-            arrivals.time[arrivals.first[i] + arrived] < time
-        ):
-            arrived += 1
-        counts[row] = arrived + earlier
-        if neurons.refractory[i] > 0.0 and earlier > 0:
-            release = own_time[own_first[i] + earlier - 1] + neurons.refractory[i]
-            counts[row] = arrived + 1 if time > release else 0
+        m, release = _restart(neurons, own, i, time)
+        if _trigger(neurons, weight, arrivals, own, m + 1, i, time) >= 0:
+            counts[row] = 1
+        elif release < time:
+            if release > -math.inf:
+                counts[row] = 1 if _restarts(neurons, i) else m + 1 - own.first[i]
+            for a in range(arrivals.first[i], arrivals.first[i + 1]):
+                if arrivals.time[a] < time and not _is_lost(arrivals, own, a, m, release):
+                    counts[row] += 1
+
+
+@inlined
+def _restarts(neurons, i):  # type: ignore[no-untyped-def]
+    """Tell whether the equation of a spike begins with the neuron's last release.
+
+    Else it begins at 0, and every earlier spike takes the threshold off.
+    """
+    return neurons.refractory[i] > 0.0 or len(neurons.charging) > 0
+
+
+@inlined
+def _restart(neurons, own, i, time):  # type: ignore[no-untyped-def]
+    """Return the last spike of neuron ``i`` before ``time``, and its release (-inf: none)."""
+    m = own.first[i]
+    while m < own.first[i + 1] and own.time[m] < time:
+        m += 1
+    release = own.time[m - 1] + neurons.refractory[i] if m > own.first[i] else -math.inf
+    return m - 1, release
+
+
+@inlined
+def _trigger(neurons, weight, arrivals, own, k, i, time):  # type: ignore[no-untyped-def]
+    """Return which charge sets off the spike ``k`` of neuron ``i`` at ``time``; -1: none does.
+
+    Of several at the same time one of the positive ones is named: the last one in the list.
+    """
+    found = -1
+    if len(neurons.charging) == 0 or k == own.first[i + 1] or own.time[k] > time:
+        return found
+    if own.at_once[k]:
+        for a in range(arrivals.first[i], arrivals.first[i + 1]):
+            is_charge = arrivals.time[a] == time and arrivals.receptor[a] == CHARGE
+            if is_charge and weight[arrivals.synapse[a]] > 0.0:
+                found = a
+    return found
+
+
+@inlined
+def _is_lost(arrivals, own, a, m, release):  # type: ignore[no-untyped-def]
+    """Tell whether an arrival is a charge that came while V was held, or went into the spike m."""
+    if arrivals.receptor[a] != CHARGE or release == -math.inf:
+        return False
+    return arrivals.time[a] < release or (arrivals.time[a] == own.time[m] and own.at_once[m])
 
 
 @loop
 def _fill_edges(
     neurons: Neurons,
     weight: FloatArray,
+    states: FloatArray,
     arrivals: Arrivals,
-    own_first: IntArray,
-    own_time: FloatArray,
+    own: OwnSpikes,
     row_neuron: IntArray,
     row_time: FloatArray,
-    own_node: IntArray,
     start: IntArray,
     edges: Edges,
     rows: Rows,
@@ -609,79 +729,107 @@ def _fill_edges(
     for row in range(row_time.size):
         if stop[0]:
             return
-        i, time = row_neuron[row], row_time[row]
-        fired = own_first[i] < own_first[i + 1] and own_time[own_first[i]] < time
-        if fired and start[row] == start[row + 1]:
-            continue  # The potential is held at 0.
+        i, time, edge = row_neuron[row], row_time[row], start[row]
+        m, release = _restart(neurons, own, i, time)
+        a = _trigger(neurons, weight, arrivals, own, m + 1, i, time)
+        if a >= 0:
+            # Its time is that of the charge.
+            rows.by_time[row] = 1.0
+            w = weight[arrivals.synapse[a]]
+            _set_edge(
+                edges, edge, row, arrivals.spike[a], arrivals.synapse[a], CHARGE, w, 0.0, 0.0, -1.0
+            )
+            continue
+        if release >= time:
+            continue  # The potential is held.
         kind = neurons.kind[i]
-        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
-        threshold, refractory = neurons.threshold[i], neurons.refractory[i]
-        edge = start[row]
-        m = own_first[i]
-        release = 0.0
-        while m < own_first[i + 1] and own_time[m] < time:
-            lag = time - own_time[m]
-            if refractory == 0.0:
+        alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+        threshold = neurons.threshold[i]
+        restarts = _restarts(neurons, i) and release > -math.inf
+        if not restarts:
+            release = 0.0
+            for k in range(own.first[i], m + 1):
+                lag = time - own.time[k]
                 decay = math.exp(-beta * lag)
                 _set_edge(
-                    edges, edge, row, own_node[m], -1, 0.0, lag, 0.0, -threshold * beta * decay
+                    edges, edge, row, own.node[k], -1, 0, 0.0, lag, 0.0, -threshold * beta * decay
                 )
                 edge += 1
                 rows.by_time[row] += threshold * beta * decay
                 rows.by_threshold[row] -= decay
                 rows.by_beta[row] += threshold * lag * decay
-            else:
-                release = own_time[m] + refractory
-            m += 1
-        restart_synaptic, restart_membrane, restart_h = propagator(time - release, alpha, beta)
-        restart_alpha, restart_beta = kernel_rate_derivatives(
-            time - release, alpha, beta, restart_synaptic, restart_h
-        )
+            # The potential at the start is what the neuron has kept of it.
+            potential, decay = states[i, 1], math.exp(-beta * time)
+            rows.by_potential[row] = decay
+            rows.by_time[row] -= beta * potential * decay
+            rows.by_beta[row] -= time * potential * decay
+        restart_membrane = math.exp(-beta * (time - release))
         released = bias
+        for r in range(len(neurons.receptors)):
+            current = states[i, 1 + r if r > 0 else 0]
+            of_start = _arrive(rows, row, r, current, 0.0, time, release, alphas[r], beta)
+            rows.by_current[row, r] = of_start[0]
+            released += of_start[2]
+        last_release = release if restarts else -math.inf
         for a in range(arrivals.first[i], arrivals.first[i + 1]):
             arrival = arrivals.time[a]
             if arrival >= time:
                 break
-            w = weight[arrivals.synapse[a]]
-            if arrival < release:
-                decay = math.exp(-alpha * (release - arrival))
-                released += w * decay
-                by_weight = decay * restart_h
-                by_time = w * decay * (restart_synaptic - beta * restart_h)
-                by_cause = alpha * w * by_weight
-                rows.by_alpha[row] += w * decay * (restart_alpha - (release - arrival) * restart_h)
-                rows.by_beta[row] += w * decay * restart_beta
+            if _is_lost(arrivals, own, a, m, last_release):
+                continue
+            w, r = weight[arrivals.synapse[a]], arrivals.receptor[a]
+            if r == CHARGE:
+                by_weight = math.exp(-beta * (time - arrival))
+                by_cause, left = w * beta * by_weight, 0.0
+                rows.by_time[row] -= by_cause
+                rows.by_beta[row] -= w * (time - arrival) * by_weight
             else:
-                lag = time - arrival
-                synaptic, _, by_weight = propagator(lag, alpha, beta)
-                h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, by_weight)
-                by_time = w * (synaptic - beta * by_weight)
-                by_cause = -by_time
-                rows.by_alpha[row] += w * h_alpha
-                rows.by_beta[row] += w * h_beta
-            rows.by_time[row] += by_time
+                by_weight, by_cause, left = _arrive(
+                    rows, row, r, w, arrival, time, release, alphas[r], beta
+                )
+            released += left
             _set_edge(
-                edges,
-                edge,
-                row,
-                arrivals.spike[a],
-                arrivals.synapse[a],
-                w,
-                time - arrival,
-                by_weight,
-                by_cause,
-            )
+                edges, edge, row, arrivals.spike[a], arrivals.synapse[a], r, w, time - arrival,
+                by_weight, by_cause,
+            )  # fmt: skip
             edge += 1
-        if release > 0.0:
-            last = m - 1
+        if restarts:
             by_cause = -released * restart_membrane
-            _set_edge(
-                edges, edge, row, own_node[last], -1, 0.0, time - own_time[last], 0.0, by_cause
-            )
+            _set_edge(edges, edge, row, own.node[m], -1, 0, 0.0, time - own.time[m], 0.0, by_cause)
         rows.by_time[row] += bias * restart_membrane
         rows.by_bias[row] = bias_kernel(time - release, beta)
         if bias != 0.0:
             rows.by_beta[row] += bias * bias_kernel_rate_derivative(time - release, beta)
+
+
+@scalar
+def _arrive(
+    rows: Rows,
+    row: int,
+    receptor: int,
+    weight: float,
+    arrival: float,
+    time: float,
+    release: float,
+    alpha: float,
+    beta: float,
+) -> tuple[float, float, float]:
+    """Add an arrival to an equation; return its derivatives by the weight and by the cause.
+
+    The third number is what is left of the weight at the release, if it came before.
+    """
+    begun = max(arrival, release)
+    kept = math.exp(-alpha * (begun - arrival))
+    lag = time - begun
+    synaptic, _, h = propagator(lag, alpha, beta)
+    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+    by_time = weight * kept * (synaptic - beta * h)
+    rows.by_time[row] += by_time
+    rows.by_alpha[row, receptor] += weight * kept * (h_alpha - (begun - arrival) * h)
+    rows.by_beta[row] += weight * kept * h_beta
+    if arrival < release:
+        return kept * h, alpha * weight * kept * h, weight * kept
+    return h, -by_time, 0.0
 
 
 @loop
@@ -691,6 +839,7 @@ def _set_edge(
     row: int,
     cause: int,
     synapse: int,
+    receptor: int,
     weight: float,
     lag: float,
     by_weight: float,
@@ -699,6 +848,7 @@ def _set_edge(
     edges.row[edge] = row
     edges.cause[edge] = cause
     edges.synapse[edge] = synapse
+    edges.receptor[edge] = receptor
     edges.weight[edge] = weight
     edges.lag[edge] = lag
     edges.by_weight[edge] = by_weight

@@ -25,7 +25,8 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.convolution import Convolution
-from eventsim.model.neuron import LIF
+from eventsim.model.jumps import CHARGE
+from eventsim.model.neuron import LIF, by_receptor
 from eventsim.model.parameters import DELAYS, NEURON, SYNAPSE, WEIGHTS
 
 __all__ = ["Network", "Projection"]
@@ -48,6 +49,8 @@ class Projection:
         Current that a spike adds; an absent sparse entry is no synapse, a dense zero is one.
     delays : float or same shape and sparsity as ``weights``
         Time from a spike to its arrival, >= 0.
+    receptor : int
+        Number of the current of the targets to which it adds; -1: it adds to the potential.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class Projection:
     post: str
     weights: Matrix | Convolution
     delays: float | Matrix
+    receptor: int = 0
 
     def __post_init__(self) -> None:
         """Guard the arrays: their indices were checked, and are used as they are."""
@@ -70,7 +74,7 @@ class Projection:
 
     def __reduce__(self) -> tuple[type[Projection], tuple[Any, ...]]:
         """Return how to make the same projection again, in another process, as well guarded."""
-        return type(self), (self.pre, self.post, self.weights, self.delays)
+        return type(self), (self.pre, self.post, self.weights, self.delays, self.receptor)
 
     @property
     def values(self) -> FloatArray:
@@ -146,7 +150,7 @@ class Network:
     @property
     def pools(self) -> Mapping[str, set[str]]:
         """Populations with earliest-spike pools, and which of them lead to each."""
-        pools = {k for k, (_, lif) in self._neurons.items() if np.any(np.equal(lif.threshold, 0.0))}
+        pools = {k for k, (_, lif) in self._neurons.items() if np.any(lif.is_pool)}
         causes: dict[str, set[str]] = {name: set() for name in pools}
         for projection in self._projections.values():
             if projection.pre in pools and projection.post in pools:
@@ -214,6 +218,7 @@ class Network:
         *,
         weights: MatrixLike | Convolution,
         delays: float | MatrixLike = 0.0,
+        receptor: str | None = None,
         name: str | None = None,
     ) -> Key:
         """Connect an input or population to a population.
@@ -224,12 +229,15 @@ class Network:
             Where the synapses come from and lead to (the same population: recurrent; a neuron may
             be connected to itself).
         weights : (n_pre, n_post) array_like, scipy.sparse matrix or Convolution
-            Current added by an arriving spike; any sign.  Several entries of a sparse matrix at one
-            place are several synapses (a multapse), each with its own weight, delay and gradient.
-            What is given is copied: changing it afterwards changes nothing here.
+            Current added by an arriving spike (potential, at a receptor without a current); any
+            sign.  Several entries of a sparse matrix at one place are several synapses (a
+            multapse), each with its own weight, delay and gradient.  What is given is copied:
+            changing it afterwards changes nothing here.
         delays : float, or same shape (and sparsity) as ``weights``
             Time from spike to arrival, >= 0; one for all synapses of a convolution, and 0 onto an
             earliest-spike pool.
+        receptor : str, optional
+            Name of the receptor of ``post`` whose current it adds to; default: the first one.
         name : str, optional
             Tells apart several projections between the same two.
 
@@ -253,7 +261,10 @@ class Network:
         weights = _checked_weights(weights, shape)
         delays = _checked_delays(delays, weights)
         _check_pool(self._neurons[post][1], delays, post)
-        self._projections[key] = Projection(pre, post, weights, delays)
+        number = _receptor_number(self._neurons[post][1], receptor, post)
+        projection = Projection(pre, post, weights, delays, number)
+        self._check_charges(key, projection)
+        self._projections[key] = projection
         self._changed()
         return key
 
@@ -263,8 +274,8 @@ class Network:
         Parameters
         ----------
         kinds : iterable of str, or None
-            Which ones: "weights" and "delays", by projection, and "tau_mem", "tau_syn", "threshold"
-            and "bias", by population; None: all.
+            Which ones: "weights" and "delays", by projection, and "tau_mem", "tau_syn",
+            "threshold", "bias", "rest" and "reset", by population; None: all.
 
         Returns
         -------
@@ -296,7 +307,7 @@ class Network:
     def _parameters(self, kind: str) -> dict[Any, Any]:
         if kind in BY_PROJECTION:
             return {key: _copy_of(getattr(p, kind)) for key, p in self._projections.items()}
-        return {name: lif.arrays(n)[kind].copy() for name, (n, lif) in self._neurons.items()}
+        return {name: _values_of(lif, n, kind) for name, (n, lif) in self._neurons.items()}
 
     def replace(
         self,
@@ -346,17 +357,32 @@ class Network:
         for kind in BY_POPULATION:
             for name, value in tree[kind].items():
                 check_name(name, self._neurons, f"{kind} must name one of")
-                new._set_neuron(name, replace(new._neurons[name][1], **{kind: value}), kind)
-        for p in new._projections.values():
+                neuron = new._neurons[name][1]
+                own = {kind: _merged(neuron, kind, value)}
+                new._set_neuron(name, replace(neuron, **own), kind)
+        for key, p in new._projections.items():
             _check_pool(new._neurons[p.post][1], p.delays, p.post)
+            new._check_charges(key, p)
         if neurons or any(tree[kind] for kind in PARAMETERS if kind != "weights"):
             new._changed()
         return new
+
+    def _check_charges(self, key: Key, projection: Projection) -> None:
+        """Raise a ValueError if charges could come back at the very time of the spike."""
+        if projection.receptor == CHARGE and projection.pre in self._neurons:
+            values = projection.delay_values
+            require(np.greater(values, 0.0), values, f"delays of charges {key} must be > 0")
 
     def _set_neuron(self, name: str, neuron: LIF, argument: str) -> None:
         check_name(name, self._neurons, f"{argument} must name one of")
         n = self._neurons[name][0]
         _check_neuron(neuron, n, f"{argument}[{name!r}]")
+        old = self._neurons[name][1]
+        if (neuron.receptors, neuron.columns) != (old.receptors, old.columns):
+            raise ValueError(
+                f"{argument}[{name!r}] must have the receptors {old.tau_syn}, with a current or "
+                f"without, got {neuron.tau_syn}"
+            )
         self._neurons[name] = (n, neuron)
 
     def snapshot(self) -> Network:
@@ -486,6 +512,21 @@ def _read_tree(parameters: Any, **others: Any) -> dict[str, Mapping[Any, Any]]:
     return tree
 
 
+def _merged(old: LIF, kind: str, value: Any) -> Any:
+    """Return the new value of a parameter; receptors that are not named keep theirs."""
+    if not (isinstance(value, Mapping) and old.receptors):
+        return value
+    for receptor in value:
+        check_name(receptor, dict.fromkeys(old.receptors), f"{kind} must name receptors, out of")
+    return {**cast("Mapping[str, Any]", old.tau_syn), **value}
+
+
+def _values_of(lif: LIF, n: int, kind: str) -> FloatArray | dict[str, FloatArray]:
+    """Return a copy of a parameter (n,); of receptors with names by these."""
+    values = lif.arrays(n)[kind]
+    return by_receptor(lif, values.copy()) if kind == "tau_syn" else values.copy()
+
+
 def _copy_of(values: float | Matrix | Convolution) -> float | Matrix:
     """Return a copy of weights or delays; of a convolution that of its kernel."""
     if isinstance(values, float):
@@ -518,8 +559,16 @@ def _n_synapses(weights: Matrix | Convolution) -> int:
 
 def _check_pool(neuron: LIF, delays: float | Matrix, post: str) -> None:
     values = delays if isinstance(delays, float) else _flat(delays)
-    if np.any(np.equal(neuron.threshold, 0.0)):
+    if np.any(neuron.is_pool):
         require(np.equal(values, 0.0), values, f"delays onto the pool {post!r} must be 0")
+
+
+def _receptor_number(neuron: LIF, receptor: str | None, post: str) -> int:
+    if receptor is None:
+        return neuron.columns[0]
+    known = dict.fromkeys(neuron.receptors)
+    check_name(receptor, known, f"receptor must be one of those of {post!r},")
+    return neuron.columns[neuron.receptors.index(receptor)]
 
 
 def _check_neuron(neuron: LIF, n: int, name: str) -> None:

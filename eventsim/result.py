@@ -10,9 +10,10 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eventsim._layout.arrivals import list_arrivals, most_arrivals, sample_states
+from eventsim._layout.arrivals import Fired, list_arrivals, most_arrivals, sample_states
 from eventsim._layout.record import (
     CURRENT,
+    FURTHER,
     INPUTS,
     POTENTIAL,
     REFERENCE,
@@ -26,13 +27,14 @@ from eventsim._layout.record import (
     replaced,
 )
 from eventsim._layout.wiring import Neurons, compiled_form, layout_of
-from eventsim._support.compile import loop
+from eventsim._support.compile import loop, scalar
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray
-from eventsim._support.validate import as_floats, as_sample, as_samples, require, shown
+from eventsim._support.validate import as_floats, as_sample, as_samples, check_name, require, shown
 from eventsim.causality import CausalityGraph, graph_of_run
 from eventsim.model.crossing import ROUNDING
-from eventsim.model.flow import flow
+from eventsim.model.currents import flow_of
+from eventsim.model.jumps import AT_ONCE, CHARGE
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
@@ -264,11 +266,24 @@ class BatchResult:
         ndarray
             (n_samples, n) for a scalar time, (n_samples, n_times, n) for several.
         """
-        return self._states(population, at)[1]
+        reset = layout_of(self.network).neurons.reset[self.network.neurons_of(population)]
+        return self._states(population, at)[1] + reset
 
-    def current(self, population: str, at: ArrayLike | None = None) -> FloatArray:
+    def current(
+        self, population: str, at: ArrayLike | None = None, receptor: str | None = None
+    ) -> FloatArray:
         """Return the synaptic current of a population, shaped as `potential`."""
-        return self._states(population, at)[0]
+        currents = self._states(population, at)[0]
+        neuron = self.network.neurons[population]
+        if receptor is None:
+            total = currents[..., 0]
+            for column in range(1, max(neuron.columns) + 1):
+                total = total + currents[..., column]
+            return total
+        known = dict.fromkeys(neuron.receptors)
+        check_name(receptor, known, f"receptor must be one of those of {population!r},")
+        column = neuron.columns[neuron.receptors.index(receptor)]
+        return np.zeros(currents.shape[:-1]) if column == CHARGE else currents[..., column]
 
     @property
     def min_slope(self) -> float:
@@ -292,9 +307,9 @@ class BatchResult:
     @property
     def near_touches(self) -> int:
         """Crossings whose existence rounding alone would decide, as `Result.near_touches`."""
-        standing = _count_at_threshold(
-            layout_of(self.network).neurons, self.state.neuron, self.ends, ROUNDING
-        )
+        neurons = layout_of(self.network).neurons
+        scratch = np.empty(len(neurons.receptors))
+        standing = _count_at_threshold(neurons, self.state.neuron, self.ends, ROUNDING, scratch)
         return int(self.state.count[:, TOUCHED].sum()) + standing
 
     def _states(self, population: str, at: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
@@ -307,28 +322,29 @@ class BatchResult:
         if times.ndim == 0:
             return self._states_at(part, float(times))
         order = np.argsort(times, kind="stable")
+        n_receptors = len(layout_of(self.network).neurons.receptors)
         shape = (len(self), times.size, part.stop - part.start)
-        currents, potentials = np.empty(shape), np.empty(shape)
+        currents, potentials = np.empty((*shape, n_receptors)), np.empty(shape)
         for k in range(len(self)):
             self._sample_states(k, part, times[order], currents[k], potentials[k])
         undo = np.argsort(order, kind="stable")
         return currents[:, undo], potentials[:, undo]
 
     def _states_at(self, part: slice, time: float) -> tuple[FloatArray, FloatArray]:
-        """Return the states at one time, (n_samples, n); what each neuron did decides how.
+        """Return the states at one time, (n_samples, n, ...); what each neuron did decides how.
 
         The state that a run ends with is that at its end, unless the neuron is refractory then.
         """
-        rows = self.state.neuron[:, part]
-        currents, potentials = np.empty(rows.shape[:2]), np.empty(rows.shape[:2])
+        rows, neurons = self.state.neuron[:, part], layout_of(self.network).neurons
+        n_receptors = len(neurons.receptors)
+        currents, potentials = np.empty((*rows.shape[:2], n_receptors)), np.empty(rows.shape[:2])
         there = (rows[:, :, REFERENCE] <= time) & (self.ends == time)[:, None]
-        neurons = layout_of(self.network).neurons
         _flow_to(neurons, part.start, rows, there, time, currents, potentials)
         for k in np.flatnonzero(~np.all(there, axis=1)).tolist():
-            sampled = np.empty((2, 1, rows.shape[1]))
+            sampled = np.empty((1, rows.shape[1], n_receptors)), np.empty((1, rows.shape[1]))
             self._sample_states(k, part, np.array([time]), *sampled)
-            for found, states in zip(sampled[:, 0], (currents[k], potentials[k]), strict=True):
-                states[~there[k]] = found[~there[k]]
+            for found, states in zip(sampled, (currents[k], potentials[k]), strict=True):
+                states[~there[k]] = found[0][~there[k]]
         return currents, potentials
 
     def _sample_states(
@@ -339,15 +355,19 @@ class BatchResult:
         bounds = (part.start, part.stop)
         spikes = compiled.wiring, times, sources, self.ends[k]
         own = slice(self.offsets[k], self.offsets[k + 1])
-        neuron, time = self.record.neuron[own], self.record.time[own]
+        neuron = self.record.neuron[own]
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
+        fired = Fired(first, self.record.time[own][order], self.record.slope[own][order])
+        states = self.stimulus.start.states
+        start = states[0 if states.shape[0] == 1 else k, part].copy()
+        scratch = np.empty(currents.shape[-1])
 
         def fill(stop: BoolArray) -> None:
             arrivals = list_arrivals(*spikes, bounds, stop)
             sample_states(
-                compiled.neurons, part.start, arrivals, compiled.wiring.weight, first, time[order],
-                at, currents, potentials, stop,
+                compiled.neurons, part.start, arrivals, compiled.wiring.weight, fired, start, at,
+                currents, potentials, scratch, stop,
             )  # fmt: skip
 
         interruptible(fill, STATE_WORK * currents.size + most_arrivals(compiled.wiring, times.size))
@@ -456,15 +476,23 @@ class Result:
         """
         return self.batch.potential(population, at)[0]
 
-    def current(self, population: str, at: ArrayLike | None = None) -> FloatArray:
-        """Return the exact synaptic current, with parameters and shapes as `potential`."""
-        return self.batch.current(population, at)[0]
+    def current(
+        self, population: str, at: ArrayLike | None = None, receptor: str | None = None
+    ) -> FloatArray:
+        """Return the exact synaptic current, with parameters and shapes as `potential`.
+
+        ``receptor`` names one; default: their sum.
+        """
+        return self.batch.current(population, at, receptor)[0]
 
     def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""
         record = self.batch.record
         neurons, t_stop = record.neuron.astype(np.int64), float(self.batch.ends[0])
-        return graph_of_run(self.network, self.batch.stimulus, record.time, neurons, t_stop)
+        at_once = record.slope == AT_ONCE
+        return graph_of_run(
+            self.network, self.batch.stimulus, record.time, neurons, t_stop, at_once
+        )
 
     def __repr__(self) -> str:
         """Return the sizes."""
@@ -521,6 +549,15 @@ def _count_spikes(
                 counts[k, neuron[i] - start] += 1
 
 
+@scalar
+def state_at(row, time, alphas, beta, bias, currents):  # type: ignore[no-untyped-def]
+    """Fill the currents of a neuron at ``time`` from its state, and return its potential."""
+    currents[0] = row[CURRENT]
+    for r in range(1, currents.size):
+        currents[r] = row[FURTHER + r]
+    return flow_of(currents, row[POTENTIAL], time - row[REFERENCE], alphas, beta, bias)
+
+
 @loop
 def _flow_to(
     neurons: Neurons,
@@ -534,19 +571,17 @@ def _flow_to(
     """Fill currents and potentials (n_samples, n) at ``time`` from the states of a run."""
     for k in range(rows.shape[0]):
         for i in range(rows.shape[1]):
-            if not there[k, i]:
-                continue
-            kind = neurons.kind[low + i]
-            alpha, beta = neurons.alpha[kind], neurons.beta[kind]
-            lag = time - rows[k, i, REFERENCE]
-            current, potential = rows[k, i, CURRENT], rows[k, i, POTENTIAL]
-            current, potential = flow(current, potential, lag, alpha, beta, neurons.bias[low + i])
-            currents[k, i], potentials[k, i] = current, potential
+            if there[k, i]:
+                kind = neurons.kind[low + i]
+                potentials[k, i] = state_at(
+                    rows[k, i], time, neurons.alpha[kind], neurons.beta[kind],
+                    neurons.bias[low + i], currents[k, i],
+                )  # fmt: skip
 
 
 @loop
 def _count_at_threshold(
-    neurons: Neurons, rows: FloatArray, ends: FloatArray, rounding: float
+    neurons: Neurons, rows: FloatArray, ends: FloatArray, rounding: float, scratch: FloatArray
 ) -> int:
     """Return how many potentials stand at their thresholds at the ends of the samples."""
     standing = 0
@@ -556,9 +591,9 @@ def _count_at_threshold(
             if lag < 0.0 or threshold == 0.0 or threshold == np.inf:
                 continue
             kind = neurons.kind[i]
-            _, potential = flow(
-                rows[k, i, CURRENT], rows[k, i, POTENTIAL], lag, neurons.alpha[kind],
-                neurons.beta[kind], neurons.bias[i],
+            potential = state_at(
+                rows[k, i], ends[k], neurons.alpha[kind], neurons.beta[kind], neurons.bias[i],
+                scratch,
             )  # fmt: skip
             if abs(potential - threshold) <= rounding * threshold:
                 standing += 1

@@ -16,6 +16,7 @@ from eventsim._support.validate import as_count, as_nonnegative, check_choice, r
 from eventsim.network import Network
 from eventsim.result import ActivityError, BatchResult, Result
 from eventsim.spikes import SpikeBatch, Spikes
+from eventsim.start import State
 from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stimulus
 
 __all__ = ["simulate"]
@@ -30,6 +31,7 @@ def simulate(
     t_stop: float,
     *,
     engine: str = ...,
+    initial: Mapping[str, State] | None = ...,
     until_fired: str | None = ...,
     max_spikes: int = ...,
     resume: Result | None = ...,
@@ -44,6 +46,7 @@ def simulate(
     t_stop: float,
     *,
     engine: str = ...,
+    initial: Mapping[str, State] | None = ...,
     until_fired: str | None = ...,
     max_spikes: int = ...,
     resume: BatchResult | None = ...,
@@ -57,12 +60,13 @@ def simulate(
     t_stop: float,
     *,
     engine: str = "auto",
+    initial: Mapping[str, State] | None = None,
     until_fired: str | None = None,
     max_spikes: int = 10_000_000,
     resume: Result | BatchResult | None = None,
     threads: int | None = None,
 ) -> Result | BatchResult:
-    """Simulate a network exactly, in continuous time, from rest at t = 0 (or from ``resume``).
+    """Simulate a network exactly, in continuous time, from t = 0 (or from ``resume``).
 
     Parameters
     ----------
@@ -86,6 +90,9 @@ def simulate(
         "cuda" and "cuda-float32" are "layered" on an NVIDIA GPU (extra ``cuda``), experimental;
         "auto" never takes them. With "cuda-float32" what the device keeps of a run (weights, times,
         states) is of single precision; the search for a crossing is not.
+    initial : dict of str -> State, optional
+        Potentials and currents of populations at t = 0 (not with ``resume``); those left out begin
+        at rest, without a current.
     until_fired : str, optional
         End a sample when every neuron of this population has fired (not with ``resume``).  First
         spikes, and the gradients of losses on them, are those of the whole run: nothing later can
@@ -139,12 +146,14 @@ def simulate(
     t_stop = _beyond_pools(network, t_stop, np.inf)
     if until_fired is not None:
         network.neurons_of(until_fired, "until_fired")
-    given, is_batch = read_stimulus(network, stimulus)
-    old = None
-    if resume is not None and until_fired is not None:
-        raise ValueError(f"until_fired must be None with resume, got {shown(until_fired)}")
-    if resume is not None:
-        old, given, is_batch = _joined(network, given, t_stop, resume)
+    old = None if resume is None else _resumed(network, resume)
+    for name, value in (("until_fired", until_fired), ("initial", initial)):
+        if resume is not None and value is not None:
+            raise ValueError(f"{name} must be None with resume, got {shown(value)}")
+    begun = initial if old is None else old.stimulus.start
+    given, is_batch = read_stimulus(network, stimulus, begun)
+    if resume is not None and old is not None:
+        given, is_batch = _joined(network, old, given, t_stop), isinstance(resume, BatchResult)
         _check_history(network, old, resume, max_spikes)
     job = _chosen(Job(network, given, t_stop, engine, until_fired, max_spikes, threads, old))
     batch, excess = engine_named(job.engine).run(job)
@@ -184,15 +193,18 @@ def _is_fit(job: Job) -> bool:
     return engine.obstacle(job) is None and engine.pays(job)
 
 
-def _joined(
-    network: Network, more: Stimulus, t_stop: float, resume: Result | BatchResult
-) -> tuple[BatchResult, Stimulus, bool]:
-    """Return (old result, stimulus, is_batch) of a run that goes on where ``resume`` stopped."""
+def _resumed(network: Network, resume: Result | BatchResult) -> BatchResult:
+    """Return the run that is to go on; ValueError if it is none of this network."""
     if not isinstance(resume, (Result, BatchResult)):
         raise ValueError(f"resume must be a Result or a BatchResult, got {shown(resume)}")
     old = resume if isinstance(resume, BatchResult) else resume.batch
     if not old.network.is_same(network):
         raise ValueError(f"resume must be a result of this network, got {shown(resume)}")
+    return old
+
+
+def _joined(network: Network, old: BatchResult, more: Stimulus, t_stop: float) -> Stimulus:
+    """Return the whole stimulus of a run that goes on with ``more``."""
     latest = _beyond_pools(network, float(old.ends.max()), -np.inf)
     if t_stop < latest:
         raise ValueError(f"t_stop must be >= {latest}, where resume ended, got {shown(t_stop)}")
@@ -202,8 +214,7 @@ def _joined(
         raise ValueError(
             f"stimulus must come after {latest}, where resume ended, got {shown(more.times.min())}"
         )
-    given = extend_stimulus(network, old.stimulus, more) if more.times.size else old.stimulus
-    return old, given, isinstance(resume, BatchResult)
+    return extend_stimulus(network, old.stimulus, more) if more.times.size else old.stimulus
 
 
 def _check_history(

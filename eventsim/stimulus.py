@@ -1,9 +1,9 @@
-"""The input spikes of a run, joined over all inputs: what the engines read."""
+"""What a run is given: its input spikes, joined over all inputs, and where its neurons begin."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ from eventsim.spikes import (
     extended,
     merged,
 )
+from eventsim.start import Start, State, read_start
 
 __all__ = ["Stimulus", "StimulusLike", "extend_stimulus", "join_trains", "read_stimulus"]
 
@@ -46,6 +47,8 @@ class Stimulus:
         Sample k holds ``times[offsets[k]:offsets[k + 1]]``.
     first_source : dict of str -> int
         Number of the first source of each input.
+    start : Start
+        States of the neurons at t = 0.
     """
 
     trains: dict[str, SpikeBatch]
@@ -53,6 +56,7 @@ class Stimulus:
     sources: IntArray
     offsets: IntArray
     first_source: dict[str, int]
+    start: Start
 
     @property
     def permutation(self) -> IntArray | None:
@@ -92,7 +96,7 @@ class Stimulus:
         """Return the stimulus of one sample alone, or of several: a slice, or an array."""
         samples = np.atleast_1d(as_samples(which, self.n_samples))
         trains = {name: train[samples] for name, train in self.trains.items()}
-        return join_trains(network, trains, samples.size)
+        return join_trains(network, trains, self.start.of(samples))
 
     def __setstate__(self, state: list[Any]) -> None:
         """Take what was pickled: the arrays are read-only again, as the loops know them."""
@@ -112,17 +116,22 @@ class Stimulus:
         return result
 
 
-def read_stimulus(network: Network, stimulus: StimulusLike) -> tuple[Stimulus, bool]:
+def read_stimulus(
+    network: Network, stimulus: StimulusLike, initial: Start | Mapping[str, State] | None = None
+) -> tuple[Stimulus, bool]:
     """Return ``(Stimulus, is_batch)`` from what the caller of `simulate` gave.
+
+    ``initial`` is the `Start` of a run that goes on.
 
     Raises
     ------
     ValueError
-        Unknown input names, sources out of range, or samples that do not match.
+        Unknown names, sources out of range, states that neurons cannot have, or samples that do not
+        match.
     """
     if isinstance(stimulus, (list, tuple)):
         trains = _joined_samples(network, stimulus)
-        return join_trains(network, trains, len(stimulus)), True
+        return join_trains(network, trains, _start(network, initial, len(stimulus))), True
     given = _read_trains(network, stimulus)
     is_batch = any(isinstance(train, SpikeBatch) for train in given.values())
     if is_batch and any(isinstance(train, Spikes) for train in given.values()):
@@ -138,7 +147,13 @@ def read_stimulus(network: Network, stimulus: StimulusLike) -> tuple[Stimulus, b
         )
     if 0 in sizes:
         raise ValueError(f"stimulus must hold at least one sample, got {shown(stimulus)}")
-    return join_trains(network, trains, sizes.pop()), is_batch
+    return join_trains(network, trains, _start(network, initial, sizes.pop())), is_batch
+
+
+def _start(network: Network, initial: Start | Mapping[str, State] | None, n_samples: int) -> Start:
+    if isinstance(initial, Start):
+        return replace(initial, n_samples=n_samples)
+    return read_start(network, initial, n_samples)
 
 
 def _read_trains(
@@ -176,15 +191,16 @@ def _joined_samples(network: Network, samples: Sequence[object]) -> dict[str, Sp
     return {name: SpikeBatch.from_samples(joined) for name, joined in trains.items()}
 
 
-def join_trains(network: Network, trains: dict[str, SpikeBatch], n_samples: int) -> Stimulus:
-    """Return the `Stimulus` of valid trains."""
+def join_trains(network: Network, trains: dict[str, SpikeBatch], start: Start) -> Stimulus:
+    """Return the `Stimulus` of valid trains, of as many samples as have a ``start``."""
     first_source = {name: network.sources_of(name).start for name in network.inputs}
     given = [(train, first_source[name]) for name, train in trains.items() if train.times.size]
     parts = [(train.offsets, train.times, _sources(train, first)) for train, first in given]
     while len(parts) > 1:
         pairs = zip(parts[::2], parts[1::2], strict=False)
         parts = [merged(*pair)[:3] for pair in pairs] + parts[len(parts) // 2 * 2 :]
-    return Stimulus(trains, *_frozen(parts[0] if parts else _silence(n_samples)), first_source)
+    joined = _frozen(parts[0] if parts else _silence(start.n_samples))
+    return Stimulus(trains, *joined, first_source, start)
 
 
 def _sources(train: SpikeBatch, first: int) -> IntArray:
@@ -216,7 +232,7 @@ def extend_stimulus(network: Network, old: Stimulus, new: Stimulus) -> Stimulus:
     for name in names:
         alone = (seam, first_source[name]) if len(names) == 1 else None
         trains[name] = _extended(old.trains.get(name), new.trains.get(name), alone)
-    return Stimulus(trains, seam.times, seam.numbers, seam.offsets, first_source)
+    return Stimulus(trains, seam.times, seam.numbers, seam.offsets, first_source, old.start)
 
 
 def _extended(

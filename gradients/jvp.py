@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from eventsim._layout.wiring import compiled_form
+from eventsim._layout.wiring import compiled_form, layout_of
 from eventsim._support.threads import interruptible
 from eventsim._support.types import FloatArray, Key, MatrixLike
 from eventsim._support.validate import (
     as_finite,
     as_floats,
+    as_mapping,
     check_name,
     mapping_or_empty,
     require,
     shown,
 )
 from eventsim.convolution import Convolution
-from eventsim.model.parameters import NEURON, Parameter
+from eventsim.model.jumps import CHARGE
+from eventsim.model.parameters import pushed
 from eventsim.network import Network, Projection, check_same_form, checked_matrix
 from eventsim.result import Result
+from eventsim.start import State
 from eventsim.stimulus import Stimulus
-from gradients._sweeps.tangent import Direction, new_flights, tangent_sweep
+from gradients._sweeps.tangent import Direction, first_states, new_flights, tangent_sweep
 
 __all__ = ["jvp"]
 
@@ -39,9 +43,12 @@ def jvp(
     delays: Mapping[Key, float | MatrixLike] | None = None,
     input_times: Mapping[str, ArrayLike] | None = None,
     tau_mem: Mapping[str, ArrayLike] | None = None,
-    tau_syn: Mapping[str, ArrayLike] | None = None,
+    tau_syn: Mapping[str, ArrayLike | Mapping[str, ArrayLike]] | None = None,
     threshold: Mapping[str, ArrayLike] | None = None,
     bias: Mapping[str, ArrayLike] | None = None,
+    rest: Mapping[str, ArrayLike] | None = None,
+    reset: Mapping[str, ArrayLike] | None = None,
+    initial: Mapping[str, State] | None = None,
 ) -> dict[str, FloatArray]:
     """Return how all spike times move when the parameters move in a direction.
 
@@ -55,8 +62,11 @@ def jvp(
         Change of the delays: one for all synapses, or in the shape of the weights.
     input_times : dict of str -> (n_spikes,) array_like, optional
         Change of the input times, in the order in which the caller gave the spikes.
-    tau_mem, tau_syn, threshold, bias : dict of str -> float or (n,) array_like, optional
-        Change of the neuron parameters of each population.
+    tau_mem, tau_syn, threshold, bias, rest, reset : dict of str -> array_like, optional
+        Change of the neuron parameters of each population, () or (n,); "tau_syn" by receptor, if
+        they have names.
+    initial : dict of str -> State, optional
+        Change of the states at t = 0.
 
     Returns
     -------
@@ -88,12 +98,20 @@ def jvp(
         raise ValueError(f"result must be a Result, got {shown(result)}")
     batch = result.batch
     network, compiled = batch.network, compiled_form(batch.network)
-    given = {"tau_mem": tau_mem, "tau_syn": tau_syn, "threshold": threshold, "bias": bias}
+    given = {
+        "tau_mem": tau_mem, "threshold": threshold, "bias": bias, "rest": rest, "reset": reset,
+    }  # fmt: skip
+    changes = {name: _of_neurons(network, change, name) for name, change in given.items()}
+    changes["tau_syn"] = _of_receptors(network, tau_syn, "tau_syn")
+    start = batch.stimulus.start
+    d_current, changes["potential"] = _of_start(network, initial)
+    moved_by = pushed(changes, layout_of(network).values, start.at_rest)
     direction = Direction(
         weight=_of_synapses(network, weights, "weights"),
         delay=_of_synapses(network, delays, "delays"),
         input_time=_of_inputs(batch.stimulus, input_times),
-        **{p.symbol: _of_neurons(network, given[p.name], p) for p in NEURON if p.differentiable},
+        start=np.column_stack([d_current[:, 0], moved_by.pop("potential"), d_current[:, 1:]]),
+        **moved_by,
     )
     n_spikes = batch.record.time.size
     n_flights = batch.stimulus.times.size + n_spikes
@@ -108,7 +126,7 @@ def jvp(
         direction,
         new_flights(n_flights),
         np.empty(n_flights, dtype=np.int32),
-        np.zeros((compiled.n_neurons, 5)),
+        first_states(start.states[0], direction),
         moved,
     )
     interruptible(sweep, SYNAPTIC_WORK * batch.events.synaptic)
@@ -163,16 +181,66 @@ def _of_inputs(stimulus: Stimulus, changes: Mapping[str, ArrayLike] | None) -> F
 
 
 def _of_neurons(
-    network: Network, changes: Mapping[str, ArrayLike] | None, parameter: Parameter
+    network: Network, changes: Mapping[str, ArrayLike] | None, parameter: str
 ) -> FloatArray:
-    """Return the change of what the equations use in the place of every neuron's parameter."""
-    total = np.zeros(compiled_form(network).n_neurons)
-    for name, change in mapping_or_empty(changes, parameter.name).items():
-        part = network.neurons_of(name, parameter.name)
+    """Return the change of every neuron's parameter."""
+    total = np.zeros(layout_of(network).n_neurons)
+    for name, change in mapping_or_empty(changes, parameter).items():
+        part = network.neurons_of(name, parameter)
         n = part.stop - part.start
-        change = as_floats(change, f"{parameter.name}[{name!r}]")
+        change = as_floats(change, f"{parameter}[{name!r}]")
         if change.shape not in ((), (n,)):
-            raise ValueError(f"{parameter.name}[{name!r}] must be () or ({n},), got {change.shape}")
-        require(np.isfinite(change), change, f"{parameter.name}[{name!r}] must be finite")
-        total[part] = parameter.pushed(change, getattr(network.neurons[name], parameter.name))
+            raise ValueError(f"{parameter}[{name!r}] must be () or ({n},), got {change.shape}")
+        require(np.isfinite(change), change, f"{parameter}[{name!r}] must be finite")
+        total[part] = change
     return total
+
+
+def _of_start(
+    network: Network, changes: Mapping[str, State] | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the changes of all currents and potentials at t = 0."""
+    currents, potentials = {}, {}
+    for name, change in mapping_or_empty(changes, "initial").items():
+        if not isinstance(change, State):
+            raise ValueError(f"initial[{name!r}] must be an eventsim.State, got {shown(change)}")
+        currents[name] = change.current
+        if change.potential is not None:
+            potentials[name] = change.potential
+    return (
+        _of_receptors(network, currents, "initial"),
+        _of_neurons(network, potentials, "initial"),
+    )
+
+
+def _of_receptors(
+    network: Network, changes: Mapping[str, Any] | None, parameter: str
+) -> FloatArray:
+    """Return the change of a parameter of receptors, (n_neurons, n_receptors)."""
+    layout = layout_of(network)
+    total = np.zeros((layout.n_neurons, len(layout.neurons.receptors)))
+    for name, change in mapping_or_empty(changes, parameter).items():
+        check_name(name, network.populations, f"{parameter} must name one of the populations")
+        receptors = network.neurons[name].receptors
+        if receptors:
+            named = as_mapping(change, f"{parameter}[{name!r}]") if np.any(change) else {}
+            known = dict.fromkeys(receptors)
+            for receptor, values in named.items():
+                check_name(receptor, known, f"{parameter}[{name!r}] must name receptors, out of")
+                _set_current(total, network, name, receptors.index(receptor), values, parameter)
+        else:
+            _set_current(total, network, name, 0, change, parameter)
+    return total
+
+
+def _set_current(
+    total: FloatArray, network: Network, name: str, receptor: int, change: Any, parameter: str
+) -> None:
+    """Set the change at one receptor of a population."""
+    values = _of_neurons(network, {name: change}, parameter)
+    column = network.neurons[name].columns[receptor]
+    if column == CHARGE:
+        require(values == 0.0, values, f"{parameter}[{name!r}] must be 0 without a current")
+    else:
+        part = network.neurons_of(name)
+        total[part, column] = values[part]

@@ -23,23 +23,24 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.causality import GraphLike
-from eventsim.model.parameters import DIFFERENTIABLE, NEURON, SYNAPSE
+from eventsim.model.parameters import DIFFERENTIABLE, INITIAL, SYNAPSE, pulled
 from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from gradients._sweeps.events import (
-    COLUMNS,
+    POTENTIAL,
     SET_DENSITY,
     SET_POTENTIAL,
     Cotangents,
     Events,
     Sums,
+    by_symbol,
     new_sums,
     new_workspace,
     sweep_batch,
     with_epochs,
 )
 from gradients._sweeps.layers.host import LayerGradients
-from gradients.gradient import Gradient, gradient_of_network
+from gradients.gradient import Gradient, gradient_of_network, names_by_neuron
 from gradients.graph.jacobian import as_graph
 from gradients.graph.transposed import backprop_on_graph
 
@@ -50,10 +51,10 @@ STRANDS = 16
 
 SYNAPTIC_WORK = 35  # ns that the sweep takes for a synaptic event
 
-BY_PROJECTION = tuple(p.name for p in SYNAPSE)
+# Derivatives that a sweep on a device does not make.
+NOT_ON_DEVICE = frozenset({"rest", "reset", INITIAL})
 
-# Which of the parameters a derivative by neurons belongs to.
-RATES = {p.symbol: p.name for p in NEURON if p.differentiable}
+BY_PROJECTION = tuple(p.name for p in SYNAPSE)
 
 LAYER_SWEEPS = {
     "layered": "gradients._sweeps.layers.host",
@@ -62,7 +63,8 @@ LAYER_SWEEPS = {
 }
 """Module of the sweep by layers of each engine that runs them; imported when it is asked for."""
 
-Event: TypeAlias = tuple[float, int, FloatArray]  # time, kind, value (n_samples, n_neurons)
+# Time, kind, value (n_samples, n_neurons), and the derivative by a shift of all potentials.
+Event: TypeAlias = tuple[float, int, FloatArray, FloatArray]
 LayerSweep: TypeAlias = Callable[
     [BatchResult, Cotangents, FloatArray, tuple[str, ...], int], LayerGradients
 ]
@@ -99,8 +101,9 @@ def timing_backprop(
         Derivative by the integrals of the membrane potentials over ``[t_start, t_end]``; values as
         for ``potentials``.
     wrt : iterable of str, optional
-        Parameters to differentiate by, out of "weights", "delays", "tau_mem", "tau_syn",
-        "threshold", "bias" and "input_times"; the gradient by others is left empty.  Default: all.
+        What to differentiate by, out of "weights", "delays", "tau_mem", "tau_syn", "threshold",
+        "bias", "rest", "reset", "initial" and "input_times"; the others are left empty.  Default:
+        all (of a run on a device: all but rest, reset and initial, which take the sweep of events).
         A layered run is faster with fewer.
     threads : int, optional
         Number of threads; default: all processors.  Never changes a result.
@@ -108,7 +111,7 @@ def timing_backprop(
     Returns
     -------
     Gradient
-        By weights, delays, time constants, thresholds, bias currents and input times.
+        By weights, delays, the parameters of the neurons, their states at the start, input times.
 
     Raises
     ------
@@ -151,8 +154,17 @@ def timing_backprop(
         return backprop_on_graph(graph, by_spikes, potentials, potentials_at, wanted)
     batch = result.batch if isinstance(result, Result) else result
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
+    if integrals and layout_of(batch.network).neurons.charging:
+        raise ValueError(
+            f"integrals must be None where charges (tau_syn = 0) make potentials jump, got "
+            f"{shown(integrals)}"
+        )
     loss = _cotangents(batch, by_spikes, first_spikes, potentials, potentials_at, integrals)
-    if batch.engine in LAYER_SWEEPS and _ends_late(batch, loss):
+    on_device = batch.engine.startswith("cuda")
+    if on_device and wrt is None:
+        wanted = tuple(name for name in wanted if name not in NOT_ON_DEVICE)
+    able = batch.engine in LAYER_SWEEPS and not (on_device and NOT_ON_DEVICE & set(wanted))
+    if able and _ends_late(batch, loss):
         sweep: LayerSweep = import_module(LAYER_SWEEPS[batch.engine]).sweep_layers
         sums = sweep(batch, loss, loss.value.sum(axis=1), wanted, threads)
         return _layered_gradient(batch, loss, sums, wanted)
@@ -161,7 +173,8 @@ def timing_backprop(
 
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names in ``wrt``, all if it is None; ValueError if it holds others."""
-    return DIFFERENTIABLE if wrt is None else as_names(wrt, DIFFERENTIABLE, "wrt")
+    every = (*DIFFERENTIABLE, INITIAL)
+    return every if wrt is None else as_names(wrt, every, "wrt")
 
 
 def _ends_late(batch: BatchResult, loss: Cotangents) -> bool:
@@ -194,14 +207,17 @@ def _cotangents(
     events.sort(key=lambda event: -event[0])
     n_neurons = layout_of(batch.network).n_neurons
     value = np.empty((len(batch), len(events), n_neurons))
-    for k, (_, _, rows) in enumerate(events):
+    level = np.zeros(n_neurons)
+    for k, (_, _, rows, lifted) in enumerate(events):
         value[:, k] = rows
+        level += lifted
     return Cotangents(
         np.zeros(batch.stimulus.times.size),
         spikes,
-        np.array([time for time, _, _ in events], dtype=np.float64),
-        np.array([kind for _, kind, _ in events], dtype=np.int64),
+        np.array([event[0] for event in events], dtype=np.float64),
+        np.array([event[1] for event in events], dtype=np.int64),
         value,
+        level,
     )
 
 
@@ -236,7 +252,8 @@ def _potential_events(
     events = []
     for name, values in potentials.items():
         values = _per_neuron(batch, name, values, "potentials")
-        events.append((time, SET_POTENTIAL, _rows(batch, name, values, 0.0)))
+        rows = _rows(batch, name, values, 0.0)
+        events.append((time, SET_POTENTIAL, rows, rows.sum(axis=0)))
     return events
 
 
@@ -255,8 +272,9 @@ def _window_events(
         end = _time_in_run(batch, end, "end of the integral")
         if end < start:
             raise ValueError(f"end of the integral must be >= {start}, its start, got {shown(end)}")
-        events.append((end, SET_DENSITY, _rows(batch, name, values, np.nan)))
-        events.append((start, SET_DENSITY, _rows(batch, name, 0.0, np.nan)))
+        level = (end - start) * _rows(batch, name, values, 0.0).sum(axis=0)
+        events.append((end, SET_DENSITY, _rows(batch, name, values, np.nan), level))
+        events.append((start, SET_DENSITY, _rows(batch, name, 0.0, np.nan), 0.0 * level))
     return events
 
 
@@ -265,12 +283,14 @@ def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     compiled = compiled_form(batch.network)
     n_strands = min(STRANDS, len(batch))
     per_synapse = any(not isinstance(p.delays, float) for p in batch.network.projections.values())
-    sums = new_sums(compiled.wiring, compiled.n_neurons, n_strands, per_synapse)
+    states = batch.stimulus.start.states
+    n_starts = len(batch) if states.shape[0] > 1 else n_strands
+    sums = new_sums(compiled.wiring, compiled.neurons, n_strands, n_starts, per_synapse)
     n_spikes = np.diff(batch.offsets)
     n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
-    work = new_workspace(compiled.n_neurons, n_strands, int(n_spikes.max()), n_flights)
+    work = new_workspace(compiled.neurons, n_strands, int(n_spikes.max()), n_flights)
     events = Events(
-        compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays,
+        compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays, states,
         batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends,
     )  # fmt: skip
     duration = SYNAPTIC_WORK * batch.events.synaptic
@@ -284,7 +304,8 @@ def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
         )
 
     interruptible(sweep, duration)
-    return Sums(*[_added(array) for array in sums])
+    by_start = sums.start if states.shape[0] > 1 else _added(sums.start)[None]
+    return Sums._make(_added(array) for array in sums)._replace(start=by_start)
 
 
 def _added(strands: FloatArray) -> FloatArray:
@@ -303,7 +324,8 @@ def _gradient(
         wanted,
         weights={key: _of_synapses(compiled, network, key, sums.weight) for key in weights},
         delays={key: _of_delays(compiled, network, key, sums) for key in delays},
-        neurons={name: sums.neuron[:, column] for name, column in COLUMNS.items()},
+        by=by_symbol(sums.neuron),
+        by_start=sums.start,
     )
 
 
@@ -321,7 +343,8 @@ def _layered_gradient(
         wanted,
         weights={k: p.like(weights[k]) for k, p in projections.items() if k in weights},
         delays={**sums.delays, **of_synapses} if "delays" in wanted else {},
-        neurons=sums.neurons() if set(RATES.values()) & set(wanted) else {},
+        by=sums.neurons() if sums.wanted.neurons else {},
+        by_start=sums.starts(),
     )
 
 
@@ -329,12 +352,20 @@ def _of_batch(
     batch: BatchResult,
     loss: Cotangents,
     wanted: tuple[str, ...],
-    neurons: Mapping[str, FloatArray],
+    by: Mapping[str, FloatArray],
+    by_start: FloatArray,
     **by_projection: Any,
 ) -> Gradient:
+    start, by_neuron = batch.stimulus.start, {}
+    if by:
+        potential = by_start[:, :, POTENTIAL].sum(axis=0)
+        given = {**by, "potential": potential, "level": loss.level}
+        every = pulled(given, layout_of(batch.network).values, start.at_rest)
+        by_neuron = {name: every[name] for name in names_by_neuron(wanted)}
     return gradient_of_network(
         batch.network,
-        neurons={name: values for name, values in neurons.items() if RATES[name] in wanted},
+        by_neuron,
+        by_start if INITIAL in wanted else None,
         input_times=batch.stimulus.split(loss.inputs) if "input_times" in wanted else {},
         min_slope=batch.min_slope,
         silent_fraction=batch.silent_fraction,

@@ -16,6 +16,7 @@ from eventsim.network import Network
 from eventsim.result import BatchResult, Result
 from eventsim.simulation import simulate
 from eventsim.spikes import SpikeBatch, Spikes
+from eventsim.start import State
 from gradients.gradient import Gradient
 from gradients.losses.loss import Loss
 from gradients.losses.term import Labelled, Term
@@ -35,6 +36,7 @@ def value_and_grad(
     *,
     wrt: Iterable[str] | None = ...,
     engine: str = ...,
+    initial: Mapping[str, State] | None = ...,
     until_fired: str | None = ...,
     max_spikes: int = ...,
     threads: int | None = ...,
@@ -50,6 +52,7 @@ def value_and_grad(
     *,
     wrt: Iterable[str] | None = ...,
     engine: str = ...,
+    initial: Mapping[str, State] | None = ...,
     until_fired: str | None = ...,
     max_spikes: int = ...,
     threads: int | None = ...,
@@ -64,6 +67,7 @@ def value_and_grad(
     *,
     wrt: Iterable[str] | None = ("weights",),
     engine: str = "auto",
+    initial: Mapping[str, State] | None = None,
     until_fired: str | None = None,
     max_spikes: int = 10_000_000,
     threads: int | None = None,
@@ -72,7 +76,7 @@ def value_and_grad(
 
     Parameters
     ----------
-    network, stimulus, t_stop, engine, until_fired, max_spikes, threads
+    network, stimulus, t_stop, engine, initial, until_fired, max_spikes, threads
         As for `eventsim.simulate`.
     loss : callable
         ``loss.of(labels)`` of a `FirstSpikeCrossEntropy`, a `MembraneCrossEntropy` or a sum of such
@@ -132,8 +136,8 @@ def value_and_grad(
         loss.check(network, _n_samples(stimulus))
         _check_end(until_fired, loss.loss.reads_potentials)
     result = simulate(
-        network, stimulus, t_stop, engine=engine, until_fired=until_fired, max_spikes=max_spikes,
-        threads=threads,
+        network, stimulus, t_stop, engine=engine, initial=initial, until_fired=until_fired,
+        max_spikes=max_spikes, threads=threads,
     )  # fmt: skip
     found = loss(result)
     if not isinstance(found, Loss):

@@ -29,15 +29,30 @@ def net(weights: Any = None, delays: Any = 0.0, **lif: Any) -> es.Network:
     return network
 
 
+def receptors(**lif: Any) -> es.Network:
+    """As `net`, of neurons with two receptors."""
+    return net(tau_syn={"exc": 1.0, "inh": 2.0}, **lif)
+
+
+def begun(*state: Any, network: es.Network | None = None, **options: Any) -> es.Result:
+    """A run whose neurons begin in a state."""
+    initial = {"out": es.State(*state)}
+    return es.simulate(network or net(), {}, 1.0, initial=initial, **options)
+
+
+def connected(network: es.Network, receptor: Any) -> tuple[Any, ...]:
+    return network.connect("in", "out", weights=np.ones((2, 3)), receptor=receptor)
+
+
 def run(times: Any = (0.1,), indices: Any = (0,), t_stop: Any = 1.0, **options: Any) -> es.Result:
     return es.simulate(net(), {"in": es.Spikes(times, indices)}, t_stop, **options)
 
 
-def resumed(t_stop: float, times: Any = ()) -> es.Result:
+def resumed(t_stop: float, times: Any = (), **options: Any) -> es.Result:
     network = net()
     before = es.simulate(network, {"in": es.Spikes([0.1], [0])}, 2.0)
     more = {"in": es.Spikes(times, [0] * len(times))}
-    return es.simulate(network, more, t_stop, resume=before)
+    return es.simulate(network, more, t_stop, resume=before, **options)
 
 
 def crossing(**changes: Any) -> Any:
@@ -118,7 +133,12 @@ TABLE: list[Row] = [
     ("tau_mem zero", lambda: es.LIF(tau_mem=0.0), ValueError, r"tau_mem.*0\.0"),
     ("tau_mem nan", lambda: es.LIF(tau_mem=NAN), ValueError, r"tau_mem.*nan"),
     ("tau_syn negative", lambda: es.LIF(tau_syn=[1.0, -2.5]), ValueError, r"tau_syn.*-2\.5"),
-    ("tau_syn zero", lambda: es.LIF(tau_syn=0), ValueError, r"tau_syn.*0"),
+    (
+        "tau_syn zero of some",
+        lambda: es.LIF(tau_syn={"a": 1.0, "b": [0.0, 2.5]}),
+        ValueError,
+        r"tau_syn\['b'\] must be 0 for all neurons or for none, got .*2\.5",
+    ),
     ("threshold zero", lambda: es.LIF(threshold=0.0), ValueError, r"threshold.*0\.0"),
     ("threshold negative", lambda: es.LIF(threshold=-3.0), ValueError, r"threshold.*-3\.0"),
     ("threshold nan", lambda: es.LIF(threshold=NAN), ValueError, r"threshold.*nan"),
@@ -132,7 +152,7 @@ TABLE: list[Row] = [
         "threshold zero of one that fires on",
         lambda: es.LIF(threshold=[0.0, 0.0], refractory=[INF, 2.5]),
         ValueError,
-        r"threshold must be > 0 \(or 0 with an infinite refractory period\), got 0\.0",
+        r"threshold must be > reset \(or equal .* infinite refractory period\), got 0\.0",
     ),
     ("refractory nan", lambda: es.LIF(refractory=NAN), ValueError, r"refractory.*nan"),
     # --- names and sizes
@@ -791,6 +811,177 @@ TABLE: list[Row] = [
         lambda: trained(potential_loss(), wrt=("weights", "wishes")),
         ValueError,
         r"wrt.*'wishes'",
+    ),
+    # --- receptors, rest and reset
+    ("receptor unknown", lambda: connected(receptors(), "nmda"), ValueError, r"'inh'.*'nmda'"),
+    ("receptor a number", lambda: connected(receptors(), 1), ValueError, r"receptor.*got 1"),
+    (
+        "receptor where they have no names",
+        lambda: connected(net(), "exc"),
+        ValueError,
+        r"receptor.*'out'.*\[\], got 'exc'",
+    ),
+    ("no receptor", lambda: es.LIF(tau_syn={}), ValueError, r"tau_syn.*receptor.*got \{\}"),
+    ("name of a receptor", lambda: es.LIF(tau_syn={3: 1.0}), ValueError, r"named by.*got 3"),
+    (
+        "time constant of a receptor",
+        lambda: es.LIF(tau_syn={"exc": 1.0, "inh": -2.5}),
+        ValueError,
+        r"tau_syn\['inh'\].*got -2\.5",
+    ),
+    (
+        "receptors of two lengths",
+        lambda: es.LIF(tau_syn={"exc": [1.0] * 2, "inh": [1.0] * 3}),
+        ValueError,
+        r"same length, got .*'inh'.*3",
+    ),
+    (
+        "receptor of other neurons",
+        lambda: net(tau_syn={"exc": [1.0, 2.0]}),
+        ValueError,
+        r"tau_syn\['exc'\].*\(3,\), got \(2,\)",
+    ),
+    (
+        "current of an unknown receptor",
+        lambda: begun(network=receptors()).current("out", receptor="nmda"),
+        ValueError,
+        r"receptor.*'inh'.*got 'nmda'",
+    ),
+    (
+        "replaced by other receptors",
+        lambda: receptors().replace(neurons={"out": es.LIF(tau_syn=0.25)}),
+        ValueError,
+        r"'inh'.*got 0\.25",
+    ),
+    (
+        "replaced by a receptor where they have no names",
+        lambda: net().replace({"tau_syn": {"out": {"exc": 2.5}}}),
+        ValueError,
+        r"tau_syn\['out'\].*receptors.*'exc': 2\.5",
+    ),
+    (
+        "replaced at an unknown receptor",
+        lambda: receptors().replace({"tau_syn": {"out": {"nmda": 2.5}}}),
+        ValueError,
+        r"tau_syn.*'inh'.*got 'nmda'",
+    ),
+    ("reset above", lambda: es.LIF(reset=1.5), ValueError, r"> reset.*got 1\.0.*reset 1\.5"),
+    ("reset above of one", lambda: es.LIF(reset=[0.5, 2.5]), ValueError, r"got 1\.0.*reset 2\.5"),
+    ("reset nan", lambda: es.LIF(reset=NAN), ValueError, r"reset.*nan"),
+    ("rest infinite", lambda: es.LIF(rest=INF), ValueError, r"rest.*inf"),
+    (
+        "rest above the threshold",
+        lambda: es.simulate(net(rest=1.5), {}, 1.0),
+        ValueError,
+        r"rest of 'out', where it begins, must be below the threshold, got 1\.5",
+    ),
+    # --- where a run begins
+    ("begun at the threshold", lambda: begun(1.0), ValueError, r"potential.*'out'.*got 1\.0"),
+    ("begun above", lambda: begun([0.0, 0.5, 2.5]), ValueError, r"potential.*'out'.*got 2\.5"),
+    ("begun at nan", lambda: begun(NAN), ValueError, r"potential.*nan"),
+    ("begun at infinity", lambda: begun(-INF), ValueError, r"potential.*-inf"),
+    ("begun with a word", lambda: begun("low"), ValueError, r"potential.*'low'"),
+    ("begun with too few", lambda: begun([0.1, 0.2]), ValueError, r"potential.*\(3,\).*\(2,\)"),
+    ("begun for two", lambda: begun(np.zeros((2, 3))), ValueError, r"\(1, 3\), got \(2, 3\)"),
+    ("begun with a cube", lambda: begun(np.zeros((1, 1, 1))), ValueError, r"\(1, 1, 1\)"),
+    ("current at the start nan", lambda: begun(None, NAN), ValueError, r"current.*nan"),
+    (
+        "current at the start for too many",
+        lambda: begun(None, {"inh": [1.0] * 4}, network=receptors()),
+        ValueError,
+        r"current.*'out'.*\(3,\).*\(4,\)",
+    ),
+    (
+        "current at the start of an unknown receptor",
+        lambda: begun(None, {"nmda": 1.0}, network=receptors()),
+        ValueError,
+        r"current.*'out'.*'inh'.*'nmda'",
+    ),
+    (
+        "current at the start nan of a receptor",
+        lambda: begun(None, {"inh": NAN}, network=receptors()),
+        ValueError,
+        r"current\['inh'\].*nan",
+    ),
+    (
+        "current at the start of which receptor",
+        lambda: begun(None, 2.5, network=receptors()),
+        ValueError,
+        r"current.*'out'.*dict.*'inh'.*2\.5",
+    ),
+    (
+        "current at the start by a receptor without a name",
+        lambda: begun(None, {"exc": 2.5}),
+        ValueError,
+        r"current.*'out'.*\[\].*'exc'",
+    ),
+    (
+        "initial of an input",
+        lambda: es.simulate(net(), {}, 1.0, initial={"in": es.State(0.1)}),
+        ValueError,
+        r"initial.*'out'.*got 'in'",
+    ),
+    (
+        "initial a number",
+        lambda: es.simulate(net(), {}, 1.0, initial={"out": 0.25}),
+        ValueError,
+        r"initial\['out'\].*State.*0\.25",
+    ),
+    (
+        "initial of a run that goes on",
+        lambda: resumed(3.0, initial={"out": es.State(0.25)}),
+        ValueError,
+        r"initial must be None with resume.*0\.25",
+    ),
+    (
+        "initial of a graph above the threshold",
+        lambda: es.CausalityGraph.from_spikes(net(), {}, {}, initial={"out": es.State(2.5)}),
+        ValueError,
+        r"potential.*'out'.*2\.5",
+    ),
+    # --- what engines, time steps and directions do not know
+    (
+        "receptors on a device",
+        lambda: es.simulate(receptors(), {}, 1.0, engine="cuda"),
+        ValueError,
+        r"'cuda' needs .* one receptor, got .*'inh'.*'out'",
+    ),
+    ("begun on a device", lambda: begun(0.25, engine="cuda"), ValueError, r"initial.*0\.25"),
+    (
+        "at rest elsewhere on a device",
+        lambda: es.simulate(net(rest=[0.0, 0.0, -0.25]), {}, 1.0, engine="cuda"),
+        ValueError,
+        r"'cuda' needs a rest of 0 in 'out', got .*-0\.25",
+    ),
+    (
+        "charges in layers",
+        lambda: es.simulate(net(tau_syn={"exc": 2.0, "fast": 0.0}), {}, 1.0, engine="layered"),
+        ValueError,
+        r"'layered' needs tau_syn > 0, got 0\.0 at receptor 'fast' of 'out'",
+    ),
+    (
+        "direction of an unknown receptor",
+        lambda: gradients.jvp(begun(network=receptors()), tau_syn={"out": {"nmda": 1.0}}),
+        ValueError,
+        r"tau_syn\['out'\].*'inh'.*'nmda'",
+    ),
+    (
+        "direction of which receptor",
+        lambda: gradients.jvp(begun(network=receptors()), tau_syn={"out": 2.5}),
+        ValueError,
+        r"tau_syn\['out'\].*dict.*2\.5",
+    ),
+    (
+        "direction of no state",
+        lambda: gradients.jvp(begun(), initial={"out": 2.5}),
+        ValueError,
+        r"initial\['out'\].*State.*2\.5",
+    ),
+    (
+        "direction of too few states",
+        lambda: gradients.jvp(begun(), initial={"out": es.State([1.0, 2.5])}),
+        ValueError,
+        r"initial\['out'\].*\(3,\).*\(2,\)",
     ),
     ("constant rate zero", lambda: gradients.constant(0.0), ValueError, r"lr.*0\.0"),
     ("cosine of no step", lambda: gradients.cosine(0.1, 0), ValueError, r"n_steps.*0"),

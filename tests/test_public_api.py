@@ -98,25 +98,34 @@ def of(make: Callable[[], Any], method: str, **arguments: Any) -> Call:
     return Call(lambda **changed: getattr(make(), method)(**changed), lambda: arguments)
 
 
-NEURON = {"tau_mem": 1.0, "tau_syn": [1.0, 2.0], "threshold": 1.0, "refractory": 0.1, "bias": 0.0}
+NEURON = {
+    "tau_mem": 1.0, "tau_syn": {"exc": [1.0, 2.0], "inh": 0.5}, "threshold": 1.0,
+    "refractory": 0.1, "bias": 0.0, "rest": -0.5, "reset": [0.0, 0.5],
+}  # fmt: skip
+STATE = {"potential": [0.1, 0.2, 0.3], "current": {"exc": 0.5}}
+INITIAL = {"out": es.State(0.25, [0.1, 0.2, 0.3])}
 SEARCH = {
     "current": 4.0, "potential": 0.0, "alpha": 1.0, "beta": 1.0, "threshold": 1.0, "bias": 0.0,
-    "t_max": 1.0,
+    "t_max": 1.0, "axis": None,
 }  # fmt: skip
 RUN = {
     "network": NET, "stimulus": {"in": SPIKES}, "t_stop": 1.0, "engine": "auto",
-    "until_fired": "out", "max_spikes": 100, "resume": None, "threads": 1,
+    "initial": INITIAL, "until_fired": "out", "max_spikes": 100, "resume": None, "threads": 1,
 }  # fmt: skip
 UNIT = {"current": [0.5, 1.0], "w_input": 0.5, "w_leak": 0.1, "threshold": 1.0}
 DIRECTION = {
     "weights": {KEY: np.ones((2, 3))}, "delays": {KEY: 1.0}, "input_times": {"in": [0.0, 1.0]},
     "tau_mem": {"out": 1.0}, "tau_syn": {"out": np.ones(3)}, "threshold": {"out": 1.0},
-    "bias": {"out": 0.5},
+    "bias": {"out": 0.5}, "rest": {"out": 0.5}, "reset": {"out": np.ones(3)}, "initial": INITIAL,
 }  # fmt: skip
 
 TABLE: dict[str, Call] = {
     "eventsim.LIF": Call(es.LIF, lambda: NEURON),
+    "eventsim.LIF.from_nest": Call(
+        es.LIF.from_nest, lambda: {"model": "iaf_psc_exp", "params": {"tau_m": 20.0, "V_th": -50.0}}
+    ),
     "eventsim.LIF.arrays": of(es.LIF, "arrays", n=3),
+    "eventsim.State": Call(es.State, lambda: STATE),
     "eventsim.first_crossing": Call(es.first_crossing, lambda: SEARCH),
     "eventsim.simulate": Call(es.simulate, lambda: RUN),
     "eventsim.pooling": Call(
@@ -133,7 +142,8 @@ TABLE: dict[str, Call] = {
     "eventsim.Network.add_input": of(net, "add_input", name="more", n=2),
     "eventsim.Network.add_population": of(net, "add_population", name="more", n=2, neuron=es.LIF()),
     "eventsim.Network.connect": of(
-        net, "connect", pre="in", post="out", weights=np.ones((2, 3)), delays=0.5, name="again"
+        net, "connect", pre="in", post="out", weights=np.ones((2, 3)), delays=0.5, receptor=None,
+        name="again",
     ),
     "eventsim.Network.parameters": of(net, "parameters", kinds=("weights", "bias")),
     "eventsim.Network.replace": of(
@@ -172,7 +182,7 @@ TABLE: dict[str, Call] = {
     "eventsim.SpikeBatch.sample": of(lambda: batch().stimulus.trains["in"], "sample", k=1),
     "eventsim.BatchResult.__getitem__": of(batch, "__getitem__", which=1),
     "eventsim.BatchResult.potential": of(batch, "potential", population="out", at=[0.5, 0.25]),
-    "eventsim.BatchResult.current": of(batch, "current", population="out", at=0.5),
+    "eventsim.BatchResult.current": of(batch, "current", population="out", at=0.5, receptor=None),
     "eventsim.BatchResult.first_spikes": of(batch, "first_spikes", population="out"),
     "eventsim.BatchResult.first_positions": of(batch, "first_positions", population="out"),
     "eventsim.BatchResult.spike_counts": of(batch, "spike_counts", population="out"),
@@ -180,7 +190,9 @@ TABLE: dict[str, Call] = {
     "eventsim.BatchResult.ended_when_fired": of(batch, "ended_when_fired", population="out"),
     "eventsim.BatchResult.all_spikes": of(batch, "all_spikes", k=1),
     "eventsim.Result.potential": of(result, "potential", population="out", at=[0.5, 0.25]),
-    "eventsim.Result.current": of(result, "current", population="out", at=0.5),
+    "eventsim.Result.current": of(
+        result, "current", population="out", at=0.5, receptor=None
+    ),
     "eventsim.Result.first_spikes": of(result, "first_spikes", population="out"),
     "eventsim.Result.spike_counts": of(result, "spike_counts", population="out"),
     "eventsim.CausalityGraph.from_spikes": Call(
@@ -190,6 +202,7 @@ TABLE: dict[str, Call] = {
             "stimulus": {"in": SPIKES},
             "spikes": result().spikes,
             "t_stop": 1.0,
+            "initial": INITIAL,
         },
     ),
     "eventsim.CausalityGraph.from_networkx": Call(
@@ -326,8 +339,8 @@ TABLE: dict[str, Call] = {
         gradients.value_and_grad,
         lambda: {
             "network": NET, "stimulus": {"in": SPIKES}, "loss": loss, "t_stop": 1.0,
-            "wrt": ["weights"], "engine": "auto", "until_fired": None, "max_spikes": 100,
-            "threads": 1,
+            "wrt": ["weights"], "engine": "auto", "initial": INITIAL, "until_fired": None,
+            "max_spikes": 100, "threads": 1,
         },
     ),
     "gradients.Loss": Call(

@@ -8,27 +8,38 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsim._layout.wiring import Neurons, Wiring
 from eventsim._support.compile import allocating_loop, loop, scalar
 from eventsim._support.types import BoolArray, FloatArray, IntArray
-from eventsim.model.flow import flow
-from eventsim.model.jumps import RESET, hold
+from eventsim.model.currents import flow_of
+from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, hold
 
-__all__ = ["Arrivals", "list_arrivals", "most_arrivals", "sample_states"]
+__all__ = ["Arrivals", "Fired", "list_arrivals", "most_arrivals", "sample_states"]
 
 
 class Arrivals(NamedTuple):
     """Arrivals of the neurons of a range, ascending in (neuron, time).
 
     Those of neuron i are ``first[i] : first[i + 1]``; ``spike`` is the number of the causing spike
-    (inputs first, then recorded spikes), ``synapse`` the position in the wiring.
+    (inputs first, then recorded spikes), ``synapse`` the position in the wiring, ``receptor`` that
+    of the neuron.
     """
 
     first: IntArray
     time: FloatArray
     spike: IntArray
     synapse: IntArray
+    receptor: NDArray[np.int8]
+
+
+class Fired(NamedTuple):
+    """Spikes of the neurons of a range: those of neuron i are ``first[i] : first[i + 1]``."""
+
+    first: IntArray
+    time: FloatArray
+    slope: FloatArray
 
 
 def list_arrivals(
@@ -59,9 +70,8 @@ def list_arrivals(
     _count(wiring, times, sources, t_stop, low, high, counts, stop)
     first = np.concatenate([[0], np.cumsum(counts)])
     total = int(first[-1])
-    arrivals = Arrivals(
-        first, np.empty(total), np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
-    )
+    spike, synapse = np.empty((2, total), dtype=np.int64)
+    arrivals = Arrivals(first, np.empty(total), spike, synapse, np.empty(total, dtype=np.int8))
     _fill(wiring, times, sources, t_stop, low, high, first[:-1].copy(), arrivals, stop)
     _sort(arrivals, stop)
     return arrivals
@@ -121,6 +131,7 @@ def _fill(
                     arrivals.time[position[i]] = arrival
                     arrivals.spike[position[i]] = number
                     arrivals.synapse[position[i]] = s
+                    arrivals.receptor[position[i]] = wiring.receptor[g]
                     position[i] += 1
 
 
@@ -134,6 +145,7 @@ def _sort(arrivals: Arrivals, stop: BoolArray) -> None:
         arrivals.time[part] = arrivals.time[part][order]
         arrivals.spike[part] = arrivals.spike[part][order]
         arrivals.synapse[part] = arrivals.synapse[part][order]
+        arrivals.receptor[part] = arrivals.receptor[part][order]
 
 
 @loop
@@ -142,59 +154,73 @@ def sample_states(
     low: int,
     arrivals: Arrivals,
     weight: FloatArray,
-    own_first: IntArray,
-    own_time: FloatArray,
+    fired: Fired,
+    start: FloatArray,
     at: FloatArray,
     currents: FloatArray,
     potentials: FloatArray,
+    scratch: FloatArray,
     stop: BoolArray,
 ) -> None:
-    """Fill currents and potentials (n_times, n_neurons) at the ascending times ``at``.
+    """Fill currents (n_times, n_neurons, n_receptors) and potentials at the ascending times ``at``.
 
-    Neuron ``low + i`` fired at ``own_time[own_first[i]:own_first[i + 1]]``.  States are those
-    after the events of the same time.
+    Neuron ``low + i`` began in the state ``start[i]`` (its current, its potential, its further
+    currents).  States are those after the events of the same time.  ``scratch`` (n_receptors,).
     """
     for i in range(arrivals.first.size - 1):
         kind = neurons.kind[low + i]
-        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
-        current, potential, reference, release = 0.0, 0.0, 0.0, 0.0
-        a, f = arrivals.first[i], own_first[i]
+        alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
+        own, potential, reference, release = scratch, start[i, 1], 0.0, -math.inf
+        for r in range(own.size):
+            own[r] = start[i, 1 + r if r > 0 else 0]
+        a, f = arrivals.first[i], fired.first[i]
         for k in range(at.size):
             if stop[0]:
                 return
             while True:
                 arrival = arrivals.time[a] if a < arrivals.first[i + 1] else math.inf
-                spike = own_time[f] if f < own_first[i + 1] else math.inf
-                now = min(arrival, spike, at[k])
-                there = _flow_held(current, potential, reference, release, now, alpha, beta, bias)
-                if now < min(arrival, spike):
-                    currents[k, i], potentials[k, i] = there
+                spike = fired.time[f] if f < fired.first[i + 1] else math.inf
+                if at[k] < min(arrival, spike):
+                    there = currents[k, i]
+                    for r in range(own.size):
+                        there[r] = own[r]
+                    potentials[k, i] = _flow_held(
+                        there, potential, reference, release, at[k], alphas, beta, bias
+                    )
                     break
-                current, potential = there
+                now = min(arrival, spike)
+                potential = _flow_held(own, potential, reference, release, now, alphas, beta, bias)
                 reference = now
-                if spike == now:
+                # What charges set off comes after all that arrives at the same time, others before.
+                if spike == now and (fired.slope[f] < AT_ONCE or arrival > now):
                     potential, release = RESET, spike + neurons.refractory[low + i]
                     f += 1
+                elif arrivals.receptor[a] == CHARGE:
+                    if now >= release:  # else it is lost
+                        potential += weight[arrivals.synapse[a]]
+                    a += 1
                 else:
-                    current += weight[arrivals.synapse[a]]
+                    own[arrivals.receptor[a]] += weight[arrivals.synapse[a]]
                     a += 1
 
 
 @scalar
 def _flow_held(
-    current: float,
+    currents: FloatArray,
     potential: float,
     reference: float,
     release: float,
     now: float,
-    alpha: float,
+    alphas: FloatArray,
     beta: float,
     bias: float,
-) -> tuple[float, float]:
-    """Return the state at ``now``, where the potential is held at 0 until ``release``."""
+) -> float:
+    """Let the currents flow to ``now``; return V, which is held until ``release``."""
+    if reference >= release:
+        return flow_of(currents, potential, now - reference, alphas, beta, bias)
+    held = min(now, release)
+    for r in range(currents.size):
+        currents[r] = hold(currents[r], held - reference, alphas[r])
     if now <= release:
-        return hold(current, now - reference, alpha), RESET
-    if reference < release:
-        current = hold(current, release - reference, alpha)
-        return flow(current, RESET, now - release, alpha, beta, bias)
-    return flow(current, potential, now - reference, alpha, beta, bias)
+        return RESET
+    return flow_of(currents, RESET, now - release, alphas, beta, bias)

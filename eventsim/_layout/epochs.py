@@ -37,6 +37,7 @@ def powers_of_two(
     """
     with np.errstate(divide="ignore"):
         longest = np.minimum(
-            time_constants / np.maximum(neurons.alpha, neurons.beta), np.divide(FARTHEST_PUSH, push)
+            time_constants / np.maximum(neurons.alpha.max(axis=1), neurons.beta),
+            np.divide(FARTHEST_PUSH, push),
         )
     return np.ldexp(1.0, np.frexp(np.clip(longest, 1e-300, 1e300))[1] - 1)

@@ -30,7 +30,7 @@ class Incoming(NamedTuple):
 
     Those of sample k are ``offsets[k] : offsets[k + 1]``; ``row`` is the number of the source
     within the layer, ``origin`` that of the causing spike among all presynaptic ones (-1: none, the
-    start of a run with a bias current).
+    start of a run with a bias current, or with neurons that are moving).
     """
 
     offsets: IntArray
@@ -42,7 +42,8 @@ class Incoming(NamedTuple):
 class Factors(NamedTuple):
     """Flow from each arrival to the next one (or to the end): the `propagator` of the lag.
 
-    Of an all-to-all layer, a row for each kind of tile.
+    ``synaptic`` and ``h`` have a row for each receptor.  Of an all-to-all layer, all are there for
+    each kind of tile.
     """
 
     synaptic: FloatArray
@@ -139,7 +140,7 @@ def fill_factors(tiles, incoming, t_stop, factors, first, last):
             own = factors_of(factors, kind)
             for k in range(first, last):
                 start, stop = incoming.offsets[k], incoming.offsets[k + 1]
-                fill(incoming.time, start, stop, t_stop, tiles.alpha[q], tiles.beta[q], own)
+                fill(tiles, q, incoming.time, start, stop, t_stop, own)
 
 
 @inlined
@@ -151,28 +152,32 @@ def factors_of(factors, kind):
 
 
 @inlined
-def fill(time, start, stop, t_stop, alpha, beta, factors):
-    """Fill the factors of the arrivals ``start : stop`` of one sample."""
-    for a in range(start, stop):
-        lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
-        synaptic, membrane, h = propagator(lag, alpha, beta)
-        factors.synaptic[a] = synaptic
-        factors.membrane[a] = membrane
-        factors.h[a] = h
-        factors.lag[a] = lag
+def fill(tiles, q, time, start, stop, t_stop, factors):
+    """Fill the factors of tile ``q`` for the arrivals ``start : stop`` of one sample."""
+    for r in range(len(tiles.receptors)):
+        alpha, beta = tiles.alpha[q, r], tiles.beta[q]
+        synaptics, kernels = factors.synaptic[r], factors.h[r]
+        for a in range(start, stop):
+            lag = (time[a + 1] if a + 1 < stop else t_stop) - time[a]
+            synaptic, membrane, h = propagator(lag, alpha, beta)
+            synaptics[a] = synaptic
+            factors.membrane[a] = membrane
+            kernels[a] = h
+            factors.lag[a] = lag
 
 
 @loop
-def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts):
+def reached_arrivals(tiles, reach, b, incoming, k, begins, t_stop, arrivals, starts):
     """List the arrivals of sample ``k`` tile by tile, ascending in time.
 
     Those of the tile with number i in block ``b`` are ``starts[i] : starts[i + 1]``; ``origin`` is
-    the number of the arrival in ``incoming``.
+    the number of the arrival in ``incoming``.  If the layer ``begins`` to move by itself, the first
+    one is that of nothing at time 0.
     """
     low = tiles.first[b]
     n = tiles.first[b + 1] - low
     starts[: n + 1] = 0
-    if biased:
+    if begins:
         starts[1 : n + 1] = 1
     for a in range(incoming.offsets[k], incoming.offsets[k + 1]):
         for r in range(reach.first[b, incoming.row[a]], reach.first[b, incoming.row[a] + 1]):
@@ -181,7 +186,7 @@ def reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, sta
     for i in range(n):
         starts[i + 1] += starts[i]
     # Each start serves as the place of the next arrival, and is moved back afterwards.
-    if biased:
+    if begins:
         for i in range(n):
             _put(arrivals, starts, i, 0.0, tiles.rows[low + i] - 1, -1)
     for a in range(incoming.offsets[k], incoming.offsets[k + 1]):

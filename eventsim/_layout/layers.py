@@ -24,6 +24,7 @@ from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
 from eventsim.convolution import Convolution
+from eventsim.model.jumps import CHARGE
 from eventsim.network import Network, Projection, Version
 
 __all__ = [
@@ -53,6 +54,10 @@ class Tiles(NamedTuple):
     ``lane[q]`` and its weight table, of ``rows[q]`` rows, at ``table[q]``.  ``neuron`` and the
     parameters are given per lane; a lane that only fills up the vector has neuron -1 and never
     fires.  Tiles of the same rates have the same ``kind``, numbered from 0 within the layer.
+
+    ``alpha`` (n_tiles, n_receptors); ``receptors`` has as many entries as the neurons have
+    receptors: loops are compiled for this number.  If they have several, ``receptor`` says for each
+    entry of the weight tables at which one its source arrives.
     """
 
     first: IntArray
@@ -67,6 +72,8 @@ class Tiles(NamedTuple):
     threshold: FloatArray
     bias: FloatArray
     refractory: FloatArray
+    receptor: Int32Array
+    receptors: tuple[int, ...]
 
 
 class Reach(NamedTuple):
@@ -253,6 +260,11 @@ class Layer:
 
 def layered_obstacle(network: Network, engine: str = "layered") -> str | None:
     """Return why an engine of layers cannot run a network, or None if it can."""
+    for name, neuron in network.neurons.items():
+        if CHARGE in neuron.columns:
+            without = neuron.receptors[neuron.columns.index(CHARGE) :][:1]
+            at = f"receptor {without[0]!r} of {name!r}" if without else repr(name)
+            return f"engine {engine!r} needs tau_syn > 0, got 0.0 at {at}"
     try:
         _in_order(network)
     except ValueError as error:
@@ -267,7 +279,7 @@ def layers_pay(network: Network) -> bool:
 
 def _pays(network: Network, name: str) -> bool:
     incoming = [p for p in network.projections.values() if p.post == name]
-    if np.all(np.equal(network.neurons[name].threshold, 0.0)):
+    if np.all(network.neurons[name].is_pool):
         return all(isinstance(p.delays, float) for p in incoming)
     kinds = layout_of(network).neurons.kind[network.neurons_of(name)]
     narrow = np.unique(kinds).size > max(MOST_KINDS, kinds.size // VECTOR)
@@ -370,6 +382,9 @@ def _with_parameters(
     at = part.start + np.maximum(cut.neuron, 0)
     padding = cut.neuron < 0
     kind = np.unique(cut.kind, return_inverse=True)[1]
+    width = np.repeat(np.array(cut.width, dtype=np.int64), np.diff(cut.first))
+    size = int((cut.table + cut.rows * width).max(initial=0))
+    n_receptors = len(network.neurons[name].columns)
     tiles = Tiles(
         np.array(cut.first, dtype=np.int64),
         np.array(cut.width, dtype=np.int64),
@@ -377,16 +392,25 @@ def _with_parameters(
         cut.table,
         cut.rows,
         kind,
-        neurons.alpha[cut.kind],
+        np.ascontiguousarray(neurons.alpha[cut.kind, :n_receptors]),
         neurons.beta[cut.kind],
         cut.neuron,
         np.where(padding, np.inf, neurons.threshold[at]),
         np.where(padding, 0.0, neurons.bias[at]),
         np.where(padding, 0.0, neurons.refractory[at]),
+        _receptor_of_entries(network, synapses, size if n_receptors > 1 else 0),
+        (0,) * n_receptors,
     )
-    width = np.repeat(tiles.width, np.diff(tiles.first))
-    size = int((cut.table + cut.rows * width).max(initial=0))
     return Layer(name, part.start, part.stop - part.start, tiles, reach, synapses, size)
+
+
+def _receptor_of_entries(network: Network, synapses: list[Synapses], size: int) -> Int32Array:
+    """Return the receptor of every entry of the weight tables; nothing if there are none."""
+    table = np.zeros(size)
+    for s in synapses if size else ():
+        projection = network.projections[s.key]
+        s.weights.write(np.full(projection.values.size, float(projection.receptor)), table)
+    return table.astype(np.int32)
 
 
 def _groups(n: int) -> Iterator[tuple[int, int]]:

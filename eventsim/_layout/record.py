@@ -10,7 +10,9 @@ import numpy as np
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 
 __all__ = [
+    "BOUND",
     "CURRENT",
+    "FURTHER",
     "INPUTS",
     "N_COUNTS",
     "POTENTIAL",
@@ -28,8 +30,10 @@ __all__ = [
 ]
 
 # Columns of a neuron's state: as of the reference time, which is later than the end of a run if the
-# neuron is refractory then.  Engines may have more.
-CURRENT, POTENTIAL, REFERENCE = 0, 1, 2
+# neuron is refractory then.  BOUND is what an engine likes to know besides.  CURRENT is that of the
+# first receptor; those of the others follow behind BOUND, that of receptor r at FURTHER + r.
+CURRENT, POTENTIAL, REFERENCE, BOUND = 0, 1, 2, 3
+FURTHER = 3
 
 # Counters of a sample.  Engines may have more.
 SPIKES, INPUTS, SYNAPTIC, SEARCHES, TOUCHED, N_COUNTS = range(6)

@@ -30,7 +30,7 @@ __all__ = [
     "portions",
 ]
 
-FEW_KINDS = 4  # of tiles, whose factors take as much memory as the rest
+FEW_KINDS = 4  # of tiles and receptors, whose factors take as much memory as the rest
 
 # About how many nanoseconds it takes to look at a spike, to copy it, and to compute the flow until
 # the next one.
@@ -65,9 +65,10 @@ def portions(
     """Cut the samples ``first : last`` into ranges of about ``size``, or of one sample.
 
     A sample counts as many as it has input spikes and as the network has neurons, since most often
-    these fire about once; more if layers have many kinds of tiles, each with factors of its own.
+    these fire about once; more if layers have many kinds of tiles or receptors, each with factors
+    of its own.
     """
-    kinds = max(layer.n_kinds for layer in layers_of(network))
+    kinds = max(layer.n_kinds * len(layer.tiles.receptors) for layer in layers_of(network))
     sizes = offsets + layout_of(network).n_neurons * np.arange(offsets.size)
     size = max(1, size // max(1, kinds // FEW_KINDS))
     n = min(max(1, -(-int(sizes[last] - sizes[first]) // size)), last - first)
@@ -77,10 +78,18 @@ def portions(
 
 
 def gather(
-    layer: Layer, causes: Sequence[Train], n_samples: int, t_stop: float, threads: int
+    layer: Layer,
+    causes: Sequence[Train],
+    n_samples: int,
+    t_stop: float,
+    begins: bool,
+    threads: int,
 ) -> loops.Incoming:
-    """Return the arrivals of a layer, given the spikes that each of its projections comes from."""
-    starts = 1 if layer.reach is None and layer.is_biased else 0
+    """Return the arrivals of a layer, given the spikes that each of its projections comes from.
+
+    If the layer ``begins`` to move by itself, an arrival of nothing at time 0 comes first.
+    """
+    starts = 1 if layer.reach is None and begins else 0
     counts = np.full(n_samples, starts)
     firsts = np.cumsum([0, *(train.times.size for train in causes)]).tolist()
     sources = [
@@ -112,9 +121,10 @@ def new_arrivals(offsets: IntArray, n: int) -> loops.Incoming:
     )
 
 
-def new_factors(*shape: int) -> loops.Factors:
-    """Return room for factors."""
-    return loops.Factors(*(arrays.empty(*shape) for _ in loops.Factors._fields))
+def new_factors(layer: Layer, *shape: int) -> loops.Factors:
+    """Return room for factors, the last axis that of the arrivals."""
+    by_receptor = (*shape[:-1], len(layer.tiles.receptors), shape[-1])
+    return loops.Factors(*(arrays.empty(*s) for s in (by_receptor, shape, by_receptor, shape)))
 
 
 def all_factors(
@@ -125,7 +135,7 @@ def all_factors(
     ``fill`` is `loop.fill_factors` or its like, and ``until`` says up to when: ``t_stop``.
     """
     n = incoming.time.size
-    factors = new_factors(layer.n_kinds, n)
+    factors = new_factors(layer, layer.n_kinds, n)
     part = partial(fill, layer.tiles, incoming, *until, factors)
     for_each_part(part, incoming.offsets.size - 1, threads, FLOW * n)
     return factors
@@ -139,4 +149,4 @@ def new_scratch(layer: Layer, incoming: loops.Incoming) -> loops.Scratch:
     total = np.concatenate([[0], np.cumsum(fan[incoming.row])])
     room = tiles + int(np.diff(total[incoming.offsets]).max(initial=0))
     starts = np.empty(tiles + 1, dtype=np.int64)
-    return loops.Scratch(new_arrivals(starts, room), new_factors(room), starts)
+    return loops.Scratch(new_arrivals(starts, room), new_factors(layer, room), starts)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix
 from eventsim._support.validate import shown
 from eventsim.convolution import Convolution
-from eventsim.model.parameters import NEURON
+from eventsim.model.jumps import CHARGE
+from eventsim.model.parameters import used
 from eventsim.network import Network, Projection, Version
 
 __all__ = ["FOREVER", "Compiled", "Layout", "Neurons", "Wiring", "compiled_form", "layout_of"]
@@ -34,12 +35,14 @@ class Wiring(NamedTuple):
     """Delay groups of all sources, and their synapses.
 
     The groups of source s are ``first_group[s] : first_group[s + 1]``, ascending in delay; the
-    synapses of group g are ``start[g] : stop[g]``.  All targets of a group are of one ``kind``.
+    synapses of group g are ``start[g] : stop[g]``.  All targets of a group are of one ``kind``, and
+    it adds to the current number ``receptor`` of each, or (-1) to its potential.
     """
 
     first_group: IntArray
     delay: FloatArray
     kind: Int32Array
+    receptor: Int32Array
     start: IntArray
     stop: IntArray
     target: Int32Array | NDArray[np.uint32]
@@ -47,7 +50,13 @@ class Wiring(NamedTuple):
 
 
 class Neurons(NamedTuple):
-    """Parameters: alpha and beta of each kind, all others of each neuron.
+    """Parameters: alpha (n_kinds, n_receptors) and beta of each kind, all others of each neuron.
+
+    ``receptors`` has as many entries as the neurons have currents at most: loops are compiled for
+    this number.  Neurons that have fewer have further ones like their first, at which nothing
+    arrives.  ``charging`` has an entry if some arrivals are charges.
+
+    Potentials are measured from ``reset``: see `eventsim.model.parameters`.
 
     ``bound`` is the current that a neuron must exceed ever to reach its threshold,
     ``beta threshold - bias``; ``-inf`` where even a negative current may precede a crossing.
@@ -63,6 +72,9 @@ class Neurons(NamedTuple):
     refractory: FloatArray
     bound: FloatArray
     epoch: FloatArray
+    reset: FloatArray
+    receptors: tuple[int, ...]
+    charging: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,10 +82,12 @@ class Layout:
     """How sources and neurons are numbered, and the parameters of all neurons.
 
     ``input_start`` and ``neuron_start`` give the number of the first source of an input and of the
-    first neuron of a population.
+    first neuron of a population; ``values`` (n_neurons,) are the parameters as users give them, by
+    name; those of "tau_syn" (n_neurons, n_receptors).
     """
 
     neurons: Neurons
+    values: dict[str, FloatArray]
     n_inputs: int
     n_neurons: int
     input_start: dict[str, int]
@@ -170,11 +184,12 @@ class Compiled:
 
 
 class _Rows(NamedTuple):
-    """Delay groups of one projection: the row, delay, kind and synapse range of each."""
+    """Delay groups of one projection: row, delay, kind, receptor and synapse range of each."""
 
     row: IntArray
     delay: FloatArray
     kind: Int32Array
+    receptor: Int32Array
     start: IntArray
     stop: IntArray
 
@@ -217,9 +232,16 @@ def compiled_form(network: Network) -> Compiled:
 
 def _lay_out(network: Network) -> Layout:
     populations = network.populations.items()
-    parameters = _neuron_arrays(network.neurons[name].arrays(n) for name, n in populations)
+    each = [network.neurons[name].arrays(n) for name, n in populations]
+    n_receptors = max(arrays["tau_syn"].shape[1] for arrays in each)
+    for arrays in each:
+        arrays["tau_syn"] = _as_many(arrays["tau_syn"], n_receptors)
+    values = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
+    charging = any(CHARGE in neuron.columns for neuron in network.neurons.values())
+    parameters = _in_equations(values, charging)
     return Layout(
         parameters,
+        values,
         sum(network.inputs.values()),
         parameters.kind.size,
         _starts(network.inputs.items()),
@@ -252,6 +274,7 @@ def _compile(layout: Layout, projections: Mapping[Key, Projection]) -> Compiled:
         first_group=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         delay=table.delay,
         kind=table.kind,
+        receptor=table.receptor,
         start=table.start,
         stop=table.stop,
         target=_joined(targets, np.int32),
@@ -278,25 +301,33 @@ def _starts(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
     return starts
 
 
-def _neuron_arrays(populations: Iterable[Mapping[str, FloatArray]]) -> Neurons:
-    each = list(populations)
-    joined = {name: np.concatenate([arrays[name] for arrays in each]) for name in each[0]}
-    used = {p.symbol: p.used(joined[p.name]) for p in NEURON}
-    rates = np.stack([used["alpha"], used["beta"]], axis=1)
+def _as_many(columns: FloatArray, n: int) -> FloatArray:
+    """Return ``n`` columns: the first one once more in the place of those that are missing."""
+    more = np.repeat(columns[:, :1], n - columns.shape[1], axis=1)
+    return np.concatenate([columns, more], axis=1)
+
+
+def _in_equations(values: Mapping[str, FloatArray], charging: bool) -> Neurons:
+    """Return the parameters as the equations use them."""
+    equations = used(values)
+    rates = np.column_stack([equations["alpha"], equations["beta"]])
     kinds, kind = np.unique(rates, axis=0, return_inverse=True)
-    fires = np.isfinite(used["threshold"])
-    holding = used["beta"] * np.where(fires, used["threshold"], 0.0) - used["bias"]
+    fires = np.isfinite(equations["threshold"])
+    holding = equations["beta"] * np.where(fires, equations["threshold"], 0.0) - equations["bias"]
     bound = np.where(fires, np.where(holding < 0.0, -np.inf, holding), np.inf)
     return Neurons(
-        alpha=np.ascontiguousarray(kinds[:, 0]),
-        beta=np.ascontiguousarray(kinds[:, 1]),
+        alpha=np.ascontiguousarray(kinds[:, :-1]),
+        beta=np.ascontiguousarray(kinds[:, -1]),
         kind=kind.reshape(-1).astype(np.int32),
-        threshold=used["threshold"],
-        bias=used["bias"],
+        threshold=equations["threshold"],
+        bias=equations["bias"],
         # A neuron that fires once is held for longer than any run; infinity times 0 is no number.
-        refractory=np.minimum(used["refractory"], FOREVER),
+        refractory=np.minimum(equations["refractory"], FOREVER),
         bound=bound,
         epoch=np.empty(0),
+        reset=values["reset"],
+        receptors=(0,) * (kinds.shape[1] - 1),
+        charging=(0,) if charging else (),
     )
 
 
@@ -307,7 +338,9 @@ def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Arra
         row = np.flatnonzero(np.diff(indptr))
         delay = np.full(row.size, projection.delays)
         kind = np.full(row.size, kinds[0], dtype=np.int32)
-        return _Rows(row, delay, kind, indptr[row], indptr[row + 1]), target, parameter
+        receptor = np.full(row.size, projection.receptor, dtype=np.int32)
+        groups = _Rows(row, delay, kind, receptor, indptr[row], indptr[row + 1])
+        return groups, target, parameter
     row = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
     delay = np.broadcast_to(projection.delay_values, row.shape)
     kind = kinds[target]
@@ -317,7 +350,8 @@ def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Arra
     fresh[1:] = (np.diff(row) != 0) | (np.diff(delay) != 0) | (np.diff(kind) != 0)
     start = np.flatnonzero(fresh)
     stop = np.append(start[1:], row.size)[: start.size]
-    groups = _Rows(row[start], delay[start], kind[start], start, stop)
+    receptor = np.full(start.size, projection.receptor, dtype=np.int32)
+    groups = _Rows(row[start], delay[start], kind[start], receptor, start, stop)
     return groups, target[order], order if parameter is None else parameter[order]
 
 
@@ -352,7 +386,8 @@ def _joined_groups(rows: Sequence[_Rows]) -> tuple[_Rows, IntArray]:
     """Join the projections' groups into one table sorted by (source, delay, projection)."""
     if not rows:
         nothing = np.empty(0, dtype=np.int64)
-        empty = _Rows(nothing, np.empty(0), np.empty(0, dtype=np.int32), nothing, nothing)
+        kinds = np.empty(0, dtype=np.int32)
+        empty = _Rows(nothing, np.empty(0), kinds, kinds, nothing, nothing)
         return empty, nothing
     number = np.repeat(np.arange(len(rows)), [part.row.size for part in rows])
     table = [np.concatenate(column) for column in zip(*rows, strict=True)]

@@ -50,24 +50,29 @@ Where one rate is twice the other (Yamamoto et al., Eq. 19) V is a quadratic in
 from __future__ import annotations
 
 import math
+import sys
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from eventsim._support.compile import loop, scalar
-from eventsim._support.types import FloatArray
-from eventsim._support.validate import as_broadcast, as_floats, require
+from eventsim._support.compile import scalar
 from eventsim.model.flow import bias_kernel, flow, propagator
 
 __all__ = [
+    "FREE_STEPS",
+    "LARGEST",
     "ROUNDING",
+    "SMALLEST",
     "TOUCHES",
+    "ULP",
+    "above",
     "crossing_within",
     "earliest_crossing",
-    "first_crossing",
     "just_after",
+    "limit_above",
+    "log1p_ratio",
+    "middle",
     "next_crossing",
+    "rise_after",
     "spike_time",
+    "within",
 ]
 
 NEVER = (math.inf, 0.0)
@@ -79,12 +84,11 @@ TOUCHES = -1.0
 ROUNDING = 2.0**-42
 
 ULP = 2.0**-52
-SPLIT = 2.0**27 + 1.0  # halves the digits of a number
 
 # Newton's steps before every second one is a bisection.
 FREE_STEPS = 12
 
-LARGEST, SMALLEST = float(np.finfo(np.float64).max), 5e-324
+LARGEST, SMALLEST = sys.float_info.max, 5e-324
 
 # Half of an ulp is between 1/2 and 1 of it: three halves of that round to one ulp.
 _NEXT = 1.5 * 2.0**-53
@@ -176,11 +180,11 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
     if there - holding > 1e-3 * max(abs(there), abs(holding)):
         return lag, there - holding
     synaptic, membrane, h = propagator(lag, alpha, beta)
-    return lag, _rise(current, synaptic, membrane, h, alpha, slope, holding)
+    return lag, rise_after(current, synaptic, membrane, h, alpha, slope, holding)
 
 
 @scalar
-def _rise(current, synaptic, membrane, h, alpha, slope, held):
+def rise_after(current, synaptic, membrane, h, alpha, slope, held):
     """Return dV/dt after a flow, given ``held``, the current that would hold V where it is.
 
     It is ``I - held``, and ``slope exp(-beta t) - alpha I(0) h(t)`` as well: the one that keeps
@@ -232,7 +236,7 @@ def _under_constant_drive(current, potential, beta, threshold, bias, slope):
     slope = drive + beta * gap
     part = beta * gap / slope
     if part < 0.5:
-        return gap / slope * _log1p_ratio(-part), drive
+        return gap / slope * log1p_ratio(-part), drive
     return math.log(slope / drive) / beta, drive
 
 
@@ -241,10 +245,10 @@ def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
     """Return the lag of the crossing in case 2, -lag of a touch, or ``inf``."""
     peak = _peak(current, potential, alpha, beta, threshold, bias, slope)
     if peak <= LARGEST:
-        top_current, excess, size = _above(peak, current, potential, alpha, beta, threshold, bias)
+        top_current, excess, size = above(peak, current, potential, alpha, beta, threshold, bias)
     else:
         top_current = 0.0
-        excess, size = _limit_above(current, potential, alpha, beta, threshold, bias)
+        excess, size = limit_above(current, potential, alpha, beta, threshold, bias)
     rounding = ROUNDING * min(size, LARGEST)
     if excess <= rounding:
         return -max(peak, SMALLEST) if excess >= -rounding else math.inf
@@ -269,7 +273,7 @@ def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
 @scalar
 def _is_too_late(end, current, potential, alpha, beta, threshold, bias):
     """Tell whether V is below the threshold at the largest number, where a bracket ends there."""
-    return end == LARGEST and _above(end, current, potential, alpha, beta, threshold, bias)[1] < 0.0
+    return end == LARGEST and above(end, current, potential, alpha, beta, threshold, bias)[1] < 0.0
 
 
 @scalar
@@ -277,7 +281,7 @@ def _without_leak(gap, alpha, current):
     """Return when ``current (1 - exp(-alpha t))/alpha`` fills a gap that it does fill."""
     part = alpha * gap / current
     if part < 0.5:
-        return gap / current * _log1p_ratio(-part)
+        return gap / current * log1p_ratio(-part)
     return -math.log1p(-part) / alpha
 
 
@@ -301,18 +305,18 @@ def _peak(current, potential, alpha, beta, threshold, bias, slope):
         larger = math.log(delta) + math.log(slope) - math.log(alpha) - math.log(current)
         return larger / delta
     if stretch > -0.5:
-        return ratio * _log1p_ratio(stretch)
+        return ratio * log1p_ratio(stretch)
     rest = beta / alpha - delta / alpha * ((beta * potential - bias) / current)
     if abs(rest) < 1e-300:
         # Nothing is left of the current then, and nothing has leaked: V stands still for long.
         plateau = 700.0 / alpha
-        excess = _above(plateau, current, potential, alpha, beta, threshold, bias)[1]
+        excess = above(plateau, current, potential, alpha, beta, threshold, bias)[1]
         return plateau if excess > 0.0 or bias <= beta * threshold else math.inf
     return math.log(rest) / delta if rest > 0.0 else math.inf
 
 
 @scalar
-def _above(lag, current, potential, alpha, beta, threshold, bias):
+def above(lag, current, potential, alpha, beta, threshold, bias):
     """Return I, how far V lies above the threshold, and the largest term of V, at a lag."""
     synaptic, membrane, h = propagator(lag, alpha, beta)
     kept, pushed = potential * membrane, current * h
@@ -322,7 +326,7 @@ def _above(lag, current, potential, alpha, beta, threshold, bias):
 
 
 @scalar
-def _limit_above(current, potential, alpha, beta, threshold, bias):
+def limit_above(current, potential, alpha, beta, threshold, bias):
     """Return how far the limit of a potential that rises for ever lies above the threshold."""
     if beta > 0.0:  # in units of beta: the limit itself may not fit
         return bias - beta * threshold, max(abs(beta * threshold), abs(bias))
@@ -393,20 +397,30 @@ def _zero(lag, high, current, potential, alpha, beta, threshold, bias, slope):
             low = lag
         else:
             high = lag
-        new = lag + gap / _rise(current, synaptic, membrane, h, alpha, slope, beta * v - bias)
+        new = lag + gap / rise_after(current, synaptic, membrane, h, alpha, slope, beta * v - bias)
         steps += 1
         close = abs(gap) <= 4.0 * ULP * abs(threshold) and low <= new <= high
         if close or abs(new - lag) <= ULP * lag:
             return new
-        if not low < new < high or (steps > FREE_STEPS and steps % 2 == 0):
-            new = _middle(low, high)
-            if not low < new < high:
-                return lag
+        new = within(low, high, new, steps)
+        if not low < new < high:
+            return lag
         lag = new
 
 
 @scalar
-def _middle(low, high):
+def within(low, high, new, steps):
+    """Return a step of Newton's, or that of a bisection in its place, after so many of them.
+
+    Where no number lies between the ends, neither does what is returned.
+    """
+    if not low < new < high or (steps > FREE_STEPS and steps % 2 == 0):
+        return middle(low, high)
+    return new
+
+
+@scalar
+def middle(low, high):
     """Return a number between two, that of the mean exponent where they lie far apart."""
     if high > 4.0 * low:
         return math.sqrt(max(low, SMALLEST)) * math.sqrt(high)
@@ -414,165 +428,6 @@ def _middle(low, high):
 
 
 @scalar
-def _log1p_ratio(x):
+def log1p_ratio(x):
     """Return log(1 + x)/x, 1 at x = 0."""
     return 1.0 if x == 0.0 else math.log1p(x) / x
-
-
-@scalar
-def _scaled(value, exponent):
-    """Return ``value`` times a power of two; infinite where it is too large."""
-    if math.frexp(value)[1] + exponent > 1024 and value != 0.0:
-        return math.copysign(math.inf, value)
-    return math.ldexp(value, exponent)
-
-
-@scalar
-def _in_any_units(current, potential, alpha, beta, threshold, bias):
-    """Return the lag of the next crossing, computed in units in which nothing overflows.
-
-    They are powers of two, which change no digits.  NaN: no units hold these numbers.
-    """
-    if threshold == math.inf:
-        return math.inf
-    unit = _exponent(max(abs(threshold), abs(potential)))
-    pace = _exponent(max(alpha, beta))
-    if current >= 0.0 or alpha == 0.0:
-        # Where the drive is so strong that time constants hardly matter, it sets the pace.
-        strongest = _exponent(max(abs(current), abs(bias)) / _scaled(1.0, unit))
-        pace = strongest if abs(strongest) > abs(pace) else pace
-    drive, built = _scaled(current, -unit - pace), _scaled(bias, -unit - pace)
-    if not (abs(drive) < math.inf and abs(built) < math.inf):
-        return math.nan
-    potential, threshold = _scaled(potential, -unit), _scaled(threshold, -unit)
-    alpha, beta = _scaled(alpha, -pace), _scaled(beta, -pace)
-    lag, slope = next_crossing(drive, potential, alpha, beta, threshold, built)
-    if slope == TOUCHES:
-        return math.inf
-    if 4.0 < max(alpha, beta) * lag < math.inf:
-        lag = _polished(lag, drive, potential, alpha, beta, threshold, built)
-    return max(_scaled(lag, -pace), SMALLEST)
-
-
-@scalar
-def _polished(lag, current, potential, alpha, beta, threshold, bias):
-    """Return a late crossing after Newton's steps that see the digits which exponents lack."""
-    slope, held = current - beta * potential + bias, beta * threshold - bias
-    for _ in range(3):
-        synaptic, membrane, h = propagator(lag, alpha, beta)
-        _, above, _ = _above(lag, current, potential, alpha, beta, threshold, bias)
-        above += _left_out(lag, current, potential, alpha, beta, bias, synaptic, membrane, h)
-        rise = _rise(current, synaptic, membrane, h, alpha, slope, held)
-        step = above / rise
-        if abs(step) < 1e-6 * lag:
-            lag -= step
-    return lag
-
-
-@scalar
-def _left_out(lag, current, potential, alpha, beta, bias, synaptic, membrane, h):
-    """Return what V lacks since the exponents ``rate lag`` were rounded: some 2^-53 of each."""
-    of_synaptic, of_membrane = -_product_error(alpha, lag), -_product_error(beta, lag)
-    if abs(beta - alpha) * lag < 0.5:  # where all is made from one exponential
-        of_membrane = of_synaptic if alpha <= beta else of_membrane
-        of_h = h * of_membrane
-    else:
-        of_h = (synaptic * of_synaptic - membrane * of_membrane) / (beta - alpha)
-    lacks = potential * membrane * of_membrane + current * of_h
-    return lacks - bias / beta * membrane * of_membrane if bias != 0.0 and beta > 0.0 else lacks
-
-
-@scalar
-def _product_error(rate, lag):
-    """Return ``rate lag`` less its rounded value (Dekker), where that is neither tiny nor huge."""
-    product = rate * lag
-    if not (1.0 < product < 750.0 and 1e-290 < lag < 1e290):
-        return 0.0
-    a, b = SPLIT * rate, SPLIT * lag
-    high, upper = a - (a - rate), b - (b - lag)
-    low, lower = rate - high, lag - upper
-    return ((high * upper - product) + high * lower + low * upper) + low * lower
-
-
-@scalar
-def _exponent(value):
-    """Return the exponent of a value so large or small that products with it may not fit, or 0."""
-    exponent = math.frexp(value)[1] if 0.0 < value < math.inf else 0
-    return exponent if abs(exponent) > 450 else 0
-
-
-@loop
-def _first_crossings(current, potential, alpha, beta, threshold, bias, t_max, out):
-    for k in range(out.size):
-        lag = _in_any_units(current[k], potential[k], alpha[k], beta[k], threshold[k], bias[k])
-        out[k] = math.inf if lag > t_max[k] else lag
-
-
-def first_crossing(
-    current: ArrayLike,
-    potential: ArrayLike,
-    alpha: ArrayLike,
-    beta: ArrayLike,
-    threshold: ArrayLike,
-    bias: ArrayLike = 0.0,
-    t_max: ArrayLike = np.inf,
-) -> FloatArray | np.float64:
-    """Return the first time in (0, t_max] at which the potential surpasses the threshold.
-
-    Parameters
-    ----------
-    current, potential : array_like
-        Synaptic current I(0) and membrane potential V(0) < threshold.
-    alpha, beta : array_like
-        Rates ``1/tau_syn`` and ``1/tau_mem`` >= 0 (0: an infinite time constant).
-    threshold : array_like
-        Firing threshold (``inf``: never fires).
-    bias : array_like, optional
-        Bias current.
-    t_max : array_like, optional
-        End of the search.  All arguments broadcast against each other.
-
-    Returns
-    -------
-    ndarray of float64
-        Time of the crossing; ``inf`` where there is none.
-
-    Raises
-    ------
-    ValueError
-        If an argument is no real number, or NaN, a rate is negative, a potential is not below its
-        threshold, or a current is so large that no unit of time holds it beside the rates.
-
-    Notes
-    -----
-    Lossless at any finite rates: a crossing is reported iff the exact potential has one (proof: the
-    docstring of this module), unless it surpasses the threshold by less than 2^-42 of the largest
-    term of V: that is a touch.  The time is within ``4 ulp(t) + 16 eps size / slope``, with the
-    largest term of V there as the size.  A crossing later than 1.8e308 is none.
-
-    Examples
-    --------
-    A current of 4 decays with tau_syn = 1 and charges a membrane with tau_mem = 1 (h = t exp(-t)):
-
-    >>> t = first_crossing(4.0, 0.0, alpha=1.0, beta=1.0, threshold=1.0)
-    >>> round(float(t), 12)
-    0.357402956181
-    >>> float(first_crossing(2.0, 0.0, alpha=1.0, beta=1.0, threshold=1.0))
-    inf
-    """
-    names = ("current", "potential", "alpha", "beta", "threshold", "bias", "t_max")
-    values = (current, potential, alpha, beta, threshold, bias, t_max)
-    given = {name: as_floats(value, name) for name, value in zip(names, values, strict=True)}
-    arrays = as_broadcast(given)
-    for name, array in zip(names, arrays, strict=True):
-        require(~np.isnan(array), array, f"{name} must not be NaN")
-    for name, array in zip(names[:6], arrays[:6], strict=True):
-        if name != "threshold":
-            require(np.isfinite(array), array, f"{name} must be finite")
-    for name, array in zip(("alpha", "beta"), arrays[2:4], strict=True):
-        require(array >= 0.0, array, f"{name} must be >= 0")
-    require(arrays[1] < arrays[4], arrays[1], "potential must lie below the threshold")
-    out = np.empty(arrays[0].shape)
-    _first_crossings(*[np.ascontiguousarray(array).ravel() for array in arrays], out.reshape(-1))
-    require(~np.isnan(out), arrays[0], "current must be below 1e308 rate * threshold")
-    return out if out.ndim else out[()]

@@ -1,8 +1,8 @@
 r"""The adjoint sweep: gradients of every parameter in one walk backward in time, without a matrix.
 
-The adjoint state of a neuron is :math:`\lambda_I = \partial\ell/\partial I`,
-:math:`\lambda_V = \partial\ell/\partial V`.  Backward over a lag t it flows as the neuron does,
-with the roles of I and V exchanged,
+The adjoint state of a neuron is :math:`\lambda_I = \partial\ell/\partial I` (of every receptor,
+with its own :math:`\alpha`), :math:`\lambda_V = \partial\ell/\partial V`.  Backward over a lag t it
+flows as the neuron does, with the roles of I and V exchanged,
 
 .. math::
     \lambda_I \leftarrow \lambda_I e^{-\alpha t} + \lambda_V h(t) + \nu H(t), \qquad
@@ -21,9 +21,16 @@ Events, from the latest to the earliest:
 there.  Without refractoriness the last two are the jump
 :math:`\lambda_V \leftarrow (s^+\lambda_V - G_f)/s_f` of event-based backpropagation.
 
+A charge w at a neuron adds to V alone: :math:`d\ell/dw += \lambda_V`,
+:math:`r = w\beta\lambda_V`; nothing, if it is lost.  Where it sets off the spike f at that very
+time, the walk crosses the spike first: then :math:`\lambda_V = 0`, and :math:`r = G_f`.
+
+At t = 0 what is left is :math:`d\ell/dI_0 = \lambda_I`, :math:`d\ell/dV_0 = \lambda_V`.
+
 Rates: the multipliers :math:`\lambda_V(f^-)` and the spike times fixed, the loss is bilinear in
-arrivals and multipliers, so :math:`d\ell/d\alpha = \sum_a w_a \partial_\alpha\lambda_I(a)`; the
-derivatives of the flow are carried along and start anew at every spike.  No state of the forward
+arrivals and multipliers, so :math:`d\ell/d\alpha = \sum_a w_a \partial_\alpha\lambda_I(a)`, with
+the current at the start as an arrival at 0 (and the potential there likewise); the derivatives of
+the flow are carried along and start anew at every spike.  No state of the forward
 run is needed.  As in the scheduler, the adjoint state is kept as of the start of an epoch, so all
 synapses of a delay group share one flow, and an arrival costs a handful of multiply-adds.  But what
 has grown since a jump of lambda_V, over a lag t, is of the order of t, t^2 (the derivatives by the
@@ -49,19 +56,24 @@ from eventsim.model.flow import (
     kernel_rate_derivatives,
     propagator,
 )
+from eventsim.model.jumps import AT_ONCE, CHARGE
 from gradients._sweeps.flow import flow_back_with_rates
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
 
 __all__ = [
     "ALPHA",
+    "ALPHAS",
     "BETA",
     "BIAS",
-    "COLUMNS",
+    "CURRENT",
+    "CURRENTS",
+    "POTENTIAL",
     "THRESHOLD",
     "Cotangents",
     "Events",
     "Sums",
     "Workspace",
+    "by_symbol",
     "new_sums",
     "new_workspace",
     "sweep_batch",
@@ -76,16 +88,20 @@ LONGEST_EPOCH = 2.0
 # squares, or cubes where the loss integrates V, of its inverse are the roundings that remain.
 NEAR, NEAR_INTEGRAL = 1.0 / 128.0, 1.0 / 32.0
 
-# Columns of Workspace.adjoint.
+# Columns of Workspace.adjoint; three more for each further receptor.
 LAMBDA_I, LAMBDA_V, REFERENCE, RELEASE = 0, 1, 2, 3
 I_ALPHA, I_BETA, V_BETA, JUMPED, N_COLUMNS = 4, 5, 6, 7, 8
 
 # Columns of Workspace.density: that of the windows that the walk is in, and what acts on a neuron.
 GIVEN, ACTING = 0, 1
 
-# Columns of Sums.neuron.
+# Columns of Sums.neuron; that of a further receptor r is at ALPHAS + r.
 ALPHA, BETA, THRESHOLD, BIAS = 0, 1, 2, 3
-COLUMNS = {"alpha": ALPHA, "beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
+ALPHAS = 3
+
+# Columns of Sums.start; the current of a further receptor r is at CURRENTS + r.
+CURRENT, POTENTIAL = 0, 1
+CURRENTS = 1
 
 # Kinds of a loss's events.
 SET_POTENTIAL, SET_DENSITY = 0, 1
@@ -94,13 +110,15 @@ SET_POTENTIAL, SET_DENSITY = 0, 1
 class Events(NamedTuple):
     """What a sweep walks through: a network, and all spikes of a batch.
 
-    ``stimulus = (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes,
-    released)``; ``longest = (of inputs, of neurons)`` are the longest delays.
+    ``start`` (n_samples or 1, n_neurons, 1 + n_receptors) are the states at t = 0; ``stimulus =
+    (offsets, times, sources)``; ``record = (offsets, times, neurons, slopes, released)``;
+    ``longest = (of inputs, of neurons)`` are the longest delays.
     """
 
     wiring: Wiring
     neurons: Neurons
     longest: tuple[float, float]
+    start: FloatArray
     stimulus: tuple[IntArray, FloatArray, IntArray]
     record: tuple[IntArray, FloatArray, Int32Array, FloatArray, FloatArray]
     ends: FloatArray
@@ -112,7 +130,7 @@ class Cotangents(NamedTuple):
     ``inputs`` and ``spikes``: derivative by each input spike and each recorded spike, flat; the
     sweep completes them.  Events at ``time`` (n_events,), descending, of ``kind``: add ``value``
     (n_samples, n_events, n_neurons) to the adjoint potential, or set the density of the integral
-    (NaN: leave the neuron alone).
+    (NaN: leave the neuron alone).  ``level`` (n_neurons,): by a shift of all potentials.
     """
 
     inputs: FloatArray
@@ -120,32 +138,38 @@ class Cotangents(NamedTuple):
     time: FloatArray
     kind: IntArray
     value: FloatArray
+    level: FloatArray
 
 
 class Sums(NamedTuple):
     """Gradients, one row per strand of samples; the rows are added up in order.
 
     ``weight`` (n_strands, n_synapses), ``delay`` likewise (width 0 if no projection asks for it),
-    ``group`` (n_strands, n_groups) delays of whole groups, ``neuron`` (n_strands, n_neurons, 4).
+    ``group`` (n_strands, n_groups) delays of whole groups, ``neuron`` (n_strands, n_neurons, 3 +
+    n_receptors); ``start`` (n_strands or n_samples, n_neurons, 1 + n_receptors) by the states at t
+    = 0, of every sample if they begin in states of their own.
     """
 
     weight: FloatArray
     delay: FloatArray
     group: FloatArray
     neuron: FloatArray
+    start: FloatArray
 
 
 class Workspace(NamedTuple):
     """Scratch arrays of one strand: nothing per synapse, nothing per arrival.
 
     ``density`` (n_neurons, 2) of a loss that integrates V; ``latest`` (n_neurons,) the last
-    spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before.
+    spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before;
+    ``trigger`` (n_neurons,) the last one that a charge set off.
     """
 
     adjoint: FloatArray
     density: FloatArray
     latest: Int32Array
     previous: Int32Array
+    trigger: Int32Array
     flying: Queue
     group: Int32Array
 
@@ -155,24 +179,37 @@ def with_epochs(neurons: Neurons) -> Neurons:
     return neurons._replace(epoch=powers_of_two(neurons, LONGEST_EPOCH))
 
 
-def new_sums(wiring: Wiring, n_neurons: int, n_strands: int, per_synapse_delays: bool) -> Sums:
+def by_symbol(neuron: FloatArray) -> dict[str, FloatArray]:
+    """Return the columns of `Sums.neuron` by what they are derivatives by."""
+    further = range(ALPHAS + 1, neuron.shape[1])
+    columns = {"beta": BETA, "threshold": THRESHOLD, "bias": BIAS}
+    return {"alpha": neuron[:, [ALPHA, *further]], **{k: neuron[:, c] for k, c in columns.items()}}
+
+
+def new_sums(
+    wiring: Wiring, neurons: Neurons, n_strands: int, n_starts: int, per_synapse_delays: bool
+) -> Sums:
     """Return gradients of 0."""
-    n_synapses = wiring.weight.size
+    n_synapses, n_neurons = wiring.weight.size, neurons.kind.size
+    n_receptors = len(neurons.receptors)
     return Sums(
         np.zeros((n_strands, n_synapses)),
         np.zeros((n_strands, n_synapses if per_synapse_delays else 0)),
         np.zeros((n_strands, wiring.delay.size)),
-        np.zeros((n_strands, n_neurons, 4)),
+        np.zeros((n_strands, n_neurons, ALPHAS + n_receptors)),
+        np.zeros((n_starts, n_neurons, CURRENTS + n_receptors)),
     )
 
 
-def new_workspace(n_neurons: int, n_strands: int, n_spikes: int, n_flights: int) -> Workspace:
+def new_workspace(neurons: Neurons, n_strands: int, n_spikes: int, n_flights: int) -> Workspace:
     """Return scratch arrays for samples of at most ``n_spikes`` spikes and ``n_flights`` in all."""
+    n_neurons, further = neurons.kind.size, len(neurons.receptors) - 1
     return Workspace(
-        np.empty((n_strands, n_neurons, N_COLUMNS)),
+        np.empty((n_strands, n_neurons, N_COLUMNS + 3 * further)),
         np.empty((n_strands, n_neurons, 2)),
         np.empty((n_strands, n_neurons), dtype=np.int32),
         np.empty((n_strands, n_spikes), dtype=np.int32),
+        np.empty((n_strands, n_neurons), dtype=np.int32),
         Queue(
             np.empty((n_strands, n_flights)),
             np.empty((n_strands, n_flights), dtype=np.int32),
@@ -203,11 +240,18 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
             work.density[strand],
             work.latest[strand],
             work.previous[strand],
+            work.trigger[strand],
             flying,
             work.group[strand],
         )
-        own = Sums(sums.weight[strand], sums.delay[strand], sums.group[strand], sums.neuron[strand])
         for k in range(n_samples * strand // n_strands, n_samples * (strand + 1) // n_strands):
+            own = Sums(
+                sums.weight[strand],
+                sums.delay[strand],
+                sums.group[strand],
+                sums.neuron[strand],
+                sums.start[k if sums.start.shape[0] == n_samples else strand],
+            )
             given = slice(stimulus[0][k], stimulus[0][k + 1])
             fired = slice(record[0][k], record[0][k + 1])
             loss = Cotangents(
@@ -216,11 +260,13 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
                 cotangents.time,
                 cotangents.kind,
                 cotangents.value[k],
+                cotangents.level,
             )
             sweep(
                 events.wiring,
                 events.neurons,
                 events.longest,
+                events.start[k if events.start.shape[0] == n_samples else 0],
                 (stimulus[1][given], stimulus[2][given]),
                 (record[1][fired], record[2][fired], record[3][fired], record[4][fired]),
                 events.ends[k],
@@ -232,7 +278,7 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
 
 
 @loop
-def sweep(wiring, neurons, longest, stimulus, record, t_stop, loss, sums, work, stop):
+def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums, work, stop):
     """Walk one sample backward from ``t_stop`` to 0, adding to ``sums`` and completing ``loss``."""
     times, sources = stimulus
     spike_times, spike_neurons = record[0], record[1]
@@ -283,18 +329,43 @@ def sweep(wiring, neurons, longest, stimulus, record, t_stop, loss, sums, work, 
             elif work.flying.place[number] >= 0:
                 remove(work.flying, number)
         elif now_spike > -math.inf:
-            _pass_spike(neurons, record, loss, sums, work, spike)
+            if len(neurons.charging) == 0 or work.latest[spike_neurons[spike]] == spike:
+                _pass_spike(neurons, record, loss, sums, work, spike)
             spike -= 1
         else:
             break
     for i in range(neurons.kind.size):
         _settle(neurons, sums, work, i, 0.0)
+        _start(neurons, states[i], work.adjoint[i], sums.neuron[i], sums.start[i])
+
+
+@inlined
+def _columns(receptor):
+    """Return where lambda_I of a receptor stands in the adjoint state, and its derivatives."""
+    if receptor == 0:
+        return LAMBDA_I, I_ALPHA, I_BETA
+    first = N_COLUMNS + 3 * (receptor - 1)
+    return first, first + 1, first + 2
+
+
+@inlined
+def _start(neurons, state, adjoint, by_neuron, by_start):
+    """Add the derivatives by the state of a neuron at t = 0, and what it contributes to others."""
+    by_start[POTENTIAL] += adjoint[LAMBDA_V]
+    by_neuron[BETA] += state[POTENTIAL] * adjoint[V_BETA]
+    for r in range(len(neurons.receptors)):
+        current, current_alpha, current_beta = _columns(r)
+        at = CURRENTS + r if r > 0 else CURRENT
+        by_start[at] += adjoint[current]
+        by_neuron[ALPHAS + r if r > 0 else ALPHA] += state[at] * adjoint[current_alpha]
+        by_neuron[BETA] += state[at] * adjoint[current_beta]
 
 
 @inlined
 def _begin(neurons, record, t_stop, work):
     """Set the adjoint state at ``t_stop`` to 0 and link the spikes of each neuron."""
     work.latest[:] = -1
+    work.trigger[:] = -1
     for k in range(record[0].size):
         i = record[1][k]
         work.previous[k] = work.latest[i]
@@ -329,8 +400,7 @@ def _apply_event(neurons, record, loss, sums, work, event):
             _release(neurons, record, loss, sums, work, i)
         _settle(neurons, sums, work, i, now)
         work.adjoint[i, JUMPED] = now
-        k = work.latest[i]
-        held = k >= 0 and now < record[0][k] + neurons.refractory[i]
+        held = _is_held(neurons, record, work, i, now)
         if loss.kind[event] == SET_DENSITY:
             work.density[i, GIVEN] = value
             if not held:
@@ -342,8 +412,12 @@ def _apply_event(neurons, record, loss, sums, work, event):
 @inlined
 def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     """Take the arrivals of delay group ``g`` back; return the derivative by their common time."""
-    kind = wiring.kind[g]
-    alpha, beta = neurons.alpha[kind], neurons.beta[kind]
+    kind, receptor = wiring.kind[g], wiring.receptor[g]
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        return _take_charges(wiring, neurons, record, loss, sums, work, g, now)
+    alpha, beta = neurons.alpha[kind, receptor], neurons.beta[kind]
+    current, current_alpha, current_beta = _columns(receptor)
+    by_alpha_at = ALPHAS + receptor if receptor > 0 else ALPHA
     epoch = epoch_start(now, neurons.epoch[kind])
     integrates = loss.time.size > 0
     lag, near = epoch - now, (NEAR_INTEGRAL if integrates else NEAR) * neurons.epoch[kind]
@@ -360,15 +434,19 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
         reference = now if is_near else epoch
         if adjoint[i, REFERENCE] != reference:
             _settle(neurons, sums, work, i, reference)
-        by_current, by_potential = adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V]
+        by_current, by_potential = adjoint[i, current], adjoint[i, LAMBDA_V]
         if is_near:
             lambda_i, lambda_v = by_current, by_potential
-            i_alpha, i_beta = adjoint[i, I_ALPHA], adjoint[i, I_BETA]
+            i_alpha, i_beta = adjoint[i, current_alpha], adjoint[i, current_beta]
         else:
             lambda_i = by_current * synaptic + by_potential * h
             lambda_v = by_potential * membrane
-            i_alpha = (adjoint[i, I_ALPHA] - lag * by_current) * synaptic + by_potential * h_alpha
-            i_beta = adjoint[i, I_BETA] * synaptic + adjoint[i, V_BETA] * h + by_potential * h_beta
+            i_alpha = (
+                adjoint[i, current_alpha] - lag * by_current
+            ) * synaptic + by_potential * h_alpha
+            i_beta = (
+                adjoint[i, current_beta] * synaptic + adjoint[i, V_BETA] * h + by_potential * h_beta
+            )
         density = work.density[i, ACTING] if integrates else 0.0
         if density != 0.0 and not is_near:
             lambda_i += density * difference3(lag, 0.0, alpha, beta)
@@ -380,10 +458,48 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
         sums.weight[s] += lambda_i
         if sums.delay.size:
             sums.delay[s] += moved
-        sums.neuron[i, ALPHA] += weight * i_alpha
+        sums.neuron[i, by_alpha_at] += weight * i_alpha
         sums.neuron[i, BETA] += weight * i_beta
     sums.group[g] += total
     return total
+
+
+@loop
+def _take_charges(wiring, neurons, record, loss, sums, work, g, now):
+    """Do the same with charges, after the spikes that they set off."""
+    beta = neurons.beta[wiring.kind[g]]
+    adjoint, total = work.adjoint, 0.0
+    for s in range(wiring.start[g], wiring.stop[g]):
+        i, weight = wiring.target[s], wiring.weight[s]
+        if now < adjoint[i, RELEASE]:
+            _release(neurons, record, loss, sums, work, i)
+        moved = 0.0
+        k = work.latest[i]
+        if k >= 0 and record[0][k] == now and record[2][k] == AT_ONCE:
+            _pass_spike(neurons, record, loss, sums, work, k)
+            work.trigger[i] = k
+        _settle(neurons, sums, work, i, now)
+        trigger = work.trigger[i]
+        if trigger >= 0 and record[0][trigger] == now:
+            if weight > 0.0:  # the last one to come of those that set the spike off
+                moved = loss.spikes[trigger]
+                loss.spikes[trigger] = 0.0
+        elif not _is_held(neurons, record, work, i, now):
+            sums.weight[s] += adjoint[i, LAMBDA_V]
+            sums.neuron[i, BETA] += weight * adjoint[i, V_BETA]
+            moved = weight * beta * adjoint[i, LAMBDA_V]
+        total += moved
+        if sums.delay.size:
+            sums.delay[s] += moved
+    sums.group[g] += total
+    return total
+
+
+@inlined
+def _is_held(neurons, record, work, i, now):
+    """Tell whether the potential of neuron ``i`` is held after its spike before ``now``."""
+    k = work.latest[i]
+    return k >= 0 and now < record[0][k] + neurons.refractory[i]
 
 
 @inlined
@@ -427,15 +543,17 @@ def _settle(neurons, sums, work, i, time):
     """Move the adjoint state of neuron ``i`` to ``time``, with its derivatives by the rates."""
     adjoint = work.adjoint
     kind = neurons.kind[i]
-    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+    alpha, beta, bias = neurons.alpha[kind, 0], neurons.beta[kind], neurons.bias[i]
     lag = adjoint[i, REFERENCE] - time
+    density = work.density[i, ACTING]
+    for r in range(1, len(neurons.receptors)):
+        _settle_further(adjoint[i], r, lag, neurons.alpha[kind, r], beta, density)
     lambda_i, lambda_v, i_alpha, i_beta, v_beta, by_beta, by_bias = flow_back_with_rates(
         lag, alpha, beta, bias, adjoint[i, LAMBDA_I], adjoint[i, LAMBDA_V], adjoint[i, I_ALPHA],
         adjoint[i, I_BETA], adjoint[i, V_BETA],
     )  # fmt: skip
     sums.neuron[i, BETA] += by_beta
     sums.neuron[i, BIAS] += by_bias
-    density = work.density[i, ACTING]
     if density != 0.0:
         b_beta = bias_kernel_rate_derivative(lag, beta)
         lambda_i += density * difference3(lag, 0.0, alpha, beta)
@@ -451,3 +569,20 @@ def _settle(neurons, sums, work, i, time):
     adjoint[i, I_BETA] = i_beta
     adjoint[i, V_BETA] = v_beta
     adjoint[i, REFERENCE] = time
+
+
+@inlined
+def _settle_further(state, r, lag, alpha, beta, density):
+    """Move lambda_I of a further receptor, before lambda_V is moved."""
+    current, current_alpha, current_beta = _columns(r)
+    lambda_i, _, i_alpha, i_beta, _, _, _ = flow_back_with_rates(
+        lag, alpha, beta, 0.0, state[current], state[LAMBDA_V], state[current_alpha],
+        state[current_beta], state[V_BETA],
+    )  # fmt: skip
+    if density != 0.0:
+        lambda_i += density * difference3(lag, 0.0, alpha, beta)
+        i_alpha -= density * difference4(lag, 0.0, alpha, alpha, beta)
+        i_beta -= density * difference4(lag, 0.0, alpha, beta, beta)
+    state[current] = lambda_i
+    state[current_alpha] = i_alpha
+    state[current_beta] = i_beta

@@ -20,20 +20,22 @@ from eventsim.model.flow import (
     kernel_rate_derivatives,
     propagator,
 )
-from eventsim.model.jumps import RESET, arrive_held, hold
+from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, arrive_held, hold
 from gradients._sweeps.jumps import arrival_forward, release_forward, spike_forward
 
-__all__ = ["Direction", "new_flights", "tangent_sweep"]
+__all__ = ["Direction", "first_states", "new_flights", "tangent_sweep"]
 
-# Columns of the states.
+# Columns of the states; those of a further receptor r are from FURTHER + 2 r on.
 CURRENT, POTENTIAL, D_CURRENT, D_POTENTIAL, REFERENCE = 0, 1, 2, 3, 4
+FURTHER = 3
 
 
 class Direction(NamedTuple):
     """A direction in the space of all parameters.
 
     ``weight``, ``delay`` (n_synapses,) in the order of the wiring; ``input_time`` (n_inputs,);
-    the others (n_neurons,).
+    ``start`` (n_neurons, 1 + n_receptors) of the states at t = 0; ``alpha`` (n_neurons,
+    n_receptors); the others (n_neurons,).
     """
 
     weight: FloatArray
@@ -43,6 +45,7 @@ class Direction(NamedTuple):
     alpha: FloatArray
     beta: FloatArray
     bias: FloatArray
+    start: FloatArray
 
 
 def new_flights(n_spikes: int) -> Queue:
@@ -55,6 +58,19 @@ def new_flights(n_spikes: int) -> Queue:
     )
 
 
+def first_states(start: FloatArray, direction: Direction) -> FloatArray:
+    """Return the states at t = 0 and their derivatives, (n_neurons, 4 + 2 n_receptors).
+
+    The last column is for how far the last charge has moved.
+    """
+    rows = np.zeros((start.shape[0], 2 + 2 * start.shape[1]))
+    rows[:, [CURRENT, POTENTIAL]] = start[:, :2]
+    rows[:, [D_CURRENT, D_POTENTIAL]] = direction.start[:, :2]
+    rows[:, FURTHER + 2 : -1 : 2] = start[:, 2:]
+    rows[:, FURTHER + 3 : -1 : 2] = direction.start[:, 2:]
+    return rows
+
+
 @loop
 def tangent_sweep(
     wiring, neurons, stimulus, record, t_stop, direction, flying, group, rows, moved, stop
@@ -62,8 +78,8 @@ def tangent_sweep(
     """Fill ``moved`` (n_spikes,), the derivative of each recorded spike's time.
 
     ``stimulus = (times, sources)``, ``record = (times, neurons, slopes, released)``; scratch:
-    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows`` (n_neurons, 5) of 0.  If ``stop[0]``
-    is set meanwhile, the rest of ``moved`` is not filled.
+    ``flying``, ``group`` (n_inputs + n_spikes,) and ``rows``, the `first_states`.
+    If ``stop[0]`` is set meanwhile, the rest of ``moved`` is not filled.
     """
     times, sources = stimulus
     spike_times, spike_neurons = record[0], record[1]
@@ -77,7 +93,9 @@ def tangent_sweep(
         now = min(now_given, now_fired, now_flying)
         if now > t_stop:
             break
-        if now_fired == now:
+        # What charges set off comes after all that arrives at the same time, other spikes before.
+        others = min(now_given, now_flying)
+        if now_fired == now and (record[2][fired] < AT_ONCE or others > now):
             _fire(neurons, record, direction, rows, fired, moved)
             number, g = n_inputs + fired, wiring.first_group[n_sources + spike_neurons[fired]]
             last = wiring.first_group[n_sources + spike_neurons[fired] + 1]
@@ -109,9 +127,22 @@ def tangent_sweep(
 
 
 @inlined
+def _columns(receptor):
+    """Return where the current of a receptor stands in a state, and its derivative."""
+    if receptor == 0:
+        return CURRENT, D_CURRENT
+    return FURTHER + 2 * receptor, FURTHER + 2 * receptor + 1
+
+
+@inlined
 def _deliver(wiring, neurons, direction, rows, g, now, shift):
     """Let delay group ``g`` arrive at ``now``; its spike's time moves by ``shift``."""
-    alpha = neurons.alpha[wiring.kind[g]]
+    receptor = wiring.receptor[g]
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        _charge(wiring, neurons, direction, rows, g, now, shift)
+        return
+    alpha = neurons.alpha[wiring.kind[g], receptor]
+    current, change = _columns(receptor)
     for s in range(wiring.start[g], wiring.stop[g]):
         i = wiring.target[s]
         weight, d_weight = wiring.weight[s], direction.weight[s]
@@ -120,14 +151,29 @@ def _deliver(wiring, neurons, direction, rows, g, now, shift):
         if ahead <= 0.0:
             _settle(neurons, direction, rows, i, now)
             d_current, d_potential = arrival_forward(weight, d_weight, alpha, d_arrival)
-            rows[i, CURRENT] += weight
-            rows[i, D_CURRENT] += d_current
+            rows[i, current] += weight
+            rows[i, change] += d_current
             rows[i, D_POTENTIAL] += d_potential
         else:
             # The neuron is refractory, and its state is that at the release.
-            stretch = alpha * d_arrival - ahead * direction.alpha[i]
-            rows[i, CURRENT] = arrive_held(rows[i, CURRENT], weight, ahead, alpha)
-            rows[i, D_CURRENT] += hold(d_weight + weight * stretch, ahead, alpha)
+            stretch = alpha * d_arrival - ahead * direction.alpha[i, receptor]
+            rows[i, current] = arrive_held(rows[i, current], weight, ahead, alpha)
+            rows[i, change] += hold(d_weight + weight * stretch, ahead, alpha)
+
+
+@loop
+def _charge(wiring, neurons, direction, rows, g, now, shift):
+    """Let the charges of delay group ``g`` arrive at ``now``; those of held neurons are lost."""
+    beta, last = neurons.beta[wiring.kind[g]], rows.shape[1] - 1
+    for s in range(wiring.start[g], wiring.stop[g]):
+        i, weight = wiring.target[s], wiring.weight[s]
+        if rows[i, REFERENCE] <= now:
+            _settle(neurons, direction, rows, i, now)
+            d_arrival = shift + direction.delay[s]
+            rows[i, POTENTIAL] += weight
+            rows[i, D_POTENTIAL] += direction.weight[s] + weight * beta * d_arrival
+            if weight > 0.0:
+                rows[i, last] = d_arrival
 
 
 @inlined
@@ -135,7 +181,10 @@ def _fire(neurons, record, direction, rows, k, moved):
     """Move spike ``k`` and restart its neuron at the release."""
     i, now = record[1][k], record[0][k]
     _settle(neurons, direction, rows, i, now)
-    moved[k] = spike_forward(direction.threshold[i], rows[i, D_POTENTIAL], record[2][k])
+    if record[2][k] == AT_ONCE:
+        moved[k] = rows[i, rows.shape[1] - 1]  # as the charge that sets it off
+    else:
+        moved[k] = spike_forward(direction.threshold[i], rows[i, D_POTENTIAL], record[2][k])
     if neurons.refractory[i] > 0.0:
         _settle(neurons, direction, rows, i, now + neurons.refractory[i])
     rows[i, POTENTIAL] = RESET
@@ -146,22 +195,27 @@ def _fire(neurons, record, direction, rows, k, moved):
 def _settle(neurons, direction, rows, i, time):
     """Move the state of neuron ``i`` and its derivative to ``time``."""
     kind = neurons.kind[i]
-    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
-    d_alpha, d_beta = direction.alpha[i], direction.beta[i]
+    beta, bias = neurons.beta[kind], neurons.bias[i]
+    d_beta = direction.beta[i]
     lag = time - rows[i, REFERENCE]
-    synaptic, membrane, h = propagator(lag, alpha, beta)
-    h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+    potential, membrane = rows[i, POTENTIAL], 1.0
+    pushed = d_pushed = 0.0
+    for r in range(len(neurons.receptors)):
+        current, change = _columns(r)
+        alpha, d_alpha, own = neurons.alpha[kind, r], direction.alpha[i, r], rows[i, current]
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        h_alpha, h_beta = kernel_rate_derivatives(lag, alpha, beta, synaptic, h)
+        pushed += own * h
+        d_pushed += rows[i, change] * h + own * (h_alpha * d_alpha + h_beta * d_beta)
+        rows[i, change] = (rows[i, change] - lag * d_alpha * own) * synaptic
+        rows[i, current] = own * synaptic
     b = bias_kernel(lag, beta)
-    current, potential = rows[i, CURRENT], rows[i, POTENTIAL]
     rows[i, D_POTENTIAL] = (
         (rows[i, D_POTENTIAL] - lag * d_beta * potential) * membrane
-        + rows[i, D_CURRENT] * h
-        + current * (h_alpha * d_alpha + h_beta * d_beta)
+        + d_pushed
         + direction.bias[i] * b
     )
     if bias != 0.0:
         rows[i, D_POTENTIAL] += bias * d_beta * bias_kernel_rate_derivative(lag, beta)
-    rows[i, D_CURRENT] = (rows[i, D_CURRENT] - lag * d_alpha * current) * synaptic
-    rows[i, CURRENT] = current * synaptic
-    rows[i, POTENTIAL] = potential * membrane + current * h + bias * b
+    rows[i, POTENTIAL] = potential * membrane + pushed + bias * b
     rows[i, REFERENCE] = time

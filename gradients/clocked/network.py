@@ -298,6 +298,14 @@ def _checked_order(network: es.Network) -> list[str]:
             neuron.threshold,
             f"threshold of {name!r} must be > 0",
         )
+        if neuron.columns != (0,) or neuron.receptors:
+            raise ValueError(
+                f"tau_syn of {name!r} must be that of one receptor without a name, and > 0, got "
+                f"{shown(neuron.tau_syn)}"
+            )
+        for parameter in ("rest", "reset"):
+            value = getattr(neuron, parameter)
+            require(np.equal(value, 0.0), value, f"{parameter} of {name!r} must be 0")
     for key, projection in network.projections.items():
         if not isinstance(projection.weights, np.ndarray):
             raise ValueError(f"weights of {key} must be dense, got {shown(projection.weights)}")

@@ -18,12 +18,11 @@ from eventsim._engines.cuda.device import (
     type_of,
     wait,
 )
-from eventsim._engines.cuda.plan import device_tables
+from eventsim._engines.cuda.plan import device_tables, network_obstacle
 from eventsim._engines.cuda.result import lacks_room
 from eventsim._engines.cuda.run import DeviceRun
 from eventsim._engines.cuda.samples import DeviceSpikes
 from eventsim._engines.layered.capped import CapReachedError
-from eventsim._layout.layers import layered_obstacle
 from eventsim._support.types import Key
 from eventsim._support.validate import as_count, as_mapping, as_nonnegative, mapping_or_empty, shown
 from eventsim.network import Network
@@ -93,7 +92,7 @@ def simulate(
         raise RuntimeError(obstacle)
     if not isinstance(network, Network):
         raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
-    hindrance = layered_obstacle(network, "cuda")
+    hindrance = network_obstacle(network, "cuda")
     if hindrance:
         raise ValueError(hindrance)
     t_stop = as_nonnegative(t_stop, "t_stop")

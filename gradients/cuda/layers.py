@@ -329,7 +329,7 @@ def _sweep_portions(
 ) -> LayerGradients:
     """Sweep portions of ``size`` samples, each from the last layer to the first."""
     network = batch.network
-    gradients = LayerGradients(network, wrt)
+    gradients = LayerGradients(network, batch.stimulus.start, wrt)
     delays = gradients.delays if gradients.wanted.arrivals else None
     copies = new_copies(network, len(batch), gradients.wanted, batch.dtype)
     tables: list[Any] = []

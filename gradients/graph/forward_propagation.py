@@ -32,8 +32,8 @@ def forward_propagation(
     ----------
     graph : CausalityGraph or networkx.DiGraph
         From a run, from another simulator's spikes, or made by hand.
-    wrt : {"weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times"}
-        The parameters p, in the column order of `Jacobian.dV`; further ones as for `jacobian`.
+    wrt : str
+        The parameters p, as for `jacobian`, in the column order of `Jacobian.dV`.
     spikes : (n,) array_like of int, optional
         Only these spikes (numbered in ascending time); default: all.
     columns : (k,) array_like of int, optional

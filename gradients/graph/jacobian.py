@@ -19,16 +19,18 @@ from typing import TypeAlias
 import numpy as np
 from scipy import sparse
 
-from eventsim._layout.wiring import compiled_form
+from eventsim._layout.wiring import compiled_form, layout_of
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_finite, check_choice, require, shown
 from eventsim.causality import CausalityGraph, Edges, GraphLike, Rows
-from eventsim.model.parameters import DIFFERENTIABLE, NEURON, neuron_parameter
+from eventsim.model.parameters import DIFFERENTIABLE, INITIAL, pulled
+from gradients.gradient import RATES
 
 __all__ = ["SRM", "Jacobian", "as_graph", "jacobian"]
 
-# Neuron parameters by what the equations use: thresholds and biases themselves, rates alpha, beta.
-SYMBOLS = {p.symbol: p for p in NEURON if p.differentiable}
+# Derivatives that rows have, and what of it a graph made by hand can be differentiated by.
+BY_NEURON = ("alpha", "beta", "threshold", "bias", "potential")
+BY_HAND = ("weights", "delays", "input_times", "threshold", "bias", INITIAL)
 
 Kernel: TypeAlias = Callable[[FloatArray], FloatArray]
 
@@ -96,7 +98,9 @@ class Jacobian:
     dV : (n_spikes, n_parameters) scipy.sparse.csr_array
         By the parameters ``wrt``.  Columns: for "weights" and "delays" the synapses, in the order
         of the network's projections, each row by row (of a graph made by hand: the order of
-        ``graph.synapses``); for "input_times" the input spikes of the graph; else the neurons.
+        ``graph.synapses``); for "input_times" the input spikes of the graph; else the neurons, if
+        they have several receptors for "tau_syn" once for each of them, and for "initial" with
+        their potentials at t = 0, then with the current of each receptor.
     wrt : str
         Which parameters.
 
@@ -119,9 +123,10 @@ def jacobian(graph: GraphLike, wrt: str = "weights", kernels: SRM | None = None)
     ----------
     graph : CausalityGraph or networkx.DiGraph
         From a run, from another simulator's spikes, or made by hand.
-    wrt : {"weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times"}
-        The parameters p; "alpha" and "beta" are the rates ``1/tau_syn`` and ``1/tau_mem``, in whose
-        terms graphs made by hand say what neurons are.
+    wrt : str
+        The parameters p: "weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "rest",
+        "reset", "initial" or "input_times"; "alpha" and "beta" are the rates ``1/tau_syn`` and
+        ``1/tau_mem``, in whose terms graphs made by hand say what neurons are.
     kernels : SRM, optional
         Kernels of another neuron model; default: those of the graph (LIF).  Only for "weights",
         "delays" and "input_times".
@@ -212,31 +217,41 @@ def by_parameters(
         outer = edges.cause < n
         at = (edges.row[outer], edges.cause[outer])
         return sparse.csr_array((edges.by_cause[outer], at), shape=(n_rows, n))
+    # Rows of spikes say by how much V misses the threshold, those of potentials what V is.
+    level = 0.0 if neurons is None else 1.0
     neurons = graph.neurons if neurons is None else neurons
-    n = n_rows if graph.network is None else compiled_form(graph.network).n_neurons
-    values = _by_neurons(graph, rows, wrt, neurons)
-    return sparse.csr_array((values, (np.arange(n_rows), neurons)), shape=(n_rows, n))
+    n = n_rows if graph.network is None else layout_of(graph.network).n_neurons
+    every = np.arange(n_rows)
+    if wrt == INITIAL:
+        values = np.column_stack([rows.by_potential, rows.by_current])
+    else:
+        values = _by_neurons(graph, rows, wrt, neurons, level)
+        values = values[:, None] if values.ndim == 1 else values
+    width = values.shape[1]
+    at = np.repeat(every, width), (neurons[:, None] + n * np.arange(width)).reshape(-1)
+    return sparse.csr_array((values.reshape(-1), at), shape=(n_rows, width * n))
 
 
-def _by_neurons(graph: CausalityGraph, rows: Rows, wrt: str, neurons: IntArray) -> FloatArray:
-    """Return the derivative of each equation by a parameter, or a symbol, of its neuron."""
-    if wrt in SYMBOLS:
-        return np.asarray(getattr(rows, f"by_{wrt}"))
-    assert graph.network is not None
-    parameter, populations = neuron_parameter(wrt), graph.network.populations.items()
-    values = [graph.network.neurons[name].arrays(n)[wrt] for name, n in populations]
-    by_symbol = getattr(rows, f"by_{parameter.symbol}")
-    return parameter.pulled(by_symbol, np.concatenate(values)[neurons])
+def _by_neurons(
+    graph: CausalityGraph, rows: Rows, wrt: str, neurons: IntArray, level: float
+) -> FloatArray:
+    """Return the derivative of each equation by a parameter, or a rate, of its neuron."""
+    by = {name: np.asarray(getattr(rows, f"by_{name}")) for name in BY_NEURON}
+    if graph.network is None:
+        return by[wrt]
+    layout = layout_of(graph.network)
+    values = {name: array[neurons] for name, array in layout.values.items()}
+    by["level"] = np.full(neurons.size, level)
+    return pulled(by, values, graph.stimulus.start.at_rest[neurons])[wrt]
 
 
 def _check_wrt(graph: CausalityGraph, wrt: str) -> None:
     """Raise a ValueError unless a graph knows what to differentiate by."""
-    check_choice(wrt, (*DIFFERENTIABLE, *(set(SYMBOLS) - set(DIFFERENTIABLE))), "wrt")
-    by_neuron = {p.name for p in SYMBOLS.values()} - set(SYMBOLS)
-    if graph.network is None and wrt in by_neuron:
+    check_choice(wrt, (*DIFFERENTIABLE, INITIAL, *RATES), "wrt")
+    if graph.network is None and wrt not in (*BY_HAND, *RATES):
         raise ValueError(
-            f"wrt must be the rate {neuron_parameter(wrt).symbol!r} on a graph made by hand, which "
-            f"has no time constants, got {wrt!r}"
+            f"wrt must be one of {[*BY_HAND, *RATES]} on a graph made by hand, which knows rates "
+            f"instead of time constants, got {wrt!r}"
         )
 
 
@@ -270,5 +285,5 @@ def _with_kernels(
     by_lag[synaptic] = edges.weight[synaptic] * _response(kernels.k_in_slope, lag, "k_in_slope")
     by_lag[~synaptic] = -_response(kernels.k_ref_slope, own_lag, "k_ref_slope")
     slope = np.bincount(edges.row, weights=by_lag, minlength=rows.by_time.size)
-    edges = Edges(*edges[:5], by_weight, -by_lag)
+    edges = edges._replace(by_weight=by_weight, by_cause=-by_lag)
     return edges, Rows._make((slope, *rows[1:]))

@@ -12,9 +12,9 @@ from eventsim._layout.wiring import compiled_form
 from eventsim._support.types import FloatArray, IntArray, Matrix
 from eventsim._support.validate import as_finite, as_number, require, shown
 from eventsim.causality import CausalityGraph, Edges, Rows
-from eventsim.model.parameters import NEURON
+from eventsim.model.parameters import INITIAL
 from eventsim.network import Projection
-from gradients.gradient import Gradient, gradient_of_network
+from gradients.gradient import Gradient, gradient_of_network, names_by_neuron
 from gradients.graph.forward_propagation import solve_backward
 from gradients.graph.jacobian import by_causes, by_parameters, jacobian
 
@@ -100,24 +100,33 @@ def _gradient_of(
         return Gradient(
             weights=_labelled(graph, weights),
             delays=_labelled(graph, delays),
-            tau_mem={}, tau_syn={}, threshold={}, bias={}, alpha={}, beta={},
             input_times={} if inputs is None else {"input": inputs},
             min_slope=min_slope,
-            silent_fraction=0.0,
-        )  # fmt: skip
+        )
     network, compiled = graph.network, compiled_form(graph.network)
     places = compiled.values.items()
-    able = np.isfinite(compiled.neurons.threshold)
+    able, n = np.isfinite(compiled.neurons.threshold), compiled.n_neurons
     of = network.projections
     return gradient_of_network(
         network,
+        {name: _by_neuron(by(name), n) for name in names_by_neuron(wanted)},
+        _states(_by_neuron(by(INITIAL), n)) if INITIAL in wanted else None,
         weights={} if weights is None else {k: of[k].like(weights[at]) for k, at in places},
         delays={} if delays is None else {k: _of_delays(of[k], delays[at]) for k, at in places},
-        neurons={p.symbol: by(p.symbol) for p in NEURON if p.name in wanted},
         input_times={} if inputs is None else graph.stimulus.split(inputs),
         min_slope=min_slope,
         silent_fraction=1.0 - np.unique(graph.neurons).size / able.sum() if able.any() else 0.0,
     )
+
+
+def _by_neuron(columns: FloatArray, n: int) -> FloatArray:
+    """Return (n,) of the columns of a parameter, or (n, width) if there are several per neuron."""
+    return columns if columns.size == n else columns.reshape(-1, n).T
+
+
+def _states(by_start: FloatArray) -> FloatArray:
+    """Return derivatives by potentials and currents (n, 1 + n_receptors) as those by states."""
+    return by_start[None][:, :, [1, 0, *range(2, by_start.shape[1])]]
 
 
 def _labelled(graph: CausalityGraph, values: FloatArray | None) -> dict[Any, Any]:

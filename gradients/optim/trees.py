@@ -1,4 +1,4 @@
-"""Trees of parameters: dicts of arrays, or dicts by kind of such dicts, and their leaves."""
+"""Trees of parameters: dicts of arrays, or of such dicts, and their leaves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Path: TypeAlias = tuple[Any, ...]
-"""Where a leaf is: ``(name,)``, or ``(kind, name)``."""
+"""Where a leaf is: ``(name,)``, ``(kind, name)``, or ``(kind, name, receptor)``."""
 
 Leaves: TypeAlias = dict[Path, FloatArray]
 
@@ -39,7 +39,7 @@ def leaves_of(tree: Mapping[Any, Any], name: str) -> dict[Path, Any]:
     leaves: dict[Path, Any] = {}
     for key, value in as_mapping(tree, name).items():
         if isinstance(value, Mapping):
-            leaves |= {(key, inner): leaf for inner, leaf in value.items()}
+            leaves |= {(key, *path): leaf for path, leaf in leaves_of(value, name).items()}
         else:
             leaves[key,] = value
     return leaves
@@ -47,12 +47,14 @@ def leaves_of(tree: Mapping[Any, Any], name: str) -> dict[Path, Any]:
 
 def tree_like(tree: Mapping[Any, Any], leaves: Mapping[Path, Any]) -> dict[Any, Any]:
     """Return a tree of the form of another one, with other leaves."""
-    return {
-        key: {inner: leaves[key, inner] for inner in value}
-        if isinstance(value, Mapping)
-        else leaves[key,]
-        for key, value in tree.items()
-    }
+
+    def like(part: Mapping[Any, Any], path: Path) -> dict[Any, Any]:
+        return {
+            key: like(value, (*path, key)) if isinstance(value, Mapping) else leaves[(*path, key)]
+            for key, value in part.items()
+        }
+
+    return like(tree, ())
 
 
 def values_of(leaf: Any, name: str) -> FloatArray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -23,9 +22,8 @@ from scenarios.coherence.estimate import (
 )
 from scenarios.coherence.simulation import Chunk, Scheme, Segments, shot_noise, white_noise
 from scenarios.coherence.theory import Neuron, Spectra, firing_rate, half_height, spectra
-from scenarios.running.checkpoint import Arrays, load_of_run, save_of_run
+from scenarios.running.checkpoint import Arrays, made_once
 from scenarios.running.console.progress import Progress
-from scenarios.running.records import OtherRunError
 
 if TYPE_CHECKING:
     from scenarios.coherence.config import CoherenceOptions
@@ -260,12 +258,12 @@ def _name(k: int, kind: str) -> str:
 
 def _kept(path: Path, config: CoherenceOptions, begin: Begin) -> Estimate:
     """Return what a simulation found, from its file if there is one."""
-    arrays = _intact(path) if path.exists() else None
-    if arrays is None:
+
+    def make() -> Arrays:
         found = estimate(begin(), config.width).nearest(config.frequencies())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_of_run(path, {name: np.asarray(value) for name, value in asdict(found).items()})
-        arrays = load_of_run(path)
+        return {name: np.asarray(value) for name, value in asdict(found).items()}
+
+    arrays = made_once(path, make)
     return Estimate(
         arrays["frequencies"],
         arrays["gain"],
@@ -275,17 +273,6 @@ def _kept(path: Path, config: CoherenceOptions, begin: Begin) -> Estimate:
         float(arrays["rate"]),
         float(arrays["rate_error"]),
     )
-
-
-def _intact(path: Path) -> Arrays | None:
-    """Return what a file holds; None, with a warning, if it is damaged."""
-    try:
-        return load_of_run(path)
-    except OtherRunError:
-        raise
-    except ValueError as error:
-        warnings.warn(f"{error}; this is simulated again", RuntimeWarning, stacklevel=2)
-        return None
 
 
 def _compile(neuron: Neuron) -> None:

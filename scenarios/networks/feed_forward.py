@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,11 @@ class FeedForward(Checked, ABC):
         What training lowers.
     stopwatch : Stopwatch
         Counts the time spent in training steps and in evaluations.
+    learnt : tuple of str
+        Kinds of parameters that are learnt, the same in all networks of a class.
     """
+
+    learnt: ClassVar[tuple[str, ...]] = ("weights",)
 
     t_stop: float
     loss: Term
@@ -119,11 +123,15 @@ class FeedForward(Checked, ABC):
             {"in": batch},
             self.loss.of(labels),
             self.t_stop,
+            wrt=self.learnt,
             **self.run_with,
         )
         self.stopwatch.add("training steps", started)
-        slopes = {name: gradient.weights[key] for name, key in self.connections.items()}
-        return Step(slopes, {"loss": value, **self.metrics_of(result, labels)})
+        return Step(self.slopes(gradient), {"loss": value, **self.metrics_of(result, labels)})
+
+    def slopes(self, gradient: gradients.Gradient) -> Params:
+        """Return the derivatives by what is learnt, under the names of the parameters."""
+        return {name: gradient.weights[key] for name, key in self.connections.items()}
 
     def step_of_some(
         self, weights: Params, kept: Kept, batch: es.SpikeBatch, labels: Classes

@@ -39,6 +39,7 @@ __all__ = [
     "load_arrays",
     "load_latest",
     "load_of_run",
+    "made_once",
     "remove_old",
     "remove_partial",
     "save",
@@ -164,6 +165,35 @@ def load_of_run(path: Path) -> Arrays:
     check_origin(_origin_in(arrays), path)
     arrays.pop(ORIGIN, None)
     return arrays
+
+
+def made_once(path: Path, make: Callable[[], Arrays]) -> Arrays:
+    """Return what an earlier session left in a file of this run, or make it and leave it there.
+
+    What is damaged is made again, with a warning.
+
+    Raises
+    ------
+    OtherRunError
+        If the file belongs to another run.
+    """
+    arrays = _intact(path) if path.exists() else None
+    if arrays is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_of_run(path, make())
+        arrays = load_of_run(path)
+    return arrays
+
+
+def _intact(path: Path) -> Arrays | None:
+    """Return what a file holds; None, with a warning, if it is damaged."""
+    try:
+        return load_of_run(path)
+    except OtherRunError:
+        raise
+    except ValueError as error:
+        warnings.warn(f"{error}; this is simulated again", RuntimeWarning, stacklevel=3)
+        return None
 
 
 def check_folder(folder: Path) -> None:

@@ -53,6 +53,8 @@ ZHANG = "Zhang et al. 2021"
 CHOWDHURY = "Chowdhury, Lee & Roy 2020"
 CLOCKS = "the clocks of Gerum & Schilling 2022, and of Chowdhury, Lee & Roy"
 GERUM = "Gerum & Schilling 2022"
+TEETER = "the after-spike currents of Teeter et al. 2018 (GLIF3)"
+BRETTE = "Brette et al. 2007, benchmark 2"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -67,6 +69,9 @@ SCENARIOS = {
         Scenario("leak", "Deep clocked networks with and without leak, under noise", CHOWDHURY),
         Scenario("clock", "Clocked spikes and surrogate gradients beside the exact ones", CLOCKS),
         Scenario("compare", "Exact against surrogate gradients, trained alike", LEE + ", Fig. 5"),
+        Scenario("gradcheck", "Exact gradients beside central differences", LEE + ", Eq. 10"),
+        Scenario("cuba", "Excitation and inhibition in balance, beside NEST and Brian2", BRETTE),
+        Scenario("adaptation", "Adaptation learnt from spikes, by exact gradients", TEETER),
         Scenario("flowers", "Flowers by clocked LIF units before an LSTM, fed by columns", GERUM),
     )
 }

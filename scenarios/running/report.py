@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,21 @@ class Row:
     what : str
         The quantity, with its unit.
     published, ours : str
-        Its value in the publication ("–" if it gives none) and in this run.
+        Its value in the publication ("–" if it gives none) and in this run; or, as all that
+        follows, what the `Report.headings` say.
+    more : sequence of str
+        Cells of further columns.
     """
 
     what: str
     published: str
     ours: str
+    more: Sequence[str] = ()
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """All of the line but its name."""
+        return (self.published, self.ours, *self.more)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +68,8 @@ class Report:
         Goes to ``weights.npz``.
     figures : dict of str -> Figure
         By file name without ending; go to PNG files.
+    headings : sequence of str
+        Of the columns of the table.
     """
 
     title: str
@@ -66,6 +78,7 @@ class Report:
     numbers: dict[str, Any] = field(default_factory=dict)
     weights: Params = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
+    headings: Sequence[str] = ("published", "this run")
 
 
 def percent(values: Sequence[float], digits: int = 1) -> str:
@@ -97,10 +110,10 @@ def show(report: Report, console: Console) -> None:
 
     table = Table(title=report.title, title_justify="left", title_style="bold")
     table.add_column("")
-    table.add_column("published")
-    table.add_column("this run", style="bold")
+    for heading, style in zip_longest(report.headings, ("", "bold"), fillvalue=""):
+        table.add_column(heading, style=style)
     for row in report.rows:
-        table.add_row(row.what, row.published, row.ours)
+        table.add_row(row.what, *row.cells)
     console.print(table)
     for note in report.notes:
         console.print(f"· {note}", highlight=False, soft_wrap=not console.is_terminal)
@@ -121,7 +134,7 @@ def write(report: Report, folder: Path) -> list[Path]:
 
 
 def _numbers(report: Report) -> dict[str, Any]:
-    table = {row.what: {"published": row.published, "this run": row.ours} for row in report.rows}
+    table = {row.what: dict(zip(report.headings, row.cells, strict=True)) for row in report.rows}
     return {"title": report.title, "table": table, "notes": list(report.notes), **report.numbers}
 
 
@@ -146,8 +159,9 @@ def _page(report: Report, pictures: dict[str, bytes]) -> str:
     """Return one HTML page that needs no other file."""
     rows = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>\n"
-        for cells in ((row.what, row.published, row.ours) for row in report.rows)
+        for cells in ((row.what, *row.cells) for row in report.rows)
     )
+    heads = "".join(f"<th>{html.escape(heading)}</th>" for heading in report.headings)
     notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in report.notes)
     images = "".join(
         f'<img alt="{html.escape(name)}" src="data:image/png;base64,'
@@ -160,6 +174,6 @@ def _page(report: Report, pictures: dict[str, bytes]) -> str:
         "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto}"
         "td,th{padding:.3em 1em;text-align:left;border-bottom:1px solid #ccc}"
         "img{max-width:100%;margin:1em 0}</style>\n"
-        f"<h1>{title}</h1>\n<table><tr><th></th><th>published</th><th>this run</th></tr>\n{rows}"
+        f"<h1>{title}</h1>\n<table><tr><th></th>{heads}</tr>\n{rows}"
         f"</table>\n<ul>{notes}</ul>\n{images}</html>\n"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from scenarios.running.figures import CLASS_COLOURS, new_figure
+from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, new_figure
 
-__all__ = ["class_planes"]
+__all__ = ["class_planes", "delay_histograms"]
 
 Floats = NDArray[np.float64]
 
@@ -62,6 +62,28 @@ def class_planes(
     for ax in (left, middle, last):
         ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=(0, 1), ylim=(0, 1))
         ax.add_patch(_circle())
+    return figure
+
+
+def delay_histograms(before: Mapping[str, Floats], after: Mapping[str, Floats]) -> Figure:
+    """Draw the delays of each projection, as they were drawn and as they were learnt.
+
+    Parameters
+    ----------
+    before, after : dict of str -> ndarray
+        Delays by the name of the projection.
+    """
+    figure, axes = new_figure(4.5 * len(after), 3.6, len(after))
+    for ax, (name, learnt) in zip(axes, after.items(), strict=True):
+        drawn = before[name].ravel()
+        bins = np.linspace(0.0, max(drawn.max(), learnt.max()) or 1.0, 31).tolist()
+        ax.hist(learnt.ravel(), bins=bins, color=CLASS_COLOURS[0], label="learnt")
+        ax.hist(drawn, bins=bins, color=NEUTRAL, histtype="step", label="initial")
+        source, target = name.split("->")
+        zero = np.count_nonzero(learnt == 0.0)
+        ax.set(xlabel="delay (synaptic time constants)", ylabel="synapses")
+        ax.set_title(f"{source} to {target}: {zero} of {learnt.size} ended at 0", fontsize=10)
+    axes[0].legend(frameon=False)
     return figure
 
 

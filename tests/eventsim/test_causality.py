@@ -27,7 +27,7 @@ def arrivals_of(case: Case, found: list[tuple[int, float]]) -> list[tuple[int, i
     return [
         (node, post, t + delay, k)
         for node, (source, t) in enumerate(emitted)
-        for k, (pre, post, _, delay) in enumerate(case.synapses)
+        for k, (pre, post, _, delay, _) in enumerate(case.synapses)
         if pre == source
     ]
 

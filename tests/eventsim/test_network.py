@@ -225,3 +225,15 @@ def test_a_network_without_synapses_or_without_input_runs() -> None:
 
 def test_the_description_shows_the_sizes() -> None:
     assert repr(small()) == "Network(inputs={'in': 2}, populations={'a': 3, 'b': 1}, synapses=0)"
+
+
+def test_charges_between_neurons_take_a_while() -> None:
+    net = es.Network()
+    net.add_population("p", 2, es.LIF(tau_syn={"fast": 0.0, "slow": 5.0}))
+    with pytest.raises(ValueError, match=r"delays of charges .* must be > 0, got 0\.0"):
+        net.connect("p", "p", weights=np.ones((2, 2)))
+    key = net.connect("p", "p", weights=np.ones((2, 2)), delays=0.5)
+    slow = net.connect("p", "p", weights=np.ones((2, 2)), receptor="slow")
+    with pytest.raises(ValueError, match=r"delays of charges .* must be > 0, got 0\.0"):
+        net.replace(delays={key: 0.0})
+    assert net.replace(delays={slow: 0.0, key: 0.25}).projections[key].delays == 0.25

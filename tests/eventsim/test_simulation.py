@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
@@ -139,3 +141,22 @@ def test_tangents_must_be_finite(change: dict[str, object]) -> None:
 def test_a_graph_ends_no_earlier_than_its_last_spike() -> None:
     with pytest.raises(ValueError, match=r"-1\.0"):
         es.CausalityGraph.from_spikes(chain(), STIMULUS, {"a": es.Spikes([0.2], [0])}, t_stop=-1.0)
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+@given(st.floats(10.0, 1000.0), st.integers(1, 40), st.integers(1, 40))
+def test_charges_over_two_ways_of_equal_length_meet_if_delays_are_binary_fractions(
+    engine: str, time: float, first: int, second: int
+) -> None:
+    """Sums of times are rounded once at most, as the ways are shorter than the time."""
+    a, b = first / 8.0, second / 8.0
+    net = es.Network()
+    net.add_input("in", 1)
+    for name in ("relay", "out"):
+        net.add_population(name, 1, es.LIF(tau_mem=10.0, tau_syn=0.0))
+    net.connect("in", "relay", weights=[[2.0]], delays=a)
+    net.connect("relay", "out", weights=[[1.5]], delays=b)
+    net.connect("in", "out", weights=[[-1.0]], delays=a + b)
+    result = es.simulate(net, {"in": es.Spikes([time], [0])}, 1100.0, engine=engine)
+    assert result.spike_counts("relay").tolist() == [1]
+    assert result.spike_counts("out").tolist() == [0]

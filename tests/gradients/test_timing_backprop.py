@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
-from gradients.gradient import gradient_of_network
-from tests.helpers import cases, differences, naive
+from eventsim._layout.wiring import layout_of
+from eventsim.model.parameters import pulled
+from tests.helpers import cases, differences, feedforward, naive
+from tests.helpers.engines import can_run, each_engine, looped
 from tests.helpers.naive import Case
-from tests.helpers.strategies import examples, networks
+from tests.helpers.strategies import any_networks, examples
 
 
 def smooth(case: Case) -> naive.Run:
@@ -35,23 +38,23 @@ def smooth(case: Case) -> naive.Run:
 # --- references -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", ["result", "graph"])
-@pytest.mark.parametrize("name", cases.NETWORK_NAMES)
+@pytest.mark.parametrize("source", ["scheduler", "windows", "graph"])
+@pytest.mark.parametrize("name", cases.NETWORK_NAMES + cases.GENERAL_NAMES)
 def test_reference_gradients(name: str, source: str) -> None:
     reference = cases.load(name)
+    engine = "scheduler" if source == "graph" else source
+    if not can_run(engine, reference.case):
+        pytest.skip("windows need delays")
     built = cases.build(reference.case)
-    result = built.run()
+    result = built.run(engine=engine)
     given_cotangents = {
         "spike_times": {cases.ALL: np.array(reference.time_coefficients)},
         "potentials": {cases.ALL: np.array(reference.potential_coefficients)},
     }
     found = gradients.timing_backprop(
-        result if source == "result" else result.causality(), **given_cotangents
+        result.causality() if source == "graph" else result, **given_cotangents
     )
-    for kind in differences.KINDS:
-        differences.assert_reference_gradient(
-            differences.gradient(built, found, kind), reference.gradients[kind]
-        )
+    differences.assert_reference_gradients(reference, built, found)
 
 
 @pytest.mark.parametrize("name", cases.NETWORK_NAMES)
@@ -73,12 +76,12 @@ def test_time_constants_are_the_inverse_of_the_rates(name: str) -> None:
 
 
 @pytest.mark.slow
-@given(networks(max_neurons=3))
+@given(any_networks())
 @examples(0.1)
 def test_random_networks_agree_with_central_differences(case: Case) -> None:
-    case = differences.off_grid(case)
+    case = differences.begun(differences.off_grid(case))
     smooth(case)
-    built = cases.build(case)
+    built = cases.build_any(case)
     result = built.run()
     found = gradients.timing_backprop(result, **differences.cotangents(result))
     for kind in differences.KINDS:
@@ -150,6 +153,43 @@ def test_a_batch_sums_the_gradients_of_its_samples(sparse: bool) -> None:
                 atol=1e-13,
             )
     assert whole.min_slope == min(part.min_slope for part in parts)
+
+
+@each_engine
+@given(st.data())
+@examples(0.3)
+def test_samples_that_begin_anywhere_have_gradients_by_their_own_states(
+    engine: str, data: st.DataObject
+) -> None:
+    """What the samples share has the sum of their gradients."""
+    model = data.draw(looped(engine, any_networks())).model()
+    with cases.drawn_again_if_endless():
+        result = model.run(engine, max_spikes=60)
+    assume(result.min_slope > 0.05)
+    given_cotangents = feedforward.cotangents(result)
+    whole = gradients.timing_backprop(result, **given_cotangents)
+    alone = []
+    for k in range(len(result)):
+        a, b = given_cotangents["spike_times"], given_cotangents["potentials"]
+        own = {name: a[name][result.spikes[name].samples == k] for name in a}
+        rows = {name: values[k] for name, values in b.items()}
+        run = model.run_alone(k, engine=engine)
+        alone.append(gradients.timing_backprop(run, spike_times=own, potentials=rows))
+    by_sample = any(np.ndim(state.potential) == 2 for state in (model.initial or {}).values())
+    for kind in feedforward.EVERY:
+        parts = [feedforward.leaves(getattr(part, kind)) for part in alone]
+        for key, values in feedforward.leaves(getattr(whole, kind)).items():
+            each = [feedforward.dense(part[key]) for part in parts]
+            if kind == "input_times":  # in the order of the callers, who gave them differently
+                values, expected = np.sort(values), np.sort(np.concatenate(each))
+            elif kind == "initial" and by_sample and len(result) > 1:
+                expected = np.stack(each)
+            else:
+                expected = np.sum(each, axis=0)
+            scale = 1.0 + np.abs(each).max(initial=0.0) if kind != "input_times" else 1.0
+            np.testing.assert_allclose(
+                feedforward.dense(values), expected, rtol=1e-10, atol=1e-11 * scale, err_msg=kind
+            )
 
 
 def test_input_times_come_in_the_callers_order() -> None:
@@ -338,6 +378,26 @@ def test_potentials_at_an_earlier_time_are_those_of_a_shorter_run() -> None:
         )
 
 
+@pytest.mark.parametrize("name", ["adaptation", "everything", "initial_state_receptors"])
+def test_potentials_at_any_time_have_the_gradients_of_a_run_that_ends_then(name: str) -> None:
+    """By the sweep of the long run, and by its graph."""
+    case = cases.load(name).case
+    at = 0.61 * case.t_stop
+    built = cases.build(case)
+    short = replace(built, case=replace(case, t_stop=at)).run()
+    v = {cases.ALL: differences.potential_coefficients(len(case.neurons))}
+    expected = gradients.timing_backprop(short, potentials=v)
+    result = built.run()
+    for run in (result, result.causality()):
+        found = gradients.timing_backprop(run, potentials=v, potentials_at=at)
+        for kind in differences.KINDS:
+            theirs = differences.gradient(built, expected, kind)
+            scale = 1.0 + np.abs(theirs).max(initial=0.0)
+            np.testing.assert_allclose(
+                differences.gradient(built, found, kind), theirs, rtol=1e-9, atol=1e-12 * scale
+            )
+
+
 # --- integrals of the potential -------------------------------------------------------------------
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
@@ -348,7 +408,7 @@ def integral(case: Case, v: np.ndarray, start: float, stop: float) -> float:
     result = cases.build(case).run()
     found = cases.trains(result)
     emitted = [(-s - 1, t) for s, t in case.inputs] + found
-    cuts = {t + d for source, t in emitted for pre, _, _, d in case.synapses if pre == source}
+    cuts = {t + d for source, t in emitted for pre, _, _, d, _ in case.synapses if pre == source}
     cuts |= {t for _, t in found} | {t + case.neurons[i].tau_ref for i, t in found}
     cuts = np.array([start, *sorted(t for t in cuts if start < t < stop), stop])
     total = 0.0
@@ -362,7 +422,16 @@ def integral(case: Case, v: np.ndarray, start: float, stop: float) -> float:
 @pytest.mark.jit
 @pytest.mark.parametrize(("start", "stop"), [(0.0, 3.3), (0.7, 2.1)])
 @pytest.mark.parametrize(
-    "name", ["recurrent_delays", "refractory_bias", "non_leaky", "rel_psp", "equal_time_constants"]
+    "name",
+    [
+        "recurrent_delays",
+        "refractory_bias",
+        "non_leaky",
+        "rel_psp",
+        "equal_time_constants",
+        "adaptation",
+        "everything",
+    ],
 )
 def test_integrals_agree_with_central_differences(name: str, start: float, stop: float) -> None:
     case = replace(cases.load(name).case, t_stop=3.3)
@@ -374,7 +443,7 @@ def test_integrals_agree_with_central_differences(name: str, start: float, stop:
     for kind in differences.KINDS:
         exact = differences.gradient(built, found, kind)
         for k, value in enumerate(differences.parameters(case, kind)):
-            if kind in ("alpha", "beta", "delay", "input_time") and value < 1e-4:
+            if kind in differences.NOT_NEGATIVE and value < 1e-4:
                 continue
             above, below = (
                 integral(differences.moved(case, kind, k, s), v, start, stop) for s in (1e-5, -1e-5)
@@ -448,13 +517,11 @@ def test_the_norm_of_what_is_empty_zero_or_no_number() -> None:
 def test_the_square_of_a_time_constant_may_be_no_number() -> None:
     network = es.Network()
     network.add_population("p", 3, es.LIF(tau_mem=[1e160, np.inf, 2.0], tau_syn=[2.0, 4.0, 1e160]))
-    neurons = {"alpha": np.full(3, 1e200), "beta": np.array([-1e200, 1.0, 8.0])}
-    found = gradient_of_network(
-        network, weights={}, delays={}, neurons=neurons, input_times={}, min_slope=1.0,
-        silent_fraction=0.0,
-    )  # fmt: skip
-    np.testing.assert_allclose(found.tau_mem["p"], [1e-120, 0.0, -2.0], rtol=1e-12)
-    np.testing.assert_allclose(found.tau_syn["p"], [-2.5e199, -6.25e198, -1e-120], rtol=1e-12)
+    by = {name: np.zeros(3) for name in ("threshold", "bias", "potential", "level")}
+    by |= {"alpha": np.full((3, 1), 1e200), "beta": np.array([-1e200, 1.0, 8.0])}
+    found = pulled(by, layout_of(network).values, np.ones(3, dtype=bool))
+    np.testing.assert_allclose(found["tau_mem"], [1e-120, 0.0, -2.0], rtol=1e-12)
+    np.testing.assert_allclose(found["tau_syn"][:, 0], [-2.5e199, -6.25e198, -1e-120], rtol=1e-12)
 
 
 def test_a_batch_of_a_network_with_one_synapse_sums_its_samples() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import eventsim as es
 import gradients
+from eventsim.model.parameters import DIFFERENTIABLE
 from gradients import Loss
 
 LATENCIES = np.array([[0.0, 0.3, np.inf], [0.5, 0.1, 0.2], [0.2, np.inf, 0.7]])
@@ -94,12 +95,52 @@ def test_it_differentiates_by_what_it_is_asked_to(wrt) -> None:
     net = network()
     _, found, result = gradients.value_and_grad(net, BATCH, membrane, T_STOP, wrt=wrt)
     expected = gradients.timing_backprop(result, potentials=membrane(result).potentials)
-    names = wrt or ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
+    names = wrt or DIFFERENTIABLE
     for name in names:
         theirs, ours = getattr(expected, name), getattr(found, name)
         assert ours.keys() == theirs.keys()
         for key, values in theirs.items():
             np.testing.assert_allclose(ours[key], values, rtol=1e-10, atol=1e-14)
+
+
+def general(initial: float) -> tuple[es.Network, dict[str, es.State]]:
+    """The network with receptors, rest and reset; each sample begins in a state of its own."""
+    net = es.Network()
+    net.add_input("in", 3)
+    lif = es.LIF(2.0, {"exc": 1.0, "inh": 0.4}, rest=0.1, reset=-0.2)
+    net.add_population("hidden", 4, lif)
+    rng = np.random.default_rng(3)
+    for receptor, sign in (("exc", 1.5), ("inh", -0.5)):
+        weights = sign + rng.normal(0.0, 0.3, (3, 4))
+        net.connect("in", "hidden", weights=weights, receptor=receptor)
+    potential = np.linspace(-0.5, 0.5, 12).reshape(3, 4)
+    potential[1, 2] += initial
+    return net, {"hidden": es.State(potential, {"inh": 0.25})}
+
+
+def test_it_differentiates_by_states_at_the_start_and_by_receptors() -> None:
+    net, begun = general(0.0)
+    wrt = ("tau_syn", "rest", "reset", "initial")
+    run = {"loss": all_times, "t_stop": T_STOP, "wrt": wrt}
+    _, found, result = gradients.value_and_grad(net, BATCH, initial=begun, **run)
+    assert result.spike_counts("hidden").sum() > 10
+    assert found.weights == {}
+    assert found.rest["hidden"].shape == found.tau_syn["hidden"]["inh"].shape == (4,)
+    assert found.initial["hidden"].current["exc"].shape == (3, 4)
+    up, down = (
+        gradients.value_and_grad(net, BATCH, initial=general(step)[1], **run)[0]
+        for step in (1e-6, -1e-6)
+    )
+    exact = found.initial["hidden"].potential[1, 2]
+    assert abs(exact) > 1e-3
+    assert exact == pytest.approx((up - down) / 2e-6, rel=1e-6)
+    for values, kind in ((found.rest["hidden"], "rest"), (found.reset["hidden"], "reset")):
+        params = net.parameters([kind])[kind]["hidden"]
+        ends = []
+        for step in (1e-6, -1e-6):
+            moved = net.replace({kind: {"hidden": params + step * np.eye(4)[0]}})
+            ends.append(gradients.value_and_grad(moved, BATCH, initial=begun, **run)[0])
+        assert values[0] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6)
 
 
 def test_a_single_run_gives_a_single_result() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +18,14 @@ import scipy.sparse
 from hypothesis import assume
 
 import eventsim as es
-from tests.helpers.naive import Case, Neuron, Run, TooManySpikesError, simulate
+from tests.helpers.naive import Case, Neuron, Run, Synapse, TooManySpikesError, simulate
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 MANY_SPIKES = 1_000
-NETWORK_NAMES = sorted(p.stem for p in (REFERENCE / "networks").glob("*.json"))
+NETWORK_NAMES, GENERAL_NAMES = (
+    sorted(p.stem for p in (REFERENCE / folder).glob("*.json"))
+    for folder in ("networks", "general")
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def crossings() -> tuple[Crossing, ...]:
 
 @dataclass(frozen=True)
 class Reference:
-    """One file of networks/: the case, its spikes, and the gradients of its loss."""
+    """One file of networks/ or general/: the case, its spikes, and the gradients of its loss."""
 
     name: str
     case: Case
@@ -67,24 +72,34 @@ class Reference:
 
 @cache
 def load(name: str) -> Reference:
-    raw: dict[str, Any] = json.loads((REFERENCE / "networks" / f"{name}.json").read_text())
-    keys = ("alpha", "beta", "theta", "tau_ref", "bias")
-    neurons = tuple(Neuron(*(float(n[k]) for k in keys)) for n in raw["neurons"])
-    synapses = tuple((pre, post, float(w), float(d)) for pre, post, w, d in raw["synapses"])
+    folder = "networks" if name in NETWORK_NAMES else "general"
+    raw: dict[str, Any] = json.loads((REFERENCE / folder / f"{name}.json").read_text())
+    synapses = tuple(
+        Synapse(pre, post, float(w), float(d), *to) for pre, post, w, d, *to in raw["synapses"]
+    )
     inputs = tuple((s, float(t)) for s, t in raw["inputs"])
     coefficients = [float(a) for a in raw["loss"]["spike_time_coefficients"]]
     return Reference(
         name,
-        Case(neurons, synapses, inputs, float(raw["t_stop"])),
+        Case(tuple(map(_neuron, raw["neurons"])), synapses, inputs, float(raw["t_stop"])),
         tuple((i, float(t)) for i, t in raw["spikes"]),
         tuple(map(float, raw["final_potentials"])),
         tuple(coefficients[k % 64] for k in range(len(raw["spikes"]))),
         tuple(map(float, raw["loss"]["final_potential_coefficients"])),
-        {
-            k: np.array([math.nan if x is None else float(x) for x in v])
-            for k, v in raw["gradients"].items()
-        },
+        {kind: _numbers(values) for kind, values in raw["gradients"].items()},
     )
+
+
+def _neuron(raw: dict[str, Any]) -> Neuron:
+    """A neuron of a file; those of general/ have a list of receptors, and a state at the start."""
+    values = {key: _numbers(value) for key, value in raw.items()}
+    fields = {key: tuple(v.tolist()) if v.ndim else float(v) for key, v in values.items()}
+    return Neuron(**fields)
+
+
+def _numbers(raw: Any) -> np.ndarray:
+    """Decimals in nested lists; null becomes nan."""
+    return np.array(raw, dtype=object).astype(float)
 
 
 # --- a Case as a Network -----------------------------------------------------------------------
@@ -95,6 +110,8 @@ IN, ALL = "in", "all"
 @dataclass(frozen=True)
 class Built:
     """A Case as the engine takes it: one input, one population, parallel synapses apart.
+
+    Receptors are named "r0", "r1", ... where there is more than one.
 
     `place[k]` says where synapse k of the case went: (projection key, row, column).
     """
@@ -107,9 +124,23 @@ class Built:
     def per_synapse(self, of_projection: dict[Any, Any]) -> np.ndarray:
         """Collect a gradient (or any per-projection matrix) into one value per synapse."""
         dense = {k: to_dense(m) for k, m in of_projection.items()}
-        return np.array([dense[key][row, col] for key, row, col in self.place])
+        return np.array(
+            [
+                dense[key][row, col] if dense[key].ndim else dense[key]
+                for key, row, col in self.place
+            ]
+        )
+
+    @property
+    def initial(self) -> dict[str, es.State]:
+        """Where neurons begin that do not begin at rest."""
+        neurons, begun = iter(self.case.neurons), {}
+        for name, n in self.network.populations.items():
+            begun[name] = start(tuple(itertools.islice(neurons, n)))
+        return {name: state for name, state in begun.items() if state is not None}
 
     def run(self, **options: Any) -> es.Result:
+        options = {"initial": self.initial} | options
         return es.simulate(self.network, self.stimulus, self.case.t_stop, **options)
 
 
@@ -142,13 +173,40 @@ def tau(rate: float) -> float:
 
 
 def lif(neurons: tuple[Neuron, ...]) -> es.LIF:
+    tau_syn = [np.array([tau(alpha) for alpha in each]) for each in by_receptor(neurons, "alphas")]
     return es.LIF(
         tau_mem=np.array([tau(n.beta) for n in neurons]),
-        tau_syn=np.array([tau(n.alpha) for n in neurons]),
+        tau_syn=named(tau_syn),
         threshold=np.array([n.theta for n in neurons]),
         refractory=np.array([n.tau_ref for n in neurons]),
         bias=np.array([n.bias for n in neurons]),
+        rest=np.array([n.rest for n in neurons]),
+        reset=np.array([n.reset for n in neurons]),
     )
+
+
+def start(neurons: tuple[Neuron, ...]) -> es.State | None:
+    """The state in which neurons begin, or None where all begin at rest without a current."""
+    if all(n.v0 is None and not any(n.i0) for n in neurons):
+        return None
+    potential = None
+    if any(n.v0 is not None for n in neurons):
+        potential = [n.rest if n.v0 is None else n.v0 for n in neurons]
+    return es.State(potential, named([np.array(i) for i in by_receptor(neurons, "currents")]))
+
+
+def by_receptor(neurons: tuple[Neuron, ...], field: str) -> list[tuple[float, ...]]:
+    """The values of all neurons for the first receptor, for the second, ..."""
+    return list(zip(*(getattr(n, field) for n in neurons), strict=True))
+
+
+def named(each: list[Any]) -> Any:
+    """What is said of each receptor by name; of a single one, without."""
+    return each[0] if len(each) == 1 else {f"r{k}": values for k, values in enumerate(each)}
+
+
+def receptor_of(neuron: Neuron, number: int) -> str | None:
+    return None if len(neuron.alphas) == 1 else f"r{number}"
 
 
 def spikes_of(inputs: tuple[tuple[int, float], ...]) -> es.Spikes:
@@ -157,13 +215,16 @@ def spikes_of(inputs: tuple[tuple[int, float], ...]) -> es.Spikes:
 
 
 def build(case: Case) -> Built:
-    """One population "all", one input "in"; synapse k of the case becomes one sparse entry."""
+    """One population "all", one input "in"; synapse k of the case becomes one sparse entry.
+
+    All neurons have as many receptors.
+    """
     net = es.Network()
     net.add_input(IN, case.n_sources)
     net.add_population(ALL, len(case.neurons), lif(case.neurons))
     place: list[tuple[Any, int, int]] = [None] * len(case.synapses)  # type: ignore[list-item]
-    for from_input, layer in _layers(case):
-        _connect(net, case, from_input, layer, place)
+    for layer in _layers(case):
+        _connect(net, case, layer, place)
     return Built(case, net, {IN: spikes_of(case.inputs)}, tuple(place))
 
 
@@ -174,37 +235,45 @@ def build_apart(case: Case) -> Built:
     for i, neuron in enumerate(case.neurons):
         net.add_population(f"n{i}", 1, lif((neuron,)))
     place = []
-    for pre, post, w, d in case.synapses:
+    for pre, post, w, d, to in case.synapses:
         name, row, n = (f"n{pre}", 0, 1) if pre >= 0 else (IN, -pre - 1, case.n_sources)
         weights = scipy.sparse.csr_array(([w], ([row], [0])), shape=(n, 1))
-        key = net.connect(name, f"n{post}", weights=weights, delays=d)
+        receptor = receptor_of(case.neurons[post], to)
+        key = net.connect(name, f"n{post}", weights=weights, delays=d, receptor=receptor)
         place.append((key, row, 0))
     return Built(case, net, {IN: spikes_of(case.inputs)}, tuple(place))
 
 
-def _layers(case: Case) -> list[tuple[bool, list[int]]]:
-    """Group the synapses into matrices: inputs and neurons apart, repetitions in further ones."""
-    seen: dict[tuple[int, int], int] = {}
-    layers: dict[tuple[bool, int], list[int]] = {}
-    for k, (pre, post, *_) in enumerate(case.synapses):
-        copy = seen[pre, post] = seen.get((pre, post), -1) + 1
-        layers.setdefault((pre < 0, copy), []).append(k)
-    return [(key[0], layers[key]) for key in sorted(layers, reverse=True)]
+def build_any(case: Case) -> Built:
+    """As `build`, or as `build_apart` where neurons have different receptors."""
+    kinds = {tuple(map(math.isinf, n.alphas)) for n in case.neurons}
+    return build(case) if len(kinds) == 1 else build_apart(case)
 
 
-def _connect(
-    net: es.Network, case: Case, from_input: bool, layer: list[int], place: list[Any]
-) -> None:
-    rows = [-case.synapses[k][0] - 1 if from_input else case.synapses[k][0] for k in layer]
-    cols = [case.synapses[k][1] for k in layer]
+def _layers(case: Case) -> list[list[int]]:
+    """Group the synapses into matrices: inputs and neurons, receptors and repetitions apart."""
+    layers: dict[tuple[bool, int, int], list[int]] = {}
+    copies: Counter[tuple[int, int, int]] = Counter()
+    for k, s in enumerate(case.synapses):
+        copy = copies[s.pre, s.post, s.receptor]
+        copies[s.pre, s.post, s.receptor] += 1
+        layers.setdefault((s.pre < 0, copy, s.receptor), []).append(k)
+    return [layers[key] for key in sorted(layers, reverse=True)]
+
+
+def _connect(net: es.Network, case: Case, layer: list[int], place: list[Any]) -> None:
+    synapses = [case.synapses[k] for k in layer]
+    from_input = synapses[0].pre < 0
+    rows = [-s.pre - 1 if from_input else s.pre for s in synapses]
+    cols = [s.post for s in synapses]
     shape = (case.n_sources if from_input else len(case.neurons), len(case.neurons))
     weights, delays = (
-        scipy.sparse.csr_array(
-            ([case.synapses[k][field] for k in layer], (rows, cols)), shape=shape
-        )
-        for field in (2, 3)
+        scipy.sparse.csr_array((values, (rows, cols)), shape=shape)
+        for values in ([s.weight for s in synapses], [s.delay for s in synapses])
     )
-    key = net.connect(IN if from_input else ALL, ALL, weights=weights, delays=delays)
+    source = IN if from_input else ALL
+    receptor = receptor_of(case.neurons[0], synapses[0].receptor)
+    key = net.connect(source, ALL, weights=weights, delays=delays, receptor=receptor)
     for k, row, col in zip(layer, rows, cols, strict=True):
         place[k] = (key, row, col)
 

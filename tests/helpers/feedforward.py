@@ -5,9 +5,11 @@ A recipe is drawn, which shrinks and prints; its numbers come from a seed, so la
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 import scipy.sparse
 from hypothesis import strategies as st
@@ -19,6 +21,8 @@ from tests.helpers.strategies import decimals
 Image = tuple[int, int, int]
 
 SMALL = (1, 2, 3, 6)
+# Loops are compiled for each number of receptors, which takes long.
+SEVERAL = (2, 3) if numba.config.DISABLE_JIT else (2,)
 WIDE = (3, 31, 32, 33, 70, 130)
 BIASES = (0.0, 0.0, 0.2, -0.3, 3.1)
 FLAT: tuple[Image, ...] = ((1, 1, 1), (3, 1, 1), (7, 1, 1))
@@ -27,21 +31,35 @@ IMAGES: tuple[Image, ...] = ((1, 1, 1), (3, 1, 1), (1, 3, 3), (2, 4, 4))
 
 @dataclass(frozen=True)
 class Cells:
-    """Neurons of one population: each takes the parameters at its place, over and over again."""
+    """Neurons of one population: each takes the parameters at its place, over and over again.
+
+    ``further`` are the rates of further receptors.
+    """
 
     rates: tuple[tuple[float, float], ...]  # alpha, beta
     threshold: tuple[float, ...] = (1.0,)
     refractory: tuple[float, ...] = (0.0,)
     bias: tuple[float, ...] = (0.0,)
+    rest: tuple[float, ...] = (0.0,)
+    reset: tuple[float, ...] = (0.0,)
+    further: tuple[tuple[float, ...], ...] = ()
 
     def lif(self, n: int) -> es.LIF:
         def each(values: tuple[float, ...]) -> np.ndarray:
             return np.resize(np.array(values), n)
 
+        first, beta = zip(*self.rates, strict=True)
         with np.errstate(divide="ignore"):
-            tau_syn, tau_mem = (1.0 / each(column) for column in zip(*self.rates, strict=True))
+            tau_mem, *tau_syn = (1.0 / each(rates) for rates in (beta, first, *self.further))
+        named = {f"r{r}": values for r, values in enumerate(tau_syn)}
         return es.LIF(
-            tau_mem, tau_syn, each(self.threshold), each(self.refractory), each(self.bias)
+            tau_mem,
+            named if self.further else tau_syn[0],
+            each(self.threshold),
+            each(self.refractory),
+            each(self.bias),
+            each(self.rest),
+            each(self.reset),
         )
 
 
@@ -53,6 +71,7 @@ class Wires:
     sparse: bool = False
     each_delay: bool = False
     delay: float = 0.0
+    receptor: int = 0  # modulo their number
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,7 @@ class Window:
     stride: int
     padding: int = 0
     delay: float = 0.0
+    receptor: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +107,7 @@ class Recipe:
     on_grid: bool
     t_stop: float
     seed: int
+    begins: str = "at rest"  # or: in a "common" state, or one of "each" sample
 
     def model(self) -> Model:
         rng = np.random.default_rng(self.seed)
@@ -100,16 +121,36 @@ class Recipe:
             network.add_population(name, n, _neurons(population, n))
             for wires in population.wires:
                 pre, size = images[wires.pre][0], int(np.prod(images[wires.pre][1]))
-                network.connect(pre, name, **_drawn_wires(rng, wires, size, n))
+                receptor = _receptor(network.neurons[name], wires.receptor)
+                drawn = _drawn_wires(rng, wires, size, n)
+                network.connect(pre, name, **drawn, receptor=receptor)
             if population.window is not None:
                 pre, before = images[population.window.pre]
-                network.connect(pre, name, **_drawn_window(rng, population.window, before))
+                receptor = _receptor(network.neurons[name], population.window.receptor)
+                drawn = _drawn_window(rng, population.window, before)
+                network.connect(pre, name, **drawn, receptor=receptor)
             images.append((name, image))
         stimulus = {
             name: _train(rng, int(np.prod(image)), self.n_spikes, self.on_grid, self.t_stop)
             for name, image in images[: len(self.inputs)]
         }
-        return Model(network, stimulus, self.t_stop)
+        initial = {
+            name: _drawn_state(rng, lif, network.populations[name], self)
+            for name, lif in network.neurons.items()
+            if self.begins != "at rest" and not np.any(lif.is_pool)
+        }
+        return Model(network, stimulus, self.t_stop, initial or None)
+
+
+def _receptor(lif: es.LIF, number: int) -> str | None:
+    return lif.receptors[number % len(lif.receptors)] if lif.receptors else None
+
+
+def _drawn_state(rng: np.random.Generator, lif: es.LIF, n: int, recipe: Recipe) -> es.State:
+    shape = (len(recipe.n_spikes), n) if recipe.begins == "each" else (n,)
+    potential = np.minimum(lif.threshold, 1.0) - np.round(rng.uniform(0.05, 1.5, shape), 3)
+    currents = {r: np.round(rng.normal(0.0, 1.5, shape), 3) for r in lif.receptors or ("",)}
+    return es.State(potential, currents if lif.receptors else currents[""])
 
 
 def _shape(images: list[tuple[str, Image]], population: Population) -> Image:
@@ -168,7 +209,7 @@ def _train(
     return es.SpikeBatch(times, rng.integers(0, n, size), samples, len(n_spikes))
 
 
-def layers_of(n_in: int, n: int, seed: int = 4, **lif: Any) -> Model:
+def layers_of(n_in: int, n: int, seed: int = 4, samples: int = 3, **lif: Any) -> Model:
     """in -> p -> out, all to all, three samples; no two input spikes come at once."""
     rng = np.random.default_rng(seed)
     network = es.Network()
@@ -177,7 +218,9 @@ def layers_of(n_in: int, n: int, seed: int = 4, **lif: Any) -> Model:
     network.add_population("out", 3, es.LIF())
     network.connect("in", "p", weights=rng.normal(8.0 / n_in, 4.0 / np.sqrt(n_in), (n_in, n)))
     network.connect("p", "out", weights=rng.normal(1.0, 1.0, (n, 3)) * 8.0 / n, delays=0.1)
-    return Model(network, {"in": es.SpikeBatch.from_latencies(rng.uniform(0, 2, (3, n_in)))}, 3.0)
+    return Model(
+        network, {"in": es.SpikeBatch.from_latencies(rng.uniform(0, 2, (samples, n_in)))}, 3.0
+    )
 
 
 # --- strategies -----------------------------------------------------------------------------------
@@ -198,23 +241,32 @@ def some(values: st.SearchStrategy[Any], at_most: int = 3) -> st.SearchStrategy[
     return st.one_of(one, st.lists(values, min_size=1, max_size=at_most).map(tuple))
 
 
-def cells(biases: tuple[float, ...] = BIASES) -> st.SearchStrategy[Cells]:
+def cells(
+    biases: tuple[float, ...] = BIASES, n_receptors: int = 1, levels: tuple[float, ...] = (0.0,)
+) -> st.SearchStrategy[Cells]:
     """Neurons alike or not; a bias may drive them above the threshold, infinity is a readout."""
+    alphas = some(rates().map(lambda pair: pair[0]))
     return st.builds(
         Cells,
         some(rates()),
         some(st.sampled_from([1.0, 0.7, 1.4, np.inf])),
         some(st.sampled_from([0.0, 0.0, 0.3, 1.1, np.inf])),
         some(st.sampled_from(biases)),
+        some(st.sampled_from(levels)),
+        some(st.sampled_from(levels)),
+        st.tuples(*[alphas] * (n_receptors - 1)),
     )
 
 
-def wires(n_groups: int) -> st.SearchStrategy[Wires]:
+def wires(n_groups: int, n_receptors: int = 1) -> st.SearchStrategy[Wires]:
     delays = st.one_of(st.just(0.0), st.just(0.25), decimals(0.0, 1.0, 2))
-    return st.builds(Wires, st.integers(0, n_groups - 1), st.booleans(), st.booleans(), delays)
+    pre, receptor = st.integers(0, n_groups - 1), st.integers(0, n_receptors - 1)
+    return st.builds(Wires, pre, st.booleans(), st.booleans(), delays, receptor)
 
 
-def windows(groups: list[Image], widths: tuple[int, ...]) -> st.SearchStrategy[Window]:
+def windows(
+    groups: list[Image], widths: tuple[int, ...], n_receptors: int = 1
+) -> st.SearchStrategy[Window]:
     """Convolutions and pools on an image of more than one pixel, also with a rest at its edge."""
     fitting = [
         (pre, extent, stride, padding)
@@ -224,19 +276,22 @@ def windows(groups: list[Image], widths: tuple[int, ...]) -> st.SearchStrategy[W
         for padding in range(extent)
     ]
 
-    def window(fit: tuple[int, int, int, int], channels: int, delay: float) -> Window:
+    def window(
+        fit: tuple[int, int, int, int], channels: int, delay: float, receptor: int
+    ) -> Window:
         pre, extent, stride, padding = fit
         if channels == 0:
             unpadded = [f for f in fitting if f[3] == 0]
             pre, extent, stride, padding = unpadded[sum(fit) % len(unpadded)]
             delay = 0.0
-        return Window(pre, channels, extent, stride, padding, delay)
+        return Window(pre, channels, extent, stride, padding, delay, receptor)
 
     return st.builds(
         window,
         st.sampled_from(fitting),
         st.sampled_from((0, *widths)),
         st.sampled_from([0.0, 0.25]),
+        st.integers(0, n_receptors - 1),
     )
 
 
@@ -247,20 +302,27 @@ def recipes(
     t_stops: tuple[float, ...] = (2.51234, 2.51234, 2.51234, 2.51234, 0.1, 0.0),
     biases: tuple[float, ...] = BIASES,
     images: tuple[Image, ...] = IMAGES,
+    receptors: tuple[int, ...] = (1,),
+    levels: tuple[float, ...] = (0.0,),
+    begins: tuple[str, ...] = ("at rest",),
 ) -> Recipe:
-    """One to three populations, each led to by inputs and by any populations before it."""
+    """One to three populations, each led to by inputs and by any populations before it.
+
+    ``levels`` are potentials of rest and reset.
+    """
     groups: list[Image] = draw(st.lists(st.sampled_from(images), min_size=1, max_size=2))
     n_inputs, populations = len(groups), []
     for _ in range(draw(st.sampled_from([1, 2, 2, 3]))):
+        n_receptors = draw(st.sampled_from(receptors))
         n_wires = draw(st.sampled_from([1, 1, 2, 3, 0]))
         window = None
         if max(height for _, height, _ in groups) > 1 and draw(st.booleans()):
-            window = draw(windows(groups, widths))
+            window = draw(windows(groups, widths, n_receptors))
             n_wires = draw(st.sampled_from([0, 0, 1])) if window.channels else 0
         population = Population(
             draw(st.sampled_from(widths)),
-            draw(cells(biases)),
-            tuple(draw(wires(len(groups))) for _ in range(n_wires)),
+            draw(cells(biases, n_receptors, levels)),
+            tuple(draw(wires(len(groups), n_receptors)) for _ in range(n_wires)),
             window,
         )
         populations.append(population)
@@ -273,12 +335,23 @@ def recipes(
         draw(st.booleans()),
         draw(st.sampled_from(t_stops)),
         draw(st.integers(0, 2**16)),
+        draw(st.sampled_from(begins)),
     )
+
+
+def general(
+    widths: tuple[int, ...] = SMALL, receptors: tuple[int, ...] = SEVERAL, **options: Any
+) -> st.SearchStrategy[Recipe]:
+    """As `recipes`, of neurons with several receptors that begin in any state."""
+    begins = ("at rest", "common", "each")
+    options = {"levels": (0.0, -0.3, 0.2), "begins": begins} | options
+    return recipes(widths, receptors=receptors, **options)
 
 
 # --- losses ---------------------------------------------------------------------------------------
 
 KINDS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "input_times")
+EVERY = (*KINDS, "rest", "reset", "initial")
 
 
 def cotangents(result: es.BatchResult) -> dict[str, Any]:
@@ -316,12 +389,25 @@ def dense(value: Any) -> np.ndarray:
     return value.toarray() if scipy.sparse.issparse(value) else np.asarray(value)
 
 
+def leaves(by_key: Mapping[Any, Any]) -> dict[tuple[Any, ...], Any]:
+    """The arrays of one kind of derivative, by key, receptor, and part of a state."""
+    found: dict[tuple[Any, ...], Any] = {}
+    for key, value in by_key.items():
+        if isinstance(value, es.State):
+            value = {"potential": value.potential, "current": value.current}
+        if isinstance(value, Mapping):
+            found |= {(key, *path): leaf for path, leaf in leaves(value).items()}
+        else:
+            found[key,] = value
+    return found
+
+
 def assert_same_gradient(
-    found: Any, expected: Any, rtol: float = 1e-10, kinds: tuple[str, ...] = KINDS
+    found: Any, expected: Any, rtol: float = 1e-10, kinds: tuple[str, ...] = EVERY
 ) -> None:
     """All kinds of derivatives, relative to the largest of their kind (of 1, if that is larger)."""
     for kind in kinds:
-        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        ours, theirs = (leaves(getattr(gradient, kind)) for gradient in (found, expected))
         assert list(ours) == list(theirs), kind
         sizes = [float(np.abs(dense(value)).max(initial=0.0)) for value in theirs.values()]
         scale = max([1.0, *sizes])
@@ -334,10 +420,10 @@ def assert_same_gradient(
             )
 
 
-def assert_identical_gradient(found: Any, expected: Any, kinds: tuple[str, ...] = KINDS) -> None:
+def assert_identical_gradient(found: Any, expected: Any, kinds: tuple[str, ...] = EVERY) -> None:
     """Bit for bit."""
     for kind in kinds:
-        ours, theirs = getattr(found, kind), getattr(expected, kind)
+        ours, theirs = (leaves(getattr(gradient, kind)) for gradient in (found, expected))
         assert list(ours) == list(theirs), kind
         for key, value in theirs.items():
             np.testing.assert_array_equal(dense(ours[key]), dense(value), err_msg=f"{kind} {key}")

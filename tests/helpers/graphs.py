@@ -7,15 +7,19 @@ import numpy as np
 
 import eventsim as es
 import gradients
-from tests.helpers import cases, naive
+from tests.helpers import cases, differences, naive
 from tests.helpers.naive import Case
 
-PARAMETERS = ("weights", "delays", "input_times", "threshold", "alpha", "beta", "bias")
+WRT = {
+    "weight": "weights", "delay": "delays", "theta": "threshold", "input_time": "input_times",
+    "v0": "initial", "i0": "initial",
+} | {kind: kind for kind in ("alpha", "beta", "bias", "rest", "reset")}  # fmt: skip
+"""What `forward_propagation` calls the kinds of `differences.KINDS`."""
 
 
 def run_of(case: Case) -> tuple[cases.Built, es.Result]:
     """A run small enough to draw its graph."""
-    built = cases.build(case)
+    built = cases.build_any(case)
     with cases.drawn_again_if_endless():
         return built, built.run(max_spikes=60)
 
@@ -41,6 +45,24 @@ def column_of_synapse(built: cases.Built) -> list[int]:
             columns[key, int(row), int(col)] = start + number
         start += weights.nnz
     return [columns[place] for place in built.place]
+
+
+def columns_of(built: cases.Built, kind: str) -> list[int]:
+    """Columns of one kind of parameter, in the order of the case, in the matrices by its `WRT`."""
+    neurons = built.case.neurons
+    n = len(neurons)
+    if kind in ("weight", "delay"):
+        return column_of_synapse(built)
+    if kind == "input_time":
+        return np.argsort(built.stimulus[cases.IN].order).tolist()
+    if kind in differences.BY_RECEPTOR:
+        first = 1 if kind == "i0" else 0  # after the potentials at the start
+        return [
+            (first + column) * n + i
+            for i in range(n)
+            for column in range(sum(neurons[i].has_current))
+        ]
+    return list(range(n))
 
 
 def lif_as_srm(neuron: naive.Neuron) -> gradients.SRM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,9 +20,16 @@ class Model:
     network: es.Network
     stimulus: dict[str, es.SpikeBatch]
     t_stop: float
+    initial: dict[str, es.State] | None = None
 
     def run(self, engine: str = "layered", **options: Any) -> es.BatchResult:
-        return es.simulate(self.network, self.stimulus, self.t_stop, engine=engine, **options)
+        options = {"engine": engine, "initial": self.initial} | options
+        return es.simulate(self.network, self.stimulus, self.t_stop, **options)
+
+    def run_alone(self, k: int, **options: Any) -> es.Result:
+        """A run of sample k."""
+        options = {"initial": self.initial and states_of(self.initial, k)} | options
+        return es.simulate(self.network, self.sample(k), self.t_stop, **options)
 
     def sample(self, k: int) -> dict[str, es.Spikes]:
         return {name: train.sample(k) for name, train in self.stimulus.items()}
@@ -29,6 +37,22 @@ class Model:
     def between(self, begin: float, stop: float) -> dict[str, es.SpikeBatch]:
         """The input after ``begin``, up to and with ``stop``."""
         return {name: _between(train, begin, stop) for name, train in self.stimulus.items()}
+
+
+def states_of(initial: dict[str, es.State], k: int) -> dict[str, es.State]:
+    """Where the neurons of sample k begin."""
+
+    def of_sample(values: Any) -> Any:
+        return values[k] if np.ndim(values) == 2 else values
+
+    states = {}
+    for name, state in initial.items():
+        currents = state.current
+        if isinstance(currents, Mapping):
+            currents = {receptor: of_sample(i) for receptor, i in currents.items()}
+        potential = None if state.potential is None else of_sample(state.potential)
+        states[name] = es.State(potential, of_sample(currents))
+    return states
 
 
 def _between(train: es.SpikeBatch, begin: float, stop: float) -> es.SpikeBatch:
@@ -57,7 +81,7 @@ def _with_thresholds(model: Model, factor: float) -> Model:
     if factor == 1.0:
         return model
     neurons = {
-        name: replace(lif, threshold=lif.threshold * factor)
+        name: replace(lif, threshold=lif.reset + (lif.threshold - lif.reset) * factor)
         for name, lif in model.network.neurons.items()
     }
     return replace(model, network=model.network.replace(neurons=neurons))
@@ -99,6 +123,9 @@ def assert_identical(found: es.BatchResult, expected: es.BatchResult) -> None:
     for ours, theirs in zip(found.record, expected.record, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     for name in expected.network.populations:
+        for receptor in expected.network.neurons[name].receptors:
+            ours, theirs = (run.current(name, receptor=receptor) for run in (found, expected))
+            np.testing.assert_array_equal(ours, theirs)
         for quantity in ("potential", "current", "first_spikes", "spike_counts"):
             ours, theirs = (getattr(run, quantity)(name) for run in (found, expected))
             np.testing.assert_array_equal(ours, theirs)

@@ -1,10 +1,10 @@
-"""Run a network of NEST's exact neurons: ``python nest_run.py NETWORK.npz SPIKES.npz``.
+"""Run a network of NEST's neurons: ``python nest_run.py NETWORK.npz SPIKES.npz``.
 
-Runs in an environment that has nest-simulator, so it imports nothing of this project.  NEST's
-``iaf_psc_exp_ps_lossless`` obeys C_m V' = -C_m V / tau_m + I with I in pA: with C_m = 1 pF it is
-this project's V' = -V / tau_mem + I, weights in mV / ms.
+Runs in an environment that has nest-simulator, so it imports nothing of this project.  Parameters
+and units are NEST's.
 """
 
+import json
 import sys
 from types import ModuleType
 
@@ -17,11 +17,9 @@ def main() -> None:
     case = dict(np.load(sys.argv[1]))
     nest.ResetKernel()
     nest.verbosity = nest.VerbosityLevel.ERROR
-    nest.set(resolution=0.1, local_num_threads=1)
-    names = ("tau_m", "tau_syn_ex", "tau_syn_in", "V_th", "t_ref")
-    parameters = {name: float(case[name]) for name in names}
-    rest = {"C_m": 1.0, "E_L": 0.0, "V_m": 0.0, "V_reset": 0.0, "I_e": 0.0}
-    neurons = nest.Create("iaf_psc_exp_ps_lossless", int(case["n"]), parameters | rest)
+    nest.set(resolution=float(case["step"]), local_num_threads=1)
+    neurons = nest.Create(str(case["model"]), case["V_m"].size, json.loads(str(case["params"])))
+    neurons.V_m = case["V_m"]
     connect_inputs(nest, case, neurons)
     ids = np.array(neurons.tolist())
     synapses = {"weight": case["weights"], "delay": case["delays"]}
@@ -34,15 +32,19 @@ def main() -> None:
 
 
 def connect_inputs(nest: ModuleType, case: dict, neurons: object) -> None:
-    """One generator of off-grid spikes per neuron."""
-    times, indices = case["input_times"], case["input_indices"]
-    n = int(case["n"])
-    trains = [np.sort(times[indices == i]) for i in range(n)]
-    generators = nest.Create("spike_generator", n, {"precise_times": True})
-    for generator, train in zip(generators, trains, strict=True):
-        generator.set(spike_times=train)
-    synapse = {"weight": float(case["input_weight"]), "delay": float(case["input_delay"])}
-    nest.Connect(generators, neurons, "one_to_one", synapse)
+    """A generator of off-grid spikes for each input; they lead to the neurons by turns."""
+    times, indices, weights = case["input_times"], case["input_indices"], case["input_weights"]
+    generators = nest.Create("spike_generator", weights.size, {"precise_times": True})
+    for i, generator in enumerate(generators):
+        generator.set(spike_times=np.sort(times[indices == i]))
+    ids = np.array(neurons.tolist())
+    delays = np.full(weights.size, float(case["input_delay"]))
+    nest.Connect(
+        np.array(generators.tolist()),
+        ids[np.arange(weights.size) % ids.size],
+        "one_to_one",
+        {"weight": weights, "delay": delays},
+    )
 
 
 if __name__ == "__main__":

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from eventsim._engines.base import Excess, Job
 from eventsim._engines.cuda.device import device_obstacle
+from eventsim._engines.cuda.plan import network_obstacle
 from eventsim._engines.cuda.result import run_layers
 from eventsim._engines.layered.capped import run_capped
-from eventsim._layout.layers import layered_obstacle
+from eventsim._support.validate import shown
 from eventsim.result import BatchResult
 
 __all__ = ["obstacle", "pays", "run"]
 
 
 def obstacle(job: Job) -> str | None:
-    """Return why layers cannot run the network, or None if they can."""
-    return layered_obstacle(job.network, job.engine)
+    """Return why layers on a device cannot do this job, or None if they can."""
+    of_network = network_obstacle(job.network, job.engine)
+    if of_network is None and not job.given.start.is_zero:
+        return f"initial must be None on a device, got {shown(job.given.start.given)}"
+    return of_network
 
 
 def pays(job: Job) -> bool:  # noqa: ARG001

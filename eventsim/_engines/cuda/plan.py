@@ -12,9 +12,16 @@ import numpy as np
 from numba import cuda
 
 from eventsim._engines.cuda.device import as_device, flat, grid_for, kernel, to_device, zeros
-from eventsim._layout.layers import Blocks, Layer, Synapses, layers_of, weight_tables
+from eventsim._layout.layers import (
+    Blocks,
+    Layer,
+    Synapses,
+    layered_obstacle,
+    layers_of,
+    weight_tables,
+)
 from eventsim._support.types import IntArray, Key
-from eventsim._support.validate import check_name, mapping_or_empty
+from eventsim._support.validate import check_name, mapping_or_empty, shown
 from eventsim.network import Network
 
 __all__ = [
@@ -25,10 +32,26 @@ __all__ = [
     "Tables",
     "device_layers",
     "device_tables",
+    "network_obstacle",
     "write_weights",
 ]
 
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
+
+
+def network_obstacle(network: Network, engine: str) -> str | None:
+    """Return why a device cannot run a network, or None if it can."""
+    for name, neuron in network.neurons.items():
+        if len(neuron.columns) > 1:
+            return (
+                f"engine {engine!r} needs neurons with one receptor, got "
+                f"{shown(neuron.receptors)} of {name!r}"
+            )
+        for parameter in ("rest", "reset"):
+            value = getattr(neuron, parameter)
+            if np.any(value):
+                return f"engine {engine!r} needs a {parameter} of 0 in {name!r}, got {shown(value)}"
+    return layered_obstacle(network, engine)
 
 
 class Lanes(NamedTuple):
@@ -112,7 +135,7 @@ class DeviceLayer:
         self.lanes = Lanes(*map(to_device, lanes))
         kind = tiles.kind if reach is None else np.zeros_like(tiles.kind)
         n_neurons = np.bincount(tile[tiles.neuron >= 0], minlength=width.size)
-        tables = (tiles.lane, tiles.table, width, tiles.alpha, tiles.beta, kind, n_neurons)
+        tables = (tiles.lane, tiles.table, width, tiles.alpha[:, 0], tiles.beta, kind, n_neurons)
         self.tables = Tables(*map(to_device, tables))
         nothing = (np.zeros((1, 1), np.int64), *np.zeros((2, 0), np.int64), np.zeros(0))
         self.links = Links(*map(to_device, nothing if reach is None else reach))

@@ -29,8 +29,11 @@ from eventsim._layout.layers import (
     weight_tables,
 )
 from eventsim._layout.record import (
+    CURRENT,
+    FURTHER,
     INPUTS,
     N_COUNTS,
+    POTENTIAL,
     SEARCHES,
     SPIKES,
     SYNAPTIC,
@@ -51,6 +54,7 @@ from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, IntArray
+from eventsim.model.currents import scratch_shape
 from eventsim.network import Network
 from eventsim.result import BatchResult
 
@@ -65,7 +69,10 @@ READING = 8.0  # every part reads all weights anew: see `for_each_part`
 
 
 class LayeredState(NamedTuple):
-    """States (n_samples, n_neurons, 3) at the end of a run, and counters (n_samples, 5)."""
+    """States at the end of a run, (n_samples, n_neurons, at least 3), and counters (n_samples, 5).
+
+    Where neurons have several receptors, there are columns for their currents too.
+    """
 
     neuron: FloatArray
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
@@ -98,20 +105,25 @@ def run_layers(job: Job) -> BatchResult:
         If a sample has more spikes than it may.
     """
     network, given, t_stop, cap = job.network, job.given, job.t_stop, job.max_spikes
-    n_samples, n_neurons = given.n_samples, layout_of(network).n_neurons
+    n_samples, neurons = given.n_samples, layout_of(network).neurons
+    n_neurons, n_receptors = neurons.kind.size, len(neurons.receptors)
+    columns = FURTHER + n_receptors if n_receptors > 1 else FURTHER
     state = LayeredState(
-        np.zeros((n_samples, n_neurons, 3)), np.zeros((n_samples, N_COUNTS), dtype=np.int64)
+        np.zeros((n_samples, n_neurons, columns)), np.zeros((n_samples, N_COUNTS), dtype=np.int64)
     )
+    state.neuron[:, :, CURRENT] = given.start.current[:, :, 0]
+    state.neuron[:, :, FURTHER + 1 :] = given.start.current[:, :, 1:]
+    state.neuron[:, :, POTENTIAL] = given.start.potential
     happened = np.concatenate([[0], np.cumsum(given.times <= t_stop)])
     state.count[:, INPUTS] = np.diff(happened[given.offsets])
-    tables = weight_tables(network)
+    whole = Run(network, weight_tables(network), t_stop, cap, not given.start.is_zero)
     records: dict[int, Record] = {}
 
     def run_part(first: int, last: int) -> None:
         for low, high in portions(network, given.offsets, PORTION, first, last):
             own = LayeredState(state.neuron[low:high], state.count[low:high])
             trains = input_trains(network, given, low, high)
-            records[low] = _run_samples(network, tables, trains, t_stop, cap, own, low)
+            records[low] = _run_samples(whole, trains, own, low)
 
     work = SYNAPSE * n_neurons * (given.times.size + n_neurons * n_samples)
     for_each_part(run_part, n_samples, job.threads, work, READING)
@@ -119,64 +131,70 @@ def run_layers(job: Job) -> BatchResult:
     return batch_result(job, np.full(n_samples, t_stop), record, state)
 
 
-def _run_samples(
-    network: Network,
-    tables: Sequence[FloatArray],
-    trains: dict[str, Train],
-    t_stop: float,
-    cap: int,
-    state: LayeredState,
-    number: int,
-) -> Record:
+class Run(NamedTuple):
+    """What is the same for all samples of a run; ``moving``: not all begin in the state zero."""
+
+    network: Network
+    tables: Sequence[FloatArray]
+    t_stop: float
+    cap: int
+    moving: bool
+
+
+def _run_samples(run: Run, trains: dict[str, Train], state: LayeredState, number: int) -> Record:
     """Return the spikes of the samples that begin with ``number``; completes their ``state``."""
-    runs = []
-    for layer, table in zip(layers_of(network), tables, strict=True):
+    parts = []
+    for layer, table in zip(layers_of(run.network), run.tables, strict=True):
         causes = [trains[synapses.pre] for synapses in layer.synapses]
-        offsets, run = _advance(layer, table, causes, t_stop, cap, number, state)
-        trains[layer.population] = Train(offsets, run.time, run.neuron, 0)
-        runs.append((layer.first, offsets, run))
+        offsets, record = _advance(layer, table, causes, run, number, state)
+        trains[layer.population] = Train(offsets, record.time, record.neuron, 0)
+        parts.append((layer.first, offsets, record))
         state.count[:, SPIKES] += np.diff(offsets)
-    return merged_layers(runs)
+    return merged_layers(parts)
 
 
 def _advance(
     layer: Layer,
     table: FloatArray,
     causes: Sequence[Train],
-    t_stop: float,
-    cap: int,
+    run: Run,
     number: int,
     state: LayeredState,
 ) -> tuple[IntArray, Record]:
     """Return the spikes of a layer in the samples that begin with ``number``."""
-    n_samples = state.count.shape[0]
-    incoming = gather(layer, causes, n_samples, t_stop, threads=1)
-    task = loops.Task(layer.tiles, table, incoming, t_stop, cap, layer.first, state.neuron)
+    n_samples, begins = state.count.shape[0], run.moving or layer.is_biased
+    incoming = gather(layer, causes, n_samples, run.t_stop, begins, threads=1)
+    task = loops.Task(
+        layer.tiles, table, incoming, run.t_stop, run.cap, layer.first, state.neuron, run.moving
+    )
     if layer.reach is None:
-        factors = all_factors(layer, incoming, 1, fill_factors, t_stop)
+        factors = all_factors(layer, incoming, 1, fill_factors, run.t_stop)
         advance = partial(loops.advance_all_to_all, task, factors)
     else:
         scratch = new_scratch(layer, incoming)
-        advance = partial(loops.advance_reached, task, layer.reach, scratch, layer.is_biased)
+        advance = partial(loops.advance_reached, task, layer.reach, scratch, begins)
     advancing = _to_the_end(advance, layer, state, number)
-    _count_arrivals(layer, incoming, advancing, state)
+    _count_arrivals(layer, incoming, advancing, state, begins)
     return _merge(advancing.counts, advancing.run, np.zeros(layer.n_blocks, dtype=np.int64))
 
 
 def _new_advancing(layer: Layer, total: IntArray) -> loops.Advancing:
     """Return the start of a layer, in samples with so many spikes in ``total`` already."""
-    n_samples = total.size
+    n_samples, n_receptors = total.size, len(layer.tiles.receptors)
     width = int(layer.tiles.width.max(initial=1))
+    n_rows, (n_search, columns) = loops.CURRENTS + n_receptors, scratch_shape(n_receptors)
     # In one block: what two threads write over and over must not share a line of the cache.
-    rows = arrays.zeros(loops.N_ROWS + 3, max(width, CACHE_LINE))
-    words, progress = rows[loops.N_ROWS : loops.N_ROWS + 2].view(np.int64)
+    rows = arrays.zeros(n_rows + 1 + n_search + 3, max(width, columns, CACHE_LINE))
+    words, progress = rows[n_rows : n_rows + 2].view(np.int64)
     progress[loops.TILE], progress[loops.STATUS] = -1, DONE
     counts, searches, touched, arrivals = np.zeros((4, layer.n_blocks, n_samples), dtype=np.int64)
     words = words[: -(-width // 8)].view(np.uint64)
     return loops.Advancing(
-        rows[: loops.N_ROWS],
+        rows[:n_rows],
         words.view(np.uint8),
         words,
+        rows[n_rows + 2, :n_receptors],
+        rows[n_rows + 3 : n_rows + 3 + n_search],
         new_record(max(1, ROOM * n_samples * layer.n)),
         counts,
         searches,
@@ -208,12 +226,16 @@ def _to_the_end(
 
 
 def _count_arrivals(
-    layer: Layer, incoming: Incoming, advancing: loops.Advancing, state: LayeredState
+    layer: Layer,
+    incoming: Incoming,
+    advancing: loops.Advancing,
+    state: LayeredState,
+    begins: bool,
 ) -> None:
     """Count synaptic events and searches."""
     tiles = layer.tiles
     if layer.reach is None:
-        starts = 1 if layer.is_biased else 0
+        starts = 1 if begins else 0
         state.count[:, SYNAPTIC] += layer.n * (np.diff(incoming.offsets) - starts)
     else:
         for b in range(layer.n_blocks):

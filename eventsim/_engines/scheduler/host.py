@@ -208,10 +208,12 @@ def _note_excess(
     samples: Samples, rows: NDArray[np.bool_], ends: FloatArray, progress: Progress
 ) -> None:
     """Keep the first of the samples that exceed the cap: the run ends with it."""
-    due = samples.state.predicted
     for row in np.flatnonzero(rows)[:1].tolist():
         number = int(samples.numbers[row])
         if not progress.is_beyond(number):
+            charged = samples.state.charged
+            waits = charged.size[row, 0] > 0 and charged.time[row, 0] == ends[row]
+            due = charged if waits else samples.state.predicted
             progress.excess[number] = int(due.item[row, 0]), float(due.time[row, 0])
             progress.keep(samples, np.arange(rows.size) == row, ends)
 
@@ -223,7 +225,8 @@ def _new(compiled: Compiled, task: Task, numbers: IntArray) -> Samples:
     """Return samples at rest."""
     room = min(max(64, 2 * compiled.n_neurons), task.max_spikes)
     most = int(_flights_of_inputs(compiled, task.given)[numbers].max())
-    return Samples(numbers, *new_run(compiled.neurons, numbers.size, most, room))
+    start = task.given.start.of(numbers)
+    return Samples(numbers, *new_run(compiled.neurons, start, most, room))
 
 
 def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray) -> Samples:
@@ -235,11 +238,13 @@ def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray
     counts = np.diff(old.offsets)[numbers]
     most = int(counts.max())
     room = max(most, min(most + max(64, most // 8), task.max_spikes))
-    state, run = new_run(compiled.neurons, numbers.size, int(after.max()), room)
-    for name in ("neuron", "latest", "slope", "count"):
+    start = task.given.start.of(numbers)
+    state, run = new_run(compiled.neurons, start, int(after.max()), room)
+    for name in ("neuron", "latest", "slope", "again", "count"):
         getattr(state, name)[...] = getattr(old.state, name)[numbers]
     for name in Queue._fields:
         getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)[numbers]
+        getattr(state.charged, name)[...] = getattr(old.state.charged, name)[numbers]
     for row, (number, count) in enumerate(zip(numbers.tolist(), counts.tolist(), strict=True)):
         own = slice(old.offsets[number], old.offsets[number + 1])
         for name in Record._fields:
@@ -275,7 +280,9 @@ def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:
         neuron=_rows(state.neuron, rows),
         latest=_rows(state.latest, rows),
         slope=_rows(state.slope, rows),
+        again=_rows(state.again, rows),
         predicted=_queue_of(state.predicted, rows),
+        charged=_queue_of(state.charged, rows),
         flying=Queue(
             time=_grown(flying.time, rows, width),
             item=_grown(flying.item, rows, width),
@@ -284,6 +291,7 @@ def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:
         ),
         group=_grown(state.group, rows, width),
         count=_rows(state.count, rows),
+        scratch=_rows(state.scratch, rows),
     )
     run = Record._make(_grown(array, rows, room) for array in samples.run)
     return Samples(samples.numbers[rows], longer, run)
@@ -324,7 +332,9 @@ def _finished(samples: Samples, chosen: NDArray[np.bool_], ends: FloatArray) -> 
         neuron=_rows(state.neuron, rows),
         latest=_rows(state.latest, rows),
         slope=_rows(state.slope, rows),
+        again=_rows(state.again, rows),
         predicted=_queue_of(state.predicted, rows),
+        charged=_queue_of(state.charged, rows),
         flights=_flights(state, rows),
         count=_rows(state.count, rows),
     )

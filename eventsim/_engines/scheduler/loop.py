@@ -17,6 +17,13 @@ Factors stay below e^1.6, and an epoch is so short that no single arrival moves 
 thresholds within it: carried back and forth, an arrival leaves V within some ulp of the threshold.
 After a spike the reference time is the end of the refractory period: the state ``(I, 0)`` may lie
 in the future, and arrivals until then are carried forward to it.
+
+Charges raise V at once.  All that reach a neuron at the same time count as one, so whether it
+fires is decided when nothing else happens at that time any more: a third queue holds the neurons
+that wait for it.
+
+Of neurons with several receptors every current is kept so; whether an arrival matters is asked of
+the sum of those that are positive.  After a touch the search goes on where V may rise again.
 """
 
 from __future__ import annotations
@@ -29,7 +36,9 @@ import numpy as np
 from eventsim._engines.status import DONE, PAUSED, RECORD_FULL
 from eventsim._layout.epochs import epoch_start, powers_of_two
 from eventsim._layout.record import (
+    BOUND,
     CURRENT,
+    FURTHER,
     INPUTS,
     N_COUNTS,
     POTENTIAL,
@@ -52,9 +61,11 @@ from eventsim.model.crossing import (
     next_crossing,
     spike_time,
 )
+from eventsim.model.currents import crossing_of, earliest_crossing_of, earliest_under, scratch_shape
 from eventsim.model.flow import bias_kernel, flow, propagator
-from eventsim.model.jumps import arrive_held, fire
+from eventsim.model.jumps import AT_ONCE, CHARGE, arrive_held, fire, hold, surpasses
 from eventsim.spikes import taken
+from eventsim.start import Start
 
 __all__ = [
     "Flights",
@@ -66,15 +77,14 @@ __all__ = [
     "new_run",
 ]
 
-# Column of State.neuron: the current below which an arrival cannot lead to a spike (-inf while a
-# spike is predicted, since every arrival then changes it).
-BOUND = 3
-
 # Further entries of State.count.
 STARTED, AWAITED, N_ENTRIES = range(N_COUNTS, N_COUNTS + 3)
 
-# Slope of a queued entry that is no spike yet, but a search that is due.
-SEARCH = 0.0
+# Rows of State.scratch: factors of a flow and currents, by receptor, then what a search needs.
+DECAYS, KERNELS, CURRENTS, SEARCHING = range(4)
+
+# Slope of a queued entry that is no spike yet, but a search that is due, or a better bound of it.
+SEARCH, GLANCE = 0.0, -2.0
 
 # What a call works off at most before it is PAUSED.
 MOST_EVENTS, MOST_SYNAPTIC = 300_000, 5_000_000
@@ -86,19 +96,25 @@ LONGEST_EPOCH = 1.6
 class State(NamedTuple):
     """All that a run carries along: arrays of one sample, or of several with a leading axis.
 
-    ``neuron`` (n_neurons, 4); ``latest`` (n_neurons,) number of each neuron's last spike;
-    ``slope`` (n_neurons,) slope of its predicted one; the queue of predicted spikes; the queue of
-    spikes in flight (inputs are numbered first, then recorded spikes) and the delay group each is
-    heading for; counters.
+    ``neuron`` (n_neurons, 3 + n_receptors), with the current below which an arrival cannot lead to
+    a spike as its bound (-inf while a spike is predicted, since every arrival then changes it);
+    ``latest`` (n_neurons,) number of each neuron's last spike; ``slope`` (n_neurons,) slope of its
+    predicted one, ``again`` when its search goes on after a predicted touch; the queues of
+    predicted spikes, and of neurons that were ``charged``; the queue of spikes in flight (inputs
+    are numbered first, then recorded spikes) and the delay group each is heading for; counters;
+    scratch.
     """
 
     neuron: FloatArray
     latest: Int32Array
     slope: FloatArray
+    again: FloatArray
     predicted: Queue
+    charged: Queue
     flying: Queue
     group: Int32Array
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    scratch: FloatArray
 
 
 class Flights(NamedTuple):
@@ -124,27 +140,42 @@ class SchedulerState(NamedTuple):
     neuron: FloatArray
     latest: Int32Array
     slope: FloatArray
+    again: FloatArray
     predicted: Queue
+    charged: Queue
     flights: Flights
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
 
-def new_run(neurons: Neurons, n_samples: int, n_inputs: int, capacity: int) -> tuple[State, Record]:
-    """Return the arrays of a batch at rest, with room for ``capacity`` spikes of a sample."""
-    n = neurons.kind.size
+def new_run(neurons: Neurons, start: Start, n_inputs: int, capacity: int) -> tuple[State, Record]:
+    """Return the arrays of a batch at its start, with room for ``capacity`` spikes of a sample."""
+    n, n_samples = neurons.kind.size, start.n_samples
     flights = n_inputs + capacity
-    rows = np.zeros((n_samples, n, 4))
+    n_receptors = len(neurons.receptors)
+    rows = np.zeros((n_samples, n, FURTHER + n_receptors))
+    rows[:, :, CURRENT] = start.current[:, :, 0]
+    rows[:, :, FURTHER + 1 :] = start.current[:, :, 1:]
+    rows[:, :, POTENTIAL] = start.potential
     rows[:, :, BOUND] = neurons.bound
     state = State(
         neuron=rows,
         latest=np.full((n_samples, n), -1, dtype=np.int32),
         slope=np.zeros((n_samples, n)),
+        again=np.zeros((n_samples, n)),
         predicted=_new_queue(n_samples, n),
+        charged=_new_queue(n_samples, n if len(neurons.charging) > 0 else 0),
         flying=_new_queue(n_samples, flights),
         group=np.empty((n_samples, flights), dtype=np.int32),
         count=np.zeros((n_samples, N_ENTRIES), dtype=np.int64),
+        scratch=new_scratch(n_samples, n_receptors),
     )
     return state, new_record((n_samples, capacity))
+
+
+def new_scratch(n_samples: int, n_receptors: int) -> FloatArray:
+    """Return scratch arrays: three rows of numbers by receptor, and those of the search."""
+    rows, columns = scratch_shape(n_receptors)
+    return np.empty((n_samples, SEARCHING + rows, max(n_receptors, columns)))
 
 
 def _new_queue(n_samples: int, n_items: int) -> Queue:
@@ -171,10 +202,13 @@ def advance_batch(
                 state.neuron[k],
                 state.latest[k],
                 state.slope[k],
+                state.again[k],
                 _queue_of(state.predicted, k),
+                _queue_of(state.charged, k),
                 _queue_of(state.flying, k),
                 state.group[k],
                 state.count[k],
+                state.scratch[k],
             )
             record = Record(run.time[k], run.neuron[k], run.slope[k], run.released[k])
             part = slice(stimulus[0][k], stimulus[1][k])
@@ -201,8 +235,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
     if count[STARTED] == 0:
         count[STARTED] = 1
         for i in range(neurons.kind.size):
-            if neurons.bound[i] == -math.inf:
-                _expect(neurons, state, i, 0.0, 0.0, 0.0)
+            _expect_from(neurons, state, i)
     if awaited[0] < awaited[1] and count[AWAITED] == awaited[1] - awaited[0]:
         t_stop = min(t_stop, run.time[count[SPIKES] - 1])
     n_inputs = times.size
@@ -218,6 +251,23 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
         now = times[k] if k < n_inputs else math.inf
         arrival = first_time(state.flying)
         spike = first_time(state.predicted)
+        if len(neurons.charging) > 0:
+            charge = first_time(state.charged)
+            if charge < spike and charge < arrival and charge < now:
+                i = first_item(state.charged)
+                remove(state.charged, i)
+                if not _is_charged_above(neurons, state, i, charge):
+                    continue
+                if count[SPIKES] == run.time.size:
+                    put(state.charged, i, charge)
+                    return RECORD_FULL, charge
+                if state.latest[i] < 0 and awaited[0] <= i < awaited[1]:
+                    count[AWAITED] += 1
+                    if count[AWAITED] == awaited[1] - awaited[0]:
+                        t_stop = charge
+                _fire(neurons, state, run, i, charge)
+                _send(wiring, state, base, i, n_sources, charge)
+                continue
         if spike <= arrival and spike <= now:
             if spike > t_stop and not _is_pooled_at(neurons, state, spike, t_stop):
                 return DONE, t_stop
@@ -233,11 +283,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
                     # The other events of this time still happen; a pool may be an ulp late.
                     t_stop = min(t_stop, spike)
             _fire(neurons, state, run, i, spike)
-            number = base + count[SPIKES] - 1
-            g = wiring.first_group[n_sources + i]
-            if g < wiring.first_group[n_sources + i + 1]:
-                state.group[number] = g
-                put(state.flying, number, spike + wiring.delay[g])
+            _send(wiring, state, base, i, n_sources, spike)
         elif arrival < now or (arrival == now and first_item(state.flying) < min(k, base)):
             if arrival > t_stop:
                 return DONE, t_stop
@@ -273,6 +319,16 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
 
 
 @inlined
+def _send(wiring, state, base, i, n_sources, spike):
+    """Let the latest spike fly, which is of neuron ``i``."""
+    number = base + state.count[SPIKES] - 1
+    g = wiring.first_group[n_sources + i]
+    if g < wiring.first_group[n_sources + i + 1]:
+        state.group[number] = g
+        put(state.flying, number, spike + wiring.delay[g])
+
+
+@inlined
 def _is_pooled_at(neurons, state, spike, t_stop):
     """Tell whether the next spike is a pool's that something at ``t_stop`` sets off."""
     return spike == just_after(t_stop) and neurons.threshold[first_item(state.predicted)] == 0.0
@@ -280,13 +336,13 @@ def _is_pooled_at(neurons, state, spike, t_stop):
 
 def epoch_lengths(wiring: Wiring, neurons: Neurons) -> FloatArray:
     """Return how long an epoch lasts, for each kind of neuron."""
-    push = np.zeros(neurons.alpha.size)
-    _strongest(wiring, neurons, push)
+    push = np.zeros(neurons.beta.size)
+    _fill_push(wiring, neurons, push)
     return powers_of_two(neurons, LONGEST_EPOCH, push)
 
 
 @loop
-def _strongest(wiring, neurons, push):
+def _fill_push(wiring, neurons, push):
     """Set the largest weight in units of its target's threshold, for each kind of target."""
     for g in range(wiring.kind.size):
         kind = wiring.kind[g]
@@ -300,13 +356,19 @@ def _strongest(wiring, neurons, push):
 @inlined
 def _deliver(wiring, neurons, state, run, g, now):
     """Let the arrivals of delay group ``g`` act at time ``now``."""
-    kind = wiring.kind[g]
-    alpha, beta = neurons.alpha[kind], neurons.beta[kind]
+    kind, receptor = wiring.kind[g], wiring.receptor[g]
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        _charge(wiring, neurons, state, g, now)
+        return
+    alpha, beta = neurons.alpha[kind, receptor], neurons.beta[kind]
     epoch = epoch_start(now, neurons.epoch[kind])
     synaptic, membrane, h = propagator(epoch - now, alpha, beta)
     forward_synaptic, forward_membrane = 1.0 / synaptic, 1.0 / membrane
     forward_h = -h * forward_synaptic * forward_membrane
-    rows = state.neuron
+    several = len(neurons.receptors) > 1
+    if several:
+        _fill_forward(neurons, state.scratch, kind, now - epoch)
+    rows, column = state.neuron, _column(receptor) if several else CURRENT
     start, stop = wiring.start[g], wiring.stop[g]
     state.count[SYNAPTIC] += stop - start
     for s in range(start, stop):
@@ -314,32 +376,129 @@ def _deliver(wiring, neurons, state, run, g, now):
         weight = wiring.weight[s]
         reference = rows[i, REFERENCE]
         if reference > now:
-            current = arrive_held(rows[i, CURRENT], weight, reference - now, alpha)
-            rows[i, CURRENT] = current
-            run.released[state.latest[i]] = current
-            _expect(neurons, state, i, reference, current, rows[i, POTENTIAL])
+            rows[i, column] = arrive_held(rows[i, column], weight, reference - now, alpha)
+            run.released[state.latest[i]] = _drive(neurons, rows[i])
+            _expect_from(neurons, state, i)
             continue
         if reference != epoch:
-            _settle(rows, i, epoch, alpha, beta, neurons.bias[i])
-        current = rows[i, CURRENT] + weight * synaptic
+            _settle(neurons, rows[i], kind, epoch, neurons.bias[i])
+        current = rows[i, column] + weight * synaptic
         potential = rows[i, POTENTIAL] + weight * h
-        rows[i, CURRENT] = current
+        rows[i, column] = current
         rows[i, POTENTIAL] = potential
-        if current > rows[i, BOUND] * synaptic:
+        if len(neurons.charging) > 0 and state.charged.place[i] >= 0:
+            continue  # what follows is decided when nothing comes at this time any more
+        if several:
+            if _strongest(neurons, rows[i], state.scratch[DECAYS]) > rows[i, BOUND]:
+                potential *= forward_membrane
+                for r in range(len(neurons.receptors)):
+                    own = rows[i, _column(r)]
+                    potential += own * state.scratch[KERNELS, r]
+                    state.scratch[CURRENTS, r] = own * state.scratch[DECAYS, r]
+                if neurons.bias[i] != 0.0:
+                    potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
+                _expect(neurons, state, i, now, state.scratch[CURRENTS, 0], potential)
+        elif current > rows[i, BOUND] * synaptic:
             potential = potential * forward_membrane + current * forward_h
             if neurons.bias[i] != 0.0:
                 potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
             _expect(neurons, state, i, now, current * forward_synaptic, potential)
 
 
+@loop
+def _charge(wiring, neurons, state, g, now):
+    """Let the charges of delay group ``g`` act at time ``now``; those of held neurons are lost."""
+    kind = wiring.kind[g]
+    epoch = epoch_start(now, neurons.epoch[kind])
+    back = math.exp(-neurons.beta[kind] * (epoch - now))
+    start, stop = wiring.start[g], wiring.stop[g]
+    state.count[SYNAPTIC] += stop - start
+    for s in range(start, stop):
+        i = wiring.target[s]
+        row = state.neuron[i]
+        if row[REFERENCE] > now:
+            continue
+        if row[REFERENCE] != epoch:
+            _settle(neurons, row, kind, epoch, neurons.bias[i])
+        row[POTENTIAL] += wiring.weight[s] * back
+        put(state.charged, i, now)
+
+
+@loop
+def _is_charged_above(neurons, state, i, now):
+    """Tell whether charges have brought neuron ``i`` above its threshold; else look ahead anew."""
+    kind, row = neurons.kind[i], state.neuron[i]
+    size = abs(row[POTENTIAL])
+    _settle(neurons, row, kind, now, neurons.bias[i])
+    decided = surpasses(row[POTENTIAL], neurons.threshold[i], size)
+    if decided > 0:
+        state.slope[i] = AT_ONCE
+        return True
+    if decided == 0:
+        state.count[TOUCHED] += 1
+    _expect_from(neurons, state, i)
+    return False
+
+
 @inlined
-def _settle(rows, i, epoch, alpha, beta, bias):
-    """Move the state of neuron ``i`` to the start of the epoch."""
-    lag = epoch - rows[i, REFERENCE]
-    current, potential = flow(rows[i, CURRENT], rows[i, POTENTIAL], lag, alpha, beta, bias)
-    rows[i, CURRENT] = current
-    rows[i, POTENTIAL] = potential
-    rows[i, REFERENCE] = epoch
+def _column(receptor):
+    """Return where the current of a receptor stands in the state of a neuron."""
+    return FURTHER + receptor if receptor > 0 else CURRENT
+
+
+@inlined
+def _fill_forward(neurons, scratch, kind, lag):
+    """Fill the factors by which the currents decay and charge the membrane within ``lag``."""
+    for r in range(len(neurons.receptors)):
+        synaptic, _, h = propagator(lag, neurons.alpha[kind, r], neurons.beta[kind])
+        scratch[DECAYS, r] = synaptic
+        scratch[KERNELS, r] = h
+
+
+@inlined
+def _strongest(neurons, row, decays):
+    """Return the sum of the positive currents: the drive can never be more."""
+    total = 0.0
+    for r in range(len(neurons.receptors)):
+        total += max(row[_column(r)], 0.0) * decays[r]
+    return total
+
+
+@inlined
+def _drive(neurons, row):
+    """Return the sum of all currents."""
+    total = row[CURRENT]
+    for r in range(1, len(neurons.receptors)):
+        total += row[_column(r)]
+    return total
+
+
+@inlined
+def _settle(neurons, row, kind, time, bias):
+    """Move the state of a neuron to ``time``."""
+    beta, lag = neurons.beta[kind], time - row[REFERENCE]
+    current, potential = flow(row[CURRENT], row[POTENTIAL], lag, neurons.alpha[kind, 0], beta, bias)
+    row[CURRENT] = current
+    for r in range(1, len(neurons.receptors)):
+        synaptic, _, h = propagator(lag, neurons.alpha[kind, r], beta)
+        potential += row[_column(r)] * h
+        row[_column(r)] *= synaptic
+    row[POTENTIAL] = potential
+    row[REFERENCE] = time
+
+
+@inlined
+def _expect_from(neurons, state, i):
+    """Queue the search for the next spike of neuron ``i`` from its state, if there may be one."""
+    row = state.neuron[i]
+    strongest = row[CURRENT]
+    if len(neurons.receptors) > 1:
+        strongest = 0.0
+        for r in range(len(neurons.receptors)):
+            state.scratch[CURRENTS, r] = row[_column(r)]
+            strongest += max(row[_column(r)], 0.0)
+    if strongest > row[BOUND]:
+        _expect(neurons, state, i, row[REFERENCE], row[CURRENT], row[POTENTIAL])
 
 
 @inlined
@@ -347,23 +506,31 @@ def _expect(neurons, state, i, start, current, potential):
     """Queue the search for the next spike of neuron ``i``, in the given state at ``start``.
 
     It is queued for a time before which no spike is possible; most often the next arrival comes
-    first, and the search is never made.
+    first, and the search is never made.  Of several receptors the currents are in the scratch.
     """
     kind = neurons.kind[i]
-    lag = earliest_crossing(
-        current,
-        potential,
-        neurons.alpha[kind],
-        neurons.beta[kind],
-        neurons.threshold[i],
-        neurons.bias[i],
-    )
+    beta, threshold, bias = neurons.beta[kind], neurons.threshold[i], neurons.bias[i]
+    if len(neurons.receptors) > 1:
+        currents = state.scratch[CURRENTS, : len(neurons.receptors)]
+        lag = earliest_under(currents, potential, beta, threshold, bias)
+        due = GLANCE
+    else:
+        alpha = neurons.alpha[kind, 0]
+        lag = earliest_crossing(current, potential, alpha, beta, threshold, bias)
+        due = SEARCH
     if lag < math.inf:
-        state.slope[i] = SEARCH
+        state.slope[i] = due
         state.neuron[i, BOUND] = -math.inf
         put(state.predicted, i, start + lag)
-    elif state.predicted.place[i] >= 0:
-        state.neuron[i, BOUND] = neurons.bound[i]
+    else:
+        _forget(neurons, state, i)
+
+
+@inlined
+def _forget(neurons, state, i):
+    """Predict no spike of neuron ``i``."""
+    state.neuron[i, BOUND] = neurons.bound[i]
+    if state.predicted.place[i] >= 0:
         remove(state.predicted, i)
 
 
@@ -371,39 +538,72 @@ def _expect(neurons, state, i, start, current, potential):
 def _search(neurons, state, i, now):
     """Replace the search of neuron ``i``, due ``now``, by its next spike or touch, if there is one.
 
-    A touch that has come is counted; V only falls after it.
+    A touch that has come is counted, and the search goes on where V may rise again.
     """
     if state.slope[i] == TOUCHES:
         state.count[TOUCHED] += 1
-        state.neuron[i, BOUND] = neurons.bound[i]
-        remove(state.predicted, i)
+        if state.again[i] < math.inf:
+            state.slope[i] = SEARCH
+            put(state.predicted, i, state.again[i])
+        else:
+            _forget(neurons, state, i)
         return
     kind = neurons.kind[i]
-    alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
-    rows = state.neuron
-    lag = now - rows[i, REFERENCE]
-    current, potential = flow(rows[i, CURRENT], rows[i, POTENTIAL], lag, alpha, beta, bias)
-    lag, slope = next_crossing(current, potential, alpha, beta, neurons.threshold[i], bias)
+    beta, threshold, bias = neurons.beta[kind], neurons.threshold[i], neurons.bias[i]
+    row, again = state.neuron[i], math.inf
+    lag = now - row[REFERENCE]
+    current, potential = flow(row[CURRENT], row[POTENTIAL], lag, neurons.alpha[kind, 0], beta, bias)
+    if len(neurons.receptors) > 1:
+        currents = state.scratch[CURRENTS, : len(neurons.receptors)]
+        currents[0] = current
+        for r in range(1, len(neurons.receptors)):
+            synaptic, _, h = propagator(lag, neurons.alpha[kind, r], beta)
+            potential += row[_column(r)] * h
+            currents[r] = row[_column(r)] * synaptic
+        if state.slope[i] == GLANCE:
+            lag = earliest_crossing_of(
+                currents, potential, neurons.alpha[kind], beta, threshold, bias
+            )
+            if lag < math.inf:
+                state.slope[i] = SEARCH
+                put(state.predicted, i, now + lag)
+            else:
+                _forget(neurons, state, i)
+            return
+        lag, slope, again = crossing_of(
+            math.inf, currents, potential, neurons.alpha[kind], beta, threshold, bias,
+            state.scratch[SEARCHING:],
+        )  # fmt: skip
+    else:
+        alpha = neurons.alpha[kind, 0]
+        lag, slope = next_crossing(current, potential, alpha, beta, threshold, bias)
     state.count[SEARCHES] += 1
     if lag < math.inf:
         # A spike lies strictly after the event that releases it, if only by rounding.
         state.slope[i] = slope
+        state.again[i] = max(now + again, just_after(spike_time(now, lag)))
         put(state.predicted, i, spike_time(now, lag))
     else:
-        rows[i, BOUND] = neurons.bound[i]
-        remove(state.predicted, i)
+        _forget(neurons, state, i)
 
 
 @inlined
 def _fire(neurons, state, run, i, now):
     """Record the spike of neuron ``i``, reset the neuron, and predict its next spike."""
-    remove(state.predicted, i)
+    if len(neurons.charging) == 0 or state.predicted.place[i] >= 0:
+        remove(state.predicted, i)
     row, kind = state.neuron[i], neurons.kind[i]
+    refractory = neurons.refractory[i]
     release, current, potential = fire(
-        now, state.slope[i], neurons.alpha[kind], neurons.beta[kind], neurons.threshold[i],
-        neurons.bias[i], neurons.refractory[i],
+        now, state.slope[i], neurons.alpha[kind, 0], neurons.beta[kind], neurons.threshold[i],
+        neurons.bias[i], refractory,
     )  # fmt: skip
-    row[CURRENT] = current
+    if len(neurons.receptors) > 1 or len(neurons.charging) > 0:
+        for r in range(len(neurons.receptors)):
+            lag = (now - row[REFERENCE]) + refractory
+            row[_column(r)] = hold(row[_column(r)], lag, neurons.alpha[kind, r])
+    else:
+        row[CURRENT] = current
     row[POTENTIAL] = potential
     row[REFERENCE] = release
     row[BOUND] = neurons.bound[i]
@@ -413,6 +613,5 @@ def _fire(neurons, state, run, i, now):
     run.time[number] = now
     run.neuron[number] = i
     run.slope[number] = state.slope[i]
-    run.released[number] = current
-    if current > row[BOUND]:
-        _expect(neurons, state, i, release, current, potential)
+    run.released[number] = _drive(neurons, row)
+    _expect_from(neurons, state, i)

@@ -41,12 +41,14 @@ from eventsim._engines.windows.loop import (
     Work,
     advance_windows,
 )
-from eventsim._layout.record import N_COUNTS, REFERENCE, Record, end_to_end, new_record
+from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
 from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.model.currents import scratch_shape
 from eventsim.model.flow import bias_kernel, propagator
 from eventsim.result import BatchResult
+from eventsim.start import Start
 
 __all__ = ["obstacle", "pays", "run"]
 
@@ -116,9 +118,9 @@ def pays(job: Job) -> bool:
     compiled = compiled_form(job.network)
     neurons, wiring = compiled.neurons, compiled.wiring
     n = neurons.kind.size
-    if n < 200 or neurons.alpha.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:
+    if n < 200 or neurons.beta.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:
         return False
-    pace = np.minimum(neurons.alpha, neurons.beta).max()
+    pace = np.minimum(neurons.alpha.min(axis=1), neurons.beta).max()
     return bool(wiring.weight.size / n * window_width(compiled) * pace / 10.0 >= 0.1)
 
 
@@ -134,7 +136,10 @@ def _ranges(kind: Int32Array) -> IntArray:
 
 def _grid(compiled: Compiled) -> Grid:
     neurons, width = compiled.neurons, window_width(compiled)
-    kinds = [_kind_row(a, b, width) for a, b in zip(neurons.alpha, neurons.beta, strict=True)]
+    kinds = [
+        [_kind_row(a, b, width) for a in alphas]
+        for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
+    ]
     fires = np.isfinite(neurons.threshold)
     beta = neurons.beta[neurons.kind]
     holding = np.full(fires.size, np.inf)
@@ -148,7 +153,7 @@ def _grid(compiled: Compiled) -> Grid:
 
 
 def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
-    """Return the row of `Grid.kind` of a kind."""
+    """Return the row of `Grid.kind` of a receptor of a kind."""
     synaptic, membrane, h = propagator(width, alpha, beta)
     b = bias_kernel(width, beta)
     fast = 1.0 if alpha >= beta else 0.0
@@ -182,20 +187,28 @@ def _senders(compiled: Compiled, first: int, last: int) -> Senders:
     """Return the `Senders` of the sources ``first : last``."""
     wiring = compiled.wiring
     groups = slice(wiring.first_group[first], wiring.first_group[last])
-    delay, kind = wiring.delay[groups], wiring.kind[groups]
+    delay, kind, receptor = wiring.delay[groups], wiring.kind[groups], wiring.receptor[groups]
     if delay.size == 0:
-        return Senders(first, np.inf, np.inf, 0, np.zeros(last - first + 1, dtype=np.int64))
+        return Senders(first, np.inf, np.inf, 0, 0, np.zeros(last - first + 1, dtype=np.int64))
     shortest, longest = float(delay.min()), float(delay.max())
     start, stop = wiring.start[groups], wiring.stop[groups]
     counts = np.diff(wiring.first_group[first : last + 1])
-    alike = shortest == longest and np.all(kind == kind[0]) and np.all(counts <= 1)
+    alike = (
+        shortest == longest
+        and np.all(kind == kind[0])
+        and np.all(receptor == receptor[0])
+        and np.all(counts <= 1)
+    )
     if not (alike and np.array_equal(start[1:], stop[:-1])):
-        return Senders(first, shortest, longest, -1, np.empty(0, dtype=np.int64))
+        return Senders(first, shortest, longest, -1, 0, np.empty(0, dtype=np.int64))
     row = np.append(start, stop[-1])[np.append(0, np.cumsum(counts))]
-    return Senders(first, shortest, longest, int(kind[0]), row)
+    return Senders(first, shortest, longest, int(kind[0]), int(receptor[0]), row)
 
 
-def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
+def _new_work(neurons: Neurons, n_arrivals: int = 4096) -> Work:
+    """Return scratch arrays."""
+    n_neurons, n_receptors = neurons.kind.size, len(neurons.receptors)
+    columns = 3 + n_receptors + len(neurons.charging)
     deliveries = Deliveries(
         np.empty(CHUNK),
         np.empty(CHUNK, dtype=np.uint64),
@@ -203,43 +216,52 @@ def _new_work(n_neurons: int, n_arrivals: int = 4096) -> Work:
         *[np.empty(CHUNK) for _ in range(3)],
     )
     return Work(
-        sums=_aligned_rows(n_neurons),
+        sums=_aligned_rows(n_neurons, 4 if columns == 4 else 8 * -(-columns // 8)),
         flag=np.zeros(n_neurons, dtype=np.uint8),
         flagged=np.empty(n_neurons, dtype=np.int32),
         times=np.empty(CHUNK),
         sources=np.empty(CHUNK, dtype=np.int64),
         deliveries=deliveries,
-        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals),
+        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals, columns > 4),
         order=np.empty(n_arrivals, dtype=np.int32),
         spare=np.empty(n_arrivals, dtype=np.int32),
         cursor=np.zeros(2, dtype=np.int64),
         progress=np.zeros(N_PROGRESS, dtype=np.int64),
         horizon=np.zeros(1),
+        currents=np.zeros(n_receptors),
+        scratch=np.empty(scratch_shape(n_receptors)),
     )
 
 
-def _aligned_rows(n: int) -> FloatArray:
-    """Return zeroed rows of four numbers, none of them across two cache lines."""
-    flat = np.zeros(4 * n + 8)
+def _aligned_rows(n: int, width: int) -> FloatArray:
+    """Return zeroed rows of so many numbers, in as few cache lines as can be."""
+    flat = np.zeros(width * n + 8)
     skip = -flat.ctypes.data % 64 // 8
-    return flat[skip : skip + 4 * n].reshape(n, 4)
+    return flat[skip : skip + width * n].reshape(n, width)
 
 
-def _room(head: Int32Array, n: int) -> Arrivals:
-    return Arrivals(head, np.empty(n), np.empty(n), np.empty(n, dtype=np.int32))
+def _room(head: Int32Array, n: int, several: bool) -> Arrivals:
+    receptor = np.empty(n if several else 0, dtype=np.int8)
+    return Arrivals(head, np.empty(n), np.empty(n), receptor, np.empty(n, dtype=np.int32))
 
 
-def _new_state(neurons: Neurons, n_samples: int) -> WindowState:
-    """Return the state of a batch at rest."""
-    n = neurons.kind.size
+def _new_state(neurons: Neurons, start: Start) -> WindowState:
+    """Return the state of a batch at its start."""
+    n, n_samples = neurons.kind.size, start.n_samples
     return WindowState(
-        neuron=np.zeros((n_samples, n, 4)),
-        level=np.zeros((n_samples, n, 2)),
+        neuron=np.zeros((n_samples, n, FURTHER + len(neurons.receptors))),
+        level=_levels(start),
         release=np.zeros((n_samples, n)),
         latest=np.full((n_samples, n), -1, dtype=np.int32),
         count=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
         mark=np.zeros((n_samples, N_COUNTS), dtype=np.int64),
     )
+
+
+def _levels(start: Start) -> FloatArray:
+    """Return the currents and potentials at the start, of all samples."""
+    states = start.states
+    return np.broadcast_to(states, (start.n_samples, *states.shape[1:])).copy()
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -261,7 +283,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     """Run all samples, or those up to the first one that exceeds the cap."""
     compiled, given, old = compiled_form(job.network), job.given, job.old
     if old is None:
-        state = _new_state(compiled.neurons, given.n_samples)
+        state = _new_state(compiled.neurons, given.start)
         records = [new_record(0)] * given.n_samples
     else:
         state, records = _resumed(old)
@@ -278,7 +300,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
     def run_part(first: int, last: int) -> None:
-        work = _new_work(compiled.n_neurons)
+        work = _new_work(compiled.neurons)
         for k in range(first, last):
             if any(number < k for number in list(excess)):
                 return  # the run will end with that one
@@ -288,6 +310,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
             records[k], work, beyond = _run_sample(task, spikes, one, records[k], work)
             if beyond is not None:
                 excess[k], ends[k] = beyond, beyond[1]
+                _begin_anew(one, given.start.of(np.array([k])))
 
     for_each_part(run_part, given.n_samples, job.threads)
     if excess:
@@ -337,18 +360,18 @@ def _run_sample(
     beyond = None
     if status == CAPPED:
         beyond = int(run.neuron[task.max_spikes]), float(run.time[task.max_spikes])
-        _begin_anew(state, task.max_spikes)
+        state.count[0] = task.max_spikes
     _resize(run, int(state.count[0]))
     return run, work, beyond
 
 
-def _begin_anew(state: WindowState, count: int) -> None:
+def _begin_anew(state: WindowState, start: Start) -> None:
     """Let a run that exceeded its cap be resumed from the start; it has no state at its end."""
-    for array in (state.level, state.release, state.mark):
+    state.level[...] = _levels(start)[0]
+    for array in (state.release, state.mark):
         array[...] = 0
     state.latest[...] = -1
     state.neuron[:, REFERENCE] = np.inf
-    state.count[0] = count
 
 
 def _resize(run: Record, size: int) -> None:
@@ -365,7 +388,12 @@ def _with_room(task: Task, run: Record, work: Work, status: int) -> Work:
         size, chosen = work.arrivals.time.size, progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
         if size < MOST_ARRIVALS or chosen == 1:
             more = max(2 * size, work.order.size)
-            return _with_order(work._replace(arrivals=_room(work.arrivals.head, more)), more)
+            return _with_order(
+                work._replace(
+                    arrivals=_room(work.arrivals.head, more, work.arrivals.receptor.size > 0)
+                ),
+                more,
+            )
         progress[LAST_CHOSEN] = progress[FIRST_CHOSEN] + chosen // 2
         return work
     size, most = run.time.size, 2 * task.max_spikes + 64

@@ -26,12 +26,15 @@ first spike
 
 .. math:: e^{\beta t} x(t) = x_0 - \int_0^t e^{\beta s} (I(s) - I_\theta)\, ds.
 
-Let :math:`I_+ = \max(I_0, 0)`, W the width, b and h the kernels of `eventsim.model.flow`, S the
-sum of the positive weights :math:`w_i` that arrive in the window, and
+Let :math:`I_+` be the most that the current at the start can be within the window,
+:math:`\max(I_0, 0)`, or of several receptors the sum of :math:`I_k \ge 0` as they are at the start
+and of :math:`I_k < 0` as they are at the end; W the width, b and h the kernels of
+`eventsim.model.flow`, S the sum of the positive weights :math:`w_i` that arrive in the window, and
 :math:`E = \sum_i w_i h(W - a_i)` the potential that they leave behind alone at its end.
 
-*First bound.*  The current stays below :math:`I_+ + S`.  If :math:`M_1 = I_+ + S - I_\theta < 0`
-then x rises relative to :math:`x_0 e^{-\beta t}`, and at no crossing could V rise; else
+*First bound.*  The current (of all receptors) stays below :math:`I_+ + S`.  If
+:math:`M_1 = I_+ + S - I_\theta < 0` then x rises relative to :math:`x_0 e^{-\beta t}`, and at no
+crossing could V rise; else
 :math:`x(t) \ge x_0 e^{-\beta t} - M_1 b(t) \ge e^{-\beta W} x_0 - M_1 b(W)` for :math:`x_0 > 0`.
 
 *Second bound.*  What was there at the start adds to the integral at most
@@ -43,6 +46,10 @@ again :math:`x(t) e^{\beta t} \ge x_0 - M_2 e^{\beta W} b(W)`.
 So there is no spike in the window if
 :math:`\min(M_1, M_2) < K x_0,\; K = e^{-\beta W}/b(W)`; for :math:`x_0 \le 0` (rounding of an
 earlier flow) this leaves :math:`M_1 < 0`, a falling potential.
+
+*Charges* raise V at once, and what is left of them falls: with D the sum of the positive ones,
+x lies at most D below what it would be without them.  So the condition holds with
+:math:`x_0 - e^{\beta W} D > 0` in the place of :math:`x_0`.
 
 *Rounding.*  S and E are sums of nonnegative numbers: n arrivals make a relative error below n eps.
 Every quantity is rounded to the safe side by a factor :math:`1 \pm 10^{-9}`, more than all errors
@@ -64,6 +71,8 @@ from eventsim._engines.status import (
     PAUSED,
     RECORD_FULL,
 )
+from eventsim._layout.record import BOUND
+from eventsim._layout.record import FURTHER as BEHIND
 from eventsim._support.compile import inlined, loop, scalar
 from eventsim._support.sorting import sort_stably
 from eventsim._support.types import FloatArray, Int32Array, IntArray
@@ -74,8 +83,9 @@ from eventsim.model.crossing import (
     just_after,
     spike_time,
 )
-from eventsim.model.flow import flow
-from eventsim.model.jumps import RESET, arrive_held, fire
+from eventsim.model.currents import crossing_of, earliest_crossing_of, flow_of
+from eventsim.model.flow import flow, propagator
+from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, fire, hold, surpasses
 
 __all__ = ["Arrivals", "Deliveries", "Grid", "Senders", "WindowState", "Work", "advance_windows"]
 
@@ -85,8 +95,13 @@ MARGIN = 1e-9
 SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, SLOW, SPREAD, FAST = range(9)
 SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART = range(9, 13)
 
-# Columns of Work.sums.
+# Columns of Work.sums; the current of a further receptor r is at FURTHER + r, the sum of the
+# positive charges behind them all.
 CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
+FURTHER = 3
+
+# Columns of WindowState.level; the current of a further receptor r is at LEVEL + r.
+LEVEL = 1
 
 # Entries of Work.progress; BEFORE: spikes of earlier windows, MARKED: their arrivals and searches.
 (
@@ -112,9 +127,9 @@ HELD = math.inf
 class Grid(NamedTuple):
     """The windows, and what a flow over a whole window needs.
 
-    ``kind`` (n_kinds, 13); ``ranges`` (n_ranges, 3) first neuron, one past the last, and kind of
-    neurons that follow each other.  ``threshold``, ``holding`` (the current that holds V at
-    threshold, less a margin) and ``push`` (potential left by the bias) of neuron i are at
+    ``kind`` (n_kinds, n_receptors, 13); ``ranges`` (n_ranges, 3) first neuron, one past the last,
+    and kind of neurons that follow each other.  ``threshold``, ``holding`` (the current that holds
+    V at threshold, less a margin) and ``push`` (potential left by the bias) of neuron i are at
     ``i * step``; ``step`` is 0 if all neurons are alike.
     """
 
@@ -130,22 +145,25 @@ class Grid(NamedTuple):
 class Senders(NamedTuple):
     """The inputs, or the neurons, as sources of spikes.
 
-    ``kind`` is -1 in general.  If every source has at most one delay group, all of the same delay
-    and kind, ``kind`` is that one and the synapses of source s are ``row[s] : row[s + 1]``.
+    ``kind`` is -1 in general.  If every source has at most one delay group, all of the same delay,
+    kind and ``receptor``, ``kind`` is that one and the synapses of source s are
+    ``row[s] : row[s + 1]``.
     """
 
     offset: int
     shortest: float
     longest: float
     kind: int
+    receptor: int
     row: IntArray
 
 
 class WindowState(NamedTuple):
     """All that a run carries along: arrays of one sample, or of a batch with a leading axis.
 
-    ``neuron`` (n_neurons, 4) is the state at the end of the run, as in the scheduler; ``level``
-    (n_neurons, 2) current and potential at the start of the window that holds the end, ``release``
+    ``neuron`` is the state at the end of the run, as in the scheduler; ``level`` (n_neurons, 1 +
+    n_receptors) current, potential, and the currents of further receptors at the start of the
+    window that holds the end, ``release``
     (n_neurons,) the time up to which a potential is `HELD`, ``latest`` (n_neurons,) number of the
     last spike before that window.  ``count`` as in the scheduler; ``mark``: spikes, arrivals,
     searches and touches before that window, and its number.
@@ -176,13 +194,16 @@ class Arrivals(NamedTuple):
     head: Int32Array
     time: FloatArray
     weight: FloatArray
+    receptor: NDArray[np.int8]
     following: Int32Array
 
 
 class Work(NamedTuple):
     """Scratch arrays of one thread.
 
-    ``times`` and ``sources`` hold a chunk of spikes; ``horizon`` is the end of a replay.
+    ``times`` and ``sources`` hold a chunk of spikes; ``horizon`` is the end of a replay;
+    ``currents`` (n_receptors,) are those of a neuron that is looked at, ``scratch`` is for a
+    search.
     """
 
     sums: FloatArray
@@ -197,6 +218,8 @@ class Work(NamedTuple):
     cursor: IntArray
     progress: IntArray
     horizon: FloatArray
+    currents: FloatArray
+    scratch: FloatArray
 
 
 @loop
@@ -234,11 +257,13 @@ def advance_windows(
                 if event >= stop:
                     progress[WINDOW] = _jump(neurons, grid, state, start, event)
                     continue
-            _send_all(wiring, grid, inputs, outputs, times, sources, run, start, before, work)
+            _send_all(
+                wiring, neurons, grid, inputs, outputs, times, sources, run, start, before, work
+            )
             if final:
                 _dismiss_finally(neurons, grid, state, work, start)
             else:
-                _dismiss(grid, state, work)
+                _dismiss(neurons, grid, state, work)
             work.horizon[0] = t_stop if final else stop
             progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
             progress[PHASE] = GATHER
@@ -246,7 +271,7 @@ def advance_windows(
             _choose(work)
             progress[GATHERED] = 0
             if not _send_all(
-                wiring, grid, inputs, outputs, times, sources, run, start, before, work
+                wiring, neurons, grid, inputs, outputs, times, sources, run, start, before, work
             ):
                 return ARRIVALS_FULL
             progress[REPLAYED] = progress[FIRST_CHOSEN]
@@ -301,10 +326,15 @@ def _next_event(neurons, grid, inputs, outputs, times, run, state, work, start):
     for i in range(neurons.kind.size):
         kind = neurons.kind[i]
         current, potential, begun = _begin(state, i, start)
-        lag = earliest_crossing(
-            current, potential, neurons.alpha[kind], neurons.beta[kind], neurons.threshold[i],
-            neurons.bias[i],
-        )  # fmt: skip
+        beta, threshold, bias = neurons.beta[kind], neurons.threshold[i], neurons.bias[i]
+        if len(neurons.receptors) > 1:
+            _take_currents(neurons, state.level[i], work.currents)
+            lag = earliest_crossing_of(
+                work.currents, potential, neurons.alpha[kind], beta, threshold, bias
+            )
+        else:
+            alpha = neurons.alpha[kind, 0]
+            lag = earliest_crossing(current, potential, alpha, beta, threshold, bias)
         event = min(event, begun + lag)
         if event < start + grid.width:
             return start
@@ -322,10 +352,16 @@ def _jump(neurons, grid, state, start, event):
         kind = neurons.kind[i]
         current, potential, begun = _begin(state, i, start)
         if begun <= new:
-            state.level[i, 0], state.level[i, 1] = flow(
-                current, potential, new - begun, neurons.alpha[kind], neurons.beta[kind],
+            lag = new - begun
+            current, potential = flow(
+                current, potential, lag, neurons.alpha[kind, 0], neurons.beta[kind],
                 neurons.bias[i],
             )  # fmt: skip
+            for r in range(1, len(neurons.receptors)):
+                synaptic, _, h = propagator(lag, neurons.alpha[kind, r], neurons.beta[kind])
+                potential += state.level[i, LEVEL + r] * h
+                state.level[i, LEVEL + r] *= synaptic
+            state.level[i, 0], state.level[i, 1] = current, potential
     return number
 
 
@@ -335,7 +371,9 @@ def _rest(neurons, state, start):
     for i in range(neurons.kind.size):
         row = state.neuron[i]
         row[0], row[1], row[2] = _begin(state, i, start)
-        row[3] = neurons.bound[i]
+        row[BOUND] = neurons.bound[i]
+        for r in range(1, len(neurons.receptors)):
+            row[BEHIND + r] = state.level[i, LEVEL + r]
 
 
 # --- scatter and gather ---------------------------------------------------------------------------
@@ -353,7 +391,7 @@ def _select(senders, times, size, start, before, progress, entry):
 
 
 @loop
-def _send_all(wiring, grid, inputs, outputs, times, sources, run, start, before, work):
+def _send_all(wiring, neurons, grid, inputs, outputs, times, sources, run, start, before, work):
     """Scatter, or gather, what arrives in the window; return False if there is no room."""
     progress, chunk = work.progress, work.sources.size
     for first in range(progress[FIRST_INPUT], progress[LAST_INPUT], chunk):
@@ -361,37 +399,57 @@ def _send_all(wiring, grid, inputs, outputs, times, sources, run, start, before,
         for k in range(n):
             work.times[k] = times[first + k]
             work.sources[k] = sources[first + k]
-        if not _send(wiring, grid, inputs, n, start, before, work):
+        if not _send(wiring, neurons, grid, inputs, n, start, before, work):
             return False
     for first in range(progress[FIRST_SPIKE], progress[LAST_SPIKE], chunk):
         n = min(chunk, progress[LAST_SPIKE] - first)
         for k in range(n):
             work.times[k] = run.time[first + k]
             work.sources[k] = run.neuron[first + k]
-        if not _send(wiring, grid, outputs, n, start, before, work):
+        if not _send(wiring, neurons, grid, outputs, n, start, before, work):
             return False
     return True
 
 
 @loop
-def _send(wiring, grid, senders, size, start, before, work):
+def _send(wiring, neurons, grid, senders, size, start, before, work):
     """Scatter, or gather, what a chunk of spikes sends; return False if there is no room."""
     for kind in range(grid.kind.shape[0]):
-        if senders.kind >= 0 and senders.kind != kind:
-            continue
-        work.cursor[0], work.cursor[1] = 0, -1
-        while work.cursor[0] < size:
-            if senders.kind >= 0:
-                n = _list_rows(senders, size, work)
-            else:
-                n = _list_groups(wiring, senders, size, kind, start, before, work)
-            if work.progress[PHASE] == GATHER:
-                if not _gather(wiring.target, wiring.weight, work, n):
-                    return False
-            else:
-                _factors(work.deliveries, n, start, grid.kind[kind])
-                _scatter(wiring.target, wiring.weight, work, n)
+        for receptor in range(-len(neurons.charging), len(neurons.receptors)):
+            if senders.kind >= 0 and (senders.kind != kind or senders.receptor != receptor):
+                continue
+            work.cursor[0], work.cursor[1] = 0, -1
+            while work.cursor[0] < size:
+                if senders.kind >= 0:
+                    n = _list_rows(senders, size, work)
+                else:
+                    n = _list_groups(wiring, senders, size, kind, receptor, start, before, work)
+                if work.progress[PHASE] == GATHER:
+                    if not _gather(wiring.target, wiring.weight, receptor, work, n):
+                        return False
+                elif len(neurons.charging) > 0 and receptor == CHARGE:
+                    column = FURTHER + len(neurons.receptors)
+                    _scatter_charges(wiring, neurons.beta[kind], start, column, work, n)
+                else:
+                    _factors(work.deliveries, n, start, grid.kind[kind, receptor])
+                    if receptor == 0:
+                        _scatter(wiring.target, wiring.weight, CURRENT, work, n)
+                    else:
+                        _scatter(wiring.target, wiring.weight, FURTHER + receptor, work, n)
     return True
+
+
+@loop
+def _scatter_charges(wiring, beta, start, column, work, n):
+    """Add a chunk of charges to the rows of their targets; ``column`` has the positive ones."""
+    listed, sums = work.deliveries, work.sums
+    for k in range(n):
+        back = math.exp(beta * (listed.time[k] - start))
+        for s in range(listed.start[k], listed.stop[k]):
+            i, w = wiring.target[s], wiring.weight[s]
+            sums[i, POTENTIAL] += w * back
+            sums[i, column] += max(w, 0.0)
+        work.progress[ARRIVED] += np.int64(listed.stop[k]) - np.int64(listed.start[k])
 
 
 @inlined
@@ -408,8 +466,8 @@ def _list_rows(senders, size, work):
 
 
 @inlined
-def _list_groups(wiring, senders, size, kind, start, before, work):
-    """List as many deliveries to neurons of one kind as there is room for; return how many."""
+def _list_groups(wiring, senders, size, kind, receptor, start, before, work):
+    """List as many deliveries to a receptor of one kind as there is room for; return how many."""
     listed = work.deliveries
     k, g = work.cursor[0], work.cursor[1]
     n = 0
@@ -420,7 +478,7 @@ def _list_groups(wiring, senders, size, kind, start, before, work):
         if g < 0:
             g = _first_arrival(wiring.delay, wiring.first_group[source], end, emitted, start)
         while g < end and emitted + wiring.delay[g] < before and n < listed.time.size:
-            if wiring.kind[g] == kind:
+            if wiring.kind[g] == kind and wiring.receptor[g] == receptor:
                 listed.time[n] = emitted + wiring.delay[g]
                 listed.start[n] = wiring.start[g]
                 listed.stop[n] = wiring.stop[g]
@@ -508,9 +566,9 @@ def _exponential_ratio(x):
     return y * x + 1.0
 
 
-@loop
-def _scatter(target, weight, work, n):
-    """Add a chunk of deliveries to the rows of their targets."""
+@inlined
+def _scatter(target, weight, column, work, n):
+    """Add a chunk of deliveries to the rows of their targets; ``column`` is that of the current."""
     listed, sums = work.deliveries, work.sums
     arrived = 0
     for k in range(n):
@@ -521,7 +579,7 @@ def _scatter(target, weight, work, n):
             i = target[s]
             w = weight[s]
             positive = max(w, 0.0)
-            sums[i, CURRENT] += w * current
+            sums[i, column] += w * current
             sums[i, POTENTIAL] += w * potential
             sums[i, POSITIVE] += positive
             sums[i, REACH] += positive * reach
@@ -539,10 +597,10 @@ def _choose(work):
 
 
 @loop
-def _gather(target, weight, work, n):
+def _gather(target, weight, receptor, work, n):
     """Add a chunk of deliveries to the lists of chosen targets; return False if they are full."""
     listed, arrivals, flag = work.deliveries, work.arrivals, work.flag
-    size = work.progress[GATHERED]
+    size, several = work.progress[GATHERED], arrivals.receptor.size > 0
     for k in range(n):
         for s in range(listed.start[k], listed.stop[k]):
             i = target[s]
@@ -551,6 +609,8 @@ def _gather(target, weight, work, n):
                     return False
                 arrivals.time[size] = listed.time[k]
                 arrivals.weight[size] = weight[s]
+                if several:
+                    arrivals.receptor[size] = receptor
                 arrivals.following[size] = arrivals.head[i]
                 arrivals.head[i] = size
                 size += 1
@@ -562,12 +622,27 @@ def _gather(target, weight, work, n):
 
 
 @scalar
-def stays_below(current, potential, positive, reach, threshold, holding, ratio, inverse):
-    """Tell whether a neuron provably cannot fire in the window: the proof is on top."""
-    begun = max(current, 0.0) * (1.0 + MARGIN)
+def stays_below(begun, potential, positive, reach, threshold, holding, ratio, inverse):
+    """Tell whether a neuron provably cannot fire in the window: the proof is on top.
+
+    ``begun`` is the most that the current at the start can be within the window.
+    """
     first = begun + positive * (1.0 + MARGIN) - holding
     second = max(begun - holding, 0.0) + reach * inverse
     return min(first, second) < ratio * (threshold - potential)
+
+
+@inlined
+def _most(neurons, level, kind):
+    """Return the most that the currents at the start can be within the window."""
+    current = level[0]
+    if len(neurons.receptors) == 1:
+        return max(current, 0.0) * (1.0 + MARGIN)
+    most = current * (1.0 + MARGIN if current > 0.0 else kind[0, SYNAPTIC] * (1.0 - MARGIN))
+    for r in range(1, len(neurons.receptors)):
+        current = level[LEVEL + r]
+        most += current * (1.0 + MARGIN if current > 0.0 else kind[r, SYNAPTIC] * (1.0 - MARGIN))
+    return most
 
 
 @scalar
@@ -580,35 +655,70 @@ def window_factor(below, step, part, window):
     return below + step if math.floor((window + 1) * part) > math.floor(window * part) else below
 
 
+@inlined
+def _raised(neurons, sums, potential, kind):
+    """Return the potential at the start with as much more as charges may add, seen from the end."""
+    if len(neurons.charging) == 0:
+        return potential
+    charges = sums[FURTHER + len(neurons.receptors)]
+    return potential + charges / kind[0, MEMBRANE] * (1.0 + MARGIN)
+
+
+@inlined
+def _is_low(neurons, raised, threshold):
+    """Tell whether charges alone cannot bring a neuron to its threshold."""
+    return len(neurons.charging) == 0 or raised < threshold
+
+
 @loop
-def _dismiss(grid, state, work):
+def _dismiss(neurons, grid, state, work):
     """Move the neurons that stay below threshold to the end of the window, and flag the others."""
     level, sums, step = state.level, work.sums, grid.step
     flagged = 0
-    for r in range(grid.ranges.shape[0]):
-        kind = grid.kind[grid.ranges[r, 2]]
-        window, h = float(work.progress[WINDOW]), kind[KERNEL]
-        synaptic = window_factor(kind[SYNAPTIC], kind[SYNAPTIC_STEP], kind[SYNAPTIC_PART], window)
-        membrane = window_factor(kind[MEMBRANE], kind[MEMBRANE_STEP], kind[MEMBRANE_PART], window)
-        ratio, inverse = kind[RATIO], kind[INVERSE]
-        for i in range(grid.ranges[r, 0], grid.ranges[r, 1]):
+    for q in range(grid.ranges.shape[0]):
+        kind = grid.kind[grid.ranges[q, 2]]
+        window, h = float(work.progress[WINDOW]), kind[0, KERNEL]
+        synaptic, membrane = _factor(kind[0], SYNAPTIC, window), _factor(kind[0], MEMBRANE, window)
+        for r in range(1, len(neurons.receptors)):
+            work.currents[r] = _factor(kind[r], SYNAPTIC, window)
+        ratio, inverse = kind[0, RATIO], kind[0, INVERSE]
+        for i in range(grid.ranges[q, 0], grid.ranges[q, 1]):
             c = i * step
-            current, potential = level[i, 0], level[i, 1]
+            potential = level[i, 1]
             positive, reach = sums[i, POSITIVE], sums[i, REACH]
             threshold, holding = grid.threshold[c], grid.holding[c]
-            later_current, later = current + sums[i, CURRENT], potential + sums[i, POTENTIAL]
+            begun = _most(neurons, level[i], kind)
+            raised = _raised(neurons, sums[i], potential, kind)
+            later_current = level[i, 0] + sums[i, CURRENT]
+            later = potential + sums[i, POTENTIAL]
             sums[i, CURRENT] = 0.0
             sums[i, POTENTIAL] = 0.0
             sums[i, POSITIVE] = 0.0
             sums[i, REACH] = 0.0
-            if stays_below(current, potential, positive, reach, threshold, holding, ratio, inverse):
+            if _is_low(neurons, raised, threshold) and stays_below(
+                begun, raised, positive, reach, threshold, holding, ratio, inverse
+            ):
                 level[i, 0] = later_current * synaptic
-                level[i, 1] = later * membrane + later_current * h + grid.push[c]
+                later = later * membrane + later_current * h + grid.push[c]
+                for r in range(1, len(neurons.receptors)):
+                    own = level[i, LEVEL + r] + sums[i, FURTHER + r]
+                    later += own * kind[r, KERNEL]
+                    level[i, LEVEL + r] = own * work.currents[r]
+                level[i, 1] = later
             else:
                 work.flag[i] = FLAG
                 work.flagged[flagged] = i
                 flagged += 1
+            for r in range(1, len(neurons.receptors) + len(neurons.charging)):
+                sums[i, FURTHER + r] = 0.0
     work.progress[FLAGGED] = flagged
+
+
+@inlined
+def _factor(row, column, window):
+    """Return the factor of a row of `Grid.kind` in this window: of a current, or the membrane."""
+    steps = SYNAPTIC_STEP if column == SYNAPTIC else MEMBRANE_STEP
+    return window_factor(row[column], row[steps], row[steps + 1], window)
 
 
 @loop
@@ -619,19 +729,23 @@ def _dismiss_finally(neurons, grid, state, work, start):
     for i in range(neurons.kind.size):
         kind = grid.kind[neurons.kind[i]]
         c = i * grid.step
-        if stays_below(
-            level[i, 0], level[i, 1], sums[i, POSITIVE], sums[i, REACH], grid.threshold[c],
-            grid.holding[c], kind[RATIO], kind[INVERSE],
+        begun = _most(neurons, level[i], kind)
+        raised = _raised(neurons, sums[i], level[i, 1], kind)
+        if _is_low(neurons, raised, grid.threshold[c]) and stays_below(
+            begun, raised, sums[i, POSITIVE], sums[i, REACH], grid.threshold[c],
+            grid.holding[c], kind[0, RATIO], kind[0, INVERSE],
         ):  # fmt: skip
             rows[i, 0] = level[i, 0] + sums[i, CURRENT]
             rows[i, 1] = level[i, 1] + sums[i, POTENTIAL]
             rows[i, 2] = start
-            rows[i, 3] = neurons.bound[i]
+            rows[i, BOUND] = neurons.bound[i]
+            for r in range(1, len(neurons.receptors)):
+                rows[i, BEHIND + r] = level[i, LEVEL + r] + sums[i, FURTHER + r]
         else:
             work.flag[i] = FLAG
             work.flagged[flagged] = i
             flagged += 1
-        for column in range(4):
+        for column in range(sums.shape[1]):
             sums[i, column] = 0.0
     work.progress[FLAGGED] = flagged
 
@@ -642,24 +756,55 @@ def _dismiss_finally(neurons, grid, state, work, start):
 @loop
 def _replay(neurons, state, run, work, start, final):
     """Take each chosen neuron through its arrivals; return False if a spike finds no room."""
-    progress, horizon, arrivals = work.progress, work.horizon[0], work.arrivals
+    progress, horizon, arrivals, currents = (
+        work.progress, work.horizon[0], work.arrivals, work.currents
+    )  # fmt: skip
+    several = len(neurons.receptors) > 1
     for f in range(progress[REPLAYED], progress[LAST_CHOSEN]):
         i = work.flagged[f]
         kind = neurons.kind[i]
-        alpha, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+        alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
+        alpha = alphas[0]
         threshold, refractory = neurons.threshold[i], neurons.refractory[i]
         first = _sorted_arrivals(work, i)
         current, potential, now = _begin(state, i, start)
+        if several or len(neurons.charging) > 0:
+            _take_currents(neurons, state.level[i], currents)
         number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
+        charged = False
         for a in range(first, work.order.size + 1):
             e = work.order[a] if a < work.order.size else -1
             until = arrivals.time[e] if e >= 0 else horizon
             if e < 0 and threshold == 0.0 and final:
                 until = just_after(horizon)  # what comes at the end sets a pool off
-            while now <= until:
-                lag, slope = crossing_within(
-                    until - now, current, potential, alpha, beta, threshold, bias
-                )
+            if len(neurons.charging) > 0 and charged and (e < 0 or until > now):
+                # All charges of the same time are there.
+                charged = False
+                decided = surpasses(potential, threshold, abs(potential))
+                touched += 1 if decided == 0 else 0
+                if decided > 0:
+                    if spikes == run.time.size:
+                        progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
+                        progress[SPIKES] = spikes
+                        return False
+                    current = hold(current, refractory, alpha)
+                    for r in range(len(neurons.receptors)):
+                        currents[r] = hold(currents[r], refractory, alphas[r])
+                    number = spikes
+                    _note(run, spikes, now, i, AT_ONCE, _sum(currents) if several else current)
+                    spikes += 1
+                    now, potential = now + refractory, RESET
+            while now <= until and not charged:
+                again = math.inf
+                if several:
+                    lag, slope, again = crossing_of(
+                        until - now, currents, potential, alphas, beta, threshold, bias,
+                        work.scratch,
+                    )  # fmt: skip
+                else:
+                    lag, slope = crossing_within(
+                        until - now, current, potential, alpha, beta, threshold, bias
+                    )
                 searches += 1
                 # A spike lies strictly after the event that releases it, if only by rounding.
                 spike = spike_time(now, lag)
@@ -667,40 +812,88 @@ def _replay(neurons, state, run, work, start, final):
                     break
                 if slope == TOUCHES:
                     touched += 1
-                    break
+                    again = max(now + again, just_after(spike))
+                    if again > until:
+                        break
+                    potential = flow_of(currents, potential, again - now, alphas, beta, bias)
+                    now = again
+                    continue
                 if spikes == run.time.size:
                     progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
                     progress[SPIKES] = spikes
                     return False
+                held = (spike - now) + refractory
                 now, current, potential = fire(
                     spike, slope, alpha, beta, threshold, bias, refractory
                 )
+                if several:
+                    for r in range(len(neurons.receptors)):
+                        currents[r] = hold(currents[r], held, alphas[r])
                 number = spikes
-                run.time[spikes] = spike
-                run.neuron[spikes] = i
-                run.slope[spikes] = slope
-                run.released[spikes] = current
+                _note(run, spikes, spike, i, slope, _sum(currents) if several else current)
                 spikes += 1
             if now < until:
-                current, potential = flow(current, potential, until - now, alpha, beta, bias)
+                if several:
+                    potential = flow_of(currents, potential, until - now, alphas, beta, bias)
+                else:
+                    current, potential = flow(current, potential, until - now, alpha, beta, bias)
                 now = until
             if e >= 0:
+                weight = arrivals.weight[e]
+                r = arrivals.receptor[e] if several or len(neurons.charging) > 0 else 0
+                if len(neurons.charging) > 0 and r == CHARGE:
+                    if now <= until:
+                        potential += weight
+                        charged = True
+                    continue
                 if now > until:
-                    current = arrive_held(current, arrivals.weight[e], now - until, alpha)
-                    run.released[number] = current
-                else:
-                    current += arrivals.weight[e]
+                    weight = hold(weight, now - until, alphas[r])
+                current += weight
+                if several:
+                    currents[r] += weight
+                if now > until:
+                    run.released[number] = _sum(currents) if several else current
         progress[SPIKES] = spikes
         progress[SEARCHES] += searches
         progress[TOUCHED] += touched
+        current = currents[0] if several else current
         if final:
             row = state.neuron[i]
-            row[0], row[1], row[2], row[3] = current, potential, now, neurons.bound[i]
+            row[0], row[1], row[2], row[BOUND] = current, potential, now, neurons.bound[i]
+            for r in range(1, len(neurons.receptors)):
+                row[BEHIND + r] = currents[r]
         else:
             state.level[i, 0] = current
             state.level[i, 1] = HELD if now > horizon else potential
             state.release[i] = now
+            for r in range(1, len(neurons.receptors)):
+                state.level[i, LEVEL + r] = currents[r]
     return True
+
+
+@inlined
+def _note(run, number, spike, i, slope, released):
+    """Record a spike."""
+    run.time[number] = spike
+    run.neuron[number] = i
+    run.slope[number] = slope
+    run.released[number] = released
+
+
+@inlined
+def _take_currents(neurons, level, currents):
+    """Copy the currents of all receptors at the start of a window, or at a later release."""
+    currents[0] = level[0]
+    for r in range(1, len(neurons.receptors)):
+        currents[r] = level[LEVEL + r]
+
+
+@inlined
+def _sum(values):
+    total = 0.0
+    for value in values:
+        total += value
+    return total
 
 
 @inlined

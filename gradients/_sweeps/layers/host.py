@@ -23,10 +23,11 @@ from eventsim._layout.wiring import layout_of
 from eventsim._support import arrays
 from eventsim._support.threads import for_each_part, thread_count
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
-from eventsim.model.parameters import NEURON
+from eventsim.model.parameters import INITIAL, NEURON
 from eventsim.network import Network
 from eventsim.result import BatchResult
-from gradients._sweeps.events import COLUMNS, Cotangents
+from eventsim.start import Start
+from gradients._sweeps.events import ALPHAS, CURRENTS, Cotangents, by_symbol
 from gradients._sweeps.layers import frames as framed
 from gradients._sweeps.layers import loop as loops
 from gradients._sweeps.layers import rates
@@ -49,13 +50,15 @@ class LayerGradients:
         By the delay of a whole projection.
     """
 
-    def __init__(self, network: Network, wanted: Collection[str]) -> None:
+    def __init__(self, network: Network, start: Start, wanted: Collection[str]) -> None:
         """Start with sums of 0."""
         self.network = network
         self.wanted = Wanted(
-            neurons=any(parameter.name in wanted for parameter in NEURON),
+            neurons=any(name in wanted for name in (*(p.name for p in NEURON), INITIAL)),
             arrivals=bool({"delays", "input_times"} & set(wanted)),
         )
+        each = self.wanted.neurons and start.states.shape[0] > 1
+        self.n_starts = start.n_samples if each else 1
         self.sums = [self._new_sums(layer) for layer in layers_of(network)]
         self.delays = dict.fromkeys(network.projections, 0.0)
 
@@ -64,11 +67,13 @@ class LayerGradients:
         delayed = any(
             not isinstance(self.network.projections[s.key].delays, float) for s in layer.synapses
         )
-        n = layer.tiles.neuron.size
+        n, n_receptors = layer.tiles.neuron.size, len(layer.tiles.receptors)
+        n_starts = self.n_starts if self.n_starts > 1 else strands
         return LayerSums(
             arrays.zeros(strands, layer.table_size),
             np.zeros((strands, layer.table_size if delayed and self.wanted.arrivals else 0)),
-            np.zeros((strands, n, 4)),
+            np.zeros((strands, n, ALPHAS + n_receptors)),
+            np.zeros((n_starts, n, CURRENTS + n_receptors)),
             np.empty((0, 0)),
         )
 
@@ -91,13 +96,27 @@ class LayerGradients:
                 by_values[s.key] = s.weights.read(table, n)
         return by_values
 
-    def neurons(self) -> dict[str, FloatArray]:
-        """Return the derivatives by alpha, beta, threshold and bias of all neurons."""
-        total = np.zeros((layout_of(self.network).n_neurons, 4))
+    def starts(self) -> FloatArray:
+        """Return the derivatives by the states at t = 0, as `events.Sums` has them, if wanted."""
+        neurons = layout_of(self.network).neurons
+        n_columns = CURRENTS + len(neurons.receptors)
+        total = np.zeros((self.n_starts, neurons.kind.size, n_columns))
         for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
             real = layer.tiles.neuron >= 0
-            total[layer.first + layer.tiles.neuron[real]] = sums.neuron.sum(axis=0)[real]
-        return {name: total[:, column] for name, column in COLUMNS.items()}
+            each = sums.start if self.n_starts > 1 else sums.start.sum(axis=0, keepdims=True)
+            own = layer.first + layer.tiles.neuron[real]
+            total[:, own, : each.shape[2]] = each[:, real]
+        return total
+
+    def neurons(self) -> dict[str, FloatArray]:
+        """Return the derivatives by alpha, beta, threshold and bias of all neurons."""
+        neurons = layout_of(self.network).neurons
+        total = np.zeros((neurons.kind.size, ALPHAS + len(neurons.receptors)))
+        for layer, sums in zip(layers_of(self.network), self.sums, strict=True):
+            real = layer.tiles.neuron >= 0
+            own = layer.first + layer.tiles.neuron[real]
+            total[own, : sums.neuron.shape[2]] = sums.neuron.sum(axis=0)[real]
+        return by_symbol(total)
 
 
 def sweep_layers(
@@ -123,7 +142,7 @@ def sweep_layers(
         Number of threads.
     """
     network, threads = batch.network, thread_count(threads)
-    gradients = LayerGradients(network, wrt)
+    gradients = LayerGradients(network, batch.stimulus.start, wrt)
     tables = weight_tables(network)
     # Each block has derivatives by all arrivals.
     size = PORTION // max(layer.n_blocks for layer in layers_of(network))
@@ -142,6 +161,7 @@ class Portion:
 
     def __init__(self, batch: BatchResult, loss: Cotangents, first: int, last: int) -> None:
         self.first, self.n_samples, self.t_stop = first, last - first, batch.t_stop
+        self.start = batch.stimulus.start.of(np.arange(first, last))
         given = slice(batch.stimulus.offsets[first], batch.stimulus.offsets[last])
         part = slice(batch.offsets[first], batch.offsets[last])
         self.record = (
@@ -183,7 +203,8 @@ def _sweep_layer(
     layer, sums = layers_of(network)[number], gradients.sums[number]
     t_stop, tiles = portion.t_stop, layer.tiles
     causes = [portion.trains[synapses.pre] for synapses in layer.synapses]
-    incoming = gather(layer, causes, portion.n_samples, t_stop, threads)
+    begins = layer.is_biased or not portion.start.is_zero
+    incoming = gather(layer, causes, portion.n_samples, t_stop, begins, threads)
     fired = _fired(layer, portion, threads)
     passes_on = gradients.wanted.arrivals or any(
         s.pre in network.populations for s in layer.synapses
@@ -191,11 +212,17 @@ def _sweep_layer(
     wanted = gradients.wanted._replace(arrivals=passes_on)
     n_arrivals = incoming.time.size if passes_on else 0
     sums = sums._replace(arrival=arrays.zeros(layer.n_blocks, n_arrivals))
+    each = gradients.n_starts > 1
+    if each:
+        sums = sums._replace(start=sums.start[portion.first : portion.first + portion.n_samples])
+    start = np.ascontiguousarray(portion.start.states[:, layer.first : layer.first + layer.n])
     own = np.ascontiguousarray(final[:, layer.first : layer.first + layer.n])
     n_strands = sums.weight.shape[0]
     frames = None if wanted.neurons else framed.frames_of(tiles, t_stop)
-    n_rows = rates.N_ROWS if frames is None else framed.N_ROWS
-    task = Task(tiles, table, incoming, t_stop, portion.record, fired, own, wanted, sums)
+    n_rows = (rates if frames is None else framed).n_rows(tiles)
+    task = Task(
+        tiles, table, incoming, t_stop, portion.record, fired, own, start, each, wanted, sums
+    )
     if layer.reach is None and frames is None:
         factors = all_factors(layer, incoming, threads, fill_factors, t_stop)
     elif layer.reach is None:
@@ -210,8 +237,7 @@ def _sweep_layer(
                 loops.sweep_all_to_all(task, frames, b, factors, strand, work)
             else:
                 scratch = new_scratch(layer, incoming)
-                biased = layer.is_biased
-                loops.sweep_reached(task, frames, layer.reach, b, scratch, biased, strand, work)
+                loops.sweep_reached(task, frames, layer.reach, b, scratch, begins, strand, work)
 
     work = ADJOINT * layer.n * incoming.time.size
     for_each_part(sweep, layer.n_blocks * n_strands, threads, work)

@@ -80,23 +80,22 @@ def sweep_all_to_all(task, frames, b, factors, strand, work):
 
 
 @loop
-def sweep_reached(task, frames, reach, b, scratch, biased, strand, work):
+def sweep_reached(task, frames, reach, b, scratch, begins, strand, work):
     """Sweep the tiles of block ``b``, each with its own arrivals, as `sweep_all_to_all`."""
     tiles, incoming, t_stop = task.tiles, task.incoming, task.t_stop
     low, high = tiles.first[b], tiles.first[b + 1]
     arrivals, factors, starts = scratch.arrivals, scratch.factors, scratch.starts
     for k in range((strand.number - strand.first) % strand.n, incoming.offsets.size - 1, strand.n):
-        reached_arrivals(tiles, reach, b, incoming, k, biased, t_stop, arrivals, starts)
+        reached_arrivals(tiles, reach, b, incoming, k, begins, t_stop, arrivals, starts)
         for q in range(low, high):
             start, stop = starts[q - low], starts[q - low + 1]
-            alpha, beta = tiles.alpha[q], tiles.beta[q]
             if frames is None:
-                fill(arrivals.time, start, stop, t_stop, alpha, beta, factors)
+                fill(tiles, q, arrivals.time, start, stop, t_stop, factors)
                 rates.sweep_tile(
                     task, q, b, arrivals, True, factors, start, stop, k, strand.number, work
                 )
             else:
-                framed.fill(arrivals.time, start, stop, frames, t_stop, alpha, beta, factors)
+                framed.fill(tiles, q, arrivals.time, start, stop, frames, t_stop, factors)
                 framed.sweep_tile(
                     task, frames, q, b, arrivals, True, factors, start, stop, k, strand.number, work
                 )

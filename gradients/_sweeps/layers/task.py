@@ -45,12 +45,15 @@ class LayerSums(NamedTuple):
     """Gradients of a layer, one row per strand (every n-th sample); they are added up in order.
 
     ``weight`` and ``delay`` (n_strands, table_size) (width 0 if no synapse has a delay of its own),
-    ``neuron`` (n_strands, n, 4) by lane of the tiles, ``arrival`` (n_blocks, n_arrivals).
+    ``neuron`` (n_strands, n, 3 + n_receptors) by lane of the tiles, ``start`` (n_strands or
+    n_samples, n, 1 + n_receptors) likewise, of every sample if they begin in states of their own,
+    ``arrival`` (n_blocks, n_arrivals).
     """
 
     weight: FloatArray
     delay: FloatArray
     neuron: FloatArray
+    start: FloatArray
     arrival: FloatArray
 
 
@@ -58,7 +61,8 @@ class Task(NamedTuple):
     """The sweep of a layer.
 
     ``incoming`` are its arrivals, ``fired`` its own spikes; ``record = (time, slope, released)``;
-    ``final`` (n_samples, n): derivative by the potentials at the end ``t_stop``.
+    ``final`` (n_samples, n): derivative by the potentials at the end ``t_stop``.  ``start``
+    (n_samples or 1, n, at least 1 + n_receptors): the states at t = 0; ``each``: of every sample.
     """
 
     tiles: Tiles
@@ -68,6 +72,8 @@ class Task(NamedTuple):
     record: tuple[FloatArray, FloatArray, FloatArray]
     fired: Fired
     final: FloatArray
+    start: FloatArray
+    each: bool
     wanted: Wanted
     sums: LayerSums
 

@@ -322,6 +322,14 @@ def test_a_recurrent_network_is_refused() -> None:
         es.simulate(network, {}, 1.0, engine="cuda")
 
 
+def test_several_receptors_are_refused() -> None:
+    network = es.Network()
+    network.add_population("p", 2, es.LIF(tau_syn={"exc": 1.0, "inh": 2.0}))
+    expected = r"'cuda' needs neurons with one receptor, got \('exc', 'inh'\) of 'p'"
+    with pytest.raises(ValueError, match=expected):
+        es.simulate(network, {}, 1.0, engine="cuda")
+
+
 def test_without_a_device_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match=r"needs an NVIDIA GPU.*pip install.*engine='layered'"):

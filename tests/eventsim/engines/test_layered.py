@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,15 @@ import eventsim as es
 from eventsim._engines.layered import host as layered
 from eventsim._layout import layers as layer_plan
 from tests.helpers.engines import LAYERS
-from tests.helpers.feedforward import WIDE, Recipe, layers_of, recipes
+from tests.helpers.feedforward import (
+    SEVERAL,
+    WIDE,
+    Population,
+    Recipe,
+    general,
+    layers_of,
+    recipes,
+)
 from tests.helpers.models import (
     Model,
     assert_identical,
@@ -46,6 +55,94 @@ def test_wide_networks_agree_with_the_scheduler(recipe: Recipe) -> None:
     assert_same_events(found, expected)
 
 
+@given(general())
+@examples(0.5)
+def test_networks_with_several_receptors_agree_with_the_scheduler(recipe: Recipe) -> None:
+    model = recipe.model()
+    expected, found = decided(model), model.run()
+    assert_same_run(found, expected, rtol=1e-12)
+    assert_same_events(found, expected)
+
+
+@pytest.mark.slow
+@given(general(WIDE))
+@examples(0.5)
+def test_wide_networks_with_several_receptors_agree_with_the_scheduler(recipe: Recipe) -> None:
+    model = recipe.model()
+    expected, found = decided(model), model.run()
+    assert_same_run(found, expected, rtol=1e-12)
+    assert_same_events(found, expected)
+
+
+@given(general(receptors=(1,), begins=("at rest",)))
+@examples(0.3)
+def test_two_receptors_that_are_alike_are_one(recipe: Recipe) -> None:
+    def twice(population: Population) -> Population:
+        alphas = tuple(alpha for alpha, _ in population.cells.rates)
+        wires = tuple(dataclasses.replace(w, receptor=k) for k, w in enumerate(population.wires))
+        cells = dataclasses.replace(population.cells, further=(alphas,))
+        return dataclasses.replace(population, cells=cells, wires=wires)
+
+    model = recipe.model()
+    decided(model)
+    doubled = dataclasses.replace(recipe, populations=tuple(map(twice, recipe.populations)))
+    assert_same_run(doubled.model().run(), model.run(), rtol=1e-12)
+
+
+@given(general())
+@examples(0.3)
+def test_the_order_of_receptors_does_not_matter(recipe: Recipe) -> None:
+    model, other = recipe.model(), es.Network()
+    decided(model)
+    for name, n in model.network.inputs.items():
+        other.add_input(name, n)
+    for name, lif in model.network.neurons.items():
+        if lif.receptors:
+            lif = dataclasses.replace(lif, tau_syn=dict(reversed(lif.tau_syn.items())))
+        other.add_population(name, model.network.populations[name], lif)
+    for p in model.network.projections.values():
+        names = model.network.neurons[p.post].receptors
+        receptor = names[p.receptor] if names else None
+        other.connect(p.pre, p.post, weights=p.weights, delays=p.delays, receptor=receptor)
+    assert_same_run(dataclasses.replace(model, network=other).run(), model.run(), rtol=1e-12)
+
+
+def test_a_neuron_that_touches_its_threshold_may_surpass_it_later() -> None:
+    """Fast excitation, inhibition, and a bias: V comes to a peak, falls, and rises again."""
+    network = es.Network()
+    taus = {"exc": 0.5, "inh": 2.0}
+    network.add_population("p", 1, es.LIF(10.0, taus, threshold=np.inf, bias=3.0))
+    initial = {"p": es.State(0.0, {"exc": 40.0, "inh": -16.0})}
+    free = es.simulate(network, {}, 30.0, initial=initial)
+
+    def height(t: float) -> float:
+        return -float(free.potential("p", at=[t])[0, 0])
+
+    peak = scipy.optimize.minimize_scalar(height, bounds=(0.0, 3.0), options={"xatol": 1e-9})
+    later = free.potential("p", at=np.linspace(3.0, 30.0, 100))
+    assert 0.1 < later.min() < -peak.fun < later.max()
+    at_peak = es.LIF(10.0, taus, threshold=-peak.fun, bias=3.0)
+    touching = network.replace(neurons={"p": at_peak})
+    runs = [
+        es.simulate(touching, {}, 30.0, initial=initial, engine=engine)
+        for engine in ("layered", "scheduler")
+    ]
+    for run in runs:
+        assert run.near_touches == 1
+        assert run.spikes["p"].times[0] > 3.0
+    assert_same_run(runs[0].batch, runs[1].batch, rtol=1e-12)
+
+
+def test_what_layers_cannot_do_is_said_with_its_name_and_value() -> None:
+    for tau_syn, at in ((0.0, "'p'"), ({"exc": 1.0, "charge": 0.0}, "receptor 'charge' of 'p'")):
+        network = es.Network()
+        network.add_population("p", 2, es.LIF(tau_syn=tau_syn))
+        expected = f"'layered' needs tau_syn > 0, got 0.0 at {at}"
+        with pytest.raises(ValueError, match=re.escape(expected)):
+            es.simulate(network, {}, 1.0, engine="layered")
+        assert es.simulate(network, {}, 1.0).engine == "scheduler"
+
+
 @pytest.mark.parametrize("form", ["dense", "sparse", "delays"])
 @pytest.mark.parametrize("n", [7, 50])
 def test_busy_neurons_do_what_they_do_in_the_scheduler(n: int, form: str) -> None:
@@ -72,7 +169,7 @@ def test_busy_neurons_do_what_they_do_in_the_scheduler(n: int, form: str) -> Non
     assert_same_events(found, expected)
 
 
-@given(recipes(), st.lists(decimals(0.0, 1.0), min_size=1, max_size=3))
+@given(general(receptors=(1, *SEVERAL)), st.lists(decimals(0.0, 1.0), min_size=1, max_size=3))
 @examples(0.5)
 def test_states_at_any_time_are_the_schedulers(recipe: Recipe, shares: list[float]) -> None:
     model = recipe.model()
@@ -90,7 +187,7 @@ def test_states_at_any_time_are_the_schedulers(recipe: Recipe, shares: list[floa
 # --- however it is run: bit for bit ---------------------------------------------------------------
 
 
-@given(recipes(), st.sampled_from([0, 1, 13]))
+@given(general(receptors=(1, *SEVERAL)), st.sampled_from([0, 1, 13]))
 @examples(0.5)
 def test_a_batch_in_portions_is_the_batch(recipe: Recipe, portion: int) -> None:
     model = recipe.model()
@@ -100,7 +197,7 @@ def test_a_batch_in_portions_is_the_batch(recipe: Recipe, portion: int) -> None:
         assert_identical(model.run(), whole)
 
 
-@given(recipes(), st.sampled_from([1, 7, 30]))
+@given(general(receptors=(1, *SEVERAL)), st.sampled_from([1, 7, 30]))
 @examples(0.5)
 def test_a_layer_of_single_neurons_in_blocks_is_the_layer(recipe: Recipe, block: int) -> None:
     whole = recipe.model().run()
@@ -109,7 +206,7 @@ def test_a_layer_of_single_neurons_in_blocks_is_the_layer(recipe: Recipe, block:
         assert_identical(recipe.model().run(), whole)
 
 
-@given(recipes())
+@given(general(receptors=(1, *SEVERAL)))
 @examples(0.5)
 def test_records_grow_as_needed(recipe: Recipe) -> None:
     model = recipe.model()

@@ -20,7 +20,7 @@ from eventsim._layout.layers import (
     layers_pay,
 )
 from eventsim._layout.wiring import layout_of
-from tests.helpers.feedforward import SMALL, WIDE, Recipe, recipes
+from tests.helpers.feedforward import SMALL, WIDE, Recipe, general, recipes
 from tests.helpers.strategies import examples
 
 EITHER = (*SMALL, *WIDE)
@@ -30,7 +30,7 @@ def blocks_of_tiles(layer: Layer) -> np.ndarray:
     return np.repeat(np.arange(layer.n_blocks), np.diff(layer.tiles.first))
 
 
-@given(recipes(EITHER))
+@given(general(EITHER, receptors=(1, 2, 3)))
 @examples(0.5)
 def test_every_neuron_has_one_lane(recipe: Recipe) -> None:
     network = recipe.model().network
@@ -44,9 +44,14 @@ def test_every_neuron_has_one_lane(recipe: Recipe) -> None:
         real = tiles.neuron >= 0
         assert sorted(tiles.neuron[real]) == list(range(layer.n))
         number = layer.first + tiles.neuron[real]
-        for rate, of_kind in ((tiles.alpha, neurons.alpha), (tiles.beta, neurons.beta)):
+        n_receptors = len(tiles.receptors)
+        assert n_receptors == len(network.neurons[layer.population].columns)
+        for rate, of_kind in (
+            (tiles.alpha, neurons.alpha[:, :n_receptors]),
+            (tiles.beta, neurons.beta),
+        ):
             own = of_kind[neurons.kind[number]]
-            np.testing.assert_array_equal(np.repeat(rate, width)[real], own)
+            np.testing.assert_array_equal(np.repeat(rate, width, axis=0)[real], own)
         pairs = np.unique(
             np.stack([neurons.kind[number], np.repeat(tiles.kind, width)[real]]), axis=1
         )
@@ -70,8 +75,8 @@ def test_wide_tiles_are_whole_vectors(recipe: Recipe) -> None:
         assert np.all(wasted < VECTOR)
 
 
-def synapses_of(network: es.Network, layer: Layer) -> list[tuple[int, int, float, float]]:
-    """(source, neuron, weight, delay) of every synapse, read from the tables."""
+def synapses_of(network: es.Network, layer: Layer) -> list[tuple[int, int, float, float, int]]:
+    """(source, neuron, weight, delay, receptor) of every synapse, read from the tables."""
     tiles, table = layer.tiles, layer.table(network)
     delay = np.zeros(layer.n_sources)
     for synapses in layer.synapses:
@@ -82,10 +87,12 @@ def synapses_of(network: es.Network, layer: Layer) -> list[tuple[int, int, float
         width = tiles.width[block]
         assert 0 <= row < tiles.rows[tile] - 1
         start = tiles.table[tile] + row * width
+        receptor = int(tiles.receptor[start]) if len(tiles.receptors) > 1 else 0
         for lane in range(width):
             neuron = tiles.neuron[tiles.lane[tile] + lane]
             if neuron >= 0:
-                found.append((source, int(neuron), table[start + lane], delay[source] + late))
+                synapse = source, int(neuron), table[start + lane], delay[source] + late, receptor
+                found.append(synapse)
             else:
                 assert table[start + lane] == 0.0
 
@@ -105,7 +112,7 @@ def synapses_of(network: es.Network, layer: Layer) -> list[tuple[int, int, float
     return sorted(found)
 
 
-def synapses_given(network: es.Network, layer: Layer) -> list[tuple[int, int, float, float]]:
+def synapses_given(network: es.Network, layer: Layer) -> list[tuple[int, int, float, float, int]]:
     """The same, from the projections."""
     expected, start = [], 0
     for key, p in network.projections.items():
@@ -121,12 +128,13 @@ def synapses_given(network: es.Network, layer: Layer) -> list[tuple[int, int, fl
             parameter = np.arange(matrix.nnz)
         late = np.broadcast_to(p.delay_values, p.values.shape)[parameter]
         weights = p.values[parameter]
-        expected.append(list(zip(pre + start, post, weights, late, strict=True)))
+        receptor = np.full(post.size, p.receptor)
+        expected.append(list(zip(pre + start, post, weights, late, receptor, strict=True)))
         start += p.weights.shape[0]
     return sorted(tuple(s) for part in expected for s in part)
 
 
-@given(recipes())
+@given(general(receptors=(1, 2, 3)))
 def test_every_synapse_has_one_place(recipe: Recipe) -> None:
     network = recipe.model().network
     for layer in layers_of(network):
@@ -254,6 +262,12 @@ def test_layers_pay_for_dense_weights_convolutions_and_pools() -> None:
     assert not layers_pay(mixed)
     network.connect("in", "b", weights=scipy.sparse.csr_array(np.ones((2, 2))))
     assert not layers_pay(network)
+    several = es.Network()
+    several.add_input("in", 2)
+    several.add_population("p", 4, es.LIF(tau_syn={"exc": 1.0, "inh": 2.0}))
+    several.connect("in", "p", weights=np.ones((2, 4)))
+    several.connect("in", "p", weights=-np.ones((2, 4)), receptor="inh")
+    assert layers_pay(several)
     bare = es.Network()
     bare.add_population("p", 2, es.LIF())
     assert not layers_pay(bare)

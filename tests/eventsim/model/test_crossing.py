@@ -15,10 +15,10 @@ from eventsim.model.crossing import (
     _peak_stays_below,
     crossing_within,
     earliest_crossing,
-    first_crossing,
     just_after,
     next_crossing,
 )
+from eventsim.model.search import first_crossing
 from tests.helpers import cases, naive
 from tests.helpers.strategies import decimals, rate_pairs
 
@@ -128,8 +128,7 @@ def test_grazing_is_decided_down_to_a_relative_margin_of_1e_12(
     """The threshold is put just below and just above the peak, found with 60 digits."""
     row = cases.Crossing("", 2.0, 0.1, alpha, beta, bias, 1.0, math.inf, 0.0, 0.0)
     neuron = naive.Neuron(alpha, beta, 1.0, bias=bias)
-    top = naive.stationary_point(2.0, 2.0 - beta * 0.1 + bias, neuron.alpha, neuron.beta, 60.0)
-    assert top is not None
+    (top,) = naive.stationary_points([2.0], 2.0 - beta * 0.1 + bias, neuron.alphas, beta, 60.0)
     peak = float(exact_potential(row, top))
     below, above = peak * (1.0 - margin), peak * (1.0 + margin)
     t = first_crossing(2.0, 0.1, alpha, beta, below, bias)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from eventsim.model.crossing import TOUCHES, first_crossing, next_crossing
+from eventsim.model.crossing import TOUCHES, next_crossing
+from eventsim.model.search import first_crossing
 from tests.helpers.exact import State, check, top
 
 

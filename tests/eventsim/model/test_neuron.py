@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -269,11 +268,13 @@ def test_a_pool_may_stand_in_a_loop() -> None:
     assert after.min() == pytest.approx(first + 2.0, abs=0.05)
 
 
-def test_a_threshold_of_0_is_for_neurons_that_fire_once() -> None:
-    mixed: Any = es.LIF(threshold=[0.0, 1.0], refractory=[np.inf, 0.1])
-    assert mixed.threshold.tolist() == [0.0, 1.0]
-    with pytest.raises(ValueError, match=r"threshold must be > 0 \(or 0 with.*got 0\.0"):
-        es.LIF(threshold=[0.0, 1.0], refractory=[0.1, np.inf])
+@pytest.mark.parametrize("reset", [0.0, -0.5, 0.5])
+def test_a_threshold_at_reset_is_for_neurons_that_fire_once(reset: float) -> None:
+    threshold = [reset, reset + 1.0]
+    mixed = es.LIF(threshold=threshold, reset=reset, refractory=[np.inf, 0.1])
+    assert mixed.is_pool.tolist() == [True, False]
+    with pytest.raises(ValueError, match=rf"threshold must be > reset \(or equal.*got {reset}"):
+        es.LIF(threshold=threshold, reset=reset, refractory=[0.1, np.inf])
 
 
 def test_parameters_are_kept_read_only() -> None:

@@ -371,7 +371,20 @@ def pooled() -> es.Network:
     return network
 
 
+def of_neurons(neuron: es.LIF) -> es.Network:
+    network = es.Network()
+    network.add_population("p", 2, neuron)
+    return network
+
+
 BAD = [
+    (lambda: ClockedNetwork(of_neurons(es.LIF(rest=[0.0, 0.25])), 0.1), r"rest of 'p'.*0\.25"),
+    (lambda: ClockedNetwork(of_neurons(es.LIF(reset=-0.25)), 0.1), r"reset of 'p'.*-0\.25"),
+    (lambda: ClockedNetwork(of_neurons(es.LIF(tau_syn=0.0)), 0.1), r"tau_syn of 'p'.*got 0\.0"),
+    (
+        lambda: ClockedNetwork(of_neurons(es.LIF(tau_syn={"exc": 1.0, "inh": 2.5})), 0.1),
+        r"tau_syn of 'p'.*'inh': 2\.5",
+    ),
     (
         lambda: ClockedNetwork(recurrent(), 0.1),
         r"feed-forward.*hidden -> out -> hidden|out -> hidden",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,49 +16,70 @@ from scipy import sparse
 import eventsim as es
 import gradients
 from tests.helpers import cases, differences
-from tests.helpers.differences import off_grid
-from tests.helpers.graphs import PARAMETERS, chain, column_of_synapse, lif_as_srm, run_of
+from tests.helpers.differences import begun, in_the_order_of_the_record, off_grid
+from tests.helpers.graphs import (
+    WRT,
+    chain,
+    column_of_synapse,
+    columns_of,
+    lif_as_srm,
+    run_of,
+)
 from tests.helpers.naive import Case, Neuron
-from tests.helpers.strategies import examples, networks
+from tests.helpers.strategies import any_networks, examples, networks
 
 
 def away_from_grazing(case: Case) -> tuple[cases.Built, es.Result]:
-    built, result = run_of(off_grid(case))
-    slopes = result.spikes[cases.ALL].slopes
-    assume(slopes.size)
-    assume(slopes.min() > 0.05)
+    built, result = run_of(begun(off_grid(case)))
+    assume(result.batch.record.time.size)
+    assume(result.batch.min_slope > 0.05)
     return built, result
 
 
-def by_columns(built: cases.Built, gradient: gradients.Gradient, wrt: str) -> np.ndarray:
-    """A gradient in the column order of forward propagation."""
-    if wrt in ("weights", "delays"):
-        out = np.empty(len(built.place))
-        out[column_of_synapse(built)] = built.per_synapse(getattr(gradient, wrt))
-        return out
-    if wrt == "input_times":
-        return gradient.input_times[cases.IN][built.stimulus[cases.IN].order]
-    return getattr(gradient, wrt)[cases.ALL]
-
-
-@given(networks())
-@examples(0.3)
+@given(any_networks())
+@examples(0.4)
 def test_backward_is_the_transpose_of_forward(case: Case) -> None:
     """a' dF/dp, for the adjoint sweep on the run and for the transposed solve on the graph."""
     built, result = away_from_grazing(case)
-    a = differences.cotangents(result)["spike_times"]
+    by_spikes = differences.cotangents(result)["spike_times"]
+    a = in_the_order_of_the_record(result, by_spikes)
     graph = result.causality()
-    sweep = gradients.timing_backprop(result, spike_times=a)
-    solve = gradients.timing_backprop(graph, spike_times=a)
-    for wrt in PARAMETERS:
-        forward = gradients.forward_propagation(graph, wrt)
-        assert forward.shape[0] == len(a[cases.ALL])
-        expected = a[cases.ALL] @ forward
+    sweep = gradients.timing_backprop(result, spike_times=by_spikes)
+    solve = gradients.timing_backprop(graph, spike_times=by_spikes)
+    for kind in differences.KINDS:
+        forward = gradients.forward_propagation(graph, WRT[kind])[:, columns_of(built, kind)]
+        assert forward.shape[0] == a.size
         scale = np.abs(forward).max(initial=0.0) * 1e-8 + 1e-12
         for found in (sweep, solve):
             np.testing.assert_allclose(
-                by_columns(built, found, wrt), expected, rtol=1e-7, atol=scale
+                differences.gradient(built, found, kind), a @ forward, rtol=1e-7, atol=scale
             )
+
+
+@pytest.mark.parametrize("name", cases.NETWORK_NAMES + cases.GENERAL_NAMES)
+def test_forward_propagation_of_the_reference_networks(name: str) -> None:
+    """Times the cotangents of the spikes it is the reference, less the share of the potentials."""
+    reference = cases.load(name)
+    built = cases.build(reference.case)
+    result = built.run()
+    graph, a = result.causality(), np.array(reference.time_coefficients)
+    for kind, known, expected in of_spikes_alone(reference, built, result):
+        forward = gradients.forward_propagation(graph, WRT[kind])[:, columns_of(built, kind)]
+        scale = 1.0 + np.abs(expected).max(initial=0.0)
+        np.testing.assert_allclose(
+            (a @ forward)[known], expected, rtol=1e-10, atol=1e-11 * scale, err_msg=kind
+        )
+
+
+def of_spikes_alone(
+    reference: cases.Reference, built: cases.Built, result: es.Result
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(kind, which entries are known, their derivatives) of what the loss has of spike times."""
+    b = {cases.ALL: np.array(reference.potential_coefficients)}
+    rest = gradients.timing_backprop(result, potentials=b)
+    for kind, every in reference.gradients.items():
+        known = np.isfinite(every.ravel())
+        yield kind, known, (every.ravel() - differences.gradient(built, rest, kind))[known]
 
 
 @pytest.mark.parametrize("wrt", [("delays", "tau_mem"), ["bias", "input_times"], ()])
@@ -72,8 +96,8 @@ def test_a_graph_gives_what_it_is_asked_for(wrt) -> None:
             np.testing.assert_array_equal(one, other)
 
 
-@given(networks())
-@examples(0.3)
+@given(any_networks())
+@examples(0.4)
 def test_both_backward_methods_agree_on_potentials_too(case: Case) -> None:
     built, result = away_from_grazing(case)
     given_cotangents = differences.cotangents(result)
@@ -92,84 +116,95 @@ def test_both_backward_methods_agree_on_potentials_too(case: Case) -> None:
 def random_direction(built: cases.Built, seed: int) -> dict[str, dict]:
     """A change of every parameter, as the arguments of `jvp`."""
     rng = np.random.default_rng(seed)
+    network = built.network
     like = {
         key: scipy.sparse.csr_array(
             (rng.normal(size=p.weights.nnz), p.weights.indices, p.weights.indptr),
             shape=p.weights.shape,
         )
-        for key, p in built.network.projections.items()
+        for key, p in network.projections.items()
     }
-    n = len(built.case.neurons)
-    return {
+
+    def of_receptors(name: str, n: int) -> Any:
+        names = network.neurons[name].receptors
+        return {r: rng.normal(size=n) for r in names} if names else rng.normal(size=n)
+
+    sizes = network.populations.items()
+    directions: dict[str, dict] = {
         "weights": like,
-        "delays": {key: matrix * rng.normal() for key, matrix in like.items()},
+        "delays": {
+            key: rng.normal() if isinstance(p.delays, float) else like[key] * rng.normal()
+            for key, p in network.projections.items()
+        },
         "input_times": {cases.IN: rng.normal(size=len(built.case.inputs))},
-        "tau_mem": {cases.ALL: rng.normal(size=n)},
-        "tau_syn": {cases.ALL: rng.normal(size=n)},
-        "threshold": {cases.ALL: rng.normal(size=n)},
-        "bias": {cases.ALL: rng.normal(size=n)},
+        "tau_syn": {name: of_receptors(name, n) for name, n in sizes},
+        "initial": {name: es.State(rng.normal(size=n), of_receptors(name, n)) for name, n in sizes},
     }
+    for parameter in ("tau_mem", "threshold", "bias", "rest", "reset"):
+        directions[parameter] = {name: rng.normal(size=n) for name, n in sizes}
+    return directions
 
 
-def inner(gradient: gradients.Gradient, name: str, direction: dict) -> float:
-    """<gradient, direction> for one kind of parameter."""
-    return sum(
-        float(np.sum(cases.to_dense(getattr(gradient, name)[key]) * cases.to_dense(change)))
-        for key, change in direction.items()
-    )
+def inner(gradient: Any, direction: Any) -> float:
+    """<gradient, direction>, of anything that holds arrays."""
+    if isinstance(direction, es.State):
+        potentials = inner(gradient.potential, direction.potential)
+        return potentials + inner(gradient.current, direction.current)
+    if isinstance(direction, Mapping):
+        return sum(inner(gradient[key], direction[key]) for key in direction)
+    return float(np.sum(cases.to_dense(gradient) * cases.to_dense(direction)))
 
 
-@given(networks())
-@examples(0.3)
+@given(any_networks())
+@examples(0.4)
 def test_jvp_and_backward_are_adjoint_to_each_other(case: Case) -> None:
     """<a, J v> = <J' a, v> for every kind of parameter, and for all at once."""
     built, result = away_from_grazing(case)
-    a = differences.cotangents(result)["spike_times"][cases.ALL]
-    gradient = gradients.timing_backprop(result, spike_times={cases.ALL: a})
+    a = differences.cotangents(result)["spike_times"]
+    gradient = gradients.timing_backprop(result, spike_times=a)
     directions = random_direction(built, 0)
     total = 0.0
     for name, direction in directions.items():
-        tangent = gradients.jvp(result, **{name: direction})[cases.ALL]
-        assert tangent.shape == a.shape
-        expected = inner(gradient, name, direction)
-        scale = 1.0 + np.abs(tangent).max()
-        assert a @ tangent == pytest.approx(expected, rel=1e-7, abs=1e-8 * scale), name
+        tangent = gradients.jvp(result, **{name: direction})
+        expected = inner(getattr(gradient, name), direction)
+        scale = 1.0 + largest(tangent)
+        assert inner(a, tangent) == pytest.approx(expected, rel=1e-7, abs=1e-8 * scale), name
         total += expected
-    everything = gradients.jvp(result, **directions)[cases.ALL]
-    scale = 1.0 + np.abs(everything).max()
-    assert a @ everything == pytest.approx(total, rel=1e-7, abs=1e-7 * scale)
+    everything = gradients.jvp(result, **directions)
+    scale = 1.0 + largest(everything)
+    assert inner(a, everything) == pytest.approx(total, rel=1e-7, abs=1e-7 * scale)
 
 
-@pytest.mark.parametrize("name", cases.NETWORK_NAMES)
+def largest(tangent: dict[str, np.ndarray]) -> float:
+    return max(float(np.abs(values).max(initial=0.0)) for values in tangent.values())
+
+
+@pytest.mark.parametrize("name", cases.NETWORK_NAMES + cases.GENERAL_NAMES)
 def test_jvp_of_the_reference_networks(name: str) -> None:
     """A direction that changes one kind of parameter gives the reference gradient's product."""
     reference = cases.load(name)
     built = cases.build(reference.case)
     result = built.run()
-    a = np.array(reference.time_coefficients)
-    # the reference loss also holds potentials: take their share from the sweep
-    rest = gradients.timing_backprop(
-        result, potentials={cases.ALL: np.array(reference.potential_coefficients)}
+    a, directions = np.array(reference.time_coefficients), random_direction(built, 5)
+    rates = {"alpha": "tau_syn", "beta": "tau_mem"}
+    changes = SimpleNamespace(
+        **directions, **{rate: directions[tau] for rate, tau in rates.items()}
     )
-    rng = np.random.default_rng(5)
-    for kind, argument in (("weight", "weights"), ("theta", "threshold"), ("bias", "bias")):
-        expected = reference.gradients[kind] - differences.gradient(built, rest, kind)
-        v = rng.normal(size=expected.size)
-        if kind == "weight":
-            change = {
-                key: scipy.sparse.csr_array(p.weights) * 0.0
-                for key, p in built.network.projections.items()
-            }
-            dense = {key: np.zeros(p.weights.shape) for key, p in built.network.projections.items()}
-            for (key, row, col), value in zip(built.place, v, strict=True):
-                dense[key][row, col] = value
-            for key, matrix in change.items():
-                rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-                matrix.data[:] = dense[key][rows, matrix.indices]
-        else:
-            change = {cases.ALL: v}
-        tangent = gradients.jvp(result, **{argument: change})[cases.ALL]
-        assert a @ tangent == pytest.approx(expected @ v, rel=1e-9, abs=1e-10)
+    for kind, known, expected in of_spikes_alone(reference, built, result):
+        if not np.all(known):
+            continue  # a delay of 0 has no derivative: it cannot be left out of a direction
+        v = differences.gradient(built, changes, kind)
+        argument = rates.get(kind, WRT[kind])
+        if kind in rates:
+            v = -v * np.square(differences.parameters(reference.case, kind))
+        direction = directions[argument]
+        if argument == "initial":
+            (begun,) = direction.values()
+            alone = es.State(current=begun.current) if kind == "i0" else es.State(begun.potential)
+            direction = {cases.ALL: alone}
+        tangent = gradients.jvp(result, **{argument: direction})[cases.ALL]
+        scale = 1.0 + np.abs(a).max() * np.abs(tangent).max(initial=0.0)
+        assert a @ tangent == pytest.approx(expected @ v, rel=1e-9, abs=1e-10 * scale), kind
 
 
 @pytest.mark.slow

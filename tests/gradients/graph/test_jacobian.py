@@ -48,7 +48,7 @@ def condition(case: Case, times: list[float], row: int, inputs=None, synapses=No
     terms = [n.bias * naive.charge(f, n.beta), -n.theta]
     emitted = [(-s - 1, t) for s, t in inputs] + list(zip(spikes, times, strict=True))
     for source, t in emitted:
-        for pre, post, w, d in synapses:
+        for pre, post, w, d, *_ in synapses:
             if pre == source and post == target and t + d < f:
                 terms.append(w * naive.kernel(f - t - d, n.alpha, n.beta))
     for other, m in zip(spikes[:row], times[:row], strict=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,34 +15,41 @@ import eventsim as es
 import gradients
 from eventsim.model.parameters import DIFFERENTIABLE
 
-KINDS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias")
+KINDS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "bias", "rest", "reset")
 STIMULUS = {"in": es.SpikeBatch.from_latencies([[0.1, 0.4], [0.3, 0.2]])}
 LABELS = np.array([0, 1])
 LOSS = gradients.MembraneCrossEntropy("out").of(LABELS)
 
 
 def network() -> es.Network:
-    """Dense and sparse weights, a kernel, one delay and one for each synapse."""
+    """Dense and sparse weights, a kernel, one delay and one for each synapse, two receptors."""
     rng = np.random.default_rng(0)
     net = es.Network()
     net.add_input("in", 2)
     net.add_population("hidden", 3, es.LIF(tau_mem=2.0, tau_syn=[1.0, 0.5, 0.7], threshold=0.4))
-    net.add_population("out", 2, es.LIF(tau_mem=1.0, tau_syn=0.5, threshold=50.0))
+    slow = {"exc": 0.5, "inh": [1.0, 2.0]}
+    net.add_population("out", 2, es.LIF(1.0, slow, threshold=50.0, rest=-0.2, reset=[-0.1, 0.1]))
     net.connect("in", "hidden", weights=rng.normal(2.0, 0.5, (2, 3)), delays=0.1)
     some = sparse.csr_array(([1.0, 2.0], ([0, 2], [1, 0])), shape=(3, 2))
     net.connect("hidden", "out", weights=some, delays=0.1 * some)
+    net.connect("in", "out", weights=-rng.uniform(0.5, 1.0, (2, 2)), receptor="inh")
     net.connect("in", "hidden", weights=es.Convolution(np.ones((3, 1, 1, 2)), (1, 2)))
     return net
 
 
+def leaves(tree: dict) -> Iterator[Any]:
+    """The arrays and numbers of a tree, in order."""
+    for leaf in tree.values():
+        yield from leaves(leaf) if isinstance(leaf, dict) else [leaf]
+
+
+def values_of(leaf: Any) -> np.ndarray:
+    return leaf.data if sparse.issparse(leaf) else np.asarray(leaf)
+
+
 def flat(tree: dict) -> list[float]:
     """All numbers of a tree, in order."""
-    numbers: list[float] = []
-    for leaves in tree.values():
-        for leaf in leaves.values():
-            values = leaf.data if sparse.issparse(leaf) else leaf
-            numbers.extend(np.ravel(values).tolist())
-    return numbers
+    return [number for leaf in leaves(tree) for number in np.ravel(values_of(leaf)).tolist()]
 
 
 kinds = st.lists(st.sampled_from(KINDS), unique=True)
@@ -62,14 +72,11 @@ def test_a_step_is_that_of_each_array_alone(kinds: list[str]) -> None:
     tree = net.parameters(kinds)
     moved, state = adam.update(tree, gradient, adam.init(tree))
     expected: list[float] = []
-    for kind, leaves in tree.items():
-        for key, leaf in leaves.items():
-            slope, value = (
-                x.data if sparse.issparse(x) else np.asarray(x)
-                for x in (getattr(gradient, kind)[key], leaf)
-            )
-            alone, _ = adam.update({"w": value}, {"w": slope}, adam.init({"w": value}))
-            expected.extend(np.ravel(alone["w"]).tolist())
+    slopes = {kind: gradient.tree[kind] for kind in tree}
+    for leaf, slope in zip(leaves(tree), leaves(slopes), strict=True):
+        params, grads = ({"w": values_of(x)} for x in (leaf, slope))
+        alone, _ = adam.update(params, grads, adam.init(params))
+        expected.extend(np.ravel(alone["w"]).tolist())
     assert flat(moved) == expected
     assert flat(net.replace(moved).parameters(kinds)) == expected
     assert state["mean"].keys() == tree.keys()
@@ -101,15 +108,22 @@ def test_the_tree_of_a_network_is_the_callers_own() -> None:
     net = network()
     tree = net.parameters(None)
     before = flat(net.parameters(None))
-    for leaves in tree.values():
-        for leaf in leaves.values():
-            (leaf.data if sparse.issparse(leaf) else np.asarray(leaf))[...] = 7.0
+    for leaf in leaves(tree):
+        values_of(leaf)[...] = 7.0
     assert flat(net.parameters(None)) == before
 
 
 def test_a_tree_takes_the_place_of_what_new_neurons_have() -> None:
-    neuron = network().replace({"bias": {"out": 0.5}}, neurons={"out": es.LIF(3.0)}).neurons["out"]
+    new = {"hidden": es.LIF(3.0)}
+    neuron = network().replace({"bias": {"hidden": 0.5}}, neurons=new).neurons["hidden"]
     assert (neuron.tau_mem, neuron.bias) == (3.0, 0.5)
+
+
+def test_a_receptor_that_is_not_named_keeps_its_time_constant() -> None:
+    tau_syn = network().replace({"tau_syn": {"out": {"exc": 0.25}}}).neurons["out"].tau_syn
+    assert list(tau_syn) == ["exc", "inh"]
+    assert tau_syn["exc"] == 0.25
+    np.testing.assert_array_equal(tau_syn["inh"], [1.0, 2.0])
 
 
 def test_training_weights_shares_the_structure_and_other_parameters_do_not() -> None:
@@ -139,7 +153,7 @@ def step(params: dict, grads: dict) -> None:
             r"tau_mem must be > 0, got -2\.0",
         ),
         (lambda net: net.replace({"delays": {("in", "hidden"): -0.5}}), r"delays .* -0\.5"),
-        (lambda net: net.replace({"bias": {"out": [1.0] * 3}}), r"\(2,\), got \(3,\)"),
+        (lambda net: net.replace({"bias": {"out": [1.0] * 3}}), r"same length, got .*'bias': 3"),
         (
             lambda net: net.replace(net.parameters(), weights={KEY: np.eye(2)}),
             "weights must be given once",

@@ -15,27 +15,34 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from eventsim._layout import layers as layer_plan
+from eventsim._layout.layers import layers_of as plan_of
 from eventsim._support import threads
+from gradients._sweeps.layers import frames as framed
 from gradients._sweeps.layers import host as layered
 from tests.helpers import cases, differences
+from tests.helpers.engines import Batch, looped
 from tests.helpers.feedforward import (
+    EVERY,
     KINDS,
+    SEVERAL,
     WIDE,
     Recipe,
     assert_identical_gradient,
     assert_same_gradient,
     cotangents,
     dense,
+    general,
     layers_of,
     loss,
     recipes,
 )
 from tests.helpers.models import Model, decided
-from tests.helpers.strategies import examples
+from tests.helpers.strategies import examples, general_networks
 
 RUNS = (2.51234, 2.51234, 0.1)
 # Without the parameters of neurons, another loop does the work.
-WRT = st.sampled_from([KINDS, ("weights", "delays", "input_times")])
+FEW = ("weights", "delays", "input_times")
+WRT = st.sampled_from([EVERY, FEW])
 
 
 def swept(result: es.BatchResult, **options: Any) -> gradients.Gradient:
@@ -53,10 +60,7 @@ def test_the_feed_forward_reference_network() -> None:
         spike_times={cases.ALL: np.array(reference.time_coefficients)},
         potentials={cases.ALL: np.array(reference.potential_coefficients)},
     )
-    for kind in differences.KINDS:
-        differences.assert_reference_gradient(
-            differences.gradient(built, found, kind), reference.gradients[kind]
-        )
+    differences.assert_reference_gradients(reference, built, found)
 
 
 @given(recipes(t_stops=RUNS), WRT)
@@ -67,6 +71,14 @@ def test_random_networks_have_the_gradients_of_the_scheduler(
     model = recipe.model()
     expected = decided(model)
     assert_same_gradient(swept(model.run(), wrt=wrt), swept(expected), kinds=wrt)
+
+
+@given(looped("layered", general_networks()))
+@examples(0.5)
+def test_neurons_of_any_kind_have_the_gradients_of_the_scheduler(drawn: Batch) -> None:
+    model = drawn.model()
+    expected = decided(model)
+    assert_same_gradient(swept(model.run()), swept(expected))
 
 
 @given(recipes(t_stops=RUNS), WRT)
@@ -90,6 +102,38 @@ def test_wide_networks_have_the_gradients_of_the_scheduler(
     model = recipe.model()
     expected = decided(model)
     assert_same_gradient(swept(model.run(), wrt=wrt), swept(expected), kinds=wrt)
+
+
+@given(general(t_stops=RUNS), st.sampled_from([EVERY, FEW]))
+def test_networks_with_several_receptors_have_the_gradients_of_the_scheduler(
+    recipe: Recipe, wrt: tuple[str, ...]
+) -> None:
+    model = recipe.model()
+    expected = decided(model)
+    ours, theirs = swept(model.run(), wrt=wrt), swept(expected, wrt=wrt)
+    assert_same_gradient(ours, theirs, rtol=1e-9, kinds=wrt)
+
+
+@pytest.mark.slow
+@given(general(WIDE, t_stops=RUNS), st.sampled_from([EVERY, FEW]))
+@examples(0.3)
+def test_wide_networks_with_several_receptors_have_the_gradients_of_the_scheduler(
+    recipe: Recipe, wrt: tuple[str, ...]
+) -> None:
+    model = recipe.model()
+    expected = decided(model)
+    ours, theirs = swept(model.run(), wrt=wrt), swept(expected, wrt=wrt)
+    assert_same_gradient(ours, theirs, rtol=1e-9, kinds=wrt)
+
+
+@given(general(t_stops=RUNS, receptors=(1,)), st.sampled_from([EVERY, FEW]))
+@examples(0.3)
+def test_networks_that_begin_in_any_state_have_the_gradients_of_the_scheduler(
+    recipe: Recipe, wrt: tuple[str, ...]
+) -> None:
+    model = recipe.model()
+    expected = decided(model)
+    assert_same_gradient(swept(model.run(), wrt=wrt), swept(expected, wrt=wrt), kinds=wrt)
 
 
 @given(recipes(t_stops=RUNS))
@@ -139,7 +183,7 @@ def moved(model: Model, kind: str, key: Any, place: int, step: float) -> Model:
         times[place] += step
         new_train = es.SpikeBatch(times, train.indices, train.samples, len(train))
         return dataclasses.replace(model, stimulus={**stimulus, key: new_train})
-    values = network.neurons[key].arrays(network.populations[key])[kind].copy()
+    values = np.ravel(network.neurons[key].arrays(network.populations[key])[kind]).copy()
     values[place] += step
     lif = dataclasses.replace(network.neurons[key], **{kind: values})
     return dataclasses.replace(model, network=network.replace(neurons={key: lif}))
@@ -176,7 +220,7 @@ def places(model: Model, kind: str) -> list[tuple[Any, int]]:
         return [(name, k) for name, t in model.stimulus.items() for k in range(t.times.size)]
     found = []
     for name, n in network.populations.items():
-        values = network.neurons[name].arrays(n)[kind]
+        values = np.ravel(network.neurons[name].arrays(n)[kind])
         if np.any(values == 0.0) and kind == "threshold":
             continue
         found += [(name, k) for k in range(n) if np.isfinite(values[k])]
@@ -264,7 +308,7 @@ def mixed() -> Model:
 # --- however it is run: bit for bit ---------------------------------------------------------------
 
 
-@given(recipes(t_stops=RUNS), WRT, st.sampled_from([2, 3]))
+@given(general(t_stops=RUNS, receptors=(1, *SEVERAL)), WRT, st.sampled_from([2, 3]))
 @examples(0.5)
 def test_the_number_of_threads_does_not_matter(
     recipe: Recipe, wrt: tuple[str, ...], n: int
@@ -276,7 +320,7 @@ def test_the_number_of_threads_does_not_matter(
         assert_identical_gradient(swept(result, wrt=wrt, threads=n), one, wrt)
 
 
-@given(recipes(t_stops=RUNS), WRT, st.sampled_from([0, 1, 13]))
+@given(general(t_stops=RUNS, receptors=(1, *SEVERAL)), WRT, st.sampled_from([0, 1, 13]))
 @examples(0.5)
 def test_a_batch_in_portions_has_the_gradients_of_the_batch(
     recipe: Recipe, wrt: tuple[str, ...], portion: int
@@ -322,13 +366,13 @@ def test_two_sweeps_are_equal_bit_for_bit(recipe: Recipe, wrt: tuple[str, ...]) 
     assert_identical_gradient(swept(result, wrt=wrt), swept(result, wrt=wrt), wrt)
 
 
-@given(recipes(t_stops=RUNS), st.sets(st.sampled_from(KINDS)))
+@given(general(t_stops=RUNS, receptors=(1, *SEVERAL)), st.sets(st.sampled_from(EVERY)))
 @examples(0.5)
 def test_a_gradient_by_some_is_part_of_the_whole(recipe: Recipe, wrt: set[str]) -> None:
     result = recipe.model().run()
     whole, part = swept(result), swept(result, wrt=sorted(wrt))
     assert_same_gradient(part, whole, rtol=1e-12, kinds=tuple(wrt))
-    for kind in set(KINDS) - wrt:
+    for kind in set(EVERY) - wrt:
         assert getattr(part, kind) == {}
     assert (part.alpha == {}) == ("tau_syn" not in wrt)
     assert (part.beta == {}) == ("tau_mem" not in wrt)
@@ -367,6 +411,44 @@ def test_busy_neurons_have_the_gradients_of_the_scheduler(n: int) -> None:
 def test_less_to_differentiate_by_changes_nothing_else(n: int, wrt: list[str]) -> None:
     result = busy(n).run()
     assert_same_gradient(swept(result, wrt=wrt), swept(result), rtol=1e-12, kinds=tuple(wrt))
+
+
+def test_stiff_layers_are_swept_from_arrival_to_arrival_whatever_is_asked_for() -> None:
+    """Also where samples begin in states of their own, which nobody asks about."""
+    model = layers_of(6, 9, tau_syn=1e-3, tau_mem=0.5)
+    initial = {"p": es.State(np.linspace(-1.0, 0.5, 27).reshape(3, 9), 2.0)}
+    result = dataclasses.replace(model, initial=initial).run()
+    assert framed.frames_of(plan_of(model.network)[0].tiles, result.t_stop) is None
+    assert_same_gradient(swept(result, wrt=FEW), swept(result), rtol=1e-12, kinds=FEW)
+
+
+def test_states_of_more_samples_than_pieces_of_work_or_of_fewer_have_their_own_gradients() -> None:
+    """As those of the samples alone."""
+    rng = np.random.default_rng(3)
+    taus = {"exc": 0.5, "inh": 1.5}
+    for n in (2, 11):
+        model = layers_of(6, 9, samples=n, tau_syn=taus)
+        currents = {name: rng.normal(0.0, 2.0, (n, 9)) for name in taus}
+        model = dataclasses.replace(
+            model, initial={"p": es.State(rng.uniform(-1, 1, (n, 9)), currents)}
+        )
+        result = model.run()
+        whole, every = swept(result), cotangents(result)
+        for k in range(n):
+            alone = gradients.timing_backprop(
+                result[k],
+                spike_times={
+                    name: values[result.spikes[name].samples == k]
+                    for name, values in every["spike_times"].items()
+                },
+                potentials={name: values[k] for name, values in every["potentials"].items()},
+            )
+            own, found = whole.initial["p"], alone.initial["p"]
+            np.testing.assert_allclose(own.potential[k], found.potential, rtol=1e-12, atol=1e-12)
+            for name in taus:
+                np.testing.assert_allclose(
+                    own.current[name][k], found.current[name], rtol=1e-12, atol=1e-12
+                )
 
 
 @pytest.mark.parametrize("t_stop", [0.3, 40.0, pytest.param(4000.0, marks=pytest.mark.jit)])
