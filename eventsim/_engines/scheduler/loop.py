@@ -345,6 +345,8 @@ def epoch_lengths(wiring: Wiring, neurons: Neurons) -> FloatArray:
 def _fill_push(wiring, neurons, push):
     """Set the largest weight in units of its target's threshold, for each kind of target."""
     for g in range(wiring.kind.size):
+        if wiring.receptor[g] == CHARGE:
+            continue  # it moves V at once, in an epoch of any length
         kind = wiring.kind[g]
         most = push[kind]
         for s in range(wiring.start[g], wiring.stop[g]):
