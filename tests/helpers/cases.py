@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import scipy.sparse
 from hypothesis import assume
@@ -26,6 +27,10 @@ NETWORK_NAMES, GENERAL_NAMES = (
     sorted(p.stem for p in (REFERENCE / folder).glob("*.json"))
     for folder in ("networks", "general")
 )
+if not numba.config.DISABLE_JIT:  # all loops would be compiled for three currents, too
+    GENERAL_NAMES.remove("receptors_three")
+if numba.config.BOUNDSCHECK:  # and for two without charges
+    GENERAL_NAMES = [name for name in GENERAL_NAMES if "receptor" not in name]
 
 
 @dataclass(frozen=True)

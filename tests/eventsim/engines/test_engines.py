@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import scipy.sparse
@@ -50,6 +51,7 @@ from tests.helpers.strategies import (
     decimals,
     examples,
     general_networks,
+    networks,
     violent_networks,
 )
 
@@ -483,7 +485,7 @@ def assert_same_run(engine: str, found: Case, expected: Case, lift: float = 0.0)
 
 
 @each_engine
-@given(any_networks(), st.integers(0, 2**16))
+@given(any_networks() if numba.config.DISABLE_JIT else networks(), st.integers(0, 2**16))
 @examples(0.5)
 def test_two_receptors_that_are_alike_are_one(engine: str, case: Case, seed: int) -> None:
     case = made_for(engine, case)
