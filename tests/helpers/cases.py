@@ -30,7 +30,7 @@ NETWORK_NAMES, GENERAL_NAMES = (
 if not numba.config.DISABLE_JIT:  # all loops would be compiled for three currents, too
     GENERAL_NAMES.remove("receptors_three")
 if numba.config.BOUNDSCHECK:  # and for two without charges
-    GENERAL_NAMES = [name for name in GENERAL_NAMES if "receptor" not in name]
+    GENERAL_NAMES = ["initial_state", "reset_potential"]
 
 
 @dataclass(frozen=True)
