@@ -19,6 +19,7 @@ import scipy.sparse
 from hypothesis import assume
 
 import eventsim as es
+from eventsim.model.jumps import CHARGE
 from tests.helpers.naive import Case, Neuron, Run, Synapse, TooManySpikesError, simulate
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -158,6 +159,15 @@ def decided(case: Case, max_spikes: int = 60) -> Run:
     assume(run.margin > 1e-7)
     assume(run.min_slope > 1e-3)
     return run
+
+
+def assume_charges_come_alone(result: es.Result) -> None:
+    """Where several come at the same time, no derivative says which of them sets off a spike."""
+    arrivals = result.causality().arrivals
+    assert arrivals is not None
+    for first, last in itertools.pairwise(arrivals.first):
+        times = arrivals.time[first:last][arrivals.receptor[first:last] == CHARGE]
+        assume(np.unique(times).size == times.size)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ def away_from_grazing(case: Case) -> tuple[cases.Built, es.Result]:
     built, result = run_of(begun(off_grid(case)))
     assume(result.batch.record.time.size)
     assume(result.batch.min_slope > 0.05)
+    cases.assume_charges_come_alone(result)
     return built, result
 
 
