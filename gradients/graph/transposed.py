@@ -93,6 +93,8 @@ def _gradient_of(
     graph: CausalityGraph, by: Callable[[str], FloatArray], wanted: Collection[str]
 ) -> Gradient:
     slopes = graph.rows.by_time
+    if graph.network is not None:
+        slopes = slopes[~graph.at_once]  # a charge has none
     min_slope = float(slopes.min(initial=np.inf))
     weights, delays = (by(name) if name in wanted else None for name in ("weights", "delays"))
     inputs = by("input_times") if "input_times" in wanted else None
