@@ -19,7 +19,6 @@ import scipy.sparse
 from hypothesis import assume
 
 import eventsim as es
-from eventsim.model.jumps import CHARGE
 from tests.helpers.naive import Case, Neuron, Run, Synapse, TooManySpikesError, simulate
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -162,12 +161,12 @@ def decided(case: Case, max_spikes: int = 60) -> Run:
 
 
 def assume_charges_come_alone(result: es.Result) -> None:
-    """Where several come at the same time, no derivative says which of them sets off a spike."""
-    arrivals = result.causality().arrivals
-    assert arrivals is not None
-    for first, last in itertools.pairwise(arrivals.first):
-        times = arrivals.time[first:last][arrivals.receptor[first:last] == CHARGE]
-        assume(np.unique(times).size == times.size)
+    """Where something else comes with a charge that sets off a spike, there is no derivative."""
+    graph = result.causality()
+    assert graph.arrivals is not None
+    for i, time in zip(graph.neurons[graph.at_once], graph.times[graph.at_once], strict=True):
+        part = slice(graph.arrivals.first[i], graph.arrivals.first[i + 1])
+        assume(time > 0.0 and np.count_nonzero(graph.arrivals.time[part] == time) == 1)
 
 
 @contextmanager
