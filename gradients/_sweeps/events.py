@@ -162,7 +162,8 @@ class Workspace(NamedTuple):
 
     ``density`` (n_neurons, 2) of a loss that integrates V; ``latest`` (n_neurons,) the last
     spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before;
-    ``trigger`` (n_neurons,) the last one that a charge set off.
+    ``trigger`` (n_neurons,) the last one that a charge set off, and ``cause`` (n_spikes, 3) that
+    charge: the number of its spike, its delay group, its synapse.
     """
 
     adjoint: FloatArray
@@ -170,6 +171,7 @@ class Workspace(NamedTuple):
     latest: Int32Array
     previous: Int32Array
     trigger: Int32Array
+    cause: IntArray
     flying: Queue
     group: Int32Array
 
@@ -210,6 +212,7 @@ def new_workspace(neurons: Neurons, n_strands: int, n_spikes: int, n_flights: in
         np.empty((n_strands, n_neurons), dtype=np.int32),
         np.empty((n_strands, n_spikes), dtype=np.int32),
         np.empty((n_strands, n_neurons), dtype=np.int32),
+        np.empty((n_strands, n_spikes if neurons.charging else 0, 3), dtype=np.int64),
         Queue(
             np.empty((n_strands, n_flights)),
             np.empty((n_strands, n_flights), dtype=np.int32),
@@ -241,6 +244,7 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
             work.latest[strand],
             work.previous[strand],
             work.trigger[strand],
+            work.cause[strand],
             flying,
             work.group[strand],
         )
@@ -317,7 +321,7 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
             while g >= start and emitted + wiring.delay[g] > t_stop:
                 g -= 1
             while g >= start and emitted + wiring.delay[g] == arrival:
-                back = _deliver(wiring, neurons, record, loss, sums, work, g, arrival)
+                back = _deliver(wiring, neurons, record, loss, sums, work, g, arrival, number)
                 if number < n_inputs:
                     loss.inputs[number] += back
                 else:
@@ -331,6 +335,8 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
         elif now_spike > -math.inf:
             if len(neurons.charging) == 0 or work.latest[spike_neurons[spike]] == spike:
                 _pass_spike(neurons, record, loss, sums, work, spike)
+            else:
+                _pass_on(loss, sums, work, spike, n_inputs)
             spike -= 1
         else:
             break
@@ -410,11 +416,11 @@ def _apply_event(neurons, record, loss, sums, work, event):
 
 
 @inlined
-def _deliver(wiring, neurons, record, loss, sums, work, g, now):
+def _deliver(wiring, neurons, record, loss, sums, work, g, now, number):
     """Take the arrivals of delay group ``g`` back; return the derivative by their common time."""
     kind, receptor = wiring.kind[g], wiring.receptor[g]
     if len(neurons.charging) > 0 and receptor == CHARGE:
-        return _take_charges(wiring, neurons, record, loss, sums, work, g, now)
+        return _take_charges(wiring, neurons, record, loss, sums, work, g, now, number)
     alpha, beta = neurons.alpha[kind, receptor], neurons.beta[kind]
     current, current_alpha, current_beta = _columns(receptor)
     by_alpha_at = ALPHAS + receptor if receptor > 0 else ALPHA
@@ -465,7 +471,7 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
 
 
 @loop
-def _take_charges(wiring, neurons, record, loss, sums, work, g, now):
+def _take_charges(wiring, neurons, record, loss, sums, work, g, now, number):
     """Do the same with charges, after the spikes that they set off."""
     beta = neurons.beta[wiring.kind[g]]
     adjoint, total = work.adjoint, 0.0
@@ -482,8 +488,9 @@ def _take_charges(wiring, neurons, record, loss, sums, work, g, now):
         trigger = work.trigger[i]
         if trigger >= 0 and record[0][trigger] == now:
             if weight > 0.0:  # the last one to come of those that set the spike off
-                moved = loss.spikes[trigger]
-                loss.spikes[trigger] = 0.0
+                work.cause[trigger, 0] = number
+                work.cause[trigger, 1] = g
+                work.cause[trigger, 2] = s
         elif not _is_held(neurons, record, work, i, now):
             sums.weight[s] += adjoint[i, LAMBDA_V]
             sums.neuron[i, BETA] += weight * adjoint[i, V_BETA]
@@ -493,6 +500,20 @@ def _take_charges(wiring, neurons, record, loss, sums, work, g, now):
             sums.delay[s] += moved
     sums.group[g] += total
     return total
+
+
+@inlined
+def _pass_on(loss, sums, work, k, n_inputs):
+    """Give the derivative by the time of spike ``k``, complete by now, to the charge behind it."""
+    number, g, s = work.cause[k, 0], work.cause[k, 1], work.cause[k, 2]
+    moved = loss.spikes[k]
+    if number < n_inputs:
+        loss.inputs[number] += moved
+    else:
+        loss.spikes[number - n_inputs] += moved
+    sums.group[g] += moved
+    if sums.delay.size:
+        sums.delay[s] += moved
 
 
 @inlined
