@@ -535,3 +535,21 @@ def test_a_batch_of_a_network_with_one_synapse_sums_its_samples() -> None:
     found = gradients.timing_backprop(result, first_spikes={"out": np.ones((3, 1))})
     alone = gradients.timing_backprop(result[0], first_spikes={"out": np.ones(1)})
     np.testing.assert_allclose(found.weights[key], 3.0 * alone.weights[key], rtol=1e-12)
+
+
+def test_a_charge_gets_the_derivative_of_all_that_its_spike_sets_off_at_once() -> None:
+    """The spike of "first" has the time of the charge, and reaches "second" without a delay."""
+    net = es.Network()
+    net.add_input("in", 1)
+    net.add_population("first", 1, es.LIF(tau_syn=0.0))
+    net.add_population("second", 1, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    key = net.connect("in", "first", weights=[[1.5]], delays=0.25)
+    net.connect("first", "second", weights=[[4.0]])
+    result = es.simulate(net, {"in": es.Spikes([0.5], [0])}, 3.0, engine="scheduler")
+    n = len(result.spikes["second"])
+    by_spikes = {"first": [0.5], "second": np.ones(n)}
+    for run in (result, result.causality()):
+        found = gradients.timing_backprop(run, spike_times=by_spikes)
+        assert found.input_times["in"] == pytest.approx([0.5 + n])
+        assert found.delays[key] == pytest.approx(0.5 + n)
+        assert found.weights[key] == 0.0
