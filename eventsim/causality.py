@@ -574,7 +574,7 @@ def _as_synapse(edge: tuple[Hashable, Hashable], part: Sequence[Any]) -> Synapse
     weight, delay, by_weight, by_time = map(
         _finite, values, Synapse._fields[1:-1], [edge] * len(values)
     )
-    receptor = as_count(part[-1], "receptor", least=0) if len(part) == n else 0
+    receptor = as_count(part[-1], "receptor", least=CHARGE) if len(part) == n else 0
     return Synapse(_as_label(label, edge), weight, delay, by_weight, by_time, receptor)
 
 

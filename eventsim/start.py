@@ -118,7 +118,7 @@ class Start:
         """Whether all begin at reset and without a current."""
         return not (np.any(self.potential) or np.any(self.current))
 
-    @property
+    @cached_property
     def states(self) -> FloatArray:
         """Current, potential, and the currents of further receptors, (rows, n_neurons, columns)."""
         n = max(self.current.shape[0], self.potential.shape[0])

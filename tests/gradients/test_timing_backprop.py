@@ -553,3 +553,6 @@ def test_a_charge_gets_the_derivative_of_all_that_its_spike_sets_off_at_once() -
         assert found.input_times["in"] == pytest.approx([0.5 + n])
         assert found.delays[key] == pytest.approx(0.5 + n)
         assert found.weights[key] == 0.0
+    by_hand = es.CausalityGraph.from_networkx(result.causality().to_networkx())
+    found = gradients.timing_backprop(by_hand, spike_times=[0.5] + [1.0] * n)
+    assert found.input_times["input"] == pytest.approx([0.5 + n])
