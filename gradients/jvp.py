@@ -240,7 +240,8 @@ def _set_current(
     values = _of_neurons(network, {name: change}, parameter)
     column = network.neurons[name].columns[receptor]
     if column == CHARGE:
-        require(values == 0.0, values, f"{parameter}[{name!r}] must be 0 without a current")
+        of = f"{parameter}[{name!r}]"
+        require(values == 0.0, values, f"{of} must be 0 at a receptor of charges")
     else:
         part = network.neurons_of(name)
         total[part, column] = values[part]

@@ -821,7 +821,7 @@ TABLE: list[Row] = [
         ValueError,
         r"receptor.*'out'.*\[\], got 'exc'",
     ),
-    ("no receptor", lambda: es.LIF(tau_syn={}), ValueError, r"tau_syn.*receptor.*got \{\}"),
+    ("no receptor", lambda: es.LIF(tau_syn={}), ValueError, r"tau_syn.*1 to 127 rec.*got 0"),
     ("name of a receptor", lambda: es.LIF(tau_syn={3: 1.0}), ValueError, r"named by.*got 3"),
     (
         "time constant of a receptor",
@@ -970,6 +970,12 @@ TABLE: list[Row] = [
         lambda: gradients.jvp(begun(network=receptors()), tau_syn={"out": 2.5}),
         ValueError,
         r"tau_syn\['out'\].*dict.*2\.5",
+    ),
+    (
+        "direction of the time constant of charges",
+        lambda: gradients.jvp(begun(network=net(tau_syn=0.0)), tau_syn={"out": 2.5}),
+        ValueError,
+        r"tau_syn\['out'\] must be 0 at .*charges, got 2\.5",
     ),
     (
         "direction of no state",

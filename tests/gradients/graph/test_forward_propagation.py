@@ -15,6 +15,7 @@ from scipy import sparse
 
 import eventsim as es
 import gradients
+from eventsim.model.jumps import CHARGE
 from tests.helpers import cases, differences
 from tests.helpers.differences import begun, in_the_order_of_the_record, off_grid
 from tests.helpers.graphs import (
@@ -127,8 +128,9 @@ def random_direction(built: cases.Built, seed: int) -> dict[str, dict]:
     }
 
     def of_receptors(name: str, n: int) -> Any:
-        names = network.neurons[name].receptors
-        return {r: rng.normal(size=n) for r in names} if names else rng.normal(size=n)
+        neurons = network.neurons[name]
+        changes = [rng.normal(size=n) * (column != CHARGE) for column in neurons.columns]
+        return dict(zip(neurons.receptors, changes, strict=False)) or changes[0]
 
     sizes = network.populations.items()
     directions: dict[str, dict] = {
