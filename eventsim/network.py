@@ -168,6 +168,11 @@ class Network:
             }
         return ranks
 
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses; those of convolutions are not listed for it."""
+        return sum(_n_synapses(p.weights) for p in self._projections.values())
+
     def add_input(self, name: str, n: int) -> None:
         """Add ``n`` input sources, whose spikes are given to `simulate`.
 
@@ -480,10 +485,9 @@ class Network:
 
     def __repr__(self) -> str:
         """Return the sizes."""
-        synapses = sum(_n_synapses(p.weights) for p in self._projections.values())
         return (
             f"Network(inputs={dict(self.inputs)}, populations={dict(self.populations)}, "
-            f"synapses={synapses})"
+            f"synapses={self.n_synapses})"
         )
 
 

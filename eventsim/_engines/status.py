@@ -1,8 +1,17 @@
 """Why a compiled loop of an engine returned."""
 
-__all__ = ["ARRIVALS_FULL", "CAPPED", "DONE", "ORDER_FULL", "PAUSED", "RECORD_FULL"]
+__all__ = [
+    "ARRIVALS_FULL",
+    "CAPPED",
+    "DONE",
+    "FLIGHTS_FULL",
+    "FOUND_FULL",
+    "PAUSED",
+    "RECORD_FULL",
+]
 
 # PAUSED: it has worked for long enough to look for Ctrl-C, and is to be called again.
 # RECORD_FULL: the record has no room for the next spike.  CAPPED: a sample has more spikes than it
-# may.  The last two are of windows: too many arrivals to be gathered, or spikes to be ordered.
-PAUSED, DONE, RECORD_FULL, CAPPED, ARRIVALS_FULL, ORDER_FULL = range(6)
+# may.  The others are of windows: too many arrivals to be gathered, spikes of one window, or spikes
+# in flight.
+PAUSED, DONE, RECORD_FULL, CAPPED, ARRIVALS_FULL, FOUND_FULL, FLIGHTS_FULL = range(7)

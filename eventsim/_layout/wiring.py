@@ -23,7 +23,16 @@ from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import used
 from eventsim.network import Network, Projection, Version
 
-__all__ = ["FOREVER", "Compiled", "Layout", "Neurons", "Wiring", "compiled_form", "layout_of"]
+__all__ = [
+    "FOREVER",
+    "Compiled",
+    "Layout",
+    "Neurons",
+    "Wiring",
+    "compiled_form",
+    "layout_of",
+    "rows_of",
+]
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -333,7 +342,7 @@ def _in_equations(values: Mapping[str, FloatArray], charging: bool) -> Neurons:
 
 def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Array, IntArray | None]:
     """Return (delay groups, targets, order) of one projection; ``kinds`` are its targets' kinds."""
-    indptr, target, parameter = _rows_of(projection.weights)
+    indptr, target, parameter = rows_of(projection.weights)
     if isinstance(projection.delays, float) and np.all(kinds == kinds[0]):
         row = np.flatnonzero(np.diff(indptr))
         delay = np.full(row.size, projection.delays)
@@ -355,7 +364,7 @@ def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Arra
     return groups, target[order], order if parameter is None else parameter[order]
 
 
-def _rows_of(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, IntArray | None]:
+def rows_of(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, IntArray | None]:
     """Return CSR row pointers, column indices, and which value each entry has (None: its own)."""
     if isinstance(weights, Convolution):
         return weights.synapses()

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 import eventsim as es
 from eventsim._engines.windows.host import window_width
-from eventsim._layout.wiring import compiled_form
 from tests.helpers import cases
 from tests.helpers.feedforward import BIASES, FLAT, IMAGES, Recipe, recipes
 from tests.helpers.models import Model
@@ -64,7 +63,7 @@ def built_for(engine: str, case: Case) -> cases.Built:
     if engine in ("layered", "cuda"):
         return cases.build_apart(case)
     built = cases.build_any(case)
-    if engine == "windows" and math.isinf(window_width(compiled_form(built.network))):
+    if engine == "windows" and math.isinf(window_width(built.network)):
         reject()  # windows need a delay or a time constant
     return built
 

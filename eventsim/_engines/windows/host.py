@@ -9,66 +9,41 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal, localcontext
-from typing import NamedTuple
+from itertools import pairwise
 
 import numpy as np
 
 from eventsim._engines.base import Excess, Job, batch_result
-from eventsim._engines.status import ARRIVALS_FULL, CAPPED, DONE, ORDER_FULL, PAUSED
-from eventsim._engines.windows.loop import (
-    ARRIVED,
-    BEFORE,
-    BEGUN,
-    FIRST_CHOSEN,
-    FIRST_INPUT,
-    FIRST_SPIKE,
-    LAST_CHOSEN,
-    MARGIN,
-    MARKED_ARRIVED,
-    MARKED_SEARCHES,
-    MARKED_TOUCHED,
-    N_PROGRESS,
-    REPLAYED,
-    SEARCHES,
-    SPIKES,
-    TOUCHED,
-    WINDOW,
-    Arrivals,
-    Deliveries,
-    Grid,
-    Senders,
-    WindowState,
-    Work,
-    advance_windows,
-)
+from eventsim._engines.windows.bundles import bundles_of, shortest_delay
+from eventsim._engines.windows.loop import MARGIN, Grid, WindowState
+from eventsim._engines.windows.sample import Share, run_sample
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
-from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
-from eventsim._support.threads import for_each_part, stop_if_told
+from eventsim._layout.wiring import Neurons, layout_of
+from eventsim._support.threads import for_each_part
 from eventsim._support.types import FloatArray, Int32Array, IntArray
-from eventsim.model.currents import scratch_shape
 from eventsim.model.flow import bias_kernel, propagator
+from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.start import Start
 
-__all__ = ["obstacle", "pays", "run"]
+__all__ = ["obstacle", "pays", "run", "window_width"]
 
 LARGEST_LAG = 0.5  # times the faster rate: the series of the loop are exact to rounding up to it
 DIGITS = 20  # bits of the width: its multiples are exact
 LAST_WINDOW = 2**32  # multiples of the width are exact up to it
 MOST_WINDOWS = 10**8  # of a run: some are empty and cost nothing, but nobody waits for more
-CHUNK = 1024
-MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
+# What is worth a thread: so many neurons, and windows.
+LEAST_NEURONS, LEAST_WINDOWS = 256, 100
 
 
 # --- where the engine applies ---------------------------------------------------------------------
 
 
-def window_width(compiled: Compiled) -> float:
+def window_width(network: Network) -> float:
     """Return the width of the windows; ``inf`` if neither a delay nor a time constant limits it."""
-    neurons, wiring = compiled.neurons, compiled.wiring
-    split = wiring.first_group[compiled.n_inputs]
+    neurons = layout_of(network).neurons
     rate = max(neurons.alpha.max(), neurons.beta.max())
-    width = min(wiring.delay[split:].min(initial=np.inf), LARGEST_LAG / rate if rate else np.inf)
+    width = min(shortest_delay(network), LARGEST_LAG / rate if rate else np.inf)
     if width == np.inf:
         return width
     digits, exponent = math.frexp(width)
@@ -81,13 +56,13 @@ def obstacle(job: Job) -> str | None:
         return (
             f"engine 'windows' cannot stop early: until_fired must be None, got {job.until_fired!r}"
         )
-    compiled, t_stop = compiled_form(job.network), job.t_stop
+    t_stop = job.t_stop
     t_start = 0.0 if job.old is None else float(job.old.ends.max())
-    width = window_width(compiled)
+    width = window_width(job.network)
     if width == 0.0:
         return (
             "engine 'windows' needs delays > 0 of all synapses between neurons, "
-            f"got a smallest one of {_shortest_delay(compiled)!r}"
+            f"got a smallest one of {shortest_delay(job.network)!r}"
         )
     if width == np.inf:
         return (
@@ -102,11 +77,6 @@ def obstacle(job: Job) -> str | None:
     return None
 
 
-def _shortest_delay(compiled: Compiled) -> float:
-    split = compiled.wiring.first_group[compiled.n_inputs]
-    return float(compiled.wiring.delay[split:].min())
-
-
 def pays(job: Job) -> bool:
     """Tell whether windows can be expected to beat the scheduler.
 
@@ -115,13 +85,12 @@ def pays(job: Job) -> bool:
     window when every source fired once in ten (slower) time constants.  Neurons of more than 8
     kinds, or mixed ones, would each need a pass of their own.
     """
-    compiled = compiled_form(job.network)
-    neurons, wiring = compiled.neurons, compiled.wiring
-    n = neurons.kind.size
+    neurons = layout_of(job.network).neurons
+    n, synapses = neurons.kind.size, job.network.n_synapses
     if n < 200 or neurons.beta.size > 8 or 16 * len(_ranges(neurons.kind)) > n + 64:
         return False
     pace = np.minimum(neurons.alpha.min(axis=1), neurons.beta).max()
-    return bool(wiring.weight.size / n * window_width(compiled) * pace / 10.0 >= 0.1)
+    return bool(synapses / n * window_width(job.network) * pace / 10.0 >= 0.1)
 
 
 # --- preparation ----------------------------------------------------------------------------------
@@ -134,8 +103,7 @@ def _ranges(kind: Int32Array) -> IntArray:
     return np.stack([first, last, kind[first]], axis=1).astype(np.int64)
 
 
-def _grid(compiled: Compiled) -> Grid:
-    neurons, width = compiled.neurons, window_width(compiled)
+def _grid(neurons: Neurons, width: float) -> Grid:
     kinds = [
         [_kind_row(a, b, width) for a in alphas]
         for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
@@ -183,68 +151,6 @@ def _fall(rate: float, width: float) -> tuple[float, float, float]:
         return below, step, float((exact - Decimal(below)) / Decimal(step))
 
 
-def _senders(compiled: Compiled, first: int, last: int) -> Senders:
-    """Return the `Senders` of the sources ``first : last``."""
-    wiring = compiled.wiring
-    groups = slice(wiring.first_group[first], wiring.first_group[last])
-    delay, kind, receptor = wiring.delay[groups], wiring.kind[groups], wiring.receptor[groups]
-    if delay.size == 0:
-        return Senders(first, np.inf, np.inf, 0, 0, np.zeros(last - first + 1, dtype=np.int64))
-    shortest, longest = float(delay.min()), float(delay.max())
-    start, stop = wiring.start[groups], wiring.stop[groups]
-    counts = np.diff(wiring.first_group[first : last + 1])
-    alike = (
-        shortest == longest
-        and np.all(kind == kind[0])
-        and np.all(receptor == receptor[0])
-        and np.all(counts <= 1)
-    )
-    if not (alike and np.array_equal(start[1:], stop[:-1])):
-        return Senders(first, shortest, longest, -1, 0, np.empty(0, dtype=np.int64))
-    row = np.append(start, stop[-1])[np.append(0, np.cumsum(counts))]
-    return Senders(first, shortest, longest, int(kind[0]), int(receptor[0]), row)
-
-
-def _new_work(neurons: Neurons, n_arrivals: int = 4096) -> Work:
-    """Return scratch arrays."""
-    n_neurons, n_receptors = neurons.kind.size, len(neurons.receptors)
-    columns = 3 + n_receptors + len(neurons.charging)
-    deliveries = Deliveries(
-        np.empty(CHUNK),
-        np.empty(CHUNK, dtype=np.uint64),
-        np.empty(CHUNK, dtype=np.uint64),
-        *[np.empty(CHUNK) for _ in range(3)],
-    )
-    return Work(
-        sums=_aligned_rows(n_neurons, 4 if columns == 4 else 8 * -(-columns // 8)),
-        flag=np.zeros(n_neurons, dtype=np.uint8),
-        flagged=np.empty(n_neurons, dtype=np.int32),
-        times=np.empty(CHUNK),
-        sources=np.empty(CHUNK, dtype=np.int64),
-        deliveries=deliveries,
-        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals, columns > 4),
-        order=np.empty(n_arrivals, dtype=np.int32),
-        spare=np.empty(n_arrivals, dtype=np.int32),
-        cursor=np.zeros(2, dtype=np.int64),
-        progress=np.zeros(N_PROGRESS, dtype=np.int64),
-        horizon=np.zeros(1),
-        currents=np.zeros(n_receptors),
-        scratch=np.empty(scratch_shape(n_receptors)),
-    )
-
-
-def _aligned_rows(n: int, width: int) -> FloatArray:
-    """Return zeroed rows of so many numbers, in as few cache lines as can be."""
-    flat = np.zeros(width * n + 8)
-    skip = -flat.ctypes.data % 64 // 8
-    return flat[skip : skip + width * n].reshape(n, width)
-
-
-def _room(head: Int32Array, n: int, several: bool) -> Arrivals:
-    receptor = np.empty(n if several else 0, dtype=np.int8)
-    return Arrivals(head, np.empty(n), np.empty(n), receptor, np.empty(n, dtype=np.int32))
-
-
 def _new_state(neurons: Neurons, start: Start) -> WindowState:
     """Return the state of a batch at its start."""
     n, n_samples = neurons.kind.size, start.n_samples
@@ -267,47 +173,27 @@ def _levels(start: Start) -> FloatArray:
 # --- a run ----------------------------------------------------------------------------------------
 
 
-class Task(NamedTuple):
-    """What is the same for all samples of a run."""
-
-    wiring: Wiring
-    neurons: Neurons
-    grid: Grid
-    inputs: Senders
-    outputs: Senders
-    t_stop: float
-    max_spikes: int
-
-
 def run(job: Job) -> tuple[BatchResult, Excess]:
     """Run all samples, or those up to the first one that exceeds the cap."""
-    compiled, given, old = compiled_form(job.network), job.given, job.old
+    neurons, given, old = layout_of(job.network).neurons, job.given, job.old
     if old is None:
-        state = _new_state(compiled.neurons, given.start)
+        state = _new_state(neurons, given.start)
         records = [new_record(0)] * given.n_samples
     else:
         state, records = _resumed(old)
-    n_inputs, n_sources = compiled.n_inputs, compiled.n_inputs + compiled.n_neurons
-    task = Task(
-        compiled.wiring._replace(target=compiled.wiring.target.view(np.uint32)),
-        compiled.neurons,
-        _grid(compiled),
-        _senders(compiled, 0, n_inputs),
-        _senders(compiled, n_inputs, n_sources),
-        job.t_stop,
-        job.max_spikes,
-    )
+    shares = _shares(job.network, _threads_of_a_sample(job))
     ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
     def run_part(first: int, last: int) -> None:
-        work = _new_work(compiled.neurons)
         for k in range(first, last):
             if any(number < k for number in list(excess)):
                 return  # the run will end with that one
             part = slice(given.offsets[k], given.offsets[k + 1])
             one = WindowState._make(array[k] for array in state)
             spikes = given.times[part], given.sources[part]
-            records[k], work, beyond = _run_sample(task, spikes, one, records[k], work)
+            records[k], beyond = run_sample(
+                shares, spikes, one, records[k], job.t_stop, job.max_spikes
+            )
             if beyond is not None:
                 excess[k], ends[k] = beyond, beyond[1]
                 _begin_anew(one, given.start.of(np.array([k])))
@@ -320,49 +206,37 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     return batch_result(job, ends, end_to_end(records), state), excess
 
 
-def _run_sample(
-    task: Task, spikes: tuple[FloatArray, IntArray], state: WindowState, record: Record, work: Work
-) -> tuple[Record, Work, tuple[int, float] | None]:
-    """Run one sample; return its spikes, the work arrays, and the spike beyond the cap."""
-    progress, kept = work.progress, int(state.mark[0])
-    room = max(kept // 8, min(2 * task.neurons.kind.size, task.max_spikes + 1 - kept))
-    capacity = kept + max(64, room)
-    run = Record._make(array.copy() for array in record)
-    _resize(run, capacity)
-    progress[:] = 0
-    progress[SPIKES] = progress[BEFORE] = kept
-    _, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED], progress[WINDOW] = state.mark[:5]
-    start = progress[WINDOW] * task.grid.width
-    for entry, senders, times in (
-        (FIRST_INPUT, task.inputs, spikes[0]),
-        (FIRST_SPIKE, task.outputs, run.time[:kept]),
-    ):
-        # All that was sent before has arrived; less a margin, since the loop adds in another order.
-        first = np.searchsorted(
-            times, (start - senders.longest) * (1.0 - MARGIN) - senders.longest * MARGIN
-        )
-        progress[entry] = progress[entry + 1] = first
-    while True:
-        status = advance_windows(*task[:5], *spikes, state, run, work, task.t_stop, task.max_spikes)
-        if status in (DONE, CAPPED):
-            break
-        stop_if_told()
-        if status != PAUSED:
-            work = _with_room(task, run, work, status)
-    n_inputs = np.searchsorted(spikes[0], task.t_stop, side="right")
-    state.count[:5] = (
-        progress[SPIKES], n_inputs, progress[ARRIVED], progress[SEARCHES], progress[TOUCHED]
-    )  # fmt: skip
-    state.mark[:5] = (
-        progress[BEFORE], progress[MARKED_ARRIVED], progress[MARKED_SEARCHES],
-        progress[MARKED_TOUCHED], progress[WINDOW],
-    )  # fmt: skip
-    beyond = None
-    if status == CAPPED:
-        beyond = int(run.neuron[task.max_spikes]), float(run.time[task.max_spikes])
-        state.count[0] = task.max_spikes
-    _resize(run, int(state.count[0]))
-    return run, work, beyond
+def _threads_of_a_sample(job: Job) -> int:
+    """Return the number of threads for each sample: one if there are several, or few windows."""
+    t_start = 0.0 if job.old is None else float(job.old.ends.max())
+    short = job.t_stop - t_start < LEAST_WINDOWS * window_width(job.network)
+    return 1 if short or job.given.n_samples > 1 else job.threads
+
+
+def _shares(network: Network, threads: int) -> list[Share]:
+    """Return the shares of the neurons: as many as there are threads, if they are large enough."""
+    neurons, width = layout_of(network).neurons, window_width(network)
+    n = neurons.kind.size
+    n_shares = max(1, min(threads, n // LEAST_NEURONS))
+    edges = tuple(n * share // n_shares for share in range(n_shares + 1))
+    shares = []
+    for (low, high), bundles in zip(pairwise(edges), bundles_of(network, edges), strict=True):
+        own = neurons if n_shares == 1 else _some(neurons, low, high)
+        shares.append(Share(low, high, bundles, own, _grid(own, width)))
+    return shares
+
+
+def _some(neurons: Neurons, low: int, high: int) -> Neurons:
+    """Return the neurons ``low : high``."""
+    part = slice(low, high)
+    return neurons._replace(
+        kind=neurons.kind[part],
+        threshold=neurons.threshold[part],
+        bias=neurons.bias[part],
+        refractory=neurons.refractory[part],
+        bound=neurons.bound[part],
+        reset=neurons.reset[part],
+    )
 
 
 def _begin_anew(state: WindowState, start: Start) -> None:
@@ -372,54 +246,6 @@ def _begin_anew(state: WindowState, start: Start) -> None:
         array[...] = 0
     state.latest[...] = -1
     state.neuron[:, REFERENCE] = np.inf
-
-
-def _resize(run: Record, size: int) -> None:
-    for array in run:
-        array.resize(size, refcheck=False)
-
-
-def _with_room(task: Task, run: Record, work: Work, status: int) -> Work:
-    """Return work arrays with which the loop can go on, after making room for spikes in ``run``."""
-    progress = work.progress
-    if status == ORDER_FULL:
-        return _with_order(work, int(progress[SPIKES] - progress[BEFORE]))
-    if status == ARRIVALS_FULL:
-        size, chosen = work.arrivals.time.size, progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
-        if size < MOST_ARRIVALS or chosen == 1:
-            more = max(2 * size, work.order.size)
-            return _with_order(
-                work._replace(
-                    arrivals=_room(work.arrivals.head, more, work.arrivals.receptor.size > 0)
-                ),
-                more,
-            )
-        progress[LAST_CHOSEN] = progress[FIRST_CHOSEN] + chosen // 2
-        return work
-    size, most = run.time.size, 2 * task.max_spikes + 64
-    if size < most:
-        progress[SPIKES] = progress[BEGUN]
-        _resize(run, min(2 * size, most))
-    else:
-        _shorten(run, work, task.max_spikes)
-    return work
-
-
-def _with_order(work: Work, size: int) -> Work:
-    order, spare = np.empty((2, size), dtype=np.int32)
-    return work._replace(order=order, spare=spare)
-
-
-def _shorten(run: Record, work: Work, max_spikes: int) -> None:
-    """Keep the first spikes of a window that exceeds the cap, and replay no further than them."""
-    progress = work.progress
-    new = slice(progress[BEFORE], progress[SPIKES])
-    order = np.lexsort((run.neuron[new], run.time[new]))
-    for array in run:
-        array[new] = array[new][order]
-    progress[SPIKES] = max_spikes + 1
-    progress[REPLAYED] += 1
-    work.horizon[0] = run.time[max_spikes]
 
 
 def _resumed(old: BatchResult) -> tuple[WindowState, list[Record]]:

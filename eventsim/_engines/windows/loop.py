@@ -67,13 +67,27 @@ from eventsim._engines.status import (
     ARRIVALS_FULL,
     CAPPED,
     DONE,
-    ORDER_FULL,
+    FLIGHTS_FULL,
+    FOUND_FULL,
     PAUSED,
     RECORD_FULL,
 )
-from eventsim._layout.record import BOUND
+from eventsim._engines.windows.bundles import (
+    DELAY,
+    EVEN,
+    KIND,
+    OF_NEURONS,
+    OWN,
+    RECEPTOR,
+    ROW,
+    SINGLE,
+    THIN,
+    WEIGHT,
+)
+from eventsim._layout.record import BOUND, Record
 from eventsim._layout.record import FURTHER as BEHIND
 from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.machine import add_at_once, add_to_row, give_way, look_at, prefetch, publish
 from eventsim._support.sorting import sort_stably
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
@@ -87,7 +101,16 @@ from eventsim.model.currents import crossing_of, earliest_crossing_of, flow_of
 from eventsim.model.flow import flow, propagator
 from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, fire, hold, surpasses
 
-__all__ = ["Arrivals", "Deliveries", "Grid", "Senders", "WindowState", "Work", "advance_windows"]
+__all__ = [
+    "Arrivals",
+    "Crew",
+    "Deliveries",
+    "Flights",
+    "Grid",
+    "WindowState",
+    "Work",
+    "advance_windows",
+]
 
 MARGIN = 1e-9
 
@@ -95,23 +118,37 @@ MARGIN = 1e-9
 SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, SLOW, SPREAD, FAST = range(9)
 SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART = range(9, 13)
 
-# Columns of Work.sums; the current of a further receptor r is at FURTHER + r, the sum of the
-# positive charges behind them all.
-CURRENT, POTENTIAL, POSITIVE, REACH = range(4)
-FURTHER = 3
+# Columns of Work.sums; the current of receptor r is at CURRENT + r, the sum of the positive charges
+# behind them all.
+POTENTIAL, POSITIVE, REACH, CURRENT = range(4)
 
 # Columns of WindowState.level; the current of a further receptor r is at LEVEL + r.
 LEVEL = 1
 
-# Entries of Work.progress; BEFORE: spikes of earlier windows, MARKED: their arrivals and searches.
+# Entries of Work.progress; BEFORE: spikes of earlier windows, MARKED: their arrivals and searches;
+# FOUND: spikes of this window, BEGUN: those before the neuron that is replayed; MEETING: how often
+# the shares have agreed.
 (
-    WINDOW, PHASE, FIRST_INPUT, LAST_INPUT, FIRST_SPIKE, LAST_SPIKE, SPIKES, BEFORE, ARRIVED,
-    SEARCHES, TOUCHED, FLAGGED, REPLAYED, BEGUN, GATHERED, MARKED_ARRIVED, MARKED_SEARCHES,
-    MARKED_TOUCHED, FIRST_CHOSEN, LAST_CHOSEN, N_PROGRESS,
-) = range(21)  # fmt: skip
+    WINDOW, PHASE, SPIKES, BEFORE, FOUND, BEGUN, ARRIVED, SEARCHES, TOUCHED, FLAGGED, REPLAYED,
+    GATHERED, MARKED_ARRIVED, MARKED_SEARCHES, MARKED_TOUCHED, FIRST_CHOSEN, LAST_CHOSEN, MEETING,
+    N_PROGRESS,
+) = range(19)  # fmt: skip
 
 # Phases of a window.
 SCATTER, GATHER, REPLAY, RECORD = range(4)
+
+# Of a share that has worked off a window so far: no reason to return.
+GOES_ON = -1
+
+# Entries of Crew.board: how many shares wait, how often all have met, whether one has failed, and
+# how many spikes each has found; each in a cache line of its own, as are the votes.
+WAITING, MET, FAILED, COUNTS, LINE = 0, 8, 16, 24, 8
+
+# How often a share looks whether the others have come before it lets other threads run.
+SPINS = 2000
+
+# Spikes ahead whose synapses are fetched.
+AHEAD = 2
 
 # Marks of neurons that may fire in the window, and of those whose arrivals are gathered.
 FLAG, CHOSEN = 1, 2
@@ -142,20 +179,36 @@ class Grid(NamedTuple):
     push: FloatArray
 
 
-class Senders(NamedTuple):
-    """The inputs, or the neurons, as sources of spikes.
+class Flights(NamedTuple):
+    """Spikes of which something may arrive.
 
-    ``kind`` is -1 in general.  If every source has at most one delay group, all of the same delay,
-    kind and ``receptor``, ``kind`` is that one and the synapses of source s are
-    ``row[s] : row[s + 1]``.
+    Of bundle b those numbered ``first[b]`` to ``last[b]``.  Of a bundle with delays of its own
+    ``begin`` and ``end`` (n_own, room) have how many synapses of the row of each of them have been
+    served before the window, and at its end; spike k is in column ``k % room``, a power of two.
     """
 
-    offset: int
-    shortest: float
-    longest: float
-    kind: int
-    receptor: int
-    row: IntArray
+    first: IntArray
+    last: IntArray
+    begin: Int32Array
+    end: Int32Array
+
+
+class Crew(NamedTuple):
+    """The shares that run side by side, as one of them sees it.
+
+    ``number`` of this one, of ``size``, whose first neuron is number ``low``.  ``board`` is where
+    they meet; ``votes`` (2, size * 8) what they say; ``found`` (size, room) the spikes of a window,
+    share by share; ``order`` and ``spare`` sort them.
+    """
+
+    number: int
+    size: int
+    low: int
+    board: IntArray
+    votes: FloatArray
+    found: Record
+    order: Int32Array
+    spare: Int32Array
 
 
 class WindowState(NamedTuple):
@@ -178,11 +231,15 @@ class WindowState(NamedTuple):
 
 
 class Deliveries(NamedTuple):
-    """A chunk of deliveries: arrival times, synapse ranges, and the factors of their weights."""
+    """A chunk of deliveries: arrival times, synapse ranges, and the factors of their weights.
+
+    ``time`` is that of the spike where each synapse has its own delay.
+    """
 
     time: FloatArray
     start: NDArray[np.uint64]
     stop: NDArray[np.uint64]
+    source: IntArray
     current: FloatArray
     potential: FloatArray
     reach: FloatArray
@@ -201,7 +258,8 @@ class Arrivals(NamedTuple):
 class Work(NamedTuple):
     """Scratch arrays of one thread.
 
-    ``times`` and ``sources`` hold a chunk of spikes; ``horizon`` is the end of a replay;
+    ``times`` and ``sources`` hold a chunk of spikes; ``flights`` are the spikes that are served;
+    ``horizon`` is the end of a replay;
     ``currents`` (n_receptors,) are those of a neuron that is looked at, ``scratch`` is for a
     search.
     """
@@ -212,10 +270,10 @@ class Work(NamedTuple):
     times: FloatArray
     sources: IntArray
     deliveries: Deliveries
+    flights: Flights
     arrivals: Arrivals
     order: Int32Array
     spare: Int32Array
-    cursor: IntArray
     progress: IntArray
     horizon: FloatArray
     currents: FloatArray
@@ -223,82 +281,125 @@ class Work(NamedTuple):
 
 
 @loop
-def advance_windows(
-    wiring, neurons, grid, inputs, outputs, times, sources, state, run, work, t_stop, cap
-):
-    """Work off the windows of one sample up to ``t_stop``; return why it stopped.
+def advance_windows(bundles, neurons, grid, times, sources, state, run, work, crew, t_stop, cap):
+    """Work off the windows of one sample up to ``t_stop``, for a share; return why it stopped.
 
-    ``inputs`` and ``outputs`` are the `Senders`; the loop can be entered again where it stopped.
+    All shares of the crew have to be called at the same time, and all return from the same window.
+    The loop can be entered again where it stopped.
     """
     progress, looks = work.progress, 0
     enough = progress[ARRIVED] + MOST_LOOKS
     while True:
-        if progress[ARRIVED] + looks > enough:
-            return PAUSED
         looks += neurons.kind.size
         start = progress[WINDOW] * grid.width
         stop = start + grid.width
         final = stop > t_stop
         before = np.nextafter(t_stop, math.inf) if final else stop
+        status = GOES_ON
         if progress[PHASE] == SCATTER:
             progress[MARKED_ARRIVED] = progress[ARRIVED]
             progress[MARKED_SEARCHES] = progress[SEARCHES]
             progress[MARKED_TOUCHED] = progress[TOUCHED]
-            _select(inputs, times, times.size, start, before, progress, FIRST_INPUT)
-            _select(outputs, run.time, progress[SPIKES], start, before, progress, FIRST_SPIKE)
-            if (
-                progress[FIRST_INPUT] == progress[LAST_INPUT]
-                and progress[FIRST_SPIKE] == progress[LAST_SPIKE]
-            ):
-                event = _next_event(neurons, grid, inputs, outputs, times, run, state, work, start)
+            if not _select_all(bundles, times, sources, run, start, before, work):
+                status = FLIGHTS_FULL
+            elif _nothing_arrives(work.flights):
+                event = _next_event(bundles, neurons, grid, times, run, state, work, start)
+                event = -_agreed(crew, progress, -event)
                 if event > t_stop:
                     _rest(neurons, state, start)
                     return DONE
                 if event >= stop:
                     progress[WINDOW] = _jump(neurons, grid, state, start, event)
+                    if _agreed(crew, progress, progress[ARRIVED] + looks - enough) > 0.0:
+                        return PAUSED
                     continue
-            _send_all(
-                wiring, neurons, grid, inputs, outputs, times, sources, run, start, before, work
-            )
-            if final:
-                _dismiss_finally(neurons, grid, state, work, start)
-            else:
-                _dismiss(neurons, grid, state, work)
-            work.horizon[0] = t_stop if final else stop
-            progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
-            progress[PHASE] = GATHER
-        if progress[PHASE] == GATHER:
-            _choose(work)
-            progress[GATHERED] = 0
-            if not _send_all(
-                wiring, neurons, grid, inputs, outputs, times, sources, run, start, before, work
-            ):
-                return ARRIVALS_FULL
-            progress[REPLAYED] = progress[FIRST_CHOSEN]
-            progress[PHASE] = REPLAY
-        if progress[PHASE] == REPLAY:
-            if not _replay(neurons, state, run, work, start, final):
-                return RECORD_FULL
+            if status == GOES_ON:
+                _send_all(bundles, neurons, grid, times, sources, run, start, before, work)
+                if final:
+                    _dismiss_finally(neurons, grid, state, work, start)
+                else:
+                    _dismiss(neurons, grid, state, work)
+                work.horizon[0] = t_stop if final else stop
+                progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
+                progress[FOUND] = 0
+                progress[PHASE] = GATHER
+        while status == GOES_ON and progress[PHASE] != RECORD:
+            if progress[PHASE] == GATHER:
+                _choose(work)
+                progress[GATHERED] = 0
+                if not _send_all(bundles, neurons, grid, times, sources, run, start, before, work):
+                    status = ARRIVALS_FULL
+                    break
+                progress[REPLAYED] = progress[FIRST_CHOSEN]
+                progress[PHASE] = REPLAY
+            if not _replay(neurons, state, run, work, crew, start, final):
+                status = FOUND_FULL
+                break
             looks += REPLAYING * progress[GATHERED]
+            progress[PHASE] = RECORD
             if progress[LAST_CHOSEN] < progress[FLAGGED]:
                 size = progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
                 progress[FIRST_CHOSEN] = progress[LAST_CHOSEN]
                 progress[LAST_CHOSEN] = min(progress[FLAGGED], progress[FIRST_CHOSEN] + size)
                 progress[PHASE] = GATHER
-                continue
-            progress[PHASE] = RECORD
-        if progress[SPIKES] - progress[BEFORE] > work.order.size:
-            return ORDER_FULL
-        _record(run, work)
+        crew.board[COUNTS + LINE * crew.number] = progress[FOUND]
+        if _agreed(crew, progress, status) > GOES_ON:
+            return status if status > GOES_ON else PAUSED
+        n = 0
+        for share in range(crew.size):
+            n += crew.board[COUNTS + LINE * share]
+        if progress[BEFORE] + n > run.time.size:
+            return RECORD_FULL
+        if crew.number == 0:
+            _record(run, crew, progress[BEFORE], n)
+        progress[SPIKES] = progress[BEFORE] + n
+        paused = _agreed(crew, progress, progress[ARRIVED] + looks - enough) > 0.0
+        _forget(work)
         if progress[SPIKES] > cap:
             return CAPPED
         if final:
             return DONE
         for k in range(progress[BEFORE], progress[SPIKES]):
-            state.latest[run.neuron[k]] = k
+            if 0 <= run.neuron[k] - crew.low < neurons.kind.size:
+                state.latest[run.neuron[k] - crew.low] = k
         progress[BEFORE] = progress[SPIKES]
         progress[WINDOW] += 1
         progress[PHASE] = SCATTER
+        if paused:
+            return PAUSED
+
+
+# --- shares ---------------------------------------------------------------------------------------
+
+
+@loop
+def _agreed(crew, progress, vote):
+    """Return the largest vote of all shares; every one waits until all have voted.
+
+    What was written before that is seen by all after it.  There are two sheets, used by turns: a
+    share that votes again has seen all votes before.
+    """
+    if crew.size == 1:
+        return float(vote)
+    votes = crew.votes[progress[MEETING] % 2]
+    progress[MEETING] += 1
+    votes[LINE * crew.number] = vote
+    met = look_at(crew.board, MET)
+    if add_at_once(crew.board, WAITING, 1) == crew.size - 1:
+        publish(crew.board, WAITING, 0)
+        publish(crew.board, MET, met + 1)
+    else:
+        spins = 0
+        while look_at(crew.board, MET) == met:
+            spins += 1
+            if spins > SPINS:
+                if look_at(crew.board, FAILED):
+                    return math.inf
+                give_way()
+    most = -math.inf
+    for share in range(crew.size):
+        most = max(most, votes[LINE * share])
+    return most
 
 
 # --- where nothing arrives ------------------------------------------------------------------------
@@ -313,16 +414,19 @@ def _begin(state, i, start):
 
 
 @loop
-def _next_event(neurons, grid, inputs, outputs, times, run, state, work, start):
+def _next_event(bundles, neurons, grid, times, run, state, work, start):
     """Return a time before which nothing arrives and no neuron fires; all that was sent is there.
 
     The search ends with a neuron that may fire within the window.
     """
-    progress, event = work.progress, math.inf
-    if progress[LAST_INPUT] < times.size:
-        event = times[progress[LAST_INPUT]] + inputs.shortest
-    if progress[LAST_SPIKE] < progress[SPIKES]:
-        event = min(event, run.time[progress[LAST_SPIKE]] + outputs.shortest)
+    event = math.inf
+    for b in range(bundles.table.shape[0]):
+        next_one, shortest = work.flights.last[b], bundles.span[b, 0]
+        if bundles.table[b, OF_NEURONS]:
+            if next_one < work.progress[SPIKES]:
+                event = min(event, run.time[next_one] + shortest)
+        elif next_one < times.size:
+            event = min(event, times[next_one] + shortest)
     for i in range(neurons.kind.size):
         kind = neurons.kind[i]
         current, potential, begun = _begin(state, i, start)
@@ -379,128 +483,310 @@ def _rest(neurons, state, start):
 # --- scatter and gather ---------------------------------------------------------------------------
 
 
-@inlined
-def _select(senders, times, size, start, before, progress, entry):
-    """Set the range of spikes of which something may arrive from ``start`` on, but ``before``."""
-    first, last = progress[entry], progress[entry + 1]
-    while first < size and times[first] + senders.longest < start:
+@loop
+def _select_all(bundles, times, sources, run, start, before, work):
+    """Set the spikes of which something may arrive from ``start`` on, but ``before``.
+
+    Return False if there is no room for so many.
+    """
+    for b in range(bundles.table.shape[0]):
+        if bundles.table[b, OF_NEURONS]:
+            spikes = run.time, run.neuron, work.progress[SPIKES]
+            if not _select(bundles, b, *spikes, start, before, work.flights):
+                return False
+        elif not _select(bundles, b, times, sources, times.size, start, before, work.flights):
+            return False
+    return True
+
+
+@loop
+def _select(bundles, b, times, sources, size, start, before, flights):
+    first, last = flights.first[b], flights.last[b]
+    shortest, longest, own = bundles.span[b, 0], bundles.span[b, 1], bundles.table[b, OWN] - 1
+    while first < size and times[first] + longest < start:
         first += 1
-    while last < size and times[last] + senders.shortest < before:
+    flights.first[b] = first
+    while last < size and times[last] + shortest < before:
+        if own >= 0:
+            if last - first >= flights.end.shape[1]:
+                flights.last[b] = last
+                return False
+            place = last & (flights.end.shape[1] - 1)
+            flights.end[own, place] = 0
+            if times[last] + shortest < start:
+                flights.end[own, place] = _served(bundles, b, times[last], sources[last], start)
         last += 1
-    progress[entry], progress[entry + 1] = first, last
-
-
-@loop
-def _send_all(wiring, neurons, grid, inputs, outputs, times, sources, run, start, before, work):
-    """Scatter, or gather, what arrives in the window; return False if there is no room."""
-    progress, chunk = work.progress, work.sources.size
-    for first in range(progress[FIRST_INPUT], progress[LAST_INPUT], chunk):
-        n = min(chunk, progress[LAST_INPUT] - first)
-        for k in range(n):
-            work.times[k] = times[first + k]
-            work.sources[k] = sources[first + k]
-        if not _send(wiring, neurons, grid, inputs, n, start, before, work):
-            return False
-    for first in range(progress[FIRST_SPIKE], progress[LAST_SPIKE], chunk):
-        n = min(chunk, progress[LAST_SPIKE] - first)
-        for k in range(n):
-            work.times[k] = run.time[first + k]
-            work.sources[k] = run.neuron[first + k]
-        if not _send(wiring, neurons, grid, outputs, n, start, before, work):
-            return False
+    flights.last[b] = last
     return True
 
 
-@loop
-def _send(wiring, neurons, grid, senders, size, start, before, work):
-    """Scatter, or gather, what a chunk of spikes sends; return False if there is no room."""
-    for kind in range(grid.kind.shape[0]):
-        for receptor in range(-len(neurons.charging), len(neurons.receptors)):
-            if senders.kind >= 0 and (senders.kind != kind or senders.receptor != receptor):
-                continue
-            work.cursor[0], work.cursor[1] = 0, -1
-            while work.cursor[0] < size:
-                if senders.kind >= 0:
-                    n = _list_rows(senders, size, work)
-                else:
-                    n = _list_groups(wiring, senders, size, kind, receptor, start, before, work)
-                if work.progress[PHASE] == GATHER:
-                    if not _gather(wiring.target, wiring.weight, receptor, work, n):
-                        return False
-                elif len(neurons.charging) > 0 and receptor == CHARGE:
-                    column = FURTHER + len(neurons.receptors)
-                    _scatter_charges(wiring, neurons.beta[kind], start, column, work, n)
-                else:
-                    _factors(work.deliveries, n, start, grid.kind[kind, receptor])
-                    if receptor == 0:
-                        _scatter(wiring.target, wiring.weight, CURRENT, work, n)
-                    else:
-                        _scatter(wiring.target, wiring.weight, FURTHER + receptor, work, n)
-    return True
-
-
-@loop
-def _scatter_charges(wiring, beta, start, column, work, n):
-    """Add a chunk of charges to the rows of their targets; ``column`` has the positive ones."""
-    listed, sums = work.deliveries, work.sums
-    for k in range(n):
-        back = math.exp(beta * (listed.time[k] - start))
-        for s in range(listed.start[k], listed.stop[k]):
-            i, w = wiring.target[s], wiring.weight[s]
-            sums[i, POTENTIAL] += w * back
-            sums[i, column] += max(w, 0.0)
-        work.progress[ARRIVED] += np.int64(listed.stop[k]) - np.int64(listed.start[k])
-
-
 @inlined
-def _list_rows(senders, size, work):
-    """List the deliveries of sources with one delay group; return how many."""
-    listed = work.deliveries
-    for k in range(size):
-        source = work.sources[k]
-        listed.time[k] = work.times[k] + senders.shortest
-        listed.start[k] = senders.row[source]
-        listed.stop[k] = senders.row[source + 1]
-    work.cursor[0] = size
-    return size
-
-
-@inlined
-def _list_groups(wiring, senders, size, kind, receptor, start, before, work):
-    """List as many deliveries to a receptor of one kind as there is room for; return how many."""
-    listed = work.deliveries
-    k, g = work.cursor[0], work.cursor[1]
-    n = 0
-    while k < size and n < listed.time.size:
-        emitted = work.times[k]
-        source = work.sources[k] + senders.offset
-        end = wiring.first_group[source + 1]
-        if g < 0:
-            g = _first_arrival(wiring.delay, wiring.first_group[source], end, emitted, start)
-        while g < end and emitted + wiring.delay[g] < before and n < listed.time.size:
-            if wiring.kind[g] == kind and wiring.receptor[g] == receptor:
-                listed.time[n] = emitted + wiring.delay[g]
-                listed.start[n] = wiring.start[g]
-                listed.stop[n] = wiring.stop[g]
-                n += 1
-            g += 1
-        if n < listed.time.size:
-            k += 1
-            g = -1
-    work.cursor[0], work.cursor[1] = k, g
-    return n
-
-
-@inlined
-def _first_arrival(delay, low, high, emitted, start):
-    """Return the first delay group of ``low : high`` that arrives at ``start`` or later."""
+def _served(bundles, b, time, source, start):
+    """Return how many synapses of a row were served before ``start``."""
+    row = bundles.table[b, ROW] + source
+    low, high = bundles.row[row], bundles.row[row + 1]
+    shift = bundles.table[b, DELAY]
     while low < high:
         middle = (low + high) // 2
-        if emitted + delay[middle] < start:
+        if time + bundles.delay[shift + middle] < start:
             low = middle + 1
         else:
             high = middle
-    return low
+    return low - bundles.row[row]
+
+
+@inlined
+def _nothing_arrives(flights):
+    """Tell whether no bundle has spikes of which something arrives."""
+    under_way = 0
+    for b in range(flights.first.size):
+        under_way += flights.last[b] - flights.first[b]
+    return under_way == 0
+
+
+@loop
+def _send_all(bundles, neurons, grid, times, sources, run, start, before, work):
+    """Scatter, or gather, what arrives in the window; return False if there is no room."""
+    for b in range(bundles.table.shape[0]):
+        if bundles.table[b, OF_NEURONS]:
+            spikes = run.time, run.neuron
+            if not _send(bundles, b, neurons, grid, *spikes, start, before, work):
+                return False
+        elif not _send(bundles, b, neurons, grid, times, sources, start, before, work):
+            return False
+    return True
+
+
+@loop
+def _send(bundles, b, neurons, grid, times, sources, start, before, work):
+    """Scatter, or gather, what a bundle delivers."""
+    last, gathers = work.flights.last[b], work.progress[PHASE] == GATHER
+    if bundles.table[b, THIN]:
+        first = work.flights.first[b]
+        if gathers:
+            return _gather_thin(bundles, b, times, sources, first, last, work)
+        _scatter_thin(bundles, b, neurons, grid, times, sources, first, last, start, work)
+        return True
+    for first in range(work.flights.first[b], last, work.sources.size):
+        n = min(work.sources.size, last - first)
+        for k in range(n):
+            work.times[k] = times[first + k]
+            work.sources[k] = sources[first + k]
+        if gathers:
+            _list_rows(bundles, b, first, n, work)
+            if not _gather(bundles, b, work, n):
+                return False
+        elif bundles.table[b, OWN] > 0:
+            _scatter_each(bundles, b, neurons, grid, first, n, start, before, work)
+        else:
+            _list_rows(bundles, b, first, n, work)
+            _scatter_rows(bundles, b, neurons, grid, n, start, work)
+    return True
+
+
+@loop
+def _list_rows(bundles, b, first, n, work):
+    """List the deliveries of ``n`` spikes, the first of which has this number."""
+    listed, own = work.deliveries, bundles.table[b, OWN] - 1
+    delay = 0.0 if own >= 0 else bundles.span[b, 0]
+    for k in range(n):
+        row = bundles.table[b, ROW] + work.sources[k]
+        listed.time[k] = work.times[k] + delay
+        listed.source[k] = work.sources[k]
+        begin, end = bundles.row[row], bundles.row[row + 1]
+        if own >= 0:
+            place = (first + k) & (work.flights.end.shape[1] - 1)
+            end = begin + work.flights.end[own, place]
+            begin += work.flights.begin[own, place]
+        listed.start[k] = begin
+        listed.stop[k] = end
+
+
+@loop
+def _scatter_rows(bundles, b, neurons, grid, n, start, work):
+    """Add a chunk of deliveries to the rows of their targets."""
+    listed, sums, target = work.deliveries, work.sums, bundles.target
+    kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        shift, even, arrived = bundles.table[b, WEIGHT], bundles.table[b, EVEN], 0
+        column = CURRENT + len(neurons.receptors)
+        for k in range(n):
+            back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
+            for s in range(listed.start[k], listed.stop[k]):
+                w = bundles.weight[shift + listed.source[k] if even else np.int64(s)]
+                sums[target[s], POTENTIAL] += w * back
+                sums[target[s], column] += max(w, 0.0)
+            arrived += np.int64(listed.stop[k]) - np.int64(listed.start[k])
+        work.progress[ARRIVED] += arrived
+        return
+    _factors(listed, n, start, grid.kind[kind, receptor])
+    if receptor == 0:
+        _add_rows(bundles, b, CURRENT, work, n)
+    else:
+        _add_rows(bundles, b, CURRENT + receptor, work, n)
+
+
+@inlined
+def _add_rows(bundles, b, column, work, n):
+    """Add a chunk of deliveries with their factors; ``column`` is that of the current."""
+    listed, sums, target, weight = work.deliveries, work.sums, bundles.target, bundles.weight
+    shift, even, arrived = bundles.table[b, WEIGHT], bundles.table[b, EVEN], 0
+    for k in range(n):
+        current, potential, reach = listed.current[k], listed.potential[k], listed.reach[k]
+        first, last = listed.start[k], listed.stop[k]
+        arrived += np.int64(last) - np.int64(first)
+        if k + AHEAD < n:
+            _fetch(target, listed.start[k + AHEAD], listed.stop[k + AHEAD])
+        if even:
+            w = weight[shift + listed.source[k]]
+            current *= w
+            potential *= w
+            w = max(w, 0.0)
+            reach *= w
+            for s in range(first, last):
+                _add(sums, target[s], column, potential, w, reach, current)
+        else:
+            for s in range(first, last):
+                w = weight[s]
+                positive = max(w, 0.0)
+                _add(
+                    sums, target[s], column, w * potential, positive, positive * reach, w * current
+                )  # fmt: skip
+    work.progress[ARRIVED] += arrived
+
+
+@inlined
+def _add(sums, i, column, potential, positive, reach, current):
+    """Add an arrival to the row of its target; ``column`` is that of the current."""
+    if column == CURRENT:
+        add_to_row(sums, i, potential, positive, reach, current)
+    else:
+        add_to_row(sums, i, potential, positive, reach, 0.0)
+        sums[i, column] += current
+
+
+@inlined
+def _fetch(target, first, last):
+    """Begin to fetch the targets of a delivery: 16 of them are in a line."""
+    for s in range(first, last, 16):
+        prefetch(target, s)
+
+
+@loop
+def _scatter_each(bundles, b, neurons, grid, first, n, start, before, work):
+    """Add what arrives of a chunk of spikes, synapse by synapse, to the rows of their targets."""
+    listed, flights, own = work.deliveries, work.flights, bundles.table[b, OWN] - 1
+    shift, room, size = bundles.table[b, DELAY], flights.end.shape[1] - 1, 0
+    for k in range(n):
+        row = bundles.table[b, ROW] + work.sources[k]
+        time, place = work.times[k], (first + k) & room
+        begin, end = bundles.row[row], bundles.row[row + 1]
+        s = begin + flights.end[own, place]
+        flights.begin[own, place] = flights.end[own, place]
+        while s < end:
+            arrival = time + bundles.delay[shift + s]
+            if arrival >= before:
+                break
+            listed.time[size] = arrival
+            listed.source[size] = work.sources[k]
+            listed.start[size] = s
+            size += 1
+            s += 1
+            if size == listed.time.size:
+                _scatter(bundles, b, neurons, grid, size, start, work)
+                size = 0
+        flights.end[own, place] = s - begin
+    _scatter(bundles, b, neurons, grid, size, start, work)
+
+
+@inlined
+def _scatter_thin(bundles, b, neurons, grid, times, sources, begin, last, start, work):
+    """Add what spikes send by one synapse each, or by none."""
+    listed, chunk, delay = work.deliveries, work.sources.size, bundles.span[b, 0]
+    kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
+    charges, sums = len(neurons.charging) > 0 and receptor == CHARGE, work.sums
+    shift, single = bundles.table[b, WEIGHT], bundles.table[b, SINGLE]
+    column = CURRENT + (len(neurons.receptors) if charges else receptor)
+    missing = neurons.kind.size
+    for first in range(begin, last, chunk):
+        n = min(chunk, last - first)
+        work.progress[ARRIVED] += n
+        for k in range(n):
+            listed.time[k] = times[first + k] + delay
+        if not charges:
+            _factors(listed, n, start, grid.kind[kind, receptor])
+        for k in range(n):
+            source = sources[first + k]
+            i, w = bundles.target[single + source], bundles.weight[shift + source]
+            positive = max(w, 0.0)
+            if i == missing:
+                work.progress[ARRIVED] -= 1
+            elif charges:
+                back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
+                sums[i, POTENTIAL] += w * back
+                sums[i, column] += positive
+            else:
+                _add(
+                    sums, i, column, w * listed.potential[k], positive,
+                    positive * listed.reach[k], w * listed.current[k],
+                )  # fmt: skip
+
+
+@inlined
+def _gather_thin(bundles, b, times, sources, first, last, work):
+    """Add what spikes send by one synapse each to the lists; return False if they are full."""
+    arrivals, size, delay = work.arrivals, work.progress[GATHERED], bundles.span[b, 0]
+    shift, single = bundles.table[b, WEIGHT], bundles.table[b, SINGLE]
+    missing = work.flag.size
+    for k in range(first, last):
+        i = bundles.target[single + sources[k]]
+        if i < missing and work.flag[i] == CHOSEN:
+            if size == arrivals.time.size:
+                return False
+            _list(work, size, i, times[k] + delay, bundles.weight[shift + sources[k]])
+            if arrivals.receptor.size > 0:
+                arrivals.receptor[size] = bundles.table[b, RECEPTOR]
+            size += 1
+    work.progress[GATHERED] = size
+    return True
+
+
+@inlined
+def _list(work, place, i, time, weight):
+    """Put an arrival at the head of the list of a neuron."""
+    arrivals = work.arrivals
+    arrivals.time[place] = time
+    arrivals.weight[place] = weight
+    arrivals.following[place] = arrivals.head[i]
+    arrivals.head[i] = place
+
+
+@loop
+def _scatter(bundles, b, neurons, grid, n, start, work):
+    """Add a chunk of deliveries by one synapse each."""
+    listed, sums, target = work.deliveries, work.sums, bundles.target
+    kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
+    shift, even = bundles.table[b, WEIGHT], bundles.table[b, EVEN]
+    work.progress[ARRIVED] += n
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        column = CURRENT + len(neurons.receptors)
+        for k in range(n):
+            s = np.int64(listed.start[k])
+            w = bundles.weight[shift + listed.source[k] if even else s]
+            back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
+            sums[target[s], POTENTIAL] += w * back
+            sums[target[s], column] += max(w, 0.0)
+        return
+    _factors(listed, n, start, grid.kind[kind, receptor])
+    column = CURRENT + receptor
+    for k in range(n):
+        s = np.int64(listed.start[k])
+        w = bundles.weight[shift + listed.source[k] if even else s]
+        positive = max(w, 0.0)
+        _add(
+            sums, target[s], column, w * listed.potential[k], positive,
+            positive * listed.reach[k], w * listed.current[k],
+        )  # fmt: skip
 
 
 @loop
@@ -566,26 +852,6 @@ def _exponential_ratio(x):
     return y * x + 1.0
 
 
-@inlined
-def _scatter(target, weight, column, work, n):
-    """Add a chunk of deliveries to the rows of their targets; ``column`` is that of the current."""
-    listed, sums = work.deliveries, work.sums
-    arrived = 0
-    for k in range(n):
-        current, potential, reach = listed.current[k], listed.potential[k], listed.reach[k]
-        start, stop = listed.start[k], listed.stop[k]
-        arrived += np.int64(stop) - np.int64(start)
-        for s in range(start, stop):
-            i = target[s]
-            w = weight[s]
-            positive = max(w, 0.0)
-            sums[i, column] += w * current
-            sums[i, POTENTIAL] += w * potential
-            sums[i, POSITIVE] += positive
-            sums[i, REACH] += positive * reach
-    work.progress[ARRIVED] += arrived
-
-
 @loop
 def _choose(work):
     """Mark the flagged neurons whose arrivals are gathered; none has any as yet."""
@@ -597,23 +863,45 @@ def _choose(work):
 
 
 @loop
-def _gather(target, weight, receptor, work, n):
+def _gather(bundles, b, work, n):
     """Add a chunk of deliveries to the lists of chosen targets; return False if they are full."""
-    listed, arrivals, flag = work.deliveries, work.arrivals, work.flag
-    size, several = work.progress[GATHERED], arrivals.receptor.size > 0
+    listed, target, flag = work.deliveries, bundles.target, work.flag
+    few = np.uint64(8)
     for k in range(n):
-        for s in range(listed.start[k], listed.stop[k]):
-            i = target[s]
-            if flag[i] == CHOSEN:
-                if size == arrivals.time.size:
-                    return False
-                arrivals.time[size] = listed.time[k]
-                arrivals.weight[size] = weight[s]
-                if several:
-                    arrivals.receptor[size] = receptor
-                arrivals.following[size] = arrivals.head[i]
-                arrivals.head[i] = size
-                size += 1
+        start, stop = listed.start[k], listed.stop[k]
+        rest = start + (stop - start) // few * few
+        for s in range(start, rest, few):
+            marks = 0
+            for j in range(few):
+                marks |= flag[target[s + j]]
+            if marks & CHOSEN and not _gather_some(bundles, b, work, k, s, s + few):
+                return False
+        marks = 0
+        for s in range(rest, stop):
+            marks |= flag[target[s]]
+        if marks & CHOSEN and not _gather_some(bundles, b, work, k, rest, stop):
+            return False
+    return True
+
+
+@loop
+def _gather_some(bundles, b, work, k, first, last):
+    """Add some synapses of a delivery to the lists."""
+    arrivals, size = work.arrivals, work.progress[GATHERED]
+    shift, even = bundles.table[b, WEIGHT], bundles.table[b, EVEN]
+    for s in range(first, last):
+        i = bundles.target[s]
+        if work.flag[i] == CHOSEN:
+            if size == arrivals.time.size:
+                return False
+            time, source = work.deliveries.time[k], work.deliveries.source[k]
+            if bundles.table[b, OWN] > 0:
+                time += bundles.delay[bundles.table[b, DELAY] + np.int64(s)]
+            weight = bundles.weight[shift + source if even else np.int64(s)]
+            _list(work, size, i, time, weight)
+            if arrivals.receptor.size > 0:
+                arrivals.receptor[size] = bundles.table[b, RECEPTOR]
+            size += 1
     work.progress[GATHERED] = size
     return True
 
@@ -660,7 +948,7 @@ def _raised(neurons, sums, potential, kind):
     """Return the potential at the start with as much more as charges may add, seen from the end."""
     if len(neurons.charging) == 0:
         return potential
-    charges = sums[FURTHER + len(neurons.receptors)]
+    charges = sums[CURRENT + len(neurons.receptors)]
     return potential + charges / kind[0, MEMBRANE] * (1.0 + MARGIN)
 
 
@@ -701,7 +989,7 @@ def _dismiss(neurons, grid, state, work):
                 level[i, 0] = later_current * synaptic
                 later = later * membrane + later_current * h + grid.push[c]
                 for r in range(1, len(neurons.receptors)):
-                    own = level[i, LEVEL + r] + sums[i, FURTHER + r]
+                    own = level[i, LEVEL + r] + sums[i, CURRENT + r]
                     later += own * kind[r, KERNEL]
                     level[i, LEVEL + r] = own * work.currents[r]
                 level[i, 1] = later
@@ -710,7 +998,7 @@ def _dismiss(neurons, grid, state, work):
                 work.flagged[flagged] = i
                 flagged += 1
             for r in range(1, len(neurons.receptors) + len(neurons.charging)):
-                sums[i, FURTHER + r] = 0.0
+                sums[i, CURRENT + r] = 0.0
     work.progress[FLAGGED] = flagged
 
 
@@ -740,7 +1028,7 @@ def _dismiss_finally(neurons, grid, state, work, start):
             rows[i, 2] = start
             rows[i, BOUND] = neurons.bound[i]
             for r in range(1, len(neurons.receptors)):
-                rows[i, BEHIND + r] = level[i, LEVEL + r] + sums[i, FURTHER + r]
+                rows[i, BEHIND + r] = level[i, LEVEL + r] + sums[i, CURRENT + r]
         else:
             work.flag[i] = FLAG
             work.flagged[flagged] = i
@@ -754,12 +1042,12 @@ def _dismiss_finally(neurons, grid, state, work, start):
 
 
 @loop
-def _replay(neurons, state, run, work, start, final):
+def _replay(neurons, state, run, work, crew, start, final):
     """Take each chosen neuron through its arrivals; return False if a spike finds no room."""
     progress, horizon, arrivals, currents = (
         work.progress, work.horizon[0], work.arrivals, work.currents
     )  # fmt: skip
-    several = len(neurons.receptors) > 1
+    several, found, before = len(neurons.receptors) > 1, crew.found, progress[BEFORE]
     for f in range(progress[REPLAYED], progress[LAST_CHOSEN]):
         i = work.flagged[f]
         kind = neurons.kind[i]
@@ -770,8 +1058,8 @@ def _replay(neurons, state, run, work, start, final):
         current, potential, now = _begin(state, i, start)
         if several or len(neurons.charging) > 0:
             _take_currents(neurons, state.level[i], currents)
-        number, spikes, searches, touched = state.latest[i], progress[SPIKES], 0, 0
-        charged = False
+        number, spikes, searches, touched = state.latest[i], progress[FOUND], 0, 0
+        begun, charged = spikes, False
         for a in range(first, work.order.size + 1):
             e = work.order[a] if a < work.order.size else -1
             until = arrivals.time[e] if e >= 0 else horizon
@@ -783,15 +1071,15 @@ def _replay(neurons, state, run, work, start, final):
                 decided = surpasses(potential, threshold, abs(potential))
                 touched += 1 if decided == 0 else 0
                 if decided > 0:
-                    if spikes == run.time.size:
-                        progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
-                        progress[SPIKES] = spikes
+                    if spikes == found.time.shape[1]:
+                        progress[REPLAYED], progress[BEGUN] = f, begun
+                        progress[FOUND] = spikes
                         return False
                     current = hold(current, refractory, alpha)
                     for r in range(len(neurons.receptors)):
                         currents[r] = hold(currents[r], refractory, alphas[r])
-                    number = spikes
-                    _note(run, spikes, now, i, AT_ONCE, _sum(currents) if several else current)
+                    number = before + spikes
+                    _note(crew, spikes, now, i, AT_ONCE, _sum(currents) if several else current)
                     spikes += 1
                     now, potential = now + refractory, RESET
             while now <= until and not charged:
@@ -818,9 +1106,9 @@ def _replay(neurons, state, run, work, start, final):
                     potential = flow_of(currents, potential, again - now, alphas, beta, bias)
                     now = again
                     continue
-                if spikes == run.time.size:
-                    progress[REPLAYED], progress[BEGUN] = f, progress[SPIKES]
-                    progress[SPIKES] = spikes
+                if spikes == found.time.shape[1]:
+                    progress[REPLAYED], progress[BEGUN] = f, begun
+                    progress[FOUND] = spikes
                     return False
                 held = (spike - now) + refractory
                 now, current, potential = fire(
@@ -829,8 +1117,8 @@ def _replay(neurons, state, run, work, start, final):
                 if several:
                     for r in range(len(neurons.receptors)):
                         currents[r] = hold(currents[r], held, alphas[r])
-                number = spikes
-                _note(run, spikes, spike, i, slope, _sum(currents) if several else current)
+                number = before + spikes
+                _note(crew, spikes, spike, i, slope, _sum(currents) if several else current)
                 spikes += 1
             if now < until:
                 if several:
@@ -852,8 +1140,12 @@ def _replay(neurons, state, run, work, start, final):
                 if several:
                     currents[r] += weight
                 if now > until:
-                    run.released[number] = _sum(currents) if several else current
-        progress[SPIKES] = spikes
+                    released = _sum(currents) if several else current
+                    if number < before:
+                        run.released[number] = released
+                    else:
+                        found.released[crew.number, number - before] = released
+        progress[FOUND] = spikes
         progress[SEARCHES] += searches
         progress[TOUCHED] += touched
         current = currents[0] if several else current
@@ -872,12 +1164,13 @@ def _replay(neurons, state, run, work, start, final):
 
 
 @inlined
-def _note(run, number, spike, i, slope, released):
-    """Record a spike."""
-    run.time[number] = spike
-    run.neuron[number] = i
-    run.slope[number] = slope
-    run.released[number] = released
+def _note(crew, place, spike, i, slope, released):
+    """Note a spike that was found."""
+    found = crew.found
+    found.time[crew.number, place] = spike
+    found.neuron[crew.number, place] = crew.low + i
+    found.slope[crew.number, place] = slope
+    found.released[crew.number, place] = released
 
 
 @inlined
@@ -913,14 +1206,19 @@ def _sorted_arrivals(work, i):
 
 
 @loop
-def _record(run, work):
-    """Put the spikes of the window in the order of (time, neuron), and forget who was flagged."""
-    progress, order = work.progress, work.order
-    before, first = progress[BEFORE], np.int64(0)
-    n = progress[SPIKES] - before
+def _record(run, crew, before, n):
+    """Put the ``n`` spikes that were found behind those ``before``, by (time, neuron)."""
+    order, first, size = crew.order, np.int64(0), before
+    for share in range(crew.size):
+        for k in range(crew.board[COUNTS + LINE * share]):
+            run.time[size] = crew.found.time[share, k]
+            run.neuron[size] = crew.found.neuron[share, k]
+            run.slope[size] = crew.found.slope[share, k]
+            run.released[size] = crew.found.released[share, k]
+            size += 1
     for k in range(n):
         order[k] = before + k
-    sort_stably(run.time, order, work.spare, first, n)
+    sort_stably(run.time, order, crew.spare, first, n)
     for k in range(n):
         # Earlier places are final: what stood there has moved to where the chain leads.
         source = order[k] - before
@@ -930,7 +1228,12 @@ def _record(run, work):
         _exchange(run.neuron, before + k, before + source)
         _exchange(run.slope, before + k, before + source)
         _exchange(run.released, before + k, before + source)
-    for f in range(progress[FLAGGED]):
+
+
+@loop
+def _forget(work):
+    """Forget which neurons were flagged."""
+    for f in range(work.progress[FLAGGED]):
         work.flag[work.flagged[f]] = 0
         work.arrivals.head[work.flagged[f]] = -1
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
+from eventsim._engines.windows import host, sample
 from eventsim._engines.windows.host import _fall, _kind_row, window_width
 from eventsim._engines.windows.loop import (
     _exponential,
@@ -21,7 +25,6 @@ from eventsim._engines.windows.loop import (
     stays_below,
     window_factor,
 )
-from eventsim._layout.wiring import compiled_form
 from eventsim.model.flow import flow, propagator
 from tests.helpers import cases, naive
 from tests.helpers.cases import assert_same_trains, decided
@@ -114,6 +117,80 @@ def test_exact_gradients_of_both_engines_agree() -> None:
             cases.to_dense(ours.weights[key]), cases.to_dense(theirs.weights[key]), rtol=1e-7,
             atol=1e-9,
         )  # fmt: skip
+
+
+# --- shares ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def small_shares() -> Iterator[None]:
+    """Let as many threads share a sample as are asked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host, "LEAST_NEURONS", 1)
+        patch.setattr(host, "LEAST_WINDOWS", 0)
+        yield
+
+
+def between(sample: dict[str, es.Spikes], begin: float, stop: float) -> dict[str, es.Spikes]:
+    """The spikes of a stimulus within (begin, stop]."""
+    train = sample["in"]
+    own = (train.times > begin) & (train.times <= stop)
+    return {"in": es.Spikes(train.times[own], train.indices[own])}
+
+
+@given(networks(), st.integers(2, 5))
+@examples(0.5)
+def test_the_number_of_shares_changes_no_bit(case: Case, n: int) -> None:
+    case = made_for("windows", case, 0.25)
+    whole = run("windows", case, threads=1)
+    with small_shares():
+        assert_identical(run("windows", case, threads=n).batch, whole.batch)
+
+
+@pytest.mark.parametrize("delays", [0.5, "each"])
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_larger_network_on_several_threads(delays: Any, n: int) -> None:
+    network, stimulus, t_stop = sparse_network(delays=delays, lif=kinds())
+    whole = es.simulate(network, stimulus, t_stop, engine="windows", threads=1)
+    assert len(whole.spikes[cases.ALL]) > 200
+    with small_shares():
+        shared = es.simulate(network, stimulus, t_stop, engine="windows", threads=n)
+        assert_identical(shared.batch, whole.batch)
+        cut = 4.9
+        half = es.simulate(
+            network, between(stimulus, -1.0, cut), cut, engine="windows", threads=n
+        )  # fmt: skip
+    later = es.simulate(network, between(stimulus, cut, t_stop), t_stop, resume=half, threads=1)
+    assert_identical(later.batch, whole.batch)
+
+
+@pytest.mark.parametrize("cap", [1, 63, 150])
+def test_the_cap_names_the_same_spike_on_several_threads(cap: int) -> None:
+    network, stimulus, t_stop = sparse_network()
+    errors = []
+    for n in (1, 3):
+        with small_shares(), pytest.raises(es.ActivityError) as caught:
+            es.simulate(network, stimulus, t_stop, engine="windows", threads=n, max_spikes=cap)
+        errors.append(caught.value)
+    alone, shared = errors
+    assert (alone.time, alone.neuron, alone.count) == (shared.time, shared.neuron, shared.count)
+    assert_identical(shared.result.batch, alone.result.batch)
+
+
+def test_a_share_that_fails_tells_the_others() -> None:
+    """Else they would wait for it for ever."""
+    network, stimulus, t_stop = sparse_network()
+    inner, calls = sample.advance_windows, count()
+
+    def fail_once(*arguments: Any) -> int:
+        if next(calls) == 1:
+            raise MemoryError("no room")
+        return int(inner(*arguments))
+
+    with small_shares(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample, "advance_windows", fail_once)
+        with pytest.raises(MemoryError, match="no room"):
+            es.simulate(network, stimulus, t_stop, engine="windows", threads=3)
 
 
 # --- jumps ----------------------------------------------------------------------------------------
@@ -354,7 +431,7 @@ def test_sorting_is_stable(keys: list[float]) -> None:
 
 def test_windows_begin_at_exact_multiples() -> None:
     for delay in (1.5, 0.1, 1.0 / 3.0, 1e-5):
-        width = window_width(compiled_form(two_neurons(delay, tau=20.0).network))
+        width = window_width(two_neurons(delay, tau=20.0).network)
         assert delay * (1 - 2e-6) < width <= delay
         assert (2**32 * width) / 2**32 == width
         k = 2**32 - 1

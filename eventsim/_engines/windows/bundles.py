@@ -1,0 +1,392 @@
+"""The synapses as windows deliver them.
+
+A *bundle* has synapses from the inputs, or from the neurons, to one receptor of neurons of one
+kind, either of one delay or of delays of their own.  So what a bundle delivers needs no look at
+kind, receptor or delay group.  Its synapses lie row by row (a row has those of a source), those
+of a row by delay.  Where all synapses of each source weigh the same, there is one weight a row.
+
+A *share* is a range of neurons that one thread works for.  It has the synapses onto its neurons;
+each neuron has its synapses in the same order, whatever the number of shares.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsim._layout.wiring import Layout, layout_of, rows_of
+from eventsim._support.compile import allocating_loop, loop
+from eventsim._support.sorting import sort_stably
+from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.network import Network, Projection, Version
+
+__all__ = [
+    "DELAY",
+    "EVEN",
+    "KIND",
+    "OF_NEURONS",
+    "OWN",
+    "RECEPTOR",
+    "ROW",
+    "SINGLE",
+    "THIN",
+    "WEIGHT",
+    "Bundles",
+    "bundles_of",
+    "shortest_delay",
+]
+
+Edges: TypeAlias = tuple[int, ...]
+"""Where shares begin: share p has the neurons ``edges[p]`` up to ``edges[p + 1]``."""
+
+# Columns of Bundles.table.  OWN: 0 if all delays are the same, else how many such bundles there are
+# up to this one.  THIN: no source has more than one synapse, and these have the same delay.
+OF_NEURONS, KIND, RECEPTOR, ROW, WEIGHT, EVEN, DELAY, OWN, THIN, SINGLE, N_COLUMNS = range(11)
+
+OWN_DELAYS = -1.0  # in the place of the delay of a bundle
+MOST_CONSTANT = 4  # bundles of one delay each, to the same receptor; where there are more, one
+MOST_KEPT = 2**24  # synapses of which it is kept where their weights come from
+
+
+class Bundles(NamedTuple):
+    """The synapses onto the neurons of a share; targets are numbered from its first neuron on.
+
+    The synapses of source s of bundle b are ``row[table[b, ROW] + s]`` up to the next entry.
+    Synapse j has the weight ``weight[j]``, or of an EVEN bundle ``weight[table[b, WEIGHT] + s]``,
+    and the delay ``delay[table[b, DELAY] + j]``, or ``span[b, 0]`` if none are their OWN.
+    In a THIN bundle the target of source s is ``target[table[b, SINGLE] + s]`` as well: the number
+    behind the last neuron if it has none.
+    ``span`` (n_bundles, 2) has the shortest and the longest delay, over all shares.
+    """
+
+    table: IntArray
+    span: FloatArray
+    row: IntArray
+    target: NDArray[np.uint32]
+    weight: FloatArray
+    delay: FloatArray
+
+
+class _Name(NamedTuple):
+    """What the synapses of a bundle have in common."""
+
+    of_neurons: bool
+    kind: int
+    receptor: int
+    delay: float
+
+
+class _Plan(NamedTuple):
+    """The names of the bundles that each projection leads to, and the span of each bundle."""
+
+    names: list[list[_Name]]
+    span: dict[_Name, tuple[float, float]]
+
+
+class _Part(NamedTuple):
+    """The synapses of a projection.
+
+    Its sources begin with number ``source``, its targets with number ``neuron``, its values with
+    number ``value`` among those of all projections.  ``place`` is that of each synapse's weight
+    among the values (empty: its own).
+    """
+
+    source: int
+    neuron: int
+    value: int
+    indptr: IntArray
+    target: Int32Array
+    place: IntArray
+    values: FloatArray
+    delays: FloatArray
+
+
+class _Form(NamedTuple):
+    """Bundles, none of them EVEN, and where each weight is among the values of all projections."""
+
+    bundles: Bundles
+    origin: IntArray
+
+
+# Kept by what they follow from; of several ways to cut the neurons into shares the latest.
+_SHORTEST: WeakKeyDictionary[Version, float] = WeakKeyDictionary()
+_FORMS: WeakKeyDictionary[Version, tuple[Edges, list[_Form]]] = WeakKeyDictionary()
+_BUNDLES: WeakKeyDictionary[Version, tuple[Edges, list[Bundles]]] = WeakKeyDictionary()
+
+
+def shortest_delay(network: Network) -> float:
+    """Return the shortest delay of the synapses between neurons; ``inf`` if there are none."""
+    shortest = _SHORTEST.get(network.structure)
+    if shortest is None:
+        between = [p for p in network.projections.values() if p.pre in network.populations]
+        shortest = min((_span(p)[0] for p in between), default=np.inf)
+        _SHORTEST[network.structure] = shortest
+    return shortest
+
+
+def bundles_of(network: Network, edges: Edges) -> list[Bundles]:
+    """Return the `Bundles` of each share (made once per version)."""
+    made = _BUNDLES.get(network.version)
+    if made is None or made[0] != edges:
+        made = _BUNDLES[network.version] = edges, _made(network, edges)
+    return made[1]
+
+
+def _made(network: Network, edges: Edges) -> list[Bundles]:
+    known = _FORMS.get(network.structure)
+    if known is not None and known[0] == edges:
+        values = np.concatenate([p.values for p in network.projections.values()])
+        return [
+            _thinned(form.bundles._replace(weight=values[form.origin]), high - low)
+            for form, (low, high) in zip(known[1], pairwise(edges), strict=True)
+        ]
+    plan, parts = _plan(network), list(_parts(network))
+    n = sum(int(part.indptr[-1]) for part in parts)
+    forms = [_form(network, plan, parts, share, n <= MOST_KEPT) for share in pairwise(edges)]
+    if n <= MOST_KEPT:
+        nothing = np.empty(0)
+        kept = [form._replace(bundles=form.bundles._replace(weight=nothing)) for form in forms]
+        _FORMS[network.structure] = edges, kept
+    sizes = np.diff(edges).tolist()
+    return [_thinned(form.bundles, n) for form, n in zip(forms, sizes, strict=True)]
+
+
+# --- which bundles there are ----------------------------------------------------------------------
+
+
+def _span(projection: Projection) -> tuple[float, float]:
+    """Return the shortest and the longest delay; (inf, 0) without synapses."""
+    delays = projection.delay_values
+    if isinstance(delays, float):
+        return (delays, delays) if projection.values.size else (np.inf, 0.0)
+    return float(delays.min(initial=np.inf)), float(delays.max(initial=0.0))
+
+
+def _plan(network: Network) -> _Plan:
+    kinds, projections = layout_of(network).neurons.kind, network.projections.values()
+    spans = [_span(p) for p in projections]
+    names = []
+    for p, (shortest, longest) in zip(projections, spans, strict=True):
+        delay = shortest if shortest == longest else OWN_DELAYS
+        present = np.unique(kinds[network.neurons_of(p.post)]).tolist()
+        of_neurons = p.pre in network.populations
+        names.append([_Name(of_neurons, kind, p.receptor, delay) for kind in present])
+    constant = {name for own in names for name in own if name.delay != OWN_DELAYS}
+    counts = Counter(name[:3] for name in constant)
+    many = {of for of, n in counts.items() if n > MOST_CONSTANT}
+    names = [
+        [name._replace(delay=OWN_DELAYS) if name[:3] in many else name for name in own]
+        for own in names
+    ]
+    span = dict.fromkeys(sorted({name for own in names for name in own}), (np.inf, 0.0))
+    for own, (shortest, longest) in zip(names, spans, strict=True):
+        for name in own:
+            span[name] = min(span[name][0], shortest), max(span[name][1], longest)
+    return _Plan(names, span)
+
+
+def _parts(network: Network) -> Iterator[_Part]:
+    layout, value = layout_of(network), 0
+    starts = {**layout.input_start, **layout.neuron_start}
+    for projection in network.projections.values():
+        indptr, target, place = rows_of(projection.weights)
+        arrays = (
+            indptr,
+            target,
+            np.empty(0, dtype=np.int64) if place is None else place,
+            projection.values,
+            np.atleast_1d(projection.delay_values),
+        )
+        source, neuron = starts[projection.pre], layout.neuron_start[projection.post]
+        yield _Part(source, neuron, value, *_read_only(arrays))
+        value += projection.values.size
+
+
+def _read_only(arrays: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return read-only views: loops are compiled for one type only."""
+    views = [array.view() for array in arrays]
+    for view in views:
+        view.flags.writeable = False
+    return views
+
+
+# --- the bundles of a share -----------------------------------------------------------------------
+
+
+def _form(
+    network: Network, plan: _Plan, parts: list[_Part], share: tuple[int, int], with_origin: bool
+) -> _Form:
+    """Return the bundles of the synapses onto the neurons ``range(*share)``."""
+    layout, number = layout_of(network), {name: b for b, name in enumerate(plan.span)}
+    (kind,) = _read_only([layout.neurons.kind])
+    leads = [
+        (part, number[name], name.kind)
+        for part, own in zip(parts, plan.names, strict=True)
+        for name in own
+    ]
+    table = np.zeros((len(number), N_COLUMNS), dtype=np.int64)
+    for line, name in zip(table, number, strict=True):
+        line[: RECEPTOR + 1] = name[:3]
+    table[:, ROW], n_rows = _first_rows(layout, number)
+    table[:, OWN] = np.cumsum([name.delay == OWN_DELAYS for name in number])
+    table[[name.delay != OWN_DELAYS for name in number], OWN] = 0
+    row = np.zeros(n_rows, dtype=np.int64)
+    for part, b, of_kind in leads:
+        _count(part, kind, of_kind, *share, row[table[b, ROW] + part.source + 1 :])
+    np.cumsum(row, out=row)
+    size = int(row[-1]) if row.size else 0
+    n_delays = _place_delays(table, row)
+    span = np.array(list(plan.span.values())).reshape(-1, 2)
+    target, weight = np.empty(size, dtype=np.uint32), np.empty(size)
+    bundles = Bundles(table, span, row, target, weight, np.empty(n_delays))
+    origin, position = np.empty(size if with_origin else 0, dtype=np.int64), row.copy()
+    for part, b, of_kind in leads:
+        positions = position[table[b, ROW] + part.source :]
+        _fill(part, kind, of_kind, *share, positions, bundles, b, origin)
+    longest = int(np.diff(row).max(initial=0))
+    for b in np.flatnonzero(table[:, OWN]).tolist():
+        _sort_by_delay(_rows_of(bundles, b), bundles, table[b, DELAY], origin, longest)
+    return _Form(bundles, origin)
+
+
+def _first_rows(layout: Layout, names: Iterable[_Name]) -> tuple[IntArray, int]:
+    """Return where the rows of each bundle begin, and how many there are."""
+    sizes = [1 + (layout.n_neurons if name.of_neurons else layout.n_inputs) for name in names]
+    first = np.concatenate([[0], np.cumsum(np.array(sizes, dtype=np.int64))])
+    return first[:-1], int(first[-1])
+
+
+def _place_delays(table: IntArray, row: IntArray) -> int:
+    """Set where each bundle has delays of its own; return how many there are of all."""
+    size = 0
+    for line, end in zip(table, _ends(table, row), strict=True):
+        if line[OWN]:
+            line[DELAY] = size - row[line[ROW]]
+            size += row[end - 1] - row[line[ROW]]
+    return int(size)
+
+
+def _rows_of(bundles: Bundles, b: int) -> IntArray:
+    """Return the row pointers of a bundle."""
+    return bundles.row[bundles.table[b, ROW] : _ends(bundles.table, bundles.row)[b]]
+
+
+def _ends(table: IntArray, row: IntArray) -> IntArray:
+    """Return where the rows of each bundle end."""
+    return np.append(table[:, ROW], row.size)[1:]
+
+
+def _thinned(bundles: Bundles, n_neurons: int) -> Bundles:
+    """Return bundles with one weight a row where its synapses weigh the same."""
+    table, rows, singles, weight = bundles.table.copy(), [], [], bundles.weight
+    for b, line in enumerate(table):
+        row = _rows_of(bundles, b)
+        even, single = np.zeros(row.size - 1), np.full(row.size - 1, n_neurons, dtype=np.uint32)
+        if _take_even(row, weight, even):
+            line[EVEN] = 1
+            rows.append(even)
+        if not line[OWN] and _take_single(row, bundles.target, single):
+            line[THIN] = 1
+            singles.append(single)
+    if np.all(table[:, EVEN]):
+        weight = np.empty(0)
+    table[:, WEIGHT] = _places(table[:, EVEN], rows, weight.size)
+    table[:, SINGLE] = _places(table[:, THIN], singles, bundles.target.size)
+    target = np.concatenate([bundles.target, *singles]) if singles else bundles.target
+    weight = np.concatenate([weight, *rows]) if rows else weight
+    return Bundles(*_read_only(bundles._replace(table=table, weight=weight, target=target)))
+
+
+def _places(chosen: IntArray, arrays: list[Any], first: int) -> IntArray:
+    """Return where the arrays of the chosen bundles begin, one behind another."""
+    places = np.zeros_like(chosen)
+    places[chosen == 1] = first + np.cumsum([0, *[array.size for array in arrays]])[:-1]
+    return places
+
+
+@loop
+def _count(part, kind, of_kind, low, high, counts):  # type: ignore[no-untyped-def]
+    """Add how many synapses each source has onto neurons ``low : high`` of a kind."""
+    for s in range(part.indptr.size - 1):
+        for j in range(part.indptr[s], part.indptr[s + 1]):
+            i = part.neuron + part.target[j]
+            if low <= i < high and kind[i] == of_kind:
+                counts[s] += 1
+
+
+@loop
+def _fill(part, kind, of_kind, low, high, position, bundles, b, origin):  # type: ignore[no-untyped-def]
+    """Put these synapses where ``position`` says, source by source, and move it on."""
+    own, first = bundles.table[b, OWN] > 0, bundles.table[b, DELAY]
+    for s in range(part.indptr.size - 1):
+        for j in range(part.indptr[s], part.indptr[s + 1]):
+            i = part.neuron + part.target[j]
+            if low <= i < high and kind[i] == of_kind:
+                place = part.place[j] if part.place.size > 0 else j
+                at = position[s]
+                position[s] += 1
+                bundles.target[at] = i - low
+                bundles.weight[at] = part.values[place]
+                if own:
+                    bundles.delay[first + at] = part.delays[j if part.delays.size > 1 else 0]
+                if origin.size > 0:
+                    origin[at] = part.value + place
+
+
+@allocating_loop
+def _sort_by_delay(row, bundles, first, origin, longest):  # type: ignore[no-untyped-def]
+    """Sort the synapses of each row by delay; those of the same delay stay in order."""
+    order, spare = np.empty(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
+    values = np.empty(longest)
+    for s in range(row.size - 1):
+        begin, n = row[s], row[s + 1] - row[s]
+        for k in range(n):
+            order[k] = first + begin + k
+        sort_stably(bundles.delay, order, spare, 0, n)
+        for k in range(n):
+            order[k] -= first
+        _permute(bundles.target, order, spare, begin, n)
+        _permute(bundles.weight, order, values, begin, n)
+        if origin.size > 0:
+            _permute(origin, order, spare, begin, n)
+        for k in range(n):
+            order[k] += first
+        _permute(bundles.delay, order, values, first + begin, n)
+
+
+@loop
+def _permute(column, order, spare, begin, n):  # type: ignore[no-untyped-def]
+    """Let ``column[begin + k]`` be what ``column[order[k]]`` was."""
+    for k in range(n):
+        spare[k] = column[order[k]]
+    for k in range(n):
+        column[begin + k] = spare[k]
+
+
+@loop
+def _take_even(row, weight, even):  # type: ignore[no-untyped-def]
+    """Fill the weight of each row; return False where some row has several."""
+    for s in range(row.size - 1):
+        for j in range(row[s], row[s + 1]):
+            if weight[j] != weight[row[s]]:
+                return False
+        if row[s] < row[s + 1]:
+            even[s] = weight[row[s]]
+    return True
+
+
+@loop
+def _take_single(row, target, single):  # type: ignore[no-untyped-def]
+    """Fill the only target of each row; return False where some row has several."""
+    for s in range(row.size - 1):
+        if row[s + 1] - row[s] > 1:
+            return False
+        if row[s + 1] > row[s]:
+            single[s] = target[row[s]]
+    return True

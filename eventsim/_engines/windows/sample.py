@@ -1,0 +1,348 @@
+"""One sample on its way through the windows: its shares side by side, in arrays that grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from threading import Barrier
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from eventsim._engines.status import (
+    ARRIVALS_FULL,
+    CAPPED,
+    DONE,
+    FLIGHTS_FULL,
+    FOUND_FULL,
+    RECORD_FULL,
+)
+from eventsim._engines.windows.bundles import OF_NEURONS, OWN, Bundles
+from eventsim._engines.windows.loop import (
+    ARRIVED,
+    BEFORE,
+    BEGUN,
+    COUNTS,
+    FAILED,
+    FIRST_CHOSEN,
+    FOUND,
+    LAST_CHOSEN,
+    LINE,
+    MARGIN,
+    MARKED_ARRIVED,
+    MARKED_SEARCHES,
+    MARKED_TOUCHED,
+    N_PROGRESS,
+    REPLAYED,
+    SEARCHES,
+    SPIKES,
+    TOUCHED,
+    WINDOW,
+    Arrivals,
+    Crew,
+    Deliveries,
+    Flights,
+    Grid,
+    WindowState,
+    Work,
+    advance_windows,
+)
+from eventsim._layout.record import Record, new_record
+from eventsim._layout.wiring import Neurons
+from eventsim._support.threads import stop_if_told
+from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim.model.currents import scratch_shape
+
+__all__ = ["Share", "run_sample"]
+
+Call: TypeAlias = Callable[[], int]
+
+CHUNK = 1024
+MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
+FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 64  # for which there is room at first
+
+
+class Share(NamedTuple):
+    """What is the same for all samples of a run, of the neurons ``low : high``."""
+
+    low: int
+    high: int
+    bundles: Bundles
+    neurons: Neurons
+    grid: Grid
+
+
+def run_sample(
+    shares: Sequence[Share],
+    spikes: tuple[FloatArray, IntArray],
+    state: WindowState,
+    record: Record,
+    t_stop: float,
+    max_spikes: int,
+) -> tuple[Record, tuple[int, float] | None]:
+    """Run one sample from its ``state``, which is set anew.
+
+    Returns
+    -------
+    record : Record
+        Its spikes, those of the given ``record`` among them.
+    excess : (int, float) or None
+        Neuron and time of the spike beyond the cap.
+    """
+    sample = _Sample(shares, spikes, state, record, t_stop, max_spikes)
+    with _side_by_side(sample.board, len(shares)) as call_all:
+        while True:
+            status = call_all(sample.calls())
+            if status[0] in (DONE, CAPPED):
+                return sample.finish(status[0] == CAPPED)
+            stop_if_told()
+            sample.make_room(status)
+
+
+class _Sample:
+    """The arrays of a sample that are not of its state, share by share."""
+
+    def __init__(
+        self,
+        shares: Sequence[Share],
+        spikes: tuple[FloatArray, IntArray],
+        state: WindowState,
+        record: Record,
+        t_stop: float,
+        max_spikes: int,
+    ) -> None:
+        """Prepare to go on at the start of the window where the sample stopped."""
+        self.shares, self.spikes, self.state = shares, spikes, state
+        self.t_stop, self.max_spikes = t_stop, max_spikes
+        kept, n_neurons = int(state.mark[0]), shares[-1].high
+        room = max(kept // 8, min(2 * n_neurons, max_spikes + 1 - kept))
+        self.run = Record._make(array.copy() for array in record)
+        _resize(self.run, kept + max(64, room))
+        self.works = [_new_work(share.neurons, share.bundles) for share in shares]
+        self.board = np.zeros(COUNTS + LINE * len(shares), dtype=np.int64)
+        self.votes = np.zeros((2, LINE * len(shares)))
+        self._take_found(new_record((len(shares), FEW_FOUND)))
+        for work in self.works:
+            work.progress[SPIKES] = work.progress[BEFORE] = kept
+            work.progress[WINDOW] = state.mark[4]
+        self.works[0].progress[[ARRIVED, SEARCHES, TOUCHED]] = state.mark[1:4]
+        for share, work in zip(shares, self.works, strict=True):
+            self._begin_flights(share, work.flights, state.mark[4] * share.grid.width)
+
+    def _begin_flights(self, share: Share, flights: Flights, start: float) -> None:
+        """Leave out what has arrived; less a margin, since the loop adds in another order."""
+        table, span = share.bundles.table, share.bundles.span
+        kept = self.run.time[: self.state.mark[0]]
+        for b, longest in enumerate(span[:, 1]):
+            times = kept if table[b, OF_NEURONS] else self.spikes[0]
+            limit = (start - longest) * (1.0 - MARGIN) - longest * MARGIN
+            flights.first[b] = flights.last[b] = np.searchsorted(times, limit)
+
+    def _take_found(self, found: Record) -> None:
+        self.found = found
+        self.order, self.spare = np.empty((2, found.time.size), dtype=np.int32)
+
+    def calls(self) -> list[Call]:
+        """Return the call of the loop of each share."""
+        n, arrays = len(self.shares), (self.board, self.votes, self.found, self.order, self.spare)
+        return [
+            partial(
+                advance_windows, share.bundles, share.neurons, share.grid, *self.spikes,
+                _of_share(self.state, share), self.run, work, Crew(k, n, share.low, *arrays),
+                self.t_stop, self.max_spikes,
+            )
+            for k, (share, work) in enumerate(zip(self.shares, self.works, strict=True))
+        ]  # fmt: skip
+
+    def make_room(self, status: Sequence[int]) -> None:
+        """Let grow what was too small."""
+        if FOUND_FULL in status:
+            self._find_more([k for k, why in enumerate(status) if why == FOUND_FULL])
+        for k, why in enumerate(status):
+            if why == ARRIVALS_FULL:
+                self.works[k] = _with_arrivals(self.works[k])
+            elif why == FLIGHTS_FULL:
+                self.works[k] = _with_flights(self.works[k], self.shares[k].bundles)
+        if status[0] == RECORD_FULL:
+            needed = int(self.works[0].progress[BEFORE] + self.board[COUNTS::LINE].sum())
+            _resize(self.run, max(needed, min(2 * self.run.time.size, 2 * self.max_spikes + 64)))
+
+    def _find_more(self, shares: Sequence[int]) -> None:
+        """Make room for more spikes of a window, or find no more than exceed the cap."""
+        room, most = self.found.time.shape[1], self.max_spikes + 1 - self.works[0].progress[BEFORE]
+        for k in shares:
+            progress = self.works[k].progress
+            if room >= 2 * most:
+                self._shorten(k, int(most))
+            else:
+                progress[FOUND] = progress[BEGUN]  # the neuron that found no room begins anew
+        if room < 2 * most:
+            larger = new_record((len(self.shares), 2 * room))
+            for name in Record._fields:
+                getattr(larger, name)[:, :room] = getattr(self.found, name)
+            self._take_found(larger)
+
+    def _shorten(self, k: int, most: int) -> None:
+        """Keep the first spikes that a share has found, and replay no further than them.
+
+        The neuron that found no room begins anew, unless it alone exceeds the cap.
+        """
+        progress = self.works[k].progress
+        if progress[BEGUN] >= most:
+            progress[FOUND] = progress[BEGUN]
+        else:
+            progress[REPLAYED] += 1
+        own = Record._make(column[k, : progress[FOUND]] for column in self.found)
+        order = np.lexsort((own.neuron, own.time))[:most]
+        for name in Record._fields:
+            getattr(self.found, name)[k, :most] = getattr(own, name)[order]
+        progress[FOUND] = most
+        self.works[k].horizon[0] = own.time[most - 1]
+
+    def finish(self, is_capped: bool) -> tuple[Record, tuple[int, float] | None]:
+        """Set the counters at the end; return the spikes, and the one beyond the cap."""
+        progress, state, run = self.works[0].progress, self.state, self.run
+        total = np.sum([work.progress for work in self.works], axis=0)
+        n_inputs = np.searchsorted(self.spikes[0], self.t_stop, side="right")
+        state.count[:5] = (
+            progress[SPIKES], n_inputs, total[ARRIVED], total[SEARCHES], total[TOUCHED]
+        )  # fmt: skip
+        state.mark[:5] = (
+            progress[BEFORE], total[MARKED_ARRIVED], total[MARKED_SEARCHES],
+            total[MARKED_TOUCHED], progress[WINDOW],
+        )  # fmt: skip
+        beyond = None
+        if is_capped:
+            beyond = int(run.neuron[self.max_spikes]), float(run.time[self.max_spikes])
+            state.count[0] = self.max_spikes
+        _resize(run, int(state.count[0]))
+        return run, beyond
+
+
+# --- shares side by side --------------------------------------------------------------------------
+
+
+@contextmanager
+def _side_by_side(board: IntArray, n: int) -> Iterator[Callable[[Sequence[Call]], list[int]]]:
+    """Give a function that calls ``n`` others at the same time, each in a thread of its own."""
+    if n == 1:
+        yield lambda calls: [calls[0]()]
+        return
+    with ThreadPoolExecutor(n, thread_name_prefix="eventsim") as threads:
+        yield partial(_call_all, threads, board)
+
+
+def _call_all(threads: ThreadPoolExecutor, board: IntArray, calls: Sequence[Call]) -> list[int]:
+    """Return what the calls return.
+
+    They wait for each other in compiled code.  So none begins before all are there, an interrupt
+    may come before, and if one fails the others are told.
+    """
+    gate = Barrier(len(calls))
+
+    def begin(call: Call) -> int:
+        gate.wait()
+        try:
+            return call()
+        except BaseException:
+            board[FAILED] = 1
+            raise
+
+    try:
+        return [called.result() for called in [threads.submit(begin, call) for call in calls]]
+    except BaseException:
+        gate.abort()
+        raise
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def _of_share(state: WindowState, share: Share) -> WindowState:
+    """Return the state of the neurons of a share, of one sample."""
+    part = slice(share.low, share.high)
+    return state._replace(
+        neuron=state.neuron[part],
+        level=state.level[part],
+        release=state.release[part],
+        latest=state.latest[part],
+    )
+
+
+def _new_work(neurons: Neurons, bundles: Bundles) -> Work:
+    """Return scratch arrays of a share."""
+    n_neurons, n_receptors = neurons.kind.size, len(neurons.receptors)
+    columns = 3 + n_receptors + len(neurons.charging)
+    deliveries = Deliveries(
+        np.empty(CHUNK),
+        np.empty(CHUNK, dtype=np.uint64),
+        np.empty(CHUNK, dtype=np.uint64),
+        np.empty(CHUNK, dtype=np.int64),
+        *[np.empty(CHUNK) for _ in range(3)],
+    )
+    n_bundles, n_own = bundles.table.shape[0], int(bundles.table[:, OWN].max(initial=0))
+    return Work(
+        sums=_aligned_rows(n_neurons, 4 if columns == 4 else 8 * -(-columns // 8)),
+        flag=np.zeros(n_neurons, dtype=np.uint8),
+        flagged=np.empty(n_neurons, dtype=np.int32),
+        times=np.empty(CHUNK),
+        sources=np.empty(CHUNK, dtype=np.int64),
+        deliveries=deliveries,
+        flights=_flights(n_bundles, n_own, FEW_FLIGHTS),
+        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), FEW_ARRIVALS, columns > 4),
+        order=np.empty(FEW_ARRIVALS, dtype=np.int32),
+        spare=np.empty(FEW_ARRIVALS, dtype=np.int32),
+        progress=np.zeros(N_PROGRESS, dtype=np.int64),
+        horizon=np.zeros(1),
+        currents=np.zeros(n_receptors),
+        scratch=np.empty(scratch_shape(n_receptors)),
+    )
+
+
+def _aligned_rows(n: int, width: int) -> FloatArray:
+    """Return zeroed rows of so many numbers, in as few cache lines as can be."""
+    flat = np.zeros(width * n + 8)
+    skip = -flat.ctypes.data % 64 // 8
+    return flat[skip : skip + width * n].reshape(n, width)
+
+
+def _room(head: Int32Array, n: int, several: bool) -> Arrivals:
+    receptor = np.empty(n if several else 0, dtype=np.int8)
+    return Arrivals(head, np.empty(n), np.empty(n), receptor, np.empty(n, dtype=np.int32))
+
+
+def _flights(n_bundles: int, n_own: int, room: int) -> Flights:
+    first, last = np.zeros((2, n_bundles), dtype=np.int64)
+    return Flights(first, last, *np.zeros((2, n_own, room), dtype=np.int32))
+
+
+def _resize(run: Record, size: int) -> None:
+    for array in run:
+        array.resize(size, refcheck=False)
+
+
+def _with_arrivals(work: Work) -> Work:
+    """Return work arrays with room for more arrivals, or gather those of fewer neurons."""
+    progress, size = work.progress, work.arrivals.time.size
+    chosen = progress[LAST_CHOSEN] - progress[FIRST_CHOSEN]
+    if size < MOST_ARRIVALS or chosen == 1:
+        arrivals = _room(work.arrivals.head, 2 * size, work.arrivals.receptor.size > 0)
+        order, spare = np.empty((2, 2 * size), dtype=np.int32)
+        return work._replace(arrivals=arrivals, order=order, spare=spare)
+    progress[LAST_CHOSEN] = progress[FIRST_CHOSEN] + chosen // 2
+    return work
+
+
+def _with_flights(work: Work, bundles: Bundles) -> Work:
+    """Return work arrays with room for more spikes in flight."""
+    old = work.flights
+    n_own, room = old.end.shape
+    new = _flights(old.first.size, n_own, 2 * room)
+    new.first[...], new.last[...] = old.first, old.last
+    for b in np.flatnonzero(bundles.table[:, OWN]):
+        own, numbers = bundles.table[b, OWN] - 1, np.arange(old.first[b], old.last[b])
+        for longer, column in ((new.begin, old.begin), (new.end, old.end)):
+            longer[own, numbers % (2 * room)] = column[own, numbers % room]
+    return work._replace(flights=new)
