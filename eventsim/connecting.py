@@ -76,7 +76,7 @@ class Synapses:
 
     Notes
     -----
-    A network shares these arrays, so nobody may write to them.
+    A network shares these arrays, which are read-only; it copies others.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def fixed_probability(
     >>> net.connect("exc", "exc", synapses)
     ('exc', 'exc')
     >>> net
-    Network(inputs={}, populations={'exc': 100}, synapses=982)
+    Network(inputs={}, populations={'exc': 100}, synapses=992)
     """
     n_pre, n_post = _sizes(n_pre, n_post, allow_self)
     p = as_number(p, "p")
@@ -413,7 +413,7 @@ def _generator(seed: Seed) -> np.random.Generator:
         raise ValueError(f"seed must be one of numpy.random.default_rng, got {shown(seed)}")
     sources = np.random.SeedSequence, np.random.BitGenerator, np.random.RandomState
     if not (seed is None or isinstance(seed, (int, np.random.Generator, *sources))):
-        seed = as_indices(seed, "seed")
+        seed = as_indices(seed, "seed").tolist()
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError):
@@ -555,6 +555,9 @@ def _drawn(
     data = np.full(indices.size, drawn) if isinstance(drawn, float) else drawn
     matrix = sparse.csr_array((data, indices, indptr), shape=shape)
     lags = _values(delays, indices.size, rng, DELAYS)
+    for array in (matrix.data, matrix.indices, matrix.indptr, lags):
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
     if not isinstance(lags, float):
         lags = sparse.csr_array((lags, matrix.indices, matrix.indptr), shape=shape)
     return Synapses(matrix, lags)

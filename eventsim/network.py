@@ -663,11 +663,23 @@ def _checked_synapses(
             raise ValueError(f"{name} must be left out beside synapses, got {shown(value)}")
     weights, delays = synapses.weights, synapses.delays
     _check_shape(weights.shape, shape, "synapses")
-    weights = sparse.csr_array(_sound(weights))
+    try:
+        weights = _kept(_sound(weights))
+    except ValueError as error:
+        raise ValueError(f"synapses must be sound: {error}") from None
+    WEIGHTS.require(weights.data)
     if isinstance(delays, float):
+        DELAYS.require(delays)
         return weights, delays
     check_same_form(delays, weights, "delays of synapses")
-    return weights, _on_entries_of(weights, delays)
+    DELAYS.require(delays.data)
+    return weights, _on_entries_of(weights, _kept(delays))
+
+
+def _kept(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Return a matrix on the same arrays if nobody can write to them, else a copy."""
+    guarded = not any(array.flags.writeable for array in _arrays_of(matrix))
+    return sparse.csr_array(matrix, copy=not guarded)
 
 
 def _on_entries_of(old: Matrix, new: Matrix) -> Matrix:
