@@ -221,8 +221,11 @@ def fixed_indegree(
     n_choices = n_pre - (not allow_self)
     indegree = _degree(indegree, n_choices, n_post, allow_multapses, "indegree")
     rng = _generator(seed)
-    sources = _lists(rng, n_post, indegree, n_choices, allow_self, allow_multapses)
-    indptr, indices = _by_rows((n_pre, n_post), _ends(n_post, indegree), sources)
+    indptr, indices = _by_rows(
+        (n_pre, n_post),
+        _ends(n_post, indegree),
+        _lists(rng, n_post, indegree, n_choices, allow_self, allow_multapses),
+    )
     return _drawn((n_pre, n_post), indptr, indices, weights, delays, rng)
 
 
@@ -274,8 +277,8 @@ def fixed_outdegree(
     outdegree = _degree(outdegree, n_choices, n_pre, allow_multapses, "outdegree")
     rng = _generator(seed)
     targets = _lists(rng, n_pre, outdegree, n_choices, allow_self, allow_multapses)
-    indptr, indices = _sorted((n_pre, n_post), _ends(n_pre, outdegree), targets)
-    return _drawn((n_pre, n_post), indptr, indices, weights, delays, rng)
+    indptr, targets = _sorted((n_pre, n_post), _ends(n_pre, outdegree), targets)
+    return _drawn((n_pre, n_post), indptr, targets, weights, delays, rng)
 
 
 def fixed_total_number(
@@ -324,8 +327,8 @@ def fixed_total_number(
     targets = _choices(rng, 1, n, n_post - (not allow_self), True)
     if not allow_self:
         _step_over(targets, n_pre, counts)
-    indptr, indices = _sorted((n_pre, n_post), _starts(counts), targets)
-    return _drawn((n_pre, n_post), indptr, indices, weights, delays, rng)
+    indptr, targets = _sorted((n_pre, n_post), _starts(counts), targets)
+    return _drawn((n_pre, n_post), indptr, targets, weights, delays, rng)
 
 
 def one_to_one(
@@ -526,7 +529,8 @@ def _by_rows(
 ) -> tuple[Int32Array, Int32Array]:
     """Return, from the sources of each column, row pointers and the columns of each row."""
     nothing = np.zeros(indices.size, dtype=np.int8)
-    rows = sparse.csc_array((nothing, indices, indptr), shape=shape).tocsr()
+    ends = indptr.astype(np.int32, copy=False)  # wider ones would widen the indices
+    rows = sparse.csc_array((nothing, indices, ends), shape=shape).tocsr()
     return rows.indptr, rows.indices
 
 
@@ -553,7 +557,8 @@ def _drawn(
     _check_total(indices.size, shape, "n_pre, n_post")
     drawn = _values(weights, indices.size, rng, WEIGHTS)
     data = np.full(indices.size, drawn) if isinstance(drawn, float) else drawn
-    matrix = sparse.csr_array((data, indices, indptr), shape=shape)
+    ends = indptr.astype(np.int32, copy=False)
+    matrix = sparse.csr_array((data, indices, ends), shape=shape)
     lags = _values(delays, indices.size, rng, DELAYS)
     for array in (matrix.data, matrix.indices, matrix.indptr, lags):
         if isinstance(array, np.ndarray):

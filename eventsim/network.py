@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from eventsim._support.types import FloatArray, Key, Matrix, MatrixLike
+from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix, MatrixLike
 from eventsim._support.validate import (
     MOST_NUMBERED,
     as_count,
@@ -601,7 +601,7 @@ def _checked_sparse(matrix: sparse.sparray, shape: tuple[int, ...], name: str) -
     if matrix.dtype.kind not in "uif":
         raise ValueError(f"{name} must be real numbers, got a sparse matrix of {matrix.dtype}")
     try:
-        rows = _by_rows(_sound(matrix))
+        rows = _by_rows(_sound(type(matrix)(matrix)))  # checks leave notes in what they look at
         _sound(rows).prune()
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError(
@@ -636,19 +636,25 @@ def _by_rows(matrix: sparse.sparray | sparse.spmatrix) -> sparse.csr_array:
 
     They are synapses of their own (a multapse), in the order in which they are given.
     """
+    index = np.int32 if matrix.nnz <= MOST_NUMBERED else np.int64
     if matrix.format == "csr" and matrix.has_sorted_indices:
-        return sparse.csr_array(matrix, copy=True)
-    entries = matrix.tocoo()
-    by_column = _order(entries.col, entries.shape[1])
-    order = by_column[_order(entries.row[by_column], entries.shape[0])]
-    counts = np.bincount(entries.row, minlength=entries.shape[0])
-    start = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_array((entries.data[order], entries.col[order], start), shape=entries.shape)
+        data, indices, start = matrix.data.copy(), matrix.indices, matrix.indptr
+    else:
+        entries = matrix.tocoo()
+        row, col = (numbers.astype(index, copy=False) for numbers in entries.coords)
+        by_column = _order(col, entries.shape[1])
+        order = by_column[_order(row[by_column], entries.shape[0])]
+        counts = np.bincount(row, minlength=entries.shape[0])
+        data, indices, start = entries.data[order], col[order], np.append(0, np.cumsum(counts))
+    # Both of one type: sparse arrays widen the narrower one.
+    structure = indices.astype(index), start.astype(index)
+    return sparse.csr_array((data, *structure), shape=matrix.shape)
 
 
-def _order(numbers: NDArray[np.integer[Any]], n: int) -> NDArray[np.integer[Any]]:
+def _order(numbers: Int32Array | IntArray, n: int) -> Int32Array | IntArray:
     """Return what sorts numbers below n, stably, by counting: a fifth of the time of `argsort`."""
-    entries = np.ones(numbers.size, dtype=np.int8), numbers, np.arange(numbers.size + 1)
+    ends = np.arange(numbers.size + 1, dtype=numbers.dtype)
+    entries = np.zeros(numbers.size, dtype=np.int8), numbers, ends
     return sparse.csr_array(entries, shape=(numbers.size, n)).tocsc().indices
 
 

@@ -45,6 +45,7 @@ def test_synapses_lie_row_by_row_in_one_copy_of_the_indices(rule: Callable[..., 
     synapses = rule(weights=1.0, delays=lambda rng, size: rng.uniform(0.5, 1.5, size), seed=1)
     pre, post = ends_of(synapses)
     assert np.all(np.diff(pre * 30 + post) >= 0)
+    assert synapses.weights.indices.dtype == synapses.weights.indptr.dtype == np.int32
     network = connected(synapses)
     held = network.projections["a", "a"]
     for matrix, drawn in ((held.weights, synapses.weights), (held.delays, synapses.delays)):

@@ -215,6 +215,24 @@ def test_weights_and_delays_share_their_indices_after_every_change() -> None:
         assert not np.shares_memory(held.weights.indices, w.indices)
 
 
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_indices_are_kept_in_32_bits(form: str) -> None:
+    w = scipy.sparse.csr_array(np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]))
+    w.indices, w.indptr = w.indices.astype(np.int64), w.indptr.astype(np.int64)
+    network = small()
+    key = network.connect("in", "a", weights=w.asformat(form))
+    held = network.projections[key].weights
+    assert held.indices.dtype == held.indptr.dtype == np.int32
+    np.testing.assert_array_equal(held.toarray(), w.toarray())
+
+
+def test_connecting_leaves_no_note_in_what_was_given() -> None:
+    w = scipy.sparse.csr_array(np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]))
+    small().connect("in", "a", weights=w, delays=w)
+    w.indices[:2] = w.indices[1::-1]
+    assert not w.has_sorted_indices
+
+
 @pytest.mark.parametrize("dtype", [complex, object])
 def test_sparse_weights_are_real_numbers(dtype: type) -> None:
     w = scipy.sparse.csr_array(np.ones((2, 3)))
