@@ -660,32 +660,43 @@ def _order(numbers: Int32Array | IntArray, n: int) -> Int32Array | IntArray:
 
 def _checked_synapses(
     synapses: Synapses, shape: tuple[int, int], **others: Any
-) -> tuple[sparse.csr_array, float | sparse.csr_array]:
-    """Return weights and delays that share the arrays of what was drawn."""
+) -> tuple[Matrix | Convolution, float | Matrix]:
+    """Return weights and delays that share the arrays of what was drawn.
+
+    What somebody can write to, made by hand or in another process, is copied as all that is given.
+    """
     if not isinstance(synapses, Synapses):
         raise ValueError(f"synapses must be eventsim.Synapses, got {shown(synapses)}")
     for name, value in others.items():
         if value is not None:
             raise ValueError(f"{name} must be left out beside synapses, got {shown(value)}")
     weights, delays = synapses.weights, synapses.delays
+    if not (_is_kept(weights) and (isinstance(delays, float) or _is_kept(delays))):
+        form = _checked_weights(weights, shape)
+        return form, _checked_delays(delays, form)
     _check_shape(weights.shape, shape, "synapses")
     try:
-        weights = _kept(_sound(weights))
+        weights = _sound(sparse.csr_array(weights))
     except ValueError as error:
         raise ValueError(f"synapses must be sound: {error}") from None
+    if not weights.has_sorted_indices:
+        raise ValueError("synapses must have the targets of each row in ascending order")
     WEIGHTS.require(weights.data)
     if isinstance(delays, float):
         DELAYS.require(delays)
         return weights, delays
     check_same_form(delays, weights, "delays of synapses")
     DELAYS.require(delays.data)
-    return weights, _on_entries_of(weights, _kept(delays))
+    return weights, _on_entries_of(weights, delays)
 
 
-def _kept(matrix: sparse.csr_array) -> sparse.csr_array:
-    """Return a matrix on the same arrays if nobody can write to them, else a copy."""
-    guarded = not any(array.flags.writeable for array in _arrays_of(matrix))
-    return sparse.csr_array(matrix, copy=not guarded)
+def _is_kept(matrix: object) -> bool:
+    """Tell whether a network can keep a matrix without a copy."""
+    return (
+        isinstance(matrix, sparse.csr_array)
+        and matrix.dtype == np.float64
+        and not any(array.flags.writeable for array in _arrays_of(matrix))
+    )
 
 
 def _on_entries_of(old: Matrix, new: Matrix) -> Matrix:

@@ -131,10 +131,11 @@ def drawn(rule: str = "fixed_indegree", *sizes: Any, **options: Any) -> es.Synap
 
 
 def broken(**changes: Any) -> es.Synapses:
-    """Synapses some of whose arrays were changed by hand."""
+    """Synapses some of whose arrays were changed by hand, and are as read-only as they were."""
     weights = drawn().weights
     for name, value in changes.items():
-        setattr(weights, name, np.asarray(value))
+        setattr(weights, name, np.asarray(value, dtype=getattr(weights, name).dtype))
+        getattr(weights, name).flags.writeable = False
     return es.Synapses(weights)
 
 
@@ -320,6 +321,12 @@ TABLE: list[Row] = [
         lambda: net().connect("in", "out", broken(indices=[0, 1, 3])),
         ValueError,
         r"synapses must be sound: .*< 3",
+    ),
+    (
+        "synapses changed to another order",
+        lambda: net().connect("in", "out", broken(indices=[2, 1, 0], indptr=[0, 3, 3])),
+        ValueError,
+        r"synapses must have the targets of each row in ascending order",
     ),
     (
         "synapses changed to infinity",
