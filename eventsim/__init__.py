@@ -2,8 +2,8 @@
 
 The rooms:
 
-- `eventsim.network`, `eventsim.convolution`, `eventsim.spikes`, `eventsim.start`,
-  `eventsim.stimulus`: what is given;
+- `eventsim.network`, `eventsim.connecting`, `eventsim.convolution`, `eventsim.spikes`,
+  `eventsim.start`, `eventsim.stimulus`: what is given;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
 - `eventsim.result`, `eventsim.causality`: what comes out;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
@@ -11,6 +11,14 @@ The rooms:
 """
 
 from eventsim.causality import CausalityGraph, Synapse
+from eventsim.connecting import (
+    Synapses,
+    fixed_indegree,
+    fixed_outdegree,
+    fixed_probability,
+    fixed_total_number,
+    one_to_one,
+)
 from eventsim.convolution import Convolution, pooling
 from eventsim.model.neuron import LIF
 from eventsim.model.search import first_crossing
@@ -35,7 +43,13 @@ __all__ = [
     "Spikes",
     "State",
     "Synapse",
+    "Synapses",
     "first_crossing",
+    "fixed_indegree",
+    "fixed_outdegree",
+    "fixed_probability",
+    "fixed_total_number",
+    "one_to_one",
     "pooling",
     "simulate",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from eventsim._support.types import FloatArray, Key, Matrix, MatrixLike
+from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix, MatrixLike
 from eventsim._support.validate import (
     MOST_NUMBERED,
     as_count,
@@ -24,6 +24,7 @@ from eventsim._support.validate import (
     require_size,
     shown,
 )
+from eventsim.connecting import Synapses
 from eventsim.convolution import Convolution
 from eventsim.model.jumps import CHARGE
 from eventsim.model.neuron import LIF, by_receptor
@@ -220,9 +221,10 @@ class Network:
         self,
         pre: str,
         post: str,
+        synapses: Synapses | None = None,
         *,
-        weights: MatrixLike | Convolution,
-        delays: float | MatrixLike = 0.0,
+        weights: MatrixLike | Convolution | None = None,
+        delays: float | MatrixLike | None = None,
         receptor: str | None = None,
         name: str | None = None,
     ) -> Key:
@@ -233,14 +235,17 @@ class Network:
         pre, post : str
             Where the synapses come from and lead to (the same population: recurrent; a neuron may
             be connected to itself).
+        synapses : Synapses, optional
+            Those that a rule has drawn (`fixed_indegree` and its like), in the place of ``weights``
+            and ``delays``.
         weights : (n_pre, n_post) array_like, scipy.sparse matrix or Convolution
             Current added by an arriving spike (potential, at a receptor without a current); any
             sign.  Several entries of a sparse matrix at one place are several synapses (a
             multapse), each with its own weight, delay and gradient.  What is given is copied:
             changing it afterwards changes nothing here.
         delays : float, or same shape (and sparsity) as ``weights``
-            Time from spike to arrival, >= 0; one for all synapses of a convolution, and 0 onto an
-            earliest-spike pool.
+            Time from spike to arrival, >= 0 (default: 0); one for all synapses of a convolution,
+            and 0 onto an earliest-spike pool.
         receptor : str, optional
             Name of the receptor of ``post`` whose current it adds to; default: the first one.
         name : str, optional
@@ -263,11 +268,14 @@ class Network:
         key = self._new_key(pre, post, name)
         n_pre = self._inputs[pre] if pre in self._inputs else self._neurons[pre][0]
         shape = (n_pre, self._neurons[post][0])
-        weights = _checked_weights(weights, shape)
-        delays = _checked_delays(delays, weights)
-        _check_pool(self._neurons[post][1], delays, post)
+        if synapses is None:
+            form = _checked_weights(weights, shape)
+            lags = _checked_delays(0.0 if delays is None else delays, form)
+        else:
+            form, lags = _checked_synapses(synapses, shape, weights=weights, delays=delays)
+        _check_pool(self._neurons[post][1], lags, post)
         number = _receptor_number(self._neurons[post][1], receptor, post)
-        projection = Projection(pre, post, weights, delays, number)
+        projection = Projection(pre, post, form, lags, number)
         self._check_charges(key, projection)
         self._projections[key] = projection
         self._changed()
@@ -597,7 +605,7 @@ def _checked_sparse(matrix: sparse.sparray, shape: tuple[int, ...], name: str) -
     if matrix.dtype.kind not in "uif":
         raise ValueError(f"{name} must be real numbers, got a sparse matrix of {matrix.dtype}")
     try:
-        rows = _by_rows(_sound(matrix.copy()))
+        rows = _by_rows(_sound(type(matrix)(matrix)))  # checks leave notes in what they look at
         _sound(rows).prune()
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError(
@@ -611,6 +619,10 @@ def _checked_sparse(matrix: sparse.sparray, shape: tuple[int, ...], name: str) -
 
 def _sound(matrix: Any) -> Any:
     """Return a sparse matrix if its indices are sound: else its conversion would read anywhere."""
+    if matrix.format == "coo":
+        for numbers, n in zip(matrix.coords, matrix.shape, strict=True):
+            if numbers.size and not 0 <= numbers.min() <= numbers.max() < n:
+                raise ValueError(f"its coordinates must be in [0, {n})")
     if hasattr(matrix, "check_format"):
         if np.any(matrix.indptr[1:] < matrix.indptr[:-1]):
             raise ValueError("index pointer values must form a non-decreasing sequence")
@@ -624,22 +636,85 @@ def _check_shape(given: tuple[int, ...], shape: tuple[int, ...], name: str) -> N
 
 
 def _by_rows(matrix: sparse.sparray | sparse.spmatrix) -> sparse.csr_array:
-    """Return a sparse matrix as CSR, with several entries at one place if it has them.
+    """Return a copy of a sparse matrix as CSR, with several entries at one place if it has them.
 
     They are synapses of their own (a multapse), in the order in which they are given.
     """
+    index = np.int32 if matrix.nnz <= MOST_NUMBERED else np.int64
     if matrix.format == "csr" and matrix.has_sorted_indices:
-        return sparse.csr_array(matrix)
-    entries = matrix.tocoo()
-    order = np.lexsort((entries.col, entries.row))
-    counts = np.bincount(entries.row, minlength=entries.shape[0])
-    start = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_array((entries.data[order], entries.col[order], start), shape=entries.shape)
+        data, indices, start = matrix.data.copy(), matrix.indices, matrix.indptr
+    else:
+        entries = matrix.tocoo()
+        row, col = (numbers.astype(index, copy=False) for numbers in entries.coords)
+        by_column = _order(col, entries.shape[1])
+        order = by_column[_order(row[by_column], entries.shape[0])]
+        counts = np.bincount(row, minlength=entries.shape[0])
+        data, indices, start = entries.data[order], col[order], np.append(0, np.cumsum(counts))
+    # Both of one type: sparse arrays widen the narrower one.
+    structure = indices.astype(index), start.astype(index)
+    return sparse.csr_array((data, *structure), shape=matrix.shape)
+
+
+def _order(numbers: Int32Array | IntArray, n: int) -> Int32Array | IntArray:
+    """Return what sorts numbers below n, stably, by counting: a fifth of the time of `argsort`."""
+    ends = np.arange(numbers.size + 1, dtype=numbers.dtype)
+    entries = np.zeros(numbers.size, dtype=np.int8), numbers, ends
+    return sparse.csr_array(entries, shape=(numbers.size, n)).tocsc().indices
+
+
+def _checked_synapses(
+    synapses: Synapses, shape: tuple[int, int], **others: Any
+) -> tuple[Matrix | Convolution, float | Matrix]:
+    """Return weights and delays that share the arrays of what was drawn.
+
+    What somebody can write to, made by hand or in another process, is copied as all that is given.
+    """
+    if not isinstance(synapses, Synapses):
+        raise ValueError(f"synapses must be eventsim.Synapses, got {shown(synapses)}")
+    for name, value in others.items():
+        if value is not None:
+            raise ValueError(f"{name} must be left out beside synapses, got {shown(value)}")
+    weights, delays = synapses.weights, synapses.delays
+    if not (_is_kept(weights) and (isinstance(delays, float) or _is_kept(delays))):
+        form = _checked_weights(weights, shape)
+        return form, _checked_delays(delays, form)
+    _check_shape(weights.shape, shape, "synapses")
+    try:
+        weights = _sound(sparse.csr_array(weights))
+    except ValueError as error:
+        raise ValueError(f"synapses must be sound: {error}") from None
+    if not weights.has_sorted_indices:
+        raise ValueError("synapses must have the targets of each row in ascending order")
+    WEIGHTS.require(weights.data)
+    if isinstance(delays, float):
+        DELAYS.require(delays)
+        return weights, delays
+    check_same_form(delays, weights, "delays of synapses")
+    DELAYS.require(delays.data)
+    return weights, _on_entries_of(weights, delays)
+
+
+def _is_kept(matrix: object) -> bool:
+    """Tell whether a network can keep a matrix without a copy."""
+    return (
+        isinstance(matrix, sparse.csr_array)
+        and matrix.dtype == np.float64
+        and not any(array.flags.writeable for array in _arrays_of(matrix))
+    )
+
+
+def _on_entries_of(old: Matrix, new: Matrix) -> Matrix:
+    """Return the values of ``new`` on the indices of ``old``, which are equal to its own."""
+    if isinstance(new, np.ndarray) or isinstance(old, np.ndarray):
+        return new
+    return sparse.csr_array((new.data, old.indices, old.indptr), shape=old.shape)
 
 
 def _checked_weights(
-    weights: MatrixLike | Convolution, shape: tuple[int, int]
+    weights: MatrixLike | Convolution | None, shape: tuple[int, int]
 ) -> Matrix | Convolution:
+    if weights is None:
+        raise ValueError("weights must be given, or synapses, got None")
     if not isinstance(weights, Convolution):
         return checked_matrix(weights, shape, "weights")
     if weights.shape != shape:
@@ -662,7 +737,7 @@ def _like(
         raise ValueError(f"weights of {key} must be a matrix like the old ones, got {shown(value)}")
     matrix = checked_matrix(value, old.shape, "weights")
     check_same_form(matrix, old, f"weights of {key}")
-    return matrix
+    return _on_entries_of(old, matrix)
 
 
 def _kernel_of(value: MatrixLike | Convolution, old: Convolution, key: Key) -> ArrayLike:
@@ -687,8 +762,9 @@ def _checked_delays(delays: float | MatrixLike, weights: Matrix | Convolution) -
     elif isinstance(weights, Convolution):
         raise ValueError(f"delays of a convolution must be a single number, got {shown(delays)}")
     else:
-        checked = checked_matrix(delays, weights.shape, "delays")
-        check_same_form(checked, weights, "delays")
+        matrix = checked_matrix(delays, weights.shape, "delays")
+        check_same_form(matrix, weights, "delays")
+        checked = _on_entries_of(weights, matrix)
         values = _flat(checked)
     DELAYS.require(values)
     return checked

@@ -11,6 +11,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.stats
 
 import eventsim as es
 import gradients
@@ -125,6 +126,19 @@ def potential_loss(n: int = 3) -> gradients.Loss:
     return gradients.Loss(1.0, potentials={"out": np.zeros(n)})
 
 
+def drawn(rule: str = "fixed_indegree", *sizes: Any, **options: Any) -> es.Synapses:
+    return getattr(es, rule)(*(sizes or (2, 3, 1)), **({"weights": 1.0, "seed": 1} | options))
+
+
+def broken(**changes: Any) -> es.Synapses:
+    """Synapses some of whose arrays were changed by hand, and are as read-only as they were."""
+    weights = drawn().weights
+    for name, value in changes.items():
+        setattr(weights, name, np.asarray(value, dtype=getattr(weights, name).dtype))
+        getattr(weights, name).flags.writeable = False
+    return es.Synapses(weights)
+
+
 Row = tuple[str, Callable[[], Any], type[Exception], str]
 
 TABLE: list[Row] = [
@@ -173,6 +187,153 @@ TABLE: list[Row] = [
     ("input name taken", lambda: net().add_input("out", 1), ValueError, r"'out'"),
     ("name taken", lambda: net().add_population("in", 1, es.LIF()), ValueError, r"'in'"),
     ("name a number", lambda: es.Network().add_input(7, 1), ValueError, r"got 7"),
+    # --- rules of connection
+    (
+        "p above 1",
+        lambda: drawn("fixed_probability", 2, 3, 1.5),
+        ValueError,
+        r"p must be in \[0, 1\], got 1\.5",
+    ),
+    (
+        "p negative",
+        lambda: drawn("fixed_probability", 2, 3, -1e-300),
+        ValueError,
+        r"p must be .*-1e-300",
+    ),
+    (
+        "p nan",
+        lambda: drawn("fixed_probability", 2, 3, NAN),
+        ValueError,
+        r"p must be in \[0, 1\], got nan",
+    ),
+    (
+        "p of too many",
+        lambda: drawn("fixed_probability", 2**30, 2**30, 0.5),
+        ValueError,
+        r"p must make at most 2147483647 synapses, got 0\.5, which makes 5\.76",
+    ),
+    ("indegree negative", lambda: drawn("fixed_indegree", 2, 3, -1), ValueError, r"indegree.*-1"),
+    (
+        "indegree fractional",
+        lambda: drawn("fixed_indegree", 2, 3, 1.5),
+        ValueError,
+        r"indegree.*1\.5",
+    ),
+    (
+        "indegree above n_pre",
+        lambda: drawn("fixed_indegree", 2, 3, 3, allow_multapses=False),
+        ValueError,
+        r"indegree must be at most 2 for allow_multapses=False, got 3",
+    ),
+    (
+        "outdegree above the others",
+        lambda: drawn("fixed_outdegree", 3, 3, 3, allow_multapses=False, allow_self=False),
+        ValueError,
+        r"outdegree must be at most 2 for allow_multapses=False, got 3",
+    ),
+    (
+        "outdegree of too many",
+        lambda: drawn("fixed_outdegree", 2, 3, 2**30),
+        ValueError,
+        r"outdegree must make at most 2147483647 synapses, got 1073741824",
+    ),
+    (
+        "indegree of a single neuron without itself",
+        lambda: drawn("fixed_indegree", 1, 1, 2, allow_self=False),
+        ValueError,
+        r"indegree must be 0 for allow_self=False and a single neuron, got 2",
+    ),
+    ("total negative", lambda: drawn("fixed_total_number", 2, 3, -4), ValueError, r"n must.*-4"),
+    (
+        "one to one of two sizes",
+        lambda: drawn("one_to_one", 2, 3),
+        ValueError,
+        r"n_pre and n_post must be the same, got 2 and 3",
+    ),
+    (
+        "no self of two sizes",
+        lambda: drawn(allow_self=False),
+        ValueError,
+        r"n_pre and n_post must be the same for allow_self=False, got 2 and 3",
+    ),
+    ("allow_self no flag", lambda: drawn(allow_self=1), ValueError, r"allow_self must be .*got 1"),
+    ("seed negative", lambda: drawn(seed=-1), ValueError, r"seed.*-1"),
+    ("seed fractional", lambda: drawn(seed=0.5), ValueError, r"seed.*0\.5"),
+    ("seed a string", lambda: drawn(seed="one"), ValueError, r"seed.*'one'"),
+    (
+        "weights of another number",
+        lambda: drawn(weights=[1.0, 2.0]),
+        ValueError,
+        r"weights must be a number, or one for each of the 3 synapses, got shape \(2,\)",
+    ),
+    (
+        "drawn delays of another shape",
+        lambda: drawn(delays=lambda rng, size: rng.random((size, 2))),
+        ValueError,
+        r"delays must be a number, or one for each of the 3 synapses, got shape \(3, 2\)",
+    ),
+    (
+        "drawn weights infinite",
+        lambda: drawn(weights=lambda _, size: np.full(size, INF)),
+        ValueError,
+        r"weights must be finite.*inf",
+    ),
+    (
+        "drawn weights no numbers",
+        lambda: drawn(weights=lambda *_: None),
+        ValueError,
+        r"weights must be real numbers.*None",
+    ),
+    (
+        "drawn delays negative",
+        lambda: drawn(delays=scipy.stats.uniform(-2.0, 1.0)),
+        ValueError,
+        r"delays must be >= 0, got -1",
+    ),
+    ("delays nan", lambda: drawn(delays=[1.0, NAN, 2.0]), ValueError, r"delays.*NaN, got nan"),
+    (
+        "synapses of another shape",
+        lambda: net().connect("in", "out", drawn("fixed_indegree", 3, 2, 1)),
+        ValueError,
+        r"synapses must have shape \(n_pre, n_post\) = \(2, 3\), got \(3, 2\)",
+    ),
+    (
+        "synapses no synapses",
+        lambda: net().connect("in", "out", np.ones((2, 3))),
+        ValueError,
+        r"synapses must be eventsim\.Synapses, got array",
+    ),
+    (
+        "weights beside synapses",
+        lambda: net().connect("in", "out", drawn(), weights=np.ones((2, 3))),
+        ValueError,
+        r"weights must be left out beside synapses, got array",
+    ),
+    (
+        "delays beside synapses",
+        lambda: net().connect("in", "out", drawn(), delays=0.25),
+        ValueError,
+        r"delays must be left out beside synapses, got 0\.25",
+    ),
+    ("no weights", lambda: net().connect("in", "out"), ValueError, r"weights must.*None"),
+    (
+        "synapses changed to one that is not there",
+        lambda: net().connect("in", "out", broken(indices=[0, 1, 3])),
+        ValueError,
+        r"synapses must be sound: .*< 3",
+    ),
+    (
+        "synapses changed to another order",
+        lambda: net().connect("in", "out", broken(indices=[2, 1, 0], indptr=[0, 3, 3])),
+        ValueError,
+        r"synapses must have the targets of each row in ascending order",
+    ),
+    (
+        "synapses changed to infinity",
+        lambda: net().connect("in", "out", broken(data=[1.0, INF, 2.0])),
+        ValueError,
+        r"weights must be finite.*inf",
+    ),
     ("pre unknown", lambda: net().connect("inn", "out", weights=[[1]]), ValueError, r"'inn'"),
     ("post unknown", lambda: net().connect("in", "oout", weights=[[1]]), ValueError, r"'oout'"),
     ("post an input", lambda: net().connect("out", "in", weights=[[1]]), ValueError, r"got 'in'"),

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix
-from eventsim._support.validate import shown
+from eventsim._support.sorting import sort_parts
+from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray, Key, Matrix
+from eventsim._support.validate import MOST_NUMBERED, shown
 from eventsim.convolution import Convolution
 from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import used
@@ -36,6 +37,11 @@ __all__ = [
 
 Number = TypeVar("Number", bound=np.number)
 
+Order: TypeAlias = Int32Array | IntArray
+"""Which value each synapse has: of 64 bits if there are very many."""
+
+PIECE = 2**20
+
 FOREVER = np.finfo(np.float64).max
 """Refractory period of a neuron that fires once."""
 
@@ -51,7 +57,7 @@ class Wiring(NamedTuple):
     first_group: IntArray
     delay: FloatArray
     kind: Int32Array
-    receptor: Int32Array
+    receptor: NDArray[np.int8]
     start: IntArray
     stop: IntArray
     target: Int32Array | NDArray[np.uint32]
@@ -121,9 +127,9 @@ class Compiled:
     wiring: Wiring
     layout: Layout
     synapses: dict[Key, slice]
-    orders: dict[Key, IntArray | None]
+    orders: dict[Key, Order | None]
     values: dict[Key, slice]
-    group_projection: IntArray
+    group_projection: NDArray[np.integer[Any]]
 
     @property
     def neurons(self) -> Neurons:
@@ -149,12 +155,8 @@ class Compiled:
 
     def with_weights(self, projections: Mapping[Key, Projection]) -> Compiled:
         """Return the same wiring with the weights of ``projections``."""
-        weight = _joined_weights(projections, self.orders)
+        weight = _joined_weights(projections, self.orders, self.synapses)
         return replace(self, wiring=_guarded(self.wiring._replace(weight=weight)))
-
-    def without_weights(self) -> Compiled:
-        """Return the same wiring without any weights, to be given some by `with_weights`."""
-        return replace(self, wiring=self.wiring._replace(weight=np.empty(0)))
 
     def _locate(self, position: int) -> tuple[Key, int]:
         """Return the projection of a synapse of the wiring, and its place in the values there."""
@@ -192,15 +194,18 @@ class Compiled:
         return delays if isinstance(delays, float) else float(delays[place])
 
 
-class _Rows(NamedTuple):
-    """Delay groups of one projection: row, delay, kind, receptor and synapse range of each."""
+class _Groups(NamedTuple):
+    """Delay groups of one projection, by row.
 
-    row: IntArray
+    The groups of row r are ``first[r] : first[r + 1]``, and the synapses of group g ``bounds[g] :
+    bounds[g + 1]``.
+    """
+
+    first: IntArray
     delay: FloatArray
     kind: Int32Array
-    receptor: Int32Array
-    start: IntArray
-    stop: IntArray
+    receptor: NDArray[np.int8]
+    bounds: IntArray
 
 
 # Each form is kept by what it follows from, and dies with it.
@@ -231,11 +236,9 @@ def compiled_form(network: Network) -> Compiled:
     if compiled is None:
         wiring = _WIRINGS.get(network.structure)
         if wiring is None:
-            compiled = _compile(layout_of(network), network.projections)
-            _WIRINGS[network.structure] = compiled.without_weights()
-        else:
-            compiled = wiring.with_weights(network.projections)
-        _COMPILED[network.version] = compiled
+            wiring = _compile(layout_of(network), network.projections)
+            _WIRINGS[network.structure] = wiring
+        compiled = _COMPILED[network.version] = wiring.with_weights(network.projections)
     return compiled
 
 
@@ -259,36 +262,24 @@ def _lay_out(network: Network) -> Layout:
 
 
 def _compile(layout: Layout, projections: Mapping[Key, Projection]) -> Compiled:
-    """Return the `Compiled` form of a network."""
+    """Return the `Compiled` form of a network, to be given weights by `Compiled.with_weights`."""
     parameters, first_source = layout.neurons, layout.first_source
-    rows, targets, orders, synapses, values = [], [], {}, {}, {}
+    parts, sources, targets = [], [], []
+    orders, synapses, values = {}, {}, {}
     position, n_values = 0, 0
     for key, projection in projections.items():
         first = layout.neuron_start[projection.post]
         size = projection.weights.shape[1]
         groups, target, orders[key] = _layout(projection, parameters.kind[first : first + size])
-        source = first_source[projection.pre]
-        rows.append(
-            groups._replace(
-                row=groups.row + source, start=groups.start + position, stop=groups.stop + position
-            )
-        )
+        parts.append(groups)
+        sources.append(first_source[projection.pre])
         targets.append(target if first == 0 else target + np.int32(first))
         synapses[key] = slice(position, position + target.size)
         values[key] = slice(n_values, n_values + projection.values.size)
         position, n_values = synapses[key].stop, values[key].stop
-    table, projection_of = _joined_groups(rows)
-    counts = np.bincount(table.row, minlength=layout.n_inputs + layout.n_neurons)
-    wiring = Wiring(
-        first_group=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        delay=table.delay,
-        kind=table.kind,
-        receptor=table.receptor,
-        start=table.start,
-        stop=table.stop,
-        target=_joined(targets, np.int32),
-        weight=_joined_weights(projections, orders),
-    )
+    n_sources = layout.n_inputs + layout.n_neurons
+    columns, projection_of = _joined_groups(parts, sources, n_sources)
+    wiring = Wiring(**columns, target=_joined(targets, np.int32), weight=np.empty(0))
     return Compiled(_guarded(wiring), layout, synapses, orders, values, projection_of)
 
 
@@ -340,31 +331,59 @@ def _in_equations(values: Mapping[str, FloatArray], charging: bool) -> Neurons:
     )
 
 
-def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Rows, Int32Array, IntArray | None]:
+def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Groups, Int32Array, Order | None]:
     """Return (delay groups, targets, order) of one projection; ``kinds`` are its targets' kinds."""
     indptr, target, parameter = rows_of(projection.weights)
-    if isinstance(projection.delays, float) and np.all(kinds == kinds[0]):
-        row = np.flatnonzero(np.diff(indptr))
-        delay = np.full(row.size, projection.delays)
-        kind = np.full(row.size, kinds[0], dtype=np.int32)
-        receptor = np.full(row.size, projection.receptor, dtype=np.int32)
-        groups = _Rows(row, delay, kind, receptor, indptr[row], indptr[row + 1])
-        return groups, target, parameter
-    row = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
-    delay = np.broadcast_to(projection.delay_values, row.shape)
-    kind = kinds[target]
-    order = np.lexsort((kind, delay, row))
-    row, delay, kind = row[order], delay[order], kind[order]
-    fresh = np.ones(row.size, dtype=bool)
-    fresh[1:] = (np.diff(row) != 0) | (np.diff(delay) != 0) | (np.diff(kind) != 0)
-    start = np.flatnonzero(fresh)
-    stop = np.append(start[1:], row.size)[: start.size]
-    receptor = np.full(start.size, projection.receptor, dtype=np.int32)
-    groups = _Rows(row[start], delay[start], kind[start], receptor, start, stop)
-    return groups, target[order], order if parameter is None else parameter[order]
+    delays = projection.delay_values
+    kind = None if np.all(kinds == kinds[0]) else kinds[target]
+    if isinstance(delays, float) and kind is None:
+        bounds = np.append(indptr[:-1][np.diff(indptr) > 0], target.size)
+    else:
+        order = _order(indptr, kind, delays)
+        target = target[order]
+        kind = None if kind is None else kind[order]
+        delays = delays if isinstance(delays, float) else delays[order]
+        bounds = np.append(np.flatnonzero(_fresh(indptr, kind, delays)), target.size)
+        parameter = order if parameter is None else parameter[order]
+    start = bounds[:-1]
+    if isinstance(delays, float):
+        delays = np.full(start.size, delays)
+    groups = _Groups(
+        np.searchsorted(start, indptr),
+        delays if start.size == delays.size else delays[start],
+        kinds[target[start]],
+        np.full(start.size, projection.receptor, dtype=np.int8),
+        bounds,
+    )
+    return groups, target, parameter
 
 
-def rows_of(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, IntArray | None]:
+def _order(indptr: IntArray, kind: Int32Array | None, delays: float | FloatArray) -> Order:
+    """Return what sorts the synapses of each row by (delay, kind)."""
+    order = _numbers(int(indptr[-1]))
+    spare = np.empty(np.diff(indptr).max(initial=0), dtype=order.dtype)
+    if kind is not None:
+        sort_parts(kind, order, spare, indptr)
+    if not isinstance(delays, float):
+        sort_parts(delays, order, spare, indptr)
+    return order
+
+
+def _numbers(n: int) -> Order:
+    return np.arange(n, dtype=np.int32) if n <= MOST_NUMBERED else np.arange(n)
+
+
+def _fresh(indptr: IntArray, kind: Int32Array | None, delays: float | FloatArray) -> BoolArray:
+    """Tell which synapses, in order, are the first of their delay group."""
+    fresh = np.zeros(indptr[-1], dtype=bool)
+    fresh[indptr[:-1][np.diff(indptr) > 0]] = True
+    for column in (kind, delays):
+        if isinstance(column, np.ndarray):
+            fresh[1:] |= column[1:] != column[:-1]
+    return fresh
+
+
+def rows_of(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, Order | None]:
     """Return CSR row pointers, column indices, and which value each entry has (None: its own)."""
     if isinstance(weights, Convolution):
         return weights.synapses()
@@ -391,17 +410,72 @@ def _copies(weights: Matrix | Convolution) -> IntArray | None:
     return number - np.maximum.accumulate(np.where(fresh, number, 0))
 
 
-def _joined_groups(rows: Sequence[_Rows]) -> tuple[_Rows, IntArray]:
-    """Join the projections' groups into one table sorted by (source, delay, projection)."""
-    if not rows:
-        nothing = np.empty(0, dtype=np.int64)
-        kinds = np.empty(0, dtype=np.int32)
-        empty = _Rows(nothing, np.empty(0), kinds, kinds, nothing, nothing)
-        return empty, nothing
-    number = np.repeat(np.arange(len(rows)), [part.row.size for part in rows])
-    table = [np.concatenate(column) for column in zip(*rows, strict=True)]
-    order = np.lexsort((number, table[1], table[0]))
-    return _Rows(*[column[order] for column in table]), number[order]
+def _joined_groups(
+    parts: Sequence[_Groups], sources: Sequence[int], n_sources: int
+) -> tuple[dict[str, Any], NDArray[np.integer[Any]]]:
+    """Join the projections' groups, in the order of (source, delay, projection).
+
+    Returns the columns of the `Wiring` but targets and weights, by name, and the number of the
+    projection of each group.
+    """
+    counts = np.zeros(n_sources, dtype=np.int64)
+    for part, source in zip(parts, sources, strict=True):
+        counts[source : source + part.first.size - 1] += np.diff(part.first)
+    first_group = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64, copy=False)
+    order = _order_of_groups(parts, sources, first_group)
+
+    def joined(arrays: Iterable[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+        column = _joined(list(arrays), dtype)
+        return column if order is None else column[order]
+
+    start, stop = _synapses_of(parts, order)
+    columns = {
+        "first_group": first_group,
+        "delay": joined((part.delay for part in parts), np.float64),
+        "kind": joined((part.kind for part in parts), np.int32),
+        "receptor": joined((part.receptor for part in parts), np.int8),
+        "start": start,
+        "stop": stop,
+    }
+    number = np.arange(len(parts), dtype=np.min_scalar_type(len(parts)))
+    projection_of = np.repeat(number, [part.delay.size for part in parts])
+    return columns, projection_of if order is None else projection_of[order]
+
+
+def _synapses_of(parts: Sequence[_Groups], order: Order | None) -> tuple[IntArray, IntArray]:
+    """Return where the synapses of each group start and stop.
+
+    One array has both if the groups follow each other: where one stops, the next one starts.
+    """
+    bounds = np.zeros(1 + sum(part.delay.size for part in parts), dtype=np.int64)
+    first, position = 0, 0
+    for part in parts:
+        own = bounds[first : first + part.bounds.size]
+        np.add(part.bounds, position, out=own)
+        first, position = first + part.delay.size, int(own[-1])
+    start, stop = bounds[:-1], bounds[1:]
+    return (start, stop) if order is None else (start[order], stop[order])
+
+
+def _order_of_groups(
+    parts: Sequence[_Groups], sources: Sequence[int], first_group: IntArray
+) -> Order | None:
+    """Return what sorts the groups of all projections by (source, delay, projection).
+
+    None: they are, as each projection has sources of its own, behind those of the one before.
+    """
+    ends = [source + part.first.size - 1 for part, source in zip(parts, sources, strict=True)]
+    if all(end <= source for end, source in zip(ends[:-1], sources[1:], strict=True)):
+        return None
+    rows = [
+        np.repeat(np.arange(source, end, dtype=np.int32), np.diff(part.first))
+        for part, source, end in zip(parts, sources, ends, strict=True)
+    ]
+    order = _numbers(int(first_group[-1]))
+    order[:] = np.argsort(np.concatenate(rows), kind="stable")
+    spare = np.empty(np.diff(first_group).max(initial=0), dtype=order.dtype)
+    sort_parts(np.concatenate([part.delay for part in parts]), order, spare, first_group)
+    return order
 
 
 def _joined(parts: Sequence[NDArray[Number]], dtype: type[Number]) -> NDArray[Number]:
@@ -411,10 +485,24 @@ def _joined(parts: Sequence[NDArray[Number]], dtype: type[Number]) -> NDArray[Nu
 
 
 def _joined_weights(
-    projections: Mapping[Key, Projection], orders: Mapping[Key, IntArray | None]
+    projections: Mapping[Key, Projection],
+    orders: Mapping[Key, Order | None],
+    synapses: Mapping[Key, slice],
 ) -> FloatArray:
-    parts = [
-        projection.values if orders[key] is None else projection.values[orders[key]]
-        for key, projection in projections.items()
-    ]
-    return _joined(parts, np.float64)
+    """Return the weights of all synapses; those of a single projection that has them in order."""
+    if [order is None for order in orders.values()] == [True]:
+        return next(iter(projections.values())).values
+    weight = np.empty(max((part.stop for part in synapses.values()), default=0))
+    for key, projection in projections.items():
+        _put(projection.values, orders[key], weight[synapses[key]])
+    return weight
+
+
+def _put(values: FloatArray, order: Order | None, out: FloatArray) -> None:
+    """Write ``values[order]``, piece by piece: numpy makes a wider copy of an index."""
+    if order is None:
+        out[:] = values
+        return
+    for start in range(0, out.size, PIECE):
+        part = slice(start, start + PIECE)
+        out[part] = values[order[part]]

@@ -2,7 +2,7 @@
 
 from eventsim._support.compile import inlined, loop
 
-__all__ = ["sort_rows", "sort_stably"]
+__all__ = ["sort_parts", "sort_rows", "sort_stably"]
 
 # Moves per item with which sorting by insertion is the fastest.
 FEW_MOVES = 16
@@ -50,6 +50,13 @@ def _comes_after(time, number, second, at, t, m, u):
     if time[at] != t:
         return time[at] > t
     return number[at] > m or (number[at] == m and second[at] > u)
+
+
+@loop
+def sort_parts(key, order, spare, bounds):
+    """Sort each part ``bounds[k] : bounds[k + 1]`` of ``order`` by ``key[order]``, stably."""
+    for k in range(bounds.size - 1):
+        sort_stably(key, order, spare, bounds[k], bounds[k + 1])
 
 
 @loop

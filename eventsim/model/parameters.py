@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._support.types import BoolArray, FloatArray
-from eventsim._support.validate import LEAST, as_floats, require, require_size
+from eventsim._support.validate import LEAST, MOST, as_floats, require, require_size
 
 __all__ = [
     "DELAYS",
@@ -97,6 +97,8 @@ class Parameter(NamedTuple):
         hold what becomes of them.
         """
         values = np.asarray(values)
+        if self._is_plain(values):
+            return
         require(~np.isnan(values), values, f"{self.name} must not be NaN")
         if self.limits == "above 0":
             require(values > 0.0, values, f"{self.name} must be > 0")
@@ -108,6 +110,12 @@ class Parameter(NamedTuple):
                 require(good, values, f"{self.name} must be 0, or at least {LEAST:g}")
         if not self.inverse:  # the inverse of a large number is a small one
             require_size(np.where(self.infinite & np.isinf(values), 0.0, values), self.name)
+
+    def _is_plain(self, values: FloatArray) -> bool:
+        """Tell whether all values are far from every limit: most are, and it takes no memory."""
+        zero = LEAST if self.inverse else 0.0
+        least = {"any": -MOST, "at least 0": zero, "above 0": LEAST}[self.limits]
+        return bool(values.size and least <= values.min() and values.max() <= MOST)
 
 
 NEURON = (

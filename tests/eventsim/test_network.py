@@ -194,6 +194,45 @@ def test_what_was_given_may_change_and_what_a_network_holds_may_not() -> None:
         assert result.spikes["a"].indices.tolist()[:3] == [0, 1, 2]
 
 
+def test_a_list_of_synapses_keeps_all_of_one_place_in_the_order_given() -> None:
+    at = [1, 0, 1, 0, 1, 1], [2, 1, 2, 0, 0, 2]
+    w, d = (scipy.sparse.coo_array((np.arange(6.0) + k, at), shape=(2, 3)) for k in (0.0, 10.0))
+    network = small()
+    key = network.connect("in", "a", weights=w, delays=d)
+    held = network.projections[key]
+    assert held.values.tolist() == [3.0, 1.0, 4.0, 0.0, 2.0, 5.0]
+    assert held.delay_values.tolist() == [13.0, 11.0, 14.0, 10.0, 12.0, 15.0]
+
+
+def test_weights_and_delays_share_their_indices_after_every_change() -> None:
+    w = scipy.sparse.csr_array(np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]))
+    network = small()
+    key = network.connect("in", "a", weights=w, delays=w)
+    lighter = network.replace(weights={key: 0.5 * w})
+    for held in (p.projections[key] for p in (network, lighter, lighter.replace(delays={key: w}))):
+        assert np.shares_memory(held.delays.indices, held.weights.indices)
+        assert np.shares_memory(held.delays.indptr, held.weights.indptr)
+        assert not np.shares_memory(held.weights.indices, w.indices)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_indices_are_kept_in_32_bits(form: str) -> None:
+    w = scipy.sparse.csr_array(np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]))
+    w.indices, w.indptr = w.indices.astype(np.int64), w.indptr.astype(np.int64)
+    network = small()
+    key = network.connect("in", "a", weights=w.asformat(form))
+    held = network.projections[key].weights
+    assert held.indices.dtype == held.indptr.dtype == np.int32
+    np.testing.assert_array_equal(held.toarray(), w.toarray())
+
+
+def test_connecting_leaves_no_note_in_what_was_given() -> None:
+    w = scipy.sparse.csr_array(np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]))
+    small().connect("in", "a", weights=w, delays=w)
+    w.indices[:2] = w.indices[1::-1]
+    assert not w.has_sorted_indices
+
+
 @pytest.mark.parametrize("dtype", [complex, object])
 def test_sparse_weights_are_real_numbers(dtype: type) -> None:
     w = scipy.sparse.csr_array(np.ones((2, 3)))

@@ -199,7 +199,7 @@ def _parts(network: Network) -> Iterator[_Part]:
         arrays = (
             indptr,
             target,
-            np.empty(0, dtype=np.int64) if place is None else place,
+            np.empty(0, dtype=np.int64) if place is None else place.astype(np.int64),
             projection.values,
             np.atleast_1d(projection.delay_values),
         )
