@@ -253,8 +253,6 @@ def test_a_run_that_hit_the_cap_can_be_resumed_with_a_higher_one() -> None:
 def test_arrivals_beyond_the_room_for_them_are_replayed_in_several_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from eventsim._engines.windows import host as windows
-
     rng = np.random.default_rng(1)
     network = es.Network()
     network.add_input("in", 100)
@@ -263,10 +261,9 @@ def test_arrivals_beyond_the_room_for_them_are_replayed_in_several_goes(
     network.connect("p", "p", weights=rng.normal(0.0, 0.1, (50, 50)), delays=2.0)
     stimulus = {"in": es.Spikes(rng.uniform(0.0, 3.0, 500), rng.integers(0, 100, 500))}
     whole = es.simulate(network, stimulus, 5.0, engine="windows")
-    made = windows._new_work
     for most in (1, 7, 300):  # fewer than a single neuron has, and more
-        monkeypatch.setattr(windows, "MOST_ARRIVALS", most)
-        monkeypatch.setattr(windows, "_new_work", lambda n, most=most: made(n, most))
+        monkeypatch.setattr(sample, "MOST_ARRIVALS", most)
+        monkeypatch.setattr(sample, "FEW_ARRIVALS", most)
         again = es.simulate(network, stimulus, 5.0, engine="windows")
         for ours, theirs in zip(again.batch.record, whole.batch.record, strict=True):
             np.testing.assert_array_equal(ours, theirs)
