@@ -133,7 +133,7 @@ def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
     )
     return (
         synaptic, membrane, h, safe, ratio, inverse, slow, spread, fast, *synaptic_rest,
-        *membrane_rest,
+        *membrane_rest, max(slow, spread) * width,
     )  # fmt: skip
 
 

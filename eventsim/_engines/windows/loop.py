@@ -116,7 +116,10 @@ MARGIN = 1e-9
 
 # Columns of Grid.kind.
 SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, SLOW, SPREAD, FAST = range(9)
-SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART = range(9, 13)
+SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART, REACH_OF_SERIES = range(9, 14)
+
+# Up to this argument short series are exact to rounding.
+SHORT = 0.125
 
 # Columns of Work.sums; the current of receptor r is at CURRENT + r, the sum of the positive charges
 # behind them all.
@@ -164,7 +167,7 @@ HELD = math.inf
 class Grid(NamedTuple):
     """The windows, and what a flow over a whole window needs.
 
-    ``kind`` (n_kinds, n_receptors, 13); ``ranges`` (n_ranges, 3) first neuron, one past the last,
+    ``kind`` (n_kinds, n_receptors, 14); ``ranges`` (n_ranges, 3) first neuron, one past the last,
     and kind of neurons that follow each other.  ``threshold``, ``holding`` (the current that holds
     V at threshold, less a margin) and ``push`` (potential left by the bias) of neuron i are at
     ``i * step``; ``step`` is 0 if all neurons are alike.
@@ -676,12 +679,13 @@ def _fetch(target, first, last):
 def _scatter_each(bundles, b, neurons, grid, first, n, start, before, work):
     """Add what arrives of a chunk of spikes, synapse by synapse, to the rows of their targets."""
     listed, flights, own = work.deliveries, work.flights, bundles.table[b, OWN] - 1
-    shift, room, size = bundles.table[b, DELAY], flights.end.shape[1] - 1, 0
+    shift, room = np.uint64(bundles.table[b, DELAY]), flights.end.shape[1] - 1
+    size, chunk, one = np.uint64(0), np.uint64(listed.time.size), np.uint64(1)
     for k in range(n):
         row = bundles.table[b, ROW] + work.sources[k]
         time, place = work.times[k], (first + k) & room
-        begin, end = bundles.row[row], bundles.row[row + 1]
-        s = begin + flights.end[own, place]
+        begin, end = bundles.row[row], np.uint64(bundles.row[row + 1])
+        s = np.uint64(begin + flights.end[own, place])
         flights.begin[own, place] = flights.end[own, place]
         while s < end:
             arrival = time + bundles.delay[shift + s]
@@ -690,13 +694,13 @@ def _scatter_each(bundles, b, neurons, grid, first, n, start, before, work):
             listed.time[size] = arrival
             listed.source[size] = work.sources[k]
             listed.start[size] = s
-            size += 1
-            s += 1
-            if size == listed.time.size:
-                _scatter(bundles, b, neurons, grid, size, start, work)
-                size = 0
-        flights.end[own, place] = s - begin
-    _scatter(bundles, b, neurons, grid, size, start, work)
+            size += one
+            s += one
+            if size == chunk:
+                _scatter(bundles, b, neurons, grid, np.int64(size), start, work)
+                size = np.uint64(0)
+        flights.end[own, place] = np.int64(s) - begin
+    _scatter(bundles, b, neurons, grid, np.int64(size), start, work)
 
 
 @inlined
@@ -705,23 +709,24 @@ def _scatter_thin(bundles, b, neurons, grid, times, sources, begin, last, start,
     listed, chunk, delay = work.deliveries, work.sources.size, bundles.span[b, 0]
     kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
     charges, sums = len(neurons.charging) > 0 and receptor == CHARGE, work.sums
-    shift, single = bundles.table[b, WEIGHT], bundles.table[b, SINGLE]
+    shift, single = np.uint64(bundles.table[b, WEIGHT]), np.uint64(bundles.table[b, SINGLE])
     column = CURRENT + (len(neurons.receptors) if charges else receptor)
     missing = neurons.kind.size
     for first in range(begin, last, chunk):
-        n = min(chunk, last - first)
-        work.progress[ARRIVED] += n
+        n, behind = np.uint64(min(chunk, last - first)), np.uint64(first)
+        arrived = 0
         for k in range(n):
-            listed.time[k] = times[first + k] + delay
+            listed.time[k] = times[behind + k] + delay
         if not charges:
             _factors(listed, n, start, grid.kind[kind, receptor])
         for k in range(n):
-            source = sources[first + k]
+            source = np.uint64(sources[behind + k])
             i, w = bundles.target[single + source], bundles.weight[shift + source]
             positive = max(w, 0.0)
             if i == missing:
-                work.progress[ARRIVED] -= 1
-            elif charges:
+                continue
+            arrived += 1
+            if charges:
                 back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
                 sums[i, POTENTIAL] += w * back
                 sums[i, column] += positive
@@ -730,20 +735,22 @@ def _scatter_thin(bundles, b, neurons, grid, times, sources, begin, last, start,
                     sums, i, column, w * listed.potential[k], positive,
                     positive * listed.reach[k], w * listed.current[k],
                 )  # fmt: skip
+        work.progress[ARRIVED] += arrived
 
 
 @inlined
 def _gather_thin(bundles, b, times, sources, first, last, work):
     """Add what spikes send by one synapse each to the lists; return False if they are full."""
     arrivals, size, delay = work.arrivals, work.progress[GATHERED], bundles.span[b, 0]
-    shift, single = bundles.table[b, WEIGHT], bundles.table[b, SINGLE]
+    shift, single = np.uint64(bundles.table[b, WEIGHT]), np.uint64(bundles.table[b, SINGLE])
     missing = work.flag.size
-    for k in range(first, last):
-        i = bundles.target[single + sources[k]]
+    for k in range(np.uint64(first), np.uint64(last)):
+        source = np.uint64(sources[k])
+        i = bundles.target[single + source]
         if i < missing and work.flag[i] == CHOSEN:
             if size == arrivals.time.size:
                 return False
-            _list(work, size, i, times[k] + delay, bundles.weight[shift + sources[k]])
+            _list(work, size, i, times[k] + delay, bundles.weight[shift + source])
             if arrivals.receptor.size > 0:
                 arrivals.receptor[size] = bundles.table[b, RECEPTOR]
             size += 1
@@ -766,22 +773,22 @@ def _scatter(bundles, b, neurons, grid, n, start, work):
     """Add a chunk of deliveries by one synapse each."""
     listed, sums, target = work.deliveries, work.sums, bundles.target
     kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
-    shift, even = bundles.table[b, WEIGHT], bundles.table[b, EVEN]
+    shift, even = np.uint64(bundles.table[b, WEIGHT]), bundles.table[b, EVEN]
     work.progress[ARRIVED] += n
     if len(neurons.charging) > 0 and receptor == CHARGE:
         column = CURRENT + len(neurons.receptors)
-        for k in range(n):
-            s = np.int64(listed.start[k])
-            w = bundles.weight[shift + listed.source[k] if even else s]
+        for k in range(np.uint64(n)):
+            s = listed.start[k]
+            w = bundles.weight[shift + np.uint64(listed.source[k]) if even else s]
             back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
             sums[target[s], POTENTIAL] += w * back
             sums[target[s], column] += max(w, 0.0)
         return
     _factors(listed, n, start, grid.kind[kind, receptor])
     column = CURRENT + receptor
-    for k in range(n):
-        s = np.int64(listed.start[k])
-        w = bundles.weight[shift + listed.source[k] if even else s]
+    for k in range(np.uint64(n)):
+        s = listed.start[k]
+        w = bundles.weight[shift + np.uint64(listed.source[k]) if even else s]
         positive = max(w, 0.0)
         _add(
             sums, target[s], column, w * listed.potential[k], positive,
@@ -796,20 +803,28 @@ def _factors(deliveries, n, start, kind):
     ``exp(rate lag)`` and ``h(-lag)``, as `eventsim.model.flow.propagator` has them, but without
     branches, so they are vectorised.  The series are exact to rounding for ``rate lag <= 1/2``.
     """
-    slow, spread, fast = kind[SLOW], kind[SPREAD], kind[FAST]
+    slow, spread = kind[SLOW], kind[SPREAD]
     safe, membrane = kind[SAFE_KERNEL], kind[MEMBRANE]
-    time, current, potential = deliveries.time, deliveries.current, deliveries.potential
-    reach = deliveries.reach
-    for k in range(n):
-        lag = time[k] - start
-        e = _exponential(slow * lag)
-        v = spread * lag
-        g = e * _exponential_ratio(v)
-        p = e + fast * (g * v)
-        q = -lag * g
-        current[k] = p
-        potential[k] = q
-        reach[k] = p * safe + q * membrane
+    if kind[REACH_OF_SERIES] <= SHORT:
+        for k in range(n):
+            lag = deliveries.time[k] - start
+            e, r = _exponential_short(slow * lag), _exponential_ratio_short(spread * lag)
+            _set_factors(deliveries, k, lag, e, r, spread, kind[FAST], safe, membrane)
+    else:
+        for k in range(n):
+            lag = deliveries.time[k] - start
+            e, r = _exponential(slow * lag), _exponential_ratio(spread * lag)
+            _set_factors(deliveries, k, lag, e, r, spread, kind[FAST], safe, membrane)
+
+
+@inlined
+def _set_factors(deliveries, k, lag, e, ratio, spread, fast, safe, membrane):
+    g = e * ratio
+    p = e + fast * (g * (spread * lag))
+    q = -lag * g
+    deliveries.current[k] = p
+    deliveries.potential[k] = q
+    deliveries.reach[k] = p * safe + q * membrane
 
 
 @scalar
@@ -819,7 +834,18 @@ def _exponential(x):
     y = y * x + 1.0 / 6227020800.0
     y = y * x + 1.0 / 479001600.0
     y = y * x + 1.0 / 39916800.0
-    y = y * x + 1.0 / 3628800.0
+    return _exponential_from(y * x + 1.0 / 3628800.0, x)
+
+
+@scalar
+def _exponential_short(x):
+    """Return exp(x) for 0 <= x <= SHORT: the first term left out is below 3e-18."""
+    return _exponential_from(1.0 / 3628800.0, x)
+
+
+@scalar
+def _exponential_from(y, x):
+    """Return the sum of the series of exp(x) up to the term 9, and ``y x**10``."""
     y = y * x + 1.0 / 362880.0
     y = y * x + 1.0 / 40320.0
     y = y * x + 1.0 / 5040.0
@@ -840,7 +866,18 @@ def _exponential_ratio(x):
     y = y * x + 1.0 / 6227020800.0
     y = y * x + 1.0 / 479001600.0
     y = y * x + 1.0 / 39916800.0
-    y = y * x + 1.0 / 3628800.0
+    return _exponential_ratio_from(y * x + 1.0 / 3628800.0, x)
+
+
+@scalar
+def _exponential_ratio_short(x):
+    """Return (exp(x) - 1)/x for 0 <= x <= SHORT, 1 at x = 0."""
+    return _exponential_ratio_from(1.0 / 39916800.0 * x + 1.0 / 3628800.0, x)
+
+
+@scalar
+def _exponential_ratio_from(y, x):
+    """Return the sum of the series of (exp(x) - 1)/x up to the term 8, and ``y x**9``."""
     y = y * x + 1.0 / 362880.0
     y = y * x + 1.0 / 40320.0
     y = y * x + 1.0 / 5040.0
@@ -961,7 +998,7 @@ def _is_low(neurons, raised, threshold):
 @loop
 def _dismiss(neurons, grid, state, work):
     """Move the neurons that stay below threshold to the end of the window, and flag the others."""
-    level, sums, step = state.level, work.sums, grid.step
+    level, sums, step = state.level, work.sums, np.uint64(grid.step)
     flagged = 0
     for q in range(grid.ranges.shape[0]):
         kind = grid.kind[grid.ranges[q, 2]]
@@ -970,7 +1007,7 @@ def _dismiss(neurons, grid, state, work):
         for r in range(1, len(neurons.receptors)):
             work.currents[r] = _factor(kind[r], SYNAPTIC, window)
         ratio, inverse = kind[0, RATIO], kind[0, INVERSE]
-        for i in range(grid.ranges[q, 0], grid.ranges[q, 1]):
+        for i in range(np.uint64(grid.ranges[q, 0]), np.uint64(grid.ranges[q, 1])):
             c = i * step
             potential = level[i, 1]
             positive, reach = sums[i, POSITIVE], sums[i, REACH]
