@@ -2,8 +2,8 @@
 
 The rooms:
 
-- `eventsim.network`, `eventsim.convolution`, `eventsim.spikes`, `eventsim.start`,
-  `eventsim.stimulus`: what is given;
+- `eventsim.network`, `eventsim.convolution`, `eventsim.generators`, `eventsim.spikes`,
+  `eventsim.start`, `eventsim.stimulus`: what is given;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
 - `eventsim.result`, `eventsim.causality`: what comes out;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
@@ -12,6 +12,7 @@ The rooms:
 
 from eventsim.causality import CausalityGraph, Synapse
 from eventsim.convolution import Convolution, pooling
+from eventsim.generators import Steps
 from eventsim.model.neuron import LIF
 from eventsim.model.search import first_crossing
 from eventsim.network import Network, Projection
@@ -34,6 +35,7 @@ __all__ = [
     "SpikeBatch",
     "Spikes",
     "State",
+    "Steps",
     "Synapse",
     "first_crossing",
     "pooling",
