@@ -373,7 +373,7 @@ class Network:
         >>> net.add_population("out", 1, LIF(tau_mem=2.0, tau_syn=1.0))
         >>> key = net.connect("ext", "out", weights=np.ones((3, 1)))
         >>> from eventsim import simulate
-        >>> drawn = simulate(net, {}, t_stop=5.0).batch.stimulus.trains["ext"]
+        >>> drawn = simulate(net, {}, t_stop=5.0).stimulus.trains["ext"]
         >>> np.array_equal(drawn.times, net.draw("ext", 5.0).times)
         True
         """
@@ -809,12 +809,12 @@ def _check_lasting(neuron: LIF, n: int, number: int, called: str) -> None:
 
 
 def _per_source(values: ArrayLike, n: int, name: str) -> FloatArray:
-    """Return a copy of a number for each of n sources, given one or (n,)."""
+    """Return a number for each of n sources, given one or (n,)."""
     array = as_floats(values, name)
     if array.shape not in ((), (n,)):
         raise ValueError(f"{name} must be () or ({n},), got shape {array.shape}")
     require_size(array, name)
-    return np.broadcast_to(array, n).copy()
+    return np.broadcast_to(array.copy(), n)
 
 
 def _as_time(value: float, name: str) -> float:

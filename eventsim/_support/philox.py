@@ -10,10 +10,12 @@ import math
 
 import numpy as np
 
-from eventsim._support.compile import scalar
-from eventsim._support.types import Word
+from eventsim._support.compile import loop, scalar
+from eventsim._support.types import FloatArray, Word
 
-__all__ = ["exponentials", "philox"]
+__all__ = ["GROUP", "fill_exponentials", "philox"]
+
+GROUP = 8  # numbers that are made at once
 
 FIRST, SECOND = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # multipliers
 GOLDEN, ROOT = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)  # what is added to the key
@@ -33,16 +35,20 @@ def philox(
     return a, b, c, d
 
 
-@scalar
-def exponentials(
-    key: Word, other: Word, block: Word, source: Word, sample: Word
-) -> tuple[float, float]:
-    """Return two exponentially distributed numbers of mean 1, both > 0.
+@loop
+def fill_exponentials(
+    key: Word, other: Word, group: int, source: int, sample: int, numbers: FloatArray
+) -> None:
+    """Write a group of eight exponentially distributed numbers of mean 1, all > 0.
 
-    They are the numbers 2 ``block`` and 2 ``block`` + 1 of a source in a sample.
+    They are those from 8 ``group`` on of a source in a sample.
     """
-    a, b, c, d = philox(block & LOW, block >> HALF, source, sample, key, other)
-    return _exponential(a, b), _exponential(c, d)
+    for k in range(4):
+        block = np.uint64(4 * group + k)
+        a, b, c, d = philox(
+            block & LOW, block >> HALF, np.uint64(source), np.uint64(sample), key, other
+        )
+        numbers[2 * k], numbers[2 * k + 1] = _exponential(a, b), _exponential(c, d)
 
 
 @scalar

@@ -6,8 +6,8 @@ cumulated rate, piecewise linear, comes to T.  So the state of a source is the n
 spike and the operational time of that, and a draw in pieces gives the bits of one draw.
 
 The draw goes through slices of time, short enough for the cache.  In each, every source is asked
-for its spikes, which are put into buckets of equal expectation (one, about) by the cumulated rate
-of all, and by insertion into the order of (time, source).
+for its spikes.  The cumulated rate of all sources puts these into buckets, none of which can be
+expected to have more than another, and insertion into the order of (time, source).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsim._support.compile import inlined, loop
-from eventsim._support.philox import exponentials
-from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray
+from eventsim._support.philox import GROUP, fill_exponentials
+from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray, Word
 
 __all__ = [
     "MOST_OPERATIONAL",
@@ -34,7 +34,8 @@ __all__ = [
 ]
 
 MOST_OPERATIONAL = 2.0**33  # an interval, 1 on the average, is resolved to 2e-6
-FEWEST = 2**15  # spikes of a slice: what fits into the second-level cache
+FEWEST = 2**16  # spikes of a slice: what fits into the second-level cache
+BUCKETS = 2  # for each spike of a slice
 WORK = 40.0  # nanoseconds, about, of a spike
 LEAST_REST = 2.0**-53  # the shortest interval
 
@@ -71,12 +72,17 @@ class _Slices(NamedTuple):
 
 
 class _Spikes(NamedTuple):
-    """Times, sources and buckets of the spikes of a slice, and how many each bucket has."""
+    """Times, sources and buckets of the spikes of a slice, and how many each bucket has.
+
+    ``ahead`` (n, `GROUP`): intervals of each source, and which ``group`` of them this is.
+    """
 
     time: FloatArray
     source: Int32Array
     bucket: Int32Array
     counts: Int32Array
+    ahead: FloatArray
+    group: IntArray
 
 
 def make_clock(times: FloatArray, rates: FloatArray, n: int, origin: float) -> Clock:
@@ -105,7 +111,7 @@ def _cumulated(rate: FloatArray, begin: FloatArray) -> FloatArray:
 
 def _limit(begin: FloatArray, rate: FloatArray, gone: FloatArray) -> float:
     """Return from when on a source has too large an operational time, or its times are too far."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         used_up = begin[:-1] + (MOST_OPERATIONAL - gone[:, :-1]) / rate
         reached = np.maximum(np.minimum(used_up, MOST_OPERATIONAL / rate), begin[:-1])
     return float(reached.min(initial=np.inf, where=(rate > 0.0) & (reached < begin[1:])))
@@ -126,7 +132,7 @@ def begin_processes(clock: Clock, key: tuple[int, int], samples: IntArray, n: in
     """Return the first spikes of n sources in each of some samples."""
     shape = (samples.size, n)
     start = Process(np.zeros(shape, dtype=np.int64), np.empty(shape), np.empty(shape))
-    _first_spikes(clock, *map(np.uint64, key), samples, start)
+    _first_spikes(clock, _words(key), samples, start, np.empty(GROUP))
     return start
 
 
@@ -167,17 +173,24 @@ def draw_processes(
             np.empty(_most(each, room)),
             np.empty(_most(each, room), dtype=np.int32),
             np.empty(_most(each, room), dtype=np.int32),
-            np.empty(int(each) + 2, dtype=np.int32),
+            np.empty(int(BUCKETS * each) + 2, dtype=np.int32),
+            np.empty((n, GROUP)),
+            np.empty(n, dtype=np.int64),
         )
         size = _most(mean * samples.size, room)
         times, sources = np.empty(size), np.empty(size, dtype=np.int64)
         offsets = np.zeros(samples.size + 1, dtype=np.int64)
         after = Process._make(column.copy() for column in process)
-        keys = (np.uint64(key[0]), np.uint64(key[1]))
-        if _draw(clock, keys, samples, after, slices, buffer, (times, sources, offsets), stop):
+        if _draw(
+            clock, _words(key), samples, after, slices, buffer, (times, sources, offsets), stop
+        ):
             n_spikes = offsets[-1]
             return times[:n_spikes], sources[:n_spikes], offsets, after
         room *= 2.0
+
+
+def _words(key: tuple[int, int]) -> tuple[Word, Word]:
+    return np.uint64(key[0]), np.uint64(key[1])
 
 
 def _most(mean: float, room: float) -> int:
@@ -233,12 +246,11 @@ def _set_times(clock, process):
 
 
 @loop
-def _first_spikes(clock, key, other, samples, process):
+def _first_spikes(clock, key, samples, process, numbers):
     for k in range(samples.size):
         for i in range(process.due.shape[1]):
-            process.due[k, i] = exponentials(
-                key, other, np.uint64(0), np.uint64(i), np.uint64(samples[k])
-            )[0]
+            fill_exponentials(key[0], key[1], 0, i, samples[k], numbers)
+            process.due[k, i] = numbers[0]
     _set_times(clock, process)
 
 
@@ -248,6 +260,7 @@ def _draw(clock, key, samples, process, slices, buffer, found, stop):
     times, sources, offsets = found
     n_spikes = 0
     for k in range(samples.size):
+        buffer.group[:] = -1
         step = 0
         for s in range(slices.end.size):
             if stop[0]:
@@ -280,31 +293,23 @@ def _emit(clock, key, sample, process, k, slices, s, step, buffer):
         column = min(i, clock.rate.shape[0] - 1)
         m, operational = number[i], due[i]
         j = _step_at(clock, column, operational, step)
-        spare, is_kept = 0.0, False
+        numbers, group = buffer.ahead[i], buffer.group[i]
         while t <= end:
             if size == buffer.time.size:
                 return -1
             rank = clock.total[j] - before + (t - clock.begin[j]) * clock.density[j]
-            bucket = min(max(int(rank), 0), last - 1)
+            bucket = min(max(int(BUCKETS * rank), 0), last - 1)
             buffer.time[size], buffer.source[size], buffer.bucket[size] = t, i, bucket
             buffer.counts[bucket + 1] += 1
             size += 1
             m += 1
-            if is_kept:
-                operational += spare
-                is_kept = False
-            else:
-                one, two = exponentials(
-                    key[0], key[1], np.uint64(m >> 1), np.uint64(i), np.uint64(sample)
-                )
-                if m & 1:
-                    operational += two
-                else:
-                    operational += one
-                    spare, is_kept = two, True
+            if m // GROUP != group:
+                group = m // GROUP
+                fill_exponentials(key[0], key[1], group, i, sample, numbers)
+            operational += numbers[m % GROUP]
             j = _step_at(clock, column, operational, j)
             t = _time_at(clock, column, operational, j)
-        number[i], due[i], time[i] = m, operational, t
+        number[i], due[i], time[i], buffer.group[i] = m, operational, t, group
     return size
 
 

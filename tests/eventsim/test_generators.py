@@ -270,7 +270,7 @@ def test_a_run_goes_on_under_other_rates(engine: str) -> None:
     network = driven()
     first = es.simulate(network, {}, 4.0, engine=engine)
     second = es.simulate(network.replace(rates={"ext": 0.0}), {}, 8.0, resume=first)
-    trains = second.batch.stimulus.trains
+    trains = second.stimulus.trains
     assert_same(trains["ext"].sample(0), network.draw("ext", 4.0))
     assert_same(trains["clock"].sample(0), network.draw("clock", 8.0))
 
@@ -419,8 +419,8 @@ def assert_same_run(one: es.Result, other: es.Result) -> None:
         np.testing.assert_array_equal(ours, theirs)
     for name in one.network.populations:
         np.testing.assert_array_equal(one.potential(name), other.potential(name))
-    for name, train in other.batch.stimulus.trains.items():
-        assert_same(one.batch.stimulus.trains[name], train)
+    for name, train in other.stimulus.trains.items():
+        assert_same(one.stimulus.trains[name], train)
 
 
 @each_engine_and_cuda
@@ -479,7 +479,7 @@ def test_a_run_that_ended_early_goes_on_with_what_was_drawn() -> None:
     for t_stop in (5.0, 6.0, 9.0):
         whole = es.simulate(network, GIVEN, max(t_stop, 6.0), engine="scheduler")
         again = es.simulate(network, {}, t_stop, resume=early)
-        assert_same(again.batch.stimulus.trains["ext"], whole.batch.stimulus.trains["ext"])
+        assert_same(again.stimulus.trains["ext"], whole.stimulus.trains["ext"])
 
 
 def test_gradients_are_those_of_a_run_on_given_spikes() -> None:

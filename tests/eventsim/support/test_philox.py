@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from eventsim._support.philox import _exponential, exponentials, philox
+from eventsim._support.philox import GROUP, _exponential, fill_exponentials, philox
 
 ONES = 0xFFFFFFFF
 PI = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0)
@@ -30,12 +30,16 @@ def test_the_answers_are_those_of_random123(words: tuple[int, ...], answer: list
     assert block(*words) == answer
 
 
-@pytest.mark.parametrize("number", [0, 5, 2**32 + 7, 2**50])
-def test_two_numbers_use_all_words_of_a_block(number: int) -> None:
-    words = block(number & ONES, number >> 32, 3, 4, 1, 2)
-    each = [(words[0] << 32 | words[1]) >> 12, (words[2] << 32 | words[3]) >> 12]
-    expected = [-math.log((part + 0.5) / 2**52) for part in each]
-    assert list(exponentials(*map(np.uint64, (1, 2, number, 3, 4)))) == expected
+@pytest.mark.parametrize("group", [0, 5, 2**30 + 7, 2**50])
+def test_a_group_of_numbers_uses_all_words_of_its_blocks(group: int) -> None:
+    numbers = np.empty(GROUP)
+    fill_exponentials(np.uint64(1), np.uint64(2), group, 3, 4, numbers)
+    expected = []
+    for number in range(4 * group, 4 * group + 4):
+        words = block(number & ONES, number >> 32, 3, 4, 1, 2)
+        each = [(words[0] << 32 | words[1]) >> 12, (words[2] << 32 | words[3]) >> 12]
+        expected += [-math.log((part + 0.5) / 2**52) for part in each]
+    assert numbers.tolist() == expected
 
 
 def test_no_number_is_zero_or_infinite() -> None:
