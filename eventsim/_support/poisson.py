@@ -65,9 +65,10 @@ class Process(NamedTuple):
 
 
 class _Slices(NamedTuple):
-    """``end``: of each slice; ``total``: what all sources together expect until it begins."""
+    """``end`` of each slice, the ``step`` in which it begins, the ``total`` expected by then."""
 
     end: FloatArray
+    step: IntArray
     total: FloatArray
 
 
@@ -207,7 +208,9 @@ def _cut(clock: Clock, first: float, last: float, n: int) -> _Slices:
     j = np.searchsorted(clock.total[1:], inner, side="left")
     ends[:-1] = clock.begin[j] + (inner - clock.total[j]) / clock.density[j]
     ends[-1] = last
-    return _Slices(np.minimum(np.maximum.accumulate(ends), last), total)
+    ends = np.minimum(np.maximum.accumulate(ends), last)
+    begins = np.append(max(first, float(clock.begin[0])), ends[:-1])
+    return _Slices(ends, np.searchsorted(clock.begin, begins, side="right") - 1, total)
 
 
 # --- compiled -------------------------------------------------------------------------------------
@@ -261,30 +264,24 @@ def _draw(clock, key, samples, process, slices, buffer, found, stop):
     n_spikes = 0
     for k in range(samples.size):
         buffer.group[:] = -1
-        step = 0
         for s in range(slices.end.size):
             if stop[0]:
                 return True
-            size = _emit(clock, key, samples[k], process, k, slices, s, step, buffer)
+            size = _emit(clock, key, samples[k], process, k, slices, s, buffer)
             if size < 0 or n_spikes + size > times.size:
                 return False
             _scatter(buffer, size, times[n_spikes:], sources[n_spikes:])
             n_spikes += size
-            while clock.begin[step + 1] < slices.end[s]:
-                step += 1
         offsets[k + 1] = n_spikes
     return True
 
 
 @loop
-def _emit(clock, key, sample, process, k, slices, s, step, buffer):
-    """Write the spikes of a slice, source by source; return how many, or -1: too many.
-
-    ``step``: in which the slice begins.
-    """
+def _emit(clock, key, sample, process, k, slices, s, buffer):
+    """Write the spikes of a slice, source by source; return how many, or -1: too many."""
     number, due, time = process.number[k], process.due[k], process.time[k]
     end, last = slices.end[s], buffer.counts.size - 1
-    size, before = 0, slices.total[s]
+    size = 0
     buffer.counts[:] = 0
     for i in range(time.size):
         t = time[i]
@@ -292,12 +289,12 @@ def _emit(clock, key, sample, process, k, slices, s, step, buffer):
             continue
         column = min(i, clock.rate.shape[0] - 1)
         m, operational = number[i], due[i]
-        j = _step_at(clock, column, operational, step)
+        j = _step_at(clock, column, operational, slices.step[s])
         numbers, group = buffer.ahead[i], buffer.group[i]
         while t <= end:
             if size == buffer.time.size:
                 return -1
-            rank = clock.total[j] - before + (t - clock.begin[j]) * clock.density[j]
+            rank = clock.total[j] - slices.total[s] + (t - clock.begin[j]) * clock.density[j]
             bucket = min(max(int(BUCKETS * rank), 0), last - 1)
             buffer.time[size], buffer.source[size], buffer.bucket[size] = t, i, bucket
             buffer.counts[bucket + 1] += 1
