@@ -200,19 +200,19 @@ def _check_limits(behind: Mapping[str, Trains], t: float, name: str) -> None:
                 f"{name} must be at most {trains.limit:.6g}, beyond which intervals of the "
                 f"generator {key!r} are not resolved, got {shown(t)}"
             )
-    expected = sum(trains.expected(t) for trains in behind.values())
-    if expected > MOST_DRAWN:
+    mean = sum(trains.expected(t) for trains in behind.values())
+    if mean > MOST_DRAWN:
         raise ValueError(
             f"{name} must be so early that at most {MOST_DRAWN:.0e} spikes are drawn at once; of "
-            f"{list(behind)}, {expected:.3g} can be expected, got {shown(t)}"
+            f"{list(behind)}, {mean:.3g} can be expected, got {shown(t)}"
         )
 
 
 def skip_until(generators: Mapping[str, Generator], drawn: Drawn, t: float, name: str) -> Drawn:
     """Return where the trains stand at ``t``; what is drawn on the way is not kept."""
     drawn = drawn.under(generators)
-    expected = sum(trains.expected(t) for trains in drawn.trains.values())
-    n_pieces = int(min(expected / MOST_SKIPPED, MOST_SKIPPED)) + 1
+    mean = sum(trains.expected(t) for trains in drawn.trains.values())
+    n_pieces = int(min(mean / MOST_SKIPPED, MOST_SKIPPED)) + 1
     for end in np.linspace(0.0, t, n_pieces + 1)[1:]:
         _, drawn = draw_until(generators, drawn, float(end), name)
     return drawn

@@ -322,7 +322,7 @@ def _scatter(buffer, size, times, sources):
         times[place], sources[place] = buffer.time[a], buffer.source[a]
     for a in range(1, size):
         t, i, b = times[a], sources[a], a
-        while b and times[b - 1] > t:
+        while b and (times[b - 1] > t or (times[b - 1] == t and sources[b - 1] > i)):
             times[b], sources[b] = times[b - 1], sources[b - 1]
             b -= 1
         times[b], sources[b] = t, i

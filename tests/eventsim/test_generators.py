@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
-from eventsim._support.poisson import begin_processes, draw_processes, make_clock
 from eventsim.generators import draw_until, nothing_drawn
 from tests.helpers.engines import each_engine, each_engine_and_cuda
 
@@ -218,18 +217,6 @@ def test_many_slices_are_in_the_order_of_time_and_source() -> None:
     np.testing.assert_array_equal(spikes.order, np.arange(len(spikes)))
     alone = drawn(steps, 1000.0)
     np.testing.assert_array_equal(times_of(spikes, 0), alone.times)
-
-
-def test_spikes_are_drawn_again_where_room_was_too_small() -> None:
-    clock = make_clock(np.array([0.0]), np.array([2.0]), 3, 0.0)
-    samples, stop = np.arange(2), np.zeros(1, dtype=np.bool_)
-    begun = begin_processes(clock, (1, 2), samples, 3)
-    draw = [
-        draw_processes(clock, (1, 2), samples, begun, -np.inf, 20.0, stop, room)
-        for room in (6.0, 1e-3)
-    ]
-    for ours, theirs in zip(draw[0][:3], draw[1][:3], strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 # --- rates that change ----------------------------------------------------------------------------
