@@ -2,7 +2,8 @@
 
 The rooms:
 
-- `eventsim.network`, `eventsim.connecting`, `eventsim.convolution`, `eventsim.spikes`,
+- `eventsim.network`, `eventsim.connecting`, `eventsim.convolution`, `eventsim.generators`,
+  `eventsim.spikes`,
   `eventsim.start`, `eventsim.stimulus`: what is given;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
 - `eventsim.result`, `eventsim.causality`: what comes out;
@@ -20,6 +21,7 @@ from eventsim.connecting import (
     one_to_one,
 )
 from eventsim.convolution import Convolution, pooling
+from eventsim.generators import Steps
 from eventsim.model.neuron import LIF
 from eventsim.model.search import first_crossing
 from eventsim.network import Network, Projection
@@ -42,6 +44,7 @@ __all__ = [
     "SpikeBatch",
     "Spikes",
     "State",
+    "Steps",
     "Synapse",
     "Synapses",
     "first_crossing",

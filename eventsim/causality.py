@@ -53,7 +53,7 @@ from eventsim.model.jumps import CHARGE
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, Spikes
 from eventsim.start import State
-from eventsim.stimulus import Stimulus, read_stimulus
+from eventsim.stimulus import Stimulus, read_stimulus, with_drawn
 
 __all__ = ["CausalityGraph", "Edges", "Rows", "Synapse", "graph_of_run"]
 
@@ -192,7 +192,8 @@ class CausalityGraph:
         spikes : dict of str -> Spikes
             Spikes of each population; populations left out are silent.
         t_stop : float, optional
-            End of the run, for gradients of final potentials; default: the last spike.
+            End of the run, for gradients of final potentials, until which the spikes of generators
+            are drawn; default: the last spike.
         initial : dict of str -> State, optional
             Potentials and currents at t = 0; default: at rest.
 
@@ -231,6 +232,7 @@ class CausalityGraph:
         end = max(latest, float(given.times.max(initial=0.0)))
         t_stop = end if t_stop is None else as_number(t_stop, "t_stop")
         require(latest <= t_stop < np.inf, t_stop, f"t_stop must be finite and >= {latest}")
+        given = with_drawn(network, given, t_stop)
         return graph_of_run(network, given, times[order], neurons[order], t_stop)
 
     @classmethod

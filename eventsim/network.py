@@ -13,11 +13,13 @@ from scipy import sparse
 
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix, MatrixLike
 from eventsim._support.validate import (
+    LEAST,
     MOST_NUMBERED,
     as_count,
     as_floats,
     as_mapping,
     as_names,
+    as_nonnegative,
     check_name,
     mapping_or_empty,
     require,
@@ -26,9 +28,21 @@ from eventsim._support.validate import (
 )
 from eventsim.connecting import Synapses
 from eventsim.convolution import Convolution
+from eventsim.generators import (
+    Generator,
+    Poisson,
+    Regular,
+    StepCurrent,
+    Steps,
+    draw_until,
+    nothing_drawn,
+    read_rates,
+    skip_until,
+)
 from eventsim.model.jumps import CHARGE
 from eventsim.model.neuron import LIF, by_receptor
 from eventsim.model.parameters import DELAYS, NEURON, SYNAPSE, WEIGHTS
+from eventsim.spikes import Spikes
 
 __all__ = ["Network", "Projection"]
 
@@ -124,14 +138,20 @@ class Network:
     def __init__(self) -> None:
         """Start without any input or population."""
         self._inputs: dict[str, int] = {}
+        self._generators: dict[str, Generator] = {}
         self._neurons: dict[str, tuple[int, LIF]] = {}
         self._projections: dict[Key, Projection] = {}
         self._version, self._structure = Version(), Version()
 
     @property
     def inputs(self) -> Mapping[str, int]:
-        """Number of sources of each input, by name."""
+        """Number of sources of each input, by name: of those with given spikes, and generators."""
         return MappingProxyType(self._inputs)
+
+    @property
+    def generators(self) -> Mapping[str, Generator]:
+        """Inputs whose spikes are drawn, by name."""
+        return MappingProxyType(self._generators)
 
     @property
     def populations(self) -> Mapping[str, int]:
@@ -193,6 +213,186 @@ class Network:
         self._check_new(name)
         self._inputs[name] = self._checked_size(n, f"size of input {name!r}")
         self._changed()
+
+    def add_poisson(self, name: str, n: int, *, rate: ArrayLike | Steps, seed: int = 0) -> None:
+        """Add ``n`` sources, each of which fires as a Poisson process of its own.
+
+        Their spikes are drawn by `simulate`; `draw` returns the same ones.  They are a function of
+        the seed, the name, the source, the number of the sample and the number of the spike, and of
+        the rate: not of the engine, nor of the pieces or the batch of a run.
+
+        Parameters
+        ----------
+        name : str
+            A new name.
+        n : int
+            Number of sources, >= 1.
+        rate : float, (n,) array_like or Steps
+            Expected spikes per unit of time, >= 0.  `replace` changes it; in a run that goes on,
+            from where the last piece ended.
+        seed : int
+            In [0, 2**64).  Generators of different names are independent, whatever their seeds.
+
+        Raises
+        ------
+        ValueError
+            As of `add_input`, or if the rates are negative, not finite, or of another shape.
+
+        Examples
+        --------
+        >>> net = Network()
+        >>> net.add_poisson("ext", 2, rate=[3.0, 0.5], seed=1)
+        >>> net.draw("ext", t_stop=5.0)
+        Spikes(18 spikes)
+        """
+        self._check_new(name)
+        n = self._checked_size(n, f"size of input {name!r}")
+        seed = as_count(seed, "seed", least=0, most=2**64 - 1)
+        self._add_generator(name, Poisson(name, n, read_rates(rate, n, "rate"), seed))
+
+    def add_regular(
+        self, name: str, n: int, *, interval: ArrayLike, first: ArrayLike = 0.0
+    ) -> None:
+        """Add ``n`` sources, each of which fires at ``first`` and after every ``interval``.
+
+        Parameters
+        ----------
+        name : str
+            A new name.
+        n : int
+            Number of sources, >= 1.
+        interval : float or (n,) array_like
+            Time from spike to spike, > 0.
+        first : float or (n,) array_like
+            Time of the first spike, >= 0.
+
+        Raises
+        ------
+        ValueError
+            As of `add_input`, or if the times are out of range or of another shape.
+
+        Examples
+        --------
+        >>> net = Network()
+        >>> net.add_regular("clock", 2, interval=0.5, first=[0.0, 0.2])
+        >>> net.draw("clock", t_stop=1.0).times
+        array([0. , 0.2, 0.5, 0.7, 1. ])
+        """
+        self._check_new(name)
+        n = self._checked_size(n, f"size of input {name!r}")
+        intervals, firsts = _per_source(interval, n, "interval"), _per_source(first, n, "first")
+        require_size(intervals, "interval", least=LEAST)
+        require(intervals > 0.0, intervals, "interval must be > 0")
+        require(firsts >= 0.0, firsts, "first must be >= 0")
+        self._add_generator(name, Regular(intervals, firsts))
+
+    def add_step_current(
+        self, name: str, post: str, amplitudes: Steps, *, receptor: str | None = None
+    ) -> Key:
+        """Add an input that drives a population by a current, constant from step to step.
+
+        It has a source for each step, whose spike comes at the step and adds what the current
+        changes by.  So the weights of its projection are the differences of the amplitudes, the
+        first from 0, and a derivative by an amplitude is that by its own weight minus that by the
+        next one.
+
+        Parameters
+        ----------
+        name : str
+            A new name.
+        post : str
+            The population.
+        amplitudes : Steps
+            Current from each time on, (n_steps,) for all neurons or (n_steps, n_post).
+        receptor : str, optional
+            Name of the receptor of ``post`` to which it is added, of an infinite time constant;
+            default: the first one.
+
+        Returns
+        -------
+        tuple
+            The key of the projection.
+
+        Raises
+        ------
+        ValueError
+            Unknown names, amplitudes of another shape, or a receptor whose currents decay.
+
+        Examples
+        --------
+        >>> net = Network()
+        >>> net.add_population("out", 1, LIF(tau_mem=1.0, tau_syn=np.inf, threshold=1.0))
+        >>> net.add_step_current("step", "out", Steps([1.0, 3.0], [0.5, 0.2]))
+        ('step', 'out')
+        >>> net.projections["step", "out"].weights
+        array([[ 0.5], [-0.3]])
+        """
+        self._check_new(name)
+        check_name(post, self._neurons, "post must be one of")
+        if not isinstance(amplitudes, Steps):
+            raise ValueError(f"amplitudes must be eventsim.Steps, got {shown(amplitudes)}")
+        n_post, neuron = self._neurons[post]
+        values = amplitudes.values
+        if values.shape[1:] not in ((), (n_post,)):
+            raise ValueError(
+                f"amplitudes must have values (n_steps,) or (n_steps, {n_post}), got {values.shape}"
+            )
+        number = _receptor_number(neuron, receptor, post)
+        _check_lasting(neuron, n_post, number, f"the receptor of the step current {name!r}")
+        increments = np.diff(values.reshape(len(values), -1), axis=0, prepend=0.0)
+        require_size(increments, "steps of the amplitudes")
+        n = self._checked_size(len(values), f"size of input {name!r}")
+        self._add_generator(name, StepCurrent(amplitudes.times, (name, post)))
+        weights = np.broadcast_to(increments, (n, n_post))
+        return self.connect(name, post, weights=weights, receptor=receptor)
+
+    def draw(
+        self, name: str, t_stop: float, *, t_start: float | None = None, sample: int = 0
+    ) -> Spikes:
+        """Return the spikes of a generator, the same ones that `simulate` draws.
+
+        Parameters
+        ----------
+        name : str
+            Of an input added by `add_poisson`, `add_regular` or `add_step_current`.
+        t_stop : float
+            Spikes up to this time are returned, inclusive.
+        t_start : float, optional
+            If given, only those that are later than this time.
+        sample : int
+            Of which sample of a batch; a single run is number 0.
+
+        Returns
+        -------
+        Spikes
+            With the present rates from t = 0 on.
+
+        Raises
+        ------
+        ValueError
+            If there is no such generator, or more than 1e9 spikes can be expected.
+
+        Examples
+        --------
+        >>> net = Network()
+        >>> net.add_poisson("ext", 3, rate=2.0)
+        >>> net.add_population("out", 1, LIF(tau_mem=2.0, tau_syn=1.0))
+        >>> key = net.connect("ext", "out", weights=np.ones((3, 1)))
+        >>> from eventsim import simulate
+        >>> drawn = simulate(net, {}, t_stop=5.0).stimulus.trains["ext"]
+        >>> np.array_equal(drawn.times, net.draw("ext", 5.0).times)
+        True
+        """
+        check_name(name, self._generators, "name must be one of the generators")
+        t_stop = _as_time(t_stop, "t_stop")
+        number = as_count(sample, "sample", least=0, most=MOST_NUMBERED)
+        chosen, drawn = {name: self._generators[name]}, nothing_drawn(np.array([number]))
+        if t_start is not None:
+            t_start = _as_time(t_start, "t_start")
+            require(t_start < t_stop, t_start, f"t_start must be < t_stop = {t_stop}")
+            drawn = skip_until(chosen, drawn, t_start, "t_start")
+        trains, _ = draw_until(chosen, drawn, t_stop)
+        return trains[name].sample(0)
 
     def add_population(self, name: str, n: int, neuron: LIF) -> None:
         """Add ``n`` neurons.
@@ -329,6 +529,7 @@ class Network:
         weights: Mapping[Key, MatrixLike | Convolution] | None = None,
         delays: Mapping[Key, float | MatrixLike] | None = None,
         neurons: Mapping[str, LIF] | None = None,
+        rates: Mapping[str, ArrayLike | Steps] | None = None,
     ) -> Network:
         """Return a network of the same structure with other values.
 
@@ -344,6 +545,8 @@ class Network:
             New delays of the named projections.
         neurons : dict of str -> LIF, optional
             New parameters of the named populations; those of ``parameters`` take their place.
+        rates : dict of str -> float, array or Steps, optional
+            New rates of the named Poisson inputs, as for `add_poisson`.
 
         Returns
         -------
@@ -373,9 +576,12 @@ class Network:
                 neuron = new._neurons[name][1]
                 own = {kind: _merged(neuron, kind, value)}
                 new._set_neuron(name, replace(neuron, **own), kind)
+        for name, rate in mapping_or_empty(rates, "rates").items():
+            new._set_rates(name, rate)
         for key, p in new._projections.items():
             _check_pool(new._neurons[p.post][1], p.delays, p.post)
             new._check_charges(key, p)
+        new._check_step_currents()
         if neurons or any(tree[kind] for kind in PARAMETERS if kind != "weights"):
             new._changed()
         return new
@@ -385,6 +591,21 @@ class Network:
         if projection.receptor == CHARGE and projection.pre in self._neurons:
             values = projection.delay_values
             require(np.greater(values, 0.0), values, f"delays of charges {key} must be > 0")
+
+    def _check_step_currents(self) -> None:
+        """Raise a ValueError if the current of a step would decay."""
+        for name, generator in self._generators.items():
+            if isinstance(generator, StepCurrent):
+                projection = self._projections[generator.key]
+                n, neuron = self._neurons[projection.post]
+                called = f"neurons: the receptor of the step current {name!r}"
+                _check_lasting(neuron, n, projection.receptor, called)
+
+    def _set_rates(self, name: str, rate: ArrayLike | Steps) -> None:
+        known = {k: g for k, g in self._generators.items() if isinstance(g, Poisson)}
+        check_name(name, known, "rates must name Poisson inputs, out of")
+        rates = read_rates(rate, known[name].n, f"rates[{name!r}]")
+        self._generators[name] = Poisson(name, known[name].n, rates, known[name].seed)
 
     def _set_neuron(self, name: str, neuron: LIF, argument: str) -> None:
         check_name(name, self._neurons, f"{argument} must name one of")
@@ -407,11 +628,15 @@ class Network:
     __copy__ = snapshot
 
     def is_same(self, other: Network) -> bool:
-        """Tell whether two networks share all parameters (not merely equal ones)."""
+        """Tell whether two networks share all parameters (not merely equal ones).
+
+        Rates are none of these: they say what is drawn, not what it does.
+        """
         if not isinstance(other, Network):
             raise ValueError(f"other must be an eventsim.Network, got {shown(other)}")
         return (
             self._inputs == other._inputs
+            and self._generators.keys() == other._generators.keys()
             and self._neurons == other._neurons
             and list(self._projections) == list(other._projections)
             and all(p is other._projections[key] for key, p in self._projections.items())
@@ -456,6 +681,7 @@ class Network:
     def _copy(self) -> Network:
         new = Network()
         new._inputs = dict(self._inputs)
+        new._generators = dict(self._generators)
         new._neurons = dict(self._neurons)
         new._projections = dict(self._projections)
         new._structure = self._structure
@@ -464,6 +690,10 @@ class Network:
     def _projection(self, key: Key, argument: str) -> Projection:
         check_name(key, self._projections, f"{argument} must name one of")
         return self._projections[key]
+
+    def _add_generator(self, name: str, generator: Generator) -> None:
+        self._inputs[name], self._generators[name] = generator.n, generator
+        self._changed()
 
     def _checked_size(self, n: int, name: str) -> int:
         """Return the size of a new group; all sources and neurons are numbered by 32 bits."""
@@ -493,8 +723,9 @@ class Network:
 
     def __repr__(self) -> str:
         """Return the sizes."""
+        drawn = f"generators={list(self._generators)}, " if self._generators else ""
         return (
-            f"Network(inputs={dict(self.inputs)}, populations={dict(self.populations)}, "
+            f"Network(inputs={dict(self.inputs)}, {drawn}populations={dict(self.populations)}, "
             f"synapses={self.n_synapses})"
         )
 
@@ -581,6 +812,27 @@ def _receptor_number(neuron: LIF, receptor: str | None, post: str) -> int:
     known = dict.fromkeys(neuron.receptors)
     check_name(receptor, known, f"receptor must be one of those of {post!r},")
     return neuron.columns[neuron.receptors.index(receptor)]
+
+
+def _check_lasting(neuron: LIF, n: int, number: int, called: str) -> None:
+    """Raise a ValueError unless currents of a receptor do not decay."""
+    times = np.zeros(n) if number == CHARGE else neuron.arrays(n)["tau_syn"][:, number]
+    require(np.isinf(times), times, f"{called} must have tau_syn = inf")
+
+
+def _per_source(values: ArrayLike, n: int, name: str) -> FloatArray:
+    """Return a number for each of n sources, given one or (n,)."""
+    array = as_floats(values, name)
+    if array.shape not in ((), (n,)):
+        raise ValueError(f"{name} must be () or ({n},), got shape {array.shape}")
+    require_size(array, name)
+    return np.broadcast_to(array.copy(), n)
+
+
+def _as_time(value: float, name: str) -> float:
+    t = as_nonnegative(value, name)
+    require_size(t, name)
+    return t
 
 
 def _check_neuron(neuron: LIF, n: int, name: str) -> None:

@@ -416,6 +416,11 @@ class Result:
         return self.batch.network
 
     @property
+    def stimulus(self) -> Stimulus:
+        """The input spikes, given and drawn."""
+        return self.batch.stimulus
+
+    @property
     def engine(self) -> str:
         """The engine that made the run, as `simulate` names it."""
         return self.batch.engine

@@ -17,7 +17,7 @@ from eventsim.network import Network
 from eventsim.result import ActivityError, BatchResult, Result
 from eventsim.spikes import SpikeBatch, Spikes
 from eventsim.start import State
-from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stimulus
+from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stimulus, with_drawn
 
 __all__ = ["simulate"]
 
@@ -73,8 +73,9 @@ def simulate(
     network : Network
         What is connected.
     stimulus : dict of str -> Spikes, list of such dicts, or dict of str -> SpikeBatch
-        Input spikes by input name; inputs left out are silent.  A list or a `SpikeBatch` is a batch
-        of independent samples, simulated in parallel.
+        Input spikes by input name; inputs left out are silent, and those of generators are drawn.
+        A list or a `SpikeBatch` is a batch of independent samples, simulated in parallel: each has
+        its own trains of the generators (``[{}] * 8``: eight samples of these alone).
     t_stop : float
         End of the run; events at ``t_stop`` happen, later input spikes wait for a resumed run.
     engine : {"auto", "scheduler", "windows", "layered", "cuda", "cuda-float32"}
@@ -115,7 +116,8 @@ def simulate(
     Raises
     ------
     ValueError
-        Before any work: unknown names or engines, bad times or indices, an end beyond 1e100.
+        Before any work: unknown names or engines, bad times or indices, an end beyond 1e100, more
+        drawn spikes than 1e9.
     ActivityError
         If a sample exceeds ``max_spikes``; the spikes so far are in its ``result``.
 
@@ -152,7 +154,9 @@ def simulate(
             raise ValueError(f"{name} must be None with resume, got {shown(value)}")
     begun = initial if old is None else old.stimulus.start
     given, is_batch = read_stimulus(network, stimulus, begun)
-    if resume is not None and old is not None:
+    if resume is None or old is None:
+        given = with_drawn(network, given, t_stop)
+    else:
         given, is_batch = _joined(network, old, given, t_stop), isinstance(resume, BatchResult)
         _check_history(network, old, resume, max_spikes)
     job = _chosen(Job(network, given, t_stop, engine, until_fired, max_spikes, threads, old))
@@ -214,7 +218,8 @@ def _joined(network: Network, old: BatchResult, more: Stimulus, t_stop: float) -
         raise ValueError(
             f"stimulus must come after {latest}, where resume ended, got {shown(more.times.min())}"
         )
-    return extend_stimulus(network, old.stimulus, more) if more.times.size else old.stimulus
+    more = with_drawn(network, more, t_stop, old.stimulus.drawn)
+    return extend_stimulus(network, old.stimulus, more)
 
 
 def _check_history(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_mapping, as_samples, check_name, shown
+from eventsim.generators import Drawn, draw_until, nothing_drawn
 from eventsim.network import Network
 from eventsim.spikes import (
     RecordedSpikes,
@@ -24,7 +25,14 @@ from eventsim.spikes import (
 )
 from eventsim.start import Start, State, read_start
 
-__all__ = ["Stimulus", "StimulusLike", "extend_stimulus", "join_trains", "read_stimulus"]
+__all__ = [
+    "Stimulus",
+    "StimulusLike",
+    "extend_stimulus",
+    "join_trains",
+    "read_stimulus",
+    "with_drawn",
+]
 
 StimulusLike: TypeAlias = (
     Mapping[str, Spikes | SpikeBatch | RecordedSpikes]
@@ -40,7 +48,7 @@ class Stimulus:
     Attributes
     ----------
     trains : dict of str -> SpikeBatch
-        Spikes of each input as given.
+        Spikes of each input as given, or as drawn.
     times, sources : (n_spikes,) ndarray
         Joined spikes; sources are numbered through all inputs.
     offsets : (n_samples + 1,) ndarray of int
@@ -49,6 +57,8 @@ class Stimulus:
         Number of the first source of each input.
     start : Start
         States of the neurons at t = 0.
+    drawn : Drawn or None
+        How far the spikes of generators are drawn; None: there are no generators.
     """
 
     trains: dict[str, SpikeBatch]
@@ -57,6 +67,7 @@ class Stimulus:
     offsets: IntArray
     first_source: dict[str, int]
     start: Start
+    drawn: Drawn | None = None
 
     @property
     def permutation(self) -> IntArray | None:
@@ -96,7 +107,8 @@ class Stimulus:
         """Return the stimulus of one sample alone, or of several: a slice, or an array."""
         samples = np.atleast_1d(as_samples(which, self.n_samples))
         trains = {name: train[samples] for name, train in self.trains.items()}
-        return join_trains(network, trains, self.start.of(samples))
+        drawn = self.drawn and self.drawn.of(samples)
+        return join_trains(network, trains, self.start.of(samples), drawn)
 
     def __setstate__(self, state: list[Any]) -> None:
         """Take what was pickled: the arrays are read-only again, as the loops know them."""
@@ -161,8 +173,9 @@ def _read_trains(
 ) -> dict[str, Spikes | SpikeBatch]:
     """Return the trains of a dict by input, all of which are `Spikes` or batches of them."""
     trains = {}
+    known = _given_inputs(network)
     for key, given in as_mapping(stimulus, name).items():
-        check_name(key, network.inputs, f"{name} must name inputs")
+        check_name(key, known, f"{name} must name inputs without spikes of their own")
         train = given.train() if isinstance(given, RecordedSpikes) else given
         if not isinstance(train, (Spikes, SpikeBatch)):
             raise ValueError(f"{name}[{key!r}] must be Spikes or a SpikeBatch, got {shown(given)}")
@@ -173,11 +186,16 @@ def _read_trains(
     return trains
 
 
+def _given_inputs(network: Network) -> dict[str, int]:
+    """Return the sizes of the inputs whose spikes are given, not drawn."""
+    return {name: n for name, n in network.inputs.items() if name not in network.generators}
+
+
 def _joined_samples(network: Network, samples: Sequence[object]) -> dict[str, SpikeBatch]:
     """Return the batches of a list of samples, by input."""
     if not samples:
         raise ValueError(f"stimulus must hold at least one sample, got {shown(samples)}")
-    trains: dict[str, list[Spikes]] = {name: [] for name in network.inputs}
+    trains: dict[str, list[Spikes]] = {name: [] for name in _given_inputs(network)}
     nothing = Spikes([], [])
     for k, one in enumerate(samples):
         sample = _read_trains(network, one, f"stimulus[{k}]")
@@ -191,7 +209,40 @@ def _joined_samples(network: Network, samples: Sequence[object]) -> dict[str, Sp
     return {name: SpikeBatch.from_samples(joined) for name, joined in trains.items()}
 
 
-def join_trains(network: Network, trains: dict[str, SpikeBatch], start: Start) -> Stimulus:
+def with_drawn(
+    network: Network, given: Stimulus, t_stop: float, old: Drawn | None = None
+) -> Stimulus:
+    """Return a stimulus with what the generators of the network add up to ``t_stop``.
+
+    Parameters
+    ----------
+    network : Network
+        If it has no generators, the stimulus is returned as it is.
+    given : Stimulus
+        The spikes that are given, of as many samples as have been drawn, or none.
+    t_stop : float
+        Until when to draw, inclusive.
+    old : Drawn, optional
+        Where an earlier draw ended; default: nothing is drawn yet.
+
+    Raises
+    ------
+    ValueError
+        As of `draw_until`.
+    """
+    if not network.generators:
+        return given
+    if old is None:
+        old = nothing_drawn(np.arange(given.n_samples))
+    drawn, after = draw_until(network.generators, old, t_stop)
+    start = replace(given.start, n_samples=old.samples.size)
+    own = given.trains if given.n_samples == old.samples.size else {}
+    return join_trains(network, own | drawn, start, after)
+
+
+def join_trains(
+    network: Network, trains: dict[str, SpikeBatch], start: Start, drawn: Drawn | None = None
+) -> Stimulus:
     """Return the `Stimulus` of valid trains, of as many samples as have a ``start``."""
     first_source = {name: network.sources_of(name).start for name in network.inputs}
     given = [(train, first_source[name]) for name, train in trains.items() if train.times.size]
@@ -200,7 +251,7 @@ def join_trains(network: Network, trains: dict[str, SpikeBatch], start: Start) -
         pairs = zip(parts[::2], parts[1::2], strict=False)
         parts = [merged(*pair)[:3] for pair in pairs] + parts[len(parts) // 2 * 2 :]
     joined = _frozen(parts[0] if parts else _silence(start.n_samples))
-    return Stimulus(trains, *joined, first_source, start)
+    return Stimulus(trains, *joined, first_source, start, drawn)
 
 
 def _sources(train: SpikeBatch, first: int) -> IntArray:
@@ -225,6 +276,8 @@ def extend_stimulus(network: Network, old: Stimulus, new: Stimulus) -> Stimulus:
     The ``new`` spikes of one sample, later than all ``old`` ones, are appended to them in memory
     that both stimuli share: a step of a run in many pieces does not copy the steps before it.
     """
+    if not new.times.size:
+        return replace(old, drawn=new.drawn)
     first_source = old.first_source
     seam = continued(old.arrays, new.arrays)
     names = [name for name in network.inputs if name in old.trains or name in new.trains]
@@ -232,7 +285,8 @@ def extend_stimulus(network: Network, old: Stimulus, new: Stimulus) -> Stimulus:
     for name in names:
         alone = (seam, first_source[name]) if len(names) == 1 else None
         trains[name] = _extended(old.trains.get(name), new.trains.get(name), alone)
-    return Stimulus(trains, seam.times, seam.numbers, seam.offsets, first_source, old.start)
+    joined = seam.times, seam.numbers, seam.offsets
+    return Stimulus(trains, *joined, first_source, old.start, new.drawn)
 
 
 def _extended(

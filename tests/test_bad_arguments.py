@@ -41,6 +41,25 @@ def begun(*state: Any, network: es.Network | None = None, **options: Any) -> es.
     return es.simulate(network or net(), {}, 1.0, initial=initial, **options)
 
 
+def poisson(rate: Any = 3.0, n: Any = 2, seed: Any = 0) -> es.Network:
+    network = net(tau_syn={"exc": 1.0, "step": INF})
+    network.add_poisson("ext", n, rate=rate, seed=seed)
+    return network
+
+
+def regular(interval: Any = 0.5, first: Any = 0.0) -> None:
+    net().add_regular("clock", 2, interval=interval, first=first)
+
+
+def step_current(
+    amplitudes: Any = None, receptor: Any = "step", post: Any = "out", name: Any = "step"
+) -> es.Network:
+    network = poisson()
+    steps = es.Steps([0.0, 1.0], [0.5, 0.75]) if amplitudes is None else amplitudes
+    network.add_step_current(name, post, steps, receptor=receptor)
+    return network
+
+
 def connected(network: es.Network, receptor: Any) -> tuple[Any, ...]:
     return network.connect("in", "out", weights=np.ones((2, 3)), receptor=receptor)
 
@@ -1150,6 +1169,99 @@ TABLE: list[Row] = [
         ValueError,
         r"initial\['out'\].*\(3,\).*\(2,\)",
     ),
+    ("rate negative", lambda: poisson([1.0, -2.5]), ValueError, r"rate must be >= 0.*-2\.5"),
+    ("rate NaN", lambda: poisson(NAN), ValueError, r"rate.*nan"),
+    ("rate infinite", lambda: poisson([INF, 1.0]), ValueError, r"rate.*inf"),
+    ("rate of too many", lambda: poisson(np.ones(3)), ValueError, r"rate.*\(2,\).*\(3,\)"),
+    ("rate of steps", lambda: poisson(es.Steps([0.5], [-1.5])), ValueError, r"rate.*-1\.5"),
+    (
+        "rate of steps of too many",
+        lambda: poisson(es.Steps([0.5], np.ones((1, 3)))),
+        ValueError,
+        r"rate.*\(n_steps, 2\).*\(1, 3\)",
+    ),
+    ("seed negative", lambda: poisson(seed=-7), ValueError, r"seed.*>= 0.*-7"),
+    ("seed too large", lambda: poisson(seed=2**64), ValueError, r"seed.*1844674407370955161\d"),
+    ("seed no integer", lambda: poisson(seed=0.5), ValueError, r"seed.*0\.5"),
+    ("no source", lambda: poisson(n=0), ValueError, r"size of input 'ext'.*0"),
+    ("generator twice", lambda: poisson().add_input("ext", 2), ValueError, r"'ext' exists.*'ext'"),
+    ("steps of no time", lambda: es.Steps([], []), ValueError, r"times.*at least one.*\(0,\)"),
+    ("steps that fall", lambda: es.Steps([1, 0.5], [1, 1]), ValueError, r"times.*ascend.*0\.5"),
+    ("steps at once", lambda: es.Steps([2.5, 2.5], [1, 1]), ValueError, r"times.*ascend.*2\.5"),
+    ("steps before 0", lambda: es.Steps([-1.5, 1], [1, 1]), ValueError, r"times.*>= 0.*-1\.5"),
+    ("steps never", lambda: es.Steps([NAN], [1]), ValueError, r"times.*nan"),
+    ("steps too few", lambda: es.Steps([0, 1], [1]), ValueError, r"values.*2.*\(1,\)"),
+    ("steps to infinity", lambda: es.Steps([0], [INF]), ValueError, r"values.*inf"),
+    ("interval zero", lambda: regular([1.0, 0.0]), ValueError, r"interval.*0\.0"),
+    ("interval negative", lambda: regular(-2.5), ValueError, r"interval.*> 0.*-2\.5"),
+    ("interval infinite", lambda: regular(INF), ValueError, r"interval.*inf"),
+    ("interval of too many", lambda: regular(np.ones(3)), ValueError, r"interval.*\(3,\)"),
+    ("first before 0", lambda: regular(first=-0.5), ValueError, r"first.*>= 0.*-0\.5"),
+    (
+        "step current that decays",
+        lambda: step_current(receptor="exc"),
+        ValueError,
+        r"receptor of the step current 'step'.*tau_syn = inf.*1\.0",
+    ),
+    (
+        "step current that comes to decay",
+        lambda: step_current().replace({"tau_syn": {"out": {"step": 2.5}}}),
+        ValueError,
+        r"receptor of the step current 'step'.*tau_syn = inf.*2\.5",
+    ),
+    ("step current to none", lambda: step_current(post="in"), ValueError, r"post.*'in'"),
+    ("step current of none", lambda: step_current(0.5), ValueError, r"amplitudes.*Steps.*0\.5"),
+    (
+        "step current for too many",
+        lambda: step_current(es.Steps([0.5], np.ones((1, 2)))),
+        ValueError,
+        r"amplitudes.*\(n_steps, 3\).*\(1, 2\)",
+    ),
+    (
+        "step current at an unknown receptor",
+        lambda: step_current(receptor="nmda"),
+        ValueError,
+        r"receptor.*'nmda'",
+    ),
+    (
+        "spikes of a generator",
+        lambda: es.simulate(poisson(), {"ext": es.Spikes([0.5], [0])}, 1.0),
+        ValueError,
+        r"without spikes of their own \['in'\], got 'ext'",
+    ),
+    (
+        "more drawn spikes than fit",
+        lambda: es.simulate(poisson(1e4), [{}] * 50, 2e3),
+        ValueError,
+        r"t_stop.*1e\+09 spikes.*'ext'.*2e\+09.*2000\.0",
+    ),
+    (
+        "intervals that are not resolved",
+        lambda: es.simulate(poisson(), {}, 1e50),
+        ValueError,
+        r"t_stop.*2\.86\d+e\+09.*'ext'.*1e\+50",
+    ),
+    ("rates of an input", lambda: poisson().replace(rates={"in": 2.0}), ValueError, r"rates.*'in'"),
+    (
+        "rates negative",
+        lambda: poisson().replace(rates={"ext": -2.5}),
+        ValueError,
+        r"rates\['ext'\] must be >= 0.*-2\.5",
+    ),
+    ("drawn from an input", lambda: poisson().draw("in", 1.0), ValueError, r"generators.*'in'"),
+    ("drawn to no time", lambda: poisson().draw("ext", INF), ValueError, r"t_stop.*inf"),
+    (
+        "drawn from the end",
+        lambda: poisson().draw("ext", 1.0, t_start=2.5),
+        ValueError,
+        r"t_start.*1\.0.*2\.5",
+    ),
+    (
+        "drawn for no sample",
+        lambda: poisson().draw("ext", 1.0, sample=-3),
+        ValueError,
+        r"sample.*-3",
+    ),
     ("constant rate zero", lambda: gradients.constant(0.0), ValueError, r"lr.*0\.0"),
     ("cosine of no step", lambda: gradients.cosine(0.1, 0), ValueError, r"n_steps.*0"),
     ("cosine that rises", lambda: gradients.cosine(0.1, 9, final=0.5), ValueError, r"0\.1.*0\.5"),
@@ -1182,6 +1294,8 @@ def test_a_good_call_of_every_kind_is_none() -> None:
     run(engine="layered", threads=1)
     convolved(conv(padding=0), delays=0.5)
     pool()
+    regular()
+    step_current().replace(rates={"ext": [1.0, 2.0]}).draw("ext", 1.0, t_start=0.5, sample=3)
     es.simulate(recurrent(), {}, 1.0, engine="scheduler")
     gradients.timing_backprop(run(), wrt=["weights", "input_times"])
     resumed(3.0, [2.25])

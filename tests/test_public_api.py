@@ -42,6 +42,13 @@ def net() -> es.Network:
     return network
 
 
+def noisy() -> es.Network:
+    network = net()
+    network.add_poisson("ext", 2, rate=3.0)
+    network.add_population("lasting", 2, es.LIF(tau_syn=math.inf))
+    return network
+
+
 NET = net()
 FIRST_SPIKES = gradients.FirstSpikeCrossEntropy("out", tau0=0.2, wake=0.5)
 SPIKES = es.Spikes([0.0, 0.25], [0, 1])
@@ -127,6 +134,7 @@ TABLE: dict[str, Call] = {
     ),
     "eventsim.LIF.arrays": of(es.LIF, "arrays", n=3),
     "eventsim.State": Call(es.State, lambda: STATE),
+    "eventsim.Steps": Call(es.Steps, lambda: {"times": [0.0, 1.0], "values": [2.0, 3.0]}),
     "eventsim.first_crossing": Call(es.first_crossing, lambda: SEARCH),
     "eventsim.simulate": Call(es.simulate, lambda: RUN),
     "eventsim.pooling": Call(
@@ -141,6 +149,15 @@ TABLE: dict[str, Call] = {
     ),
     "eventsim.Network": Call(es.Network, dict),
     "eventsim.Network.add_input": of(net, "add_input", name="more", n=2),
+    "eventsim.Network.add_poisson": of(net, "add_poisson", name="more", n=2, rate=[1, 2], seed=3),
+    "eventsim.Network.add_regular": of(
+        net, "add_regular", name="more", n=2, interval=0.5, first=[0.0, 0.25]
+    ),
+    "eventsim.Network.add_step_current": of(
+        noisy, "add_step_current", name="more", post="lasting", amplitudes=es.Steps([0.5], [1.0]),
+        receptor=None,
+    ),
+    "eventsim.Network.draw": of(noisy, "draw", name="ext", t_stop=1.0, t_start=0.5, sample=1),
     "eventsim.Network.add_population": of(net, "add_population", name="more", n=2, neuron=es.LIF()),
     "eventsim.Network.connect": of(
         net, "connect", pre="in", post="out", synapses=None, weights=np.ones((2, 3)), delays=0.5,
@@ -163,12 +180,13 @@ TABLE: dict[str, Call] = {
     "eventsim.one_to_one": Call(es.one_to_one, lambda: DRAWN),
     "eventsim.Network.parameters": of(net, "parameters", kinds=("weights", "bias")),
     "eventsim.Network.replace": of(
-        net,
+        noisy,
         "replace",
         parameters={"weights": {KEY: np.ones((2, 3))}, "bias": {"out": 0.5}},
         weights={},
         delays={KEY: 0.5},
         neurons={"out": es.LIF()},
+        rates={"ext": [1.0, 2.0]},
     ),
     "eventsim.Network.is_same": of(net, "is_same", other=NET),
     "eventsim.Network.neurons_of": of(net, "neurons_of", population="out"),

@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-__all__ = ["BoolArray", "FloatArray", "Int32Array", "IntArray", "Key", "Matrix", "MatrixLike"]
+__all__ = [
+    "BoolArray",
+    "FloatArray",
+    "Int32Array",
+    "IntArray",
+    "Key",
+    "Matrix",
+    "MatrixLike",
+    "Word",
+]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 """Times, potentials, currents, weights, delays: all real numbers are float64."""
@@ -16,6 +25,9 @@ IntArray: TypeAlias = NDArray[np.int64]
 
 Int32Array: TypeAlias = NDArray[np.int32]
 """Numbers of neurons, kinds and queued items, of which there may be as many as synapses."""
+
+Word: TypeAlias = np.uint64
+"""32 random bits, in a type in which their products fit."""
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 

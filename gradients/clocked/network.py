@@ -39,7 +39,7 @@ from eventsim._support.validate import (
 )
 from eventsim.model.flow import bias_kernel, propagator
 from eventsim.network import Projection
-from eventsim.stimulus import read_stimulus
+from eventsim.stimulus import read_stimulus, with_drawn
 from gradients.clocked._torch import torch
 from gradients.clocked.surrogate import Reset, SpikeDerivative, check_derivative, clocked_lif
 
@@ -183,6 +183,7 @@ class ClockedNetwork(torch.nn.Module):
         given, _ = read_stimulus(self.network, stimulus)
         if t_stop > MOST_NUMBERED * self.time_step:
             raise ValueError(f"t_stop must be at most {MOST_NUMBERED} time steps, got {t_stop!r}")
+        given = with_drawn(self.network, given, t_stop)
         grid = (round(t_stop / self.time_step) + 1, given.n_samples)
         run = ClockedRun(self.time_step, {}, {})
         for name, population in zip(self._order, self.populations, strict=True):
