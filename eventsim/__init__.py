@@ -16,7 +16,7 @@ from eventsim.model.neuron import LIF
 from eventsim.model.search import first_crossing
 from eventsim.network import Network, Projection
 from eventsim.result import ActivityError, BatchResult, EventCounts, RecordedSpikes, Result
-from eventsim.simulation import simulate
+from eventsim.simulation import simulate, stream
 from eventsim.spikes import SpikeBatch, Spikes
 from eventsim.start import State
 
@@ -38,4 +38,5 @@ __all__ = [
     "first_crossing",
     "pooling",
     "simulate",
+    "stream",
 ]

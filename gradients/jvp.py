@@ -97,6 +97,7 @@ def jvp(
     if not isinstance(result, Result):
         raise ValueError(f"result must be a Result, got {shown(result)}")
     batch = result.batch
+    batch.require_whole("jvp")
     network, compiled = batch.network, compiled_form(batch.network)
     given = {
         "tau_mem": tau_mem, "threshold": threshold, "bias": bias, "rest": rest, "reset": reset,

@@ -153,6 +153,7 @@ def timing_backprop(
         by_spikes = {} if spike_times is None else spike_times
         return backprop_on_graph(graph, by_spikes, potentials, potentials_at, wanted)
     batch = result.batch if isinstance(result, Result) else result
+    batch.require_whole("timing_backprop")
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
     if integrals and layout_of(batch.network).neurons.charging:
         raise ValueError(

@@ -7,7 +7,7 @@ longer arrays, without the others; and one by one, each in arrays of its own, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,26 +15,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._engines.base import Excess, Job, batch_result
+from eventsim._engines.parts import carried_from
 from eventsim._engines.scheduler.loop import (
     Flights,
     SchedulerState,
     State,
     advance_batch,
     epoch_lengths,
+    first_group_after,
     new_run,
 )
 from eventsim._engines.status import DONE, PAUSED
-from eventsim._layout.record import SPIKES, Record, of_samples
+from eventsim._layout.arrivals import Begun
+from eventsim._layout.record import (
+    CURRENT,
+    FURTHER,
+    N_COUNTS,
+    REFERENCE,
+    SPIKES,
+    Record,
+    of_samples,
+)
 from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
 from eventsim._support.queue import Queue
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import require
+from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.spikes import taken
+from eventsim.start import Start
 from eventsim.stimulus import Stimulus
 
-__all__ = ["obstacle", "pays", "run"]
+__all__ = ["begun_anew", "carried", "obstacle", "pays", "run"]
 
 # Nanoseconds that the scheduler takes at least for a spike.  It is called anew when the record is
 # full, so there are at most as many spikes as the record has room for.
@@ -263,6 +276,69 @@ def _take_flights(flights: Flights, state: State, row: int, n_inputs: int, extra
     state.flying.item[row, :size] = renumbered
     state.flying.place[row, renumbered] = np.arange(size)
     state.group[row, renumbered] = flights.group
+
+
+def carried(old: BatchResult) -> BatchResult:
+    """Return a run with only what of it may still act."""
+    state = old.state
+    assert isinstance(state, SchedulerState)
+    inputs = _flights_of_inputs(compiled_form(old.network), old.stimulus)
+
+    def moved(spikes: IntArray, unread: IntArray) -> SchedulerState:
+        flights = state.flights
+        sample = np.repeat(np.arange(len(old)), np.diff(flights.offsets))
+        shift = np.where(flights.item < inputs[sample], 0, spikes[sample])
+        shift += np.where(inputs[sample] > 0, unread[sample], 0)
+        item = (flights.item + shift).astype(np.int32)
+        return state._replace(
+            # A spike that acts no more is one of those at -inf: nobody asks what it released.
+            latest=np.maximum(state.latest + spikes[:, None], 0).astype(np.int32),
+            flights=flights._replace(item=item),
+        )
+
+    return carried_from(old, old.ends, moved)
+
+
+def begun_anew(old: BatchResult, network: Network, begun: Begun) -> BatchResult:
+    """Return a run, of which only that is there which may still act, under other parameters.
+
+    Its neurons are in the states ``begun``, at its end; nothing is predicted yet.
+    """
+    compiled = compiled_form(network)
+    neurons, ends, offsets = compiled.neurons, old.ends[:, None], old.offsets
+    start = Start(begun.potential, begun.currents, np.zeros(0, dtype=bool), len(old), {})
+    new, _ = new_run(neurons, start, 0, 0)
+    held = np.maximum(begun.release - ends, 0.0)
+    rest = np.exp(-neurons.alpha[neurons.kind] * held[:, :, None]) * begun.currents
+    new.neuron[:, :, CURRENT], new.neuron[:, :, FURTHER + 1 :] = rest[..., 0], rest[..., 1:]
+    new.neuron[:, :, REFERENCE] = np.maximum(ends, begun.release)
+    new.latest[...] = 0
+    new.count[:, :N_COUNTS] = old.state.count[:, :N_COUNTS]
+    given = old.stimulus
+    inputs = _flights_of_inputs(compiled, given)
+    flights = []
+    for k in range(len(old)):
+        sent = slice(given.offsets[k], given.offsets[k + 1] if inputs[k] else given.offsets[k])
+        own = slice(offsets[k], offsets[k + 1])
+        times = np.concatenate([given.times[sent], old.record.time[own]])
+        sources = np.concatenate([given.sources[sent], old.record.neuron[own] + compiled.n_inputs])
+        flights.append(_flights_after(compiled.wiring, times, sources, float(old.ends[k])))
+    state = SchedulerState(
+        new.neuron, new.latest, new.slope, new.again, new.predicted, new.charged,
+        _end_to_end(flights), new.count,
+    )  # fmt: skip
+    return replace(old, network=network, state=state)
+
+
+def _flights_after(wiring: Wiring, times: FloatArray, sources: IntArray, end: float) -> Flights:
+    """Return those of some spikes that were sent until ``end`` and arrive later, and where."""
+    group = first_group_after(wiring, times, sources, end)
+    item = np.flatnonzero(group >= 0)
+    arrival = times[item] + wiring.delay[group[item]]
+    order = np.lexsort((item, arrival))  # what is sorted is a queue
+    item = item[order]
+    sizes = np.array([0, item.size])
+    return Flights(sizes, arrival[order], item.astype(np.int32), group[item])
 
 
 def _flights_of_inputs(compiled: Compiled, given: Stimulus) -> IntArray:

@@ -74,6 +74,7 @@ __all__ = [
     "advance",
     "advance_batch",
     "epoch_lengths",
+    "first_group_after",
     "new_run",
 ]
 
@@ -316,6 +317,28 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
             if g < stop:
                 state.group[k] = g
                 put(state.flying, k, now + wiring.delay[g])
+
+
+def first_group_after(
+    wiring: Wiring, times: FloatArray, sources: IntArray, end: float
+) -> Int32Array:
+    """Return the first delay group that each spike reaches after ``end``; -1: none.
+
+    Spikes that are sent after ``end`` are not on their way.
+    """
+    group = np.full(times.size, -1, dtype=np.int32)
+    _fill_groups(wiring, times, sources, end, group)
+    return group
+
+
+@loop
+def _fill_groups(wiring, times, sources, end, group):
+    for number in range(times.size):
+        source = sources[number]
+        for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
+            if times[number] <= end and times[number] + wiring.delay[g] > end:
+                group[number] = g
+                break
 
 
 @inlined
