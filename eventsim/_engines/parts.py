@@ -218,9 +218,9 @@ def under(network: Network, old: BatchResult, begun: Begun) -> Begun:
         k, i = (int(n) for n in np.argwhere(above)[0])
         start = layout_of(network).neuron_start
         name = max((p for p in start if start[p] <= i), key=start.__getitem__)
+        v, theta = (float(a[k, i] + neurons.reset[i]) for a in (potential, threshold))
         raise ValueError(
             f"threshold of neuron {i - start[name]} of {name!r} must not be below its potential "
-            f"{potential[k, i] + neurons.reset[i]!r} at t = {old.ends[k]!r}, got "
-            f"{threshold[k, i] + neurons.reset[i]!r}"
+            f"{v} at t = {float(old.ends[k])}, got {theta}"
         )
     return Begun(begun.currents, potential, begun.release)
