@@ -31,7 +31,16 @@ from eventsim._layout.wiring import Neurons, compiled_form, layout_of
 from eventsim._support.compile import loop, scalar
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray
-from eventsim._support.validate import as_floats, as_sample, as_samples, check_name, require, shown
+from eventsim._support.validate import (
+    LEAST,
+    MOST,
+    as_floats,
+    as_sample,
+    as_samples,
+    check_name,
+    require,
+    shown,
+)
 from eventsim.causality import CausalityGraph, graph_of_run
 from eventsim.model.crossing import ROUNDING
 from eventsim.model.currents import flow_of
@@ -544,9 +553,10 @@ class BatchResult:
         It does not where a neuron is held for so long that nothing is left of its current then.
         """
         neurons, rows = layout_of(self.network).neurons, self.state.neuron
-        if neurons.alpha.max() * neurons.refractory.max() <= LONGEST_HELD:
+        fastest = max(LEAST, neurons.alpha.max())
+        if neurons.refractory.max() <= LONGEST_HELD / fastest:
             return None
-        held = rows[:, :, REFERENCE] - self.ends[:, None]
+        held = np.minimum(rows[:, :, REFERENCE] - self.ends[:, None], MOST)
         lost = held * neurons.alpha[neurons.kind].max(axis=1) > LONGEST_HELD
         if not np.any(lost):
             return None
@@ -701,7 +711,7 @@ def begun_from(neurons: Neurons, rows: FloatArray, ends: FloatArray) -> Begun:
     """Return the states at ``ends`` of the neurons that an `EndState` has in ``rows``."""
     n_samples, n = rows.shape[:2]
     currents, potential = np.empty((n_samples, n, len(neurons.receptors))), np.zeros((n_samples, n))
-    lag = rows[:, :, REFERENCE] - ends[:, None]
+    lag = np.minimum(rows[:, :, REFERENCE] - ends[:, None], MOST)
     held = lag > 0.0
     for k in range(n_samples):
         own = slice(k, k + 1)

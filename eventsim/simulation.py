@@ -12,7 +12,7 @@ from eventsim._engines.parts import Keeping, part_of, require_structure, under
 from eventsim._engines.registry import AUTOMATIC, ENGINES, engine_named
 from eventsim._engines.scheduler.host import begun_anew
 from eventsim._layout.record import REFERENCE
-from eventsim._layout.wiring import layout_of
+from eventsim._layout.wiring import kept_by, layout_of
 from eventsim._support.threads import thread_count
 from eventsim._support.validate import (
     as_count,
@@ -418,9 +418,14 @@ def _in_stretches(job: Job, record: tuple[str, ...]) -> tuple[BatchResult, Exces
 
 def _beyond_pools(network: Network, time: float, towards: float) -> float:
     """Return the time by which all pools in a row have fired: each does just after the last one."""
-    for _ in range(max(network.pool_ranks.values(), default=0) - 1):
+    for _ in range(_pools_in_a_row(network) - 1):
         time = float(np.nextafter(time, towards))
     return time
+
+
+@kept_by("structure")
+def _pools_in_a_row(network: Network) -> int:
+    return max(network.pool_ranks.values(), default=0)
 
 
 def _chosen(job: Job) -> Job:

@@ -50,7 +50,7 @@ def carried_from(old: BatchResult, since: FloatArray, moved: Moved) -> BatchResu
     first = _first_after(record.time, offsets, since, to_neurons)
     inputs = _first_after(given.times, given.offsets, since, to_inputs)
     n = 1 + int((offsets[1:] - first).max())
-    spikes, unread = n - np.diff(offsets), given.offsets[:-1] - inputs
+    spikes, unread = n - (offsets[1:] - offsets[:-1]), given.offsets[:-1] - inputs
     state = moved(spikes, unread)
     count = state.count.copy()
     count[:, SPIKES] += spikes

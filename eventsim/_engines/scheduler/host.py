@@ -23,7 +23,9 @@ from eventsim._engines.scheduler.loop import (
     advance_batch,
     epoch_lengths,
     first_group_after,
+    new_queue,
     new_run,
+    new_scratch,
 )
 from eventsim._engines.status import DONE, PAUSED
 from eventsim._layout.arrivals import Begun
@@ -34,13 +36,14 @@ from eventsim._layout.record import (
     REFERENCE,
     SPIKES,
     Record,
+    new_record,
     of_samples,
 )
-from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
+from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form, kept_by
 from eventsim._support.queue import Queue
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, IntArray
-from eventsim._support.validate import require
+from eventsim._support.validate import MOST, require
 from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.spikes import taken
@@ -131,7 +134,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     compiled, given, old = compiled_form(job.network), job.given, job.old
     inputs = _flights_of_inputs(compiled, given)
     require(inputs < MOST_INPUTS, inputs, f"a sample must have fewer than {MOST_INPUTS} inputs")
-    neurons = compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
+    neurons = _neurons(job.network)
     task = Task(
         compiled.wiring, neurons, given, job.t_stop, _awaited(job), job.max_spikes, job.threads
     )
@@ -146,6 +149,13 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     _run_alone(task, progress)
     record, ends, state = _joined(progress)
     return batch_result(job, ends, record, state), progress.excess
+
+
+@kept_by("version")
+def _neurons(network: Network) -> Neurons:
+    """Return the neurons with their epochs."""
+    compiled = compiled_form(network)
+    return compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
 
 
 def _awaited(job: Job) -> tuple[int, int]:
@@ -251,13 +261,21 @@ def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray
     counts = np.diff(old.offsets)[numbers]
     most = int(counts.max())
     room = max(most, min(most + max(64, most // 8), task.max_spikes))
-    start = task.given.start.of(numbers)
-    state, run = new_run(compiled.neurons, start, int(after.max()), room)
-    for name in ("neuron", "latest", "slope", "again", "count"):
-        getattr(state, name)[...] = getattr(old.state, name)[numbers]
-    for name in Queue._fields:
-        getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)[numbers]
-        getattr(state.charged, name)[...] = getattr(old.state.charged, name)[numbers]
+    left, n_samples = old.state, numbers.size
+    flights = int(after.max()) + room
+    state = State(
+        neuron=left.neuron[numbers],
+        latest=left.latest[numbers],
+        slope=left.slope[numbers],
+        again=left.again[numbers],
+        predicted=of_samples(left.predicted, numbers),
+        charged=of_samples(left.charged, numbers),
+        flying=new_queue(n_samples, flights),
+        group=np.empty((n_samples, flights), dtype=np.int32),
+        count=left.count[numbers],
+        scratch=new_scratch(n_samples, len(compiled.neurons.receptors)),
+    )
+    run = new_record((n_samples, room))
     for row, (number, count) in enumerate(zip(numbers.tolist(), counts.tolist(), strict=True)):
         own = slice(old.offsets[number], old.offsets[number + 1])
         for name in Record._fields:
@@ -282,13 +300,15 @@ def carried(old: BatchResult) -> BatchResult:
     """Return a run with only what of it may still act."""
     state = old.state
     assert isinstance(state, SchedulerState)
-    inputs = _flights_of_inputs(compiled_form(old.network), old.stimulus)
+    compiled = compiled_form(old.network)
+    inputs = _flights_of_inputs(compiled, old.stimulus)
 
     def moved(spikes: IntArray, unread: IntArray) -> SchedulerState:
         flights = state.flights
-        sample = np.repeat(np.arange(len(old)), np.diff(flights.offsets))
+        sample = np.repeat(np.arange(len(old)), flights.offsets[1:] - flights.offsets[:-1])
         shift = np.where(flights.item < inputs[sample], 0, spikes[sample])
-        shift += np.where(inputs[sample] > 0, unread[sample], 0)
+        if compiled.longest_delays[0] > 0.0:
+            shift += unread[sample]
         item = (flights.item + shift).astype(np.int32)
         return state._replace(
             # A spike that acts no more is one of those at -inf: nobody asks what it released.
@@ -308,7 +328,7 @@ def begun_anew(old: BatchResult, network: Network, begun: Begun) -> BatchResult:
     neurons, ends, offsets = compiled.neurons, old.ends[:, None], old.offsets
     start = Start(begun.potential, begun.currents, np.zeros(0, dtype=bool), len(old), {})
     new, _ = new_run(neurons, start, 0, 0)
-    held = np.maximum(begun.release - ends, 0.0)
+    held = np.clip(begun.release - ends, 0.0, MOST)
     rest = np.exp(-neurons.alpha[neurons.kind] * held[:, :, None]) * begun.currents
     new.neuron[:, :, CURRENT], new.neuron[:, :, FURTHER + 1 :] = rest[..., 0], rest[..., 1:]
     new.neuron[:, :, REFERENCE] = np.maximum(ends, begun.release)
@@ -343,8 +363,10 @@ def _flights_after(wiring: Wiring, times: FloatArray, sources: IntArray, end: fl
 
 def _flights_of_inputs(compiled: Compiled, given: Stimulus) -> IntArray:
     """Return how many input spikes of each sample may be in flight: none without input delays."""
-    sizes: IntArray = np.diff(given.offsets)
-    return sizes if compiled.longest_delays[0] > 0.0 else np.zeros_like(sizes)
+    offsets: IntArray = given.offsets
+    if compiled.longest_delays[0] > 0.0:
+        return offsets[1:] - offsets[:-1]
+    return np.zeros(offsets.size - 1, dtype=np.int64)
 
 
 def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:

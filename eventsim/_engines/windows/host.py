@@ -47,11 +47,12 @@ from eventsim._engines.windows.loop import (
     advance_windows,
 )
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
-from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
+from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form, kept_by
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.currents import scratch_shape
 from eventsim.model.flow import bias_kernel, propagator
+from eventsim.network import Network
 from eventsim.result import BatchResult, begun_from
 from eventsim.start import Start
 
@@ -80,6 +81,27 @@ def window_width(compiled: Compiled) -> float:
     return math.ldexp(math.floor(digits * 2**DIGITS), exponent - DIGITS)
 
 
+class Form(NamedTuple):
+    """A network as windows run it, but for its weights."""
+
+    grid: Grid
+    inputs: Senders
+    outputs: Senders
+
+
+@kept_by("structure")
+def _width(network: Network) -> float:
+    return window_width(compiled_form(network))
+
+
+@kept_by("structure")
+def _form(network: Network) -> Form:
+    compiled, n_inputs = compiled_form(network), compiled_form(network).n_inputs
+    n_sources = n_inputs + compiled.n_neurons
+    senders = _senders(compiled, 0, n_inputs), _senders(compiled, n_inputs, n_sources)
+    return Form(_grid(compiled), *senders)
+
+
 def obstacle(job: Job) -> str | None:
     """Return why the window engine cannot do this job, as an error message; None if it can."""
     if job.until_fired is not None:
@@ -88,7 +110,7 @@ def obstacle(job: Job) -> str | None:
         )
     compiled, t_stop = compiled_form(job.network), job.t_stop
     t_start = 0.0 if job.old is None else float(job.old.ends.max())
-    width = window_width(compiled)
+    width = _width(job.network)
     if width == 0.0:
         return (
             "engine 'windows' needs delays > 0 of all synapses between neurons, "
@@ -294,13 +316,10 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
         records = [new_record(0)] * given.n_samples
     else:
         state, records = _resumed(old)
-    n_inputs, n_sources = compiled.n_inputs, compiled.n_inputs + compiled.n_neurons
     task = Task(
         compiled.wiring._replace(target=compiled.wiring.target.view(np.uint32)),
         compiled.neurons,
-        _grid(compiled),
-        _senders(compiled, 0, n_inputs),
-        _senders(compiled, n_inputs, n_sources),
+        *_form(job.network),
         job.t_stop,
         job.max_spikes,
     )
@@ -456,13 +475,13 @@ def carried(old: BatchResult) -> BatchResult:
         latest = np.maximum(state.latest + spikes[:, None], 0).astype(np.int32)
         return state._replace(latest=latest, mark=mark)
 
-    begin = state.mark[:, 4].astype(np.float64) * window_width(compiled_form(old.network))
+    begin = state.mark[:, 4].astype(np.float64) * _width(old.network)
     return carried_from(old, begin, moved)
 
 
 def _run_from_within(job: Job, old: BatchResult) -> tuple[BatchResult, Excess]:
     """Go on from within a window, where parameters changed: the scheduler does the rest of it."""
-    width = window_width(compiled_form(job.network))
+    width = _width(job.network)
     number = math.floor(float(old.ends[0]) / width)
     while number * width <= old.ends[0]:
         number += 1
