@@ -58,6 +58,7 @@ __all__ = [
     "RecordedSpikes",
     "Result",
     "begun_from",
+    "require_whole",
 ]
 
 
@@ -242,19 +243,6 @@ class BatchResult:
             self.before is None and self.kept is None and bool(given.trains or not given.times.size)
         )
 
-    def require_whole(self, name: str) -> None:
-        """Raise a ValueError, for the caller of that ``name``, if spikes are missing."""
-        if self.kept is not None:
-            raise ValueError(
-                f"{name} needs the spikes of all populations: simulate without record, got those "
-                f"of {list(self.kept.populations)}"
-            )
-        if not self.is_whole:
-            raise ValueError(
-                f"{name} needs the whole run: simulate with history=True from the start on, got a "
-                f"part from t = {self.t_start} to {self.t_stop}"
-            )
-
     @property
     def joined(self) -> tuple[Record, IntArray]:
         """The record and its offsets, with the spikes that a part of a run takes over."""
@@ -312,7 +300,7 @@ class BatchResult:
 
     def ended_when_fired(self, population: str) -> BatchResult:
         """Return the result as if each sample had ended when all neurons of a population fired."""
-        self.require_whole("ended_when_fired")
+        require_whole(self, "ended_when_fired")
         place, at = self.first_positions(population), self.positions(population)
         first = np.full(place.shape, np.inf)
         first[place >= 0] = self.record.time[at[place[place >= 0]]]
@@ -694,7 +682,7 @@ class Result:
 
     def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""
-        self.batch.require_whole("causality")
+        require_whole(self.batch, "causality")
         record = self.batch.record
         neurons, t_stop = record.neuron.astype(np.int64), float(self.batch.ends[0])
         at_once = record.slope == AT_ONCE
@@ -705,6 +693,20 @@ class Result:
     def __repr__(self) -> str:
         """Return the sizes."""
         return f"Result({self.batch.record.time.size} spikes until t = {self.t_stop})"
+
+
+def require_whole(batch: BatchResult, name: str) -> None:
+    """Raise a ValueError, for the caller of that ``name``, if some of a run is not there."""
+    if batch.kept is not None:
+        raise ValueError(
+            f"{name} needs the spikes of all populations: simulate without record, got those of "
+            f"{list(batch.kept.populations)}"
+        )
+    if not batch.is_whole:
+        raise ValueError(
+            f"{name} needs the whole run: simulate with history=True from the start on, got a part "
+            f"from t = {batch.t_start} to {batch.t_stop}"
+        )
 
 
 def begun_from(neurons: Neurons, rows: FloatArray, ends: FloatArray) -> Begun:

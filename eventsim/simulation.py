@@ -347,13 +347,12 @@ def _check_goes_on(job: Job) -> None:
         return
     latest, more = _end_of(job.network, job.old), job.given
     if job.t_stop < latest:
-        raise ValueError(f"t_stop must be >= {latest}, where resume ended, got {shown(job.t_stop)}")
+        raise ValueError(f"t_stop must be >= {latest}, where the run goes on, got {job.t_stop}")
     if more.n_samples != len(job.old) and more.times.size:
         raise ValueError(f"stimulus must have {len(job.old)} samples, got {more.n_samples}")
-    if more.times.size and more.times.min() <= latest:
-        raise ValueError(
-            f"stimulus must come after {latest}, where resume ended, got {shown(more.times.min())}"
-        )
+    first = float(more.times.min(initial=np.inf))
+    if first <= latest:
+        raise ValueError(f"stimulus must come after {latest}, where the run goes on, got {first}")
 
 
 def _advanced(job: Job) -> tuple[BatchResult, Excess]:
