@@ -331,13 +331,16 @@ class BatchResult:
 
     def positions(self, population: str) -> IntArray:
         """Return where the spikes of ``population`` stand in the record."""
-        part = self.network.neurons_of(population)
+        self.network.neurons_of(population)
         if self.kept is not None and population not in self.kept.populations:
             raise ValueError(
                 f"population must be one of {list(self.kept.populations)}, whose spikes are "
                 f"recorded, got {shown(population)}"
             )
-        neuron = self.record.neuron
+        return self._positions(population)
+
+    def _positions(self, population: str) -> IntArray:
+        part, neuron = self.network.neurons_of(population), self.record.neuron
         return np.flatnonzero((neuron >= part.start) & (neuron < part.stop))
 
     def _times_of(self, population: str, at: IntArray, seen: tuple[str, ...] = ()) -> FloatArray:
@@ -354,7 +357,7 @@ class BatchResult:
         times = np.where(pooled, np.nextafter(times, -np.inf), times)
         caused: dict[tuple[int, float], float] = {}
         for name in pools[population] - {population, *seen}:
-            own = self.positions(name)
+            own = self._positions(name)
             keys = zip(self.samples[own].tolist(), self.record.time[own].tolist(), strict=True)
             exact = self._times_of(name, own, (*seen, population)).tolist()
             caused |= dict(zip(keys, exact, strict=True))

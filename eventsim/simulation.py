@@ -262,9 +262,9 @@ def stream(
     job = job._replace(engine=_chosen(job).engine)
     cut = Cut(given)
 
-    def piece(begin: float, end: float) -> tuple[Stimulus, bool]:
+    def piece(begin: float, end: float, is_last: bool) -> tuple[Stimulus, bool]:
         if not callable(stimulus):
-            return cut.until(np.inf if end >= t_stop else end), is_batch
+            return cut.until(np.inf if is_last else end), is_batch
         more, several = read_stimulus(network, stimulus(begin, end), begun)
         return more, is_batch or several
 
@@ -275,20 +275,21 @@ def _parts(
     job: Job,
     record: tuple[str, ...] | None,
     chunk: float,
-    piece: Callable[[float, float], tuple[Stimulus, bool]],
+    piece: Callable[[float, float, bool], tuple[Stimulus, bool]],
 ) -> Iterator[Result | BatchResult]:
     """Yield the parts of a run; ``piece`` has the stimulus of each, and whether it is a batch."""
     begin = 0.0 if job.old is None else _end_of(job.network, job.old)
+    last = _beyond_pools(job.network, job.t_stop, -np.inf)
     number = int(begin / chunk)
     while True:
         while number * chunk <= begin:
             number += 1
-        end = min(number * chunk, job.t_stop)
-        given, is_batch = piece(begin, end)
-        stop = end if end == job.t_stop else _beyond_pools(job.network, end, np.inf)
+        end = min(number * chunk, last)
+        given, is_batch = piece(begin, end, end == last)
+        stop = _beyond_pools(job.network, end, np.inf)
         part = _simulated(job._replace(given=given, t_stop=stop), record, is_batch)
         yield part
-        if end == job.t_stop:
+        if end == last:
             return
         job, begin = job._replace(old=_last_part(part)), end
 
@@ -408,10 +409,11 @@ def _in_stretches(job: Job, record: tuple[str, ...]) -> tuple[BatchResult, Exces
             k = int(beyond[0])
             at = int(part.offsets[k]) + job.max_spikes - int(before[min(k, before.size - 1)])
             excess = {k: (int(part.record.neuron[at]), float(part.record.time[at]))}
-        if excess or is_last:
+        if excess:
+            return keeping.result(part)._part(np.arange(min(excess) + 1)), excess
+        if is_last:
             return keeping.result(part), excess
-        busiest = int(np.diff(part.offsets).sum())
-        length *= min(max(MOST_AT_ONCE / (1 + busiest), 0.25), 4.0)
+        length *= min(max(MOST_AT_ONCE / (1 + part.record.time.size), 0.25), 4.0)
         job, begin = job._replace(old=part), end
 
 

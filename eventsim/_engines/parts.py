@@ -111,7 +111,8 @@ class Keeping:
         """Begin without a stretch."""
         self.populations, self.t_start = populations, t_start
         self.chosen = np.zeros(layout_of(network).n_neurons, dtype=bool)
-        for name in populations:
+        # The times of a pool are those of what sets it off, which may be another pool.
+        for name in {*populations, *(network.pools if {*populations} & {*network.pools} else ())}:
             self.chosen[network.neurons_of(name)] = True
         self.records: list[tuple[Record, IntArray]] = []
         self.spikes: IntArray | int = 0

@@ -17,6 +17,7 @@ import eventsim as es
 import gradients
 from tests.helpers import cases
 from tests.helpers.engines import built_for, excitable, made_for, model_for
+from tests.helpers.feedforward import Recipe, recipes
 from tests.helpers.naive import Case, Neuron, TooManySpikesError, simulate_changed
 from tests.helpers.strategies import any_networks, decimals, examples, general_neurons
 
@@ -84,6 +85,41 @@ def test_a_stream_is_the_whole_run(engine: str, data: st.DataObject, chunk: floa
     for name in model.network.populations:
         early = first(name) <= parts[0].t_stop
         np.testing.assert_array_equal(last(name)[early], first(name)[early])
+
+
+@given(recipes(), CHUNKS)
+@examples(0.3)
+def test_layers_and_pools_in_parts_are_the_whole_run(recipe: Recipe, chunk: float) -> None:
+    """A pool fires just after what sets it off, which may come where a part ends."""
+    model = recipe.model()
+    with cases.drawn_again_if_endless():
+        whole = model.run("scheduler", max_spikes=cases.MANY_SPIKES)
+    options = {"initial": model.initial, "max_spikes": cases.MANY_SPIKES, "engine": "scheduler"}
+    parts = list(es.stream(model.network, model.stimulus, model.t_stop, chunk=chunk, **options))
+    assert len(parts) == math.ceil(model.t_stop / chunk)
+    assert_same_spikes(parts, whole)
+    last = list(model.network.populations)[-1]
+    found = model.run("scheduler", record=[last], max_spikes=cases.MANY_SPIKES).spikes
+    assert list(found) == [last]
+    np.testing.assert_array_equal(found[last].times, whole.spikes[last].times)
+
+
+@pytest.mark.parametrize("time", [0.5, 1.0, 1.25])
+def test_pools_in_a_row_fire_with_the_part_in_which_their_input_comes(time: float) -> None:
+    network = es.Network()
+    network.add_input("in", 1)
+    for name in ("a", "b", "c"):
+        network.add_population(name, 1, es.LIF.earliest())
+    for pre, post in (("in", "a"), ("a", "b"), ("b", "c")):
+        network.connect(pre, post, weights=[[1.0]])
+    stimulus = {"in": es.Spikes([time], [0])}
+    parts = list(es.stream(network, stimulus, 2.0, chunk=0.5, engine="scheduler"))
+    assert len(parts) == 4
+    fired = [part for part in parts if part.events.spikes]
+    assert len(fired) == 1
+    kept = es.simulate(network, stimulus, 2.0, engine="scheduler", record=["c"])
+    for result in (*fired, kept):
+        assert result.spikes["c"].times.tolist() == [time]
 
 
 @each_engine
@@ -295,7 +331,8 @@ def test_a_run_that_records_some_populations_is_the_same_run(
 def test_a_run_that_records_nothing_ends_at_the_cap(engine: str, several: bool) -> None:
     network = excitable(engine)
     calm, wild = es.Spikes([0.1, 2.0], [0, 0]), es.Spikes([0.1, 0.2], [1, 1])
-    given_spikes: Any = [{"in": calm}, {"in": wild}] if several else {"in": wild}
+    batch = [{"in": calm}, {"in": wild}, {"in": wild}, {"in": calm}]
+    given_spikes: Any = batch if several else {"in": wild}
     with pytest.raises(es.ActivityError) as plain:
         es.simulate(network, given_spikes, 60.0, engine=engine, max_spikes=300)
     with pytest.raises(es.ActivityError, match="max_spikes = 300:") as caught:
