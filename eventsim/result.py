@@ -471,8 +471,8 @@ class BatchResult:
             )  # fmt: skip
             return self.kept.last._states(population, at)
         if self.before is not None:
-            begin = self.t_start
-            require(times > begin, times, f"at must be > {begin}, where this part of a run begins")
+            begin, within = self.t_start, (times > self.t_start) | (times == self.t_stop)
+            require(within, times, f"at must be > {begin}, where this part of a run begins")
         if times.ndim == 0:
             return self._states_at(part, float(times))
         order = np.argsort(times, kind="stable")

@@ -269,7 +269,8 @@ def test_a_changed_bias_is_a_step_of_the_current(engine: str) -> None:
     """A current that never decays stands for it."""
     network = es.Network()
     network.add_input("in", 2)
-    lif = es.LIF(tau_mem=2.0, tau_syn={"fast": 1.0, "step": np.inf}, refractory=0.3)
+    receptors = {"fast": 1.0, "step": np.inf, "charge": 0.0}
+    lif = es.LIF(tau_mem=2.0, tau_syn=receptors, refractory=0.3)
     network.add_population("p", 2, lif)
     network.connect("in", "p", weights=[[2.0, 1.0], [0.0, 0.0]], receptor="fast", delays=0.1)
     network.connect("in", "p", weights=[[0.0, 0.0], [0.9, 0.4]], receptor="step")
@@ -284,6 +285,19 @@ def test_a_changed_bias_is_a_step_of_the_current(engine: str) -> None:
     later = expected.times > 3.7
     np.testing.assert_allclose(rest.times, expected.times[later], rtol=1e-12)
     np.testing.assert_array_equal(rest.indices, expected.indices[later])
+
+
+@each_engine
+def test_a_part_without_duration_is_the_state_where_it_begins(engine: str) -> None:
+    network = excitable(engine)
+    half = es.simulate(network, {"in": es.Spikes([0.0], [0])}, 3.0, engine=engine)
+    heavier = network.replace(weights={("in", "a"): np.ones((2, 3))})
+    for again in (network, heavier):
+        part = es.simulate(again, {}, 3.0, resume=half, history=False)
+        assert (part.t_start, part.t_stop, part.events.spikes) == (3.0, 3.0, 0)
+        for name in network.populations:
+            np.testing.assert_allclose(part.potential(name), half.potential(name), rtol=1e-12)
+            np.testing.assert_allclose(part.current(name), half.current(name), rtol=1e-12)
 
 
 @each_engine
