@@ -26,7 +26,7 @@ from eventsim.model.neuron import LIF
 from eventsim.model.search import first_crossing
 from eventsim.network import Network, Projection
 from eventsim.result import ActivityError, BatchResult, EventCounts, RecordedSpikes, Result
-from eventsim.simulation import simulate
+from eventsim.simulation import simulate, stream
 from eventsim.spikes import SpikeBatch, Spikes
 from eventsim.start import State
 
@@ -55,4 +55,5 @@ __all__ = [
     "one_to_one",
     "pooling",
     "simulate",
+    "stream",
 ]

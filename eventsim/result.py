@@ -10,11 +10,12 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eventsim._layout.arrivals import Fired, list_arrivals, most_arrivals, sample_states
+from eventsim._layout.arrivals import Begun, Fired, list_arrivals, most_arrivals, sample_states
 from eventsim._layout.record import (
     CURRENT,
     FURTHER,
     INPUTS,
+    N_COUNTS,
     POTENTIAL,
     REFERENCE,
     SEARCHES,
@@ -30,7 +31,16 @@ from eventsim._layout.wiring import Neurons, compiled_form, layout_of
 from eventsim._support.compile import loop, scalar
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray
-from eventsim._support.validate import as_floats, as_sample, as_samples, check_name, require, shown
+from eventsim._support.validate import (
+    LEAST,
+    MOST,
+    as_floats,
+    as_sample,
+    as_samples,
+    check_name,
+    require,
+    shown,
+)
 from eventsim.causality import CausalityGraph, graph_of_run
 from eventsim.model.crossing import ROUNDING
 from eventsim.model.currents import flow_of
@@ -42,13 +52,18 @@ from eventsim.stimulus import Stimulus
 __all__ = [
     "ActivityError",
     "BatchResult",
+    "Before",
     "EventCounts",
+    "Kept",
     "RecordedSpikes",
     "Result",
+    "begun_from",
+    "require_whole",
 ]
 
 
 STATE_WORK = 20.0  # nanoseconds, about, of a potential at one time
+LONGEST_HELD = 600.0  # times a rate: what is left of a current then still has all its digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,84 @@ class EventCounts:
 
 
 @dataclass(frozen=True, eq=False)
+class Before:
+    """What a part of a run takes over from those before it.
+
+    Attributes
+    ----------
+    ends : (n_samples,) ndarray
+        Where each sample of the part begins.
+    carried : int
+        Number of spikes of a sample that are taken over: those that may still act, and in front of
+        them some at -inf, in the place of all others.
+    record, offsets
+        The spikes of the part, as `BatchResult` has them, behind those that are taken over.
+    count : (n_samples, at least 5) ndarray
+        Counters, as the part goes on with them.
+    rows : ndarray
+        States of the neurons, as `EndState` has them.
+    begun : Begun or None
+        The states at ``ends``, where ``rows`` do not say: they are of other parameters, or what is
+        left of a current at the end of a long refractory period has no digits.
+    """
+
+    ends: FloatArray
+    carried: int
+    record: Record
+    offsets: IntArray
+    count: IntArray
+    rows: FloatArray
+    begun: Begun | None
+
+    def of(self, samples: IntArray) -> Before:
+        """Return what some samples take over."""
+        take, offsets = taken(self.offsets, samples)
+        return Before(
+            self.ends[samples],
+            self.carried,
+            Record._make(column[take] for column in self.record),
+            offsets,
+            self.count[samples],
+            self.rows[samples],
+            None if self.begun is None else of_samples(self.begun, samples),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is kept of a run besides the spikes of some populations.
+
+    Attributes
+    ----------
+    populations : tuple of str
+        Whose spikes are kept.
+    t_start : float
+        Where the run began.
+    spikes : (n_samples, n_neurons) ndarray of int
+        Number of spikes of each neuron.
+    count : (n_samples, 5) ndarray of int
+        Counters.
+    last : BatchResult
+        The end of the run, from which it can go on.
+    """
+
+    populations: tuple[str, ...]
+    t_start: float
+    spikes: IntArray
+    count: IntArray
+    last: BatchResult
+
+    def of(self, samples: IntArray) -> Kept:
+        """Return what is kept of some samples."""
+        return replace(
+            self,
+            spikes=self.spikes[samples],
+            count=self.count[samples],
+            last=self.last._part(samples),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class BatchResult:
     """Result of a batch of runs: every array gains a leading sample axis, or names its samples.
 
@@ -98,6 +191,10 @@ class BatchResult:
         Where a resumed run goes on.
     engine : str
         The engine that made the run, as `simulate` names it.
+    before : Before or None
+        What a part of a run takes over from those before it.
+    kept : Kept or None
+        What else is kept, if the spikes of some populations alone are.
 
     Examples
     --------
@@ -123,11 +220,42 @@ class BatchResult:
     offsets: IntArray
     state: EndState
     engine: str
+    before: Before | None = None
+    kept: Kept | None = None
+
+    @property
+    def t_start(self) -> float:
+        """Time from which on every sample ran: 0, or where a part of a run begins."""
+        if self.kept is not None:
+            return self.kept.t_start
+        return 0.0 if self.before is None else float(self.before.ends.max())
 
     @property
     def t_stop(self) -> float:
         """Time up to which every sample ran."""
         return float(self.ends.min())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all spikes of the run are there, from t = 0 on, and all that was given."""
+        given = self.stimulus
+        return (
+            self.before is None and self.kept is None and bool(given.trains or not given.times.size)
+        )
+
+    @property
+    def joined(self) -> tuple[Record, IntArray]:
+        """The record and its offsets, with the spikes that a part of a run takes over."""
+        before = self.before
+        return (self.record, self.offsets) if before is None else (before.record, before.offsets)
+
+    @property
+    def counted(self) -> IntArray:
+        """The counters of the run, or of this part of it."""
+        if self.kept is not None:
+            return self.kept.count
+        count = self.state.count[:, :N_COUNTS]
+        return count if self.before is None else count - self.before.count[:, :N_COUNTS]
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -161,15 +289,18 @@ class BatchResult:
         take, offsets = taken(self.offsets, samples)
         return replace(
             self,
-            stimulus=self.stimulus.sample(self.network, samples),
+            stimulus=self.stimulus.sample(samples),
             ends=self.ends[samples],
             record=Record._make(column[take] for column in self.record),
             offsets=offsets,
             state=of_samples(self.state, samples),
+            before=None if self.before is None else self.before.of(samples),
+            kept=None if self.kept is None else self.kept.of(samples),
         )
 
     def ended_when_fired(self, population: str) -> BatchResult:
         """Return the result as if each sample had ended when all neurons of a population fired."""
+        require_whole(self, "ended_when_fired")
         place, at = self.first_positions(population), self.positions(population)
         first = np.full(place.shape, np.inf)
         first[place >= 0] = self.record.time[at[place[place >= 0]]]
@@ -195,12 +326,21 @@ class BatchResult:
     @cached_property
     def spikes(self) -> dict[str, RecordedSpikes]:
         """`RecordedSpikes` of each population, by name."""
-        return {name: self._spikes_of(name) for name in self.network.populations}
+        names = self.network.populations if self.kept is None else self.kept.populations
+        return {name: self._spikes_of(name) for name in names}
 
     def positions(self, population: str) -> IntArray:
         """Return where the spikes of ``population`` stand in the record."""
-        part = self.network.neurons_of(population)
-        neuron = self.record.neuron
+        self.network.neurons_of(population)
+        if self.kept is not None and population not in self.kept.populations:
+            raise ValueError(
+                f"population must be one of {list(self.kept.populations)}, whose spikes are "
+                f"recorded, got {shown(population)}"
+            )
+        return self._positions(population)
+
+    def _positions(self, population: str) -> IntArray:
+        part, neuron = self.network.neurons_of(population), self.record.neuron
         return np.flatnonzero((neuron >= part.start) & (neuron < part.stop))
 
     def _times_of(self, population: str, at: IntArray, seen: tuple[str, ...] = ()) -> FloatArray:
@@ -217,7 +357,7 @@ class BatchResult:
         times = np.where(pooled, np.nextafter(times, -np.inf), times)
         caused: dict[tuple[int, float], float] = {}
         for name in pools[population] - {population, *seen}:
-            own = self.positions(name)
+            own = self._positions(name)
             keys = zip(self.samples[own].tolist(), self.record.time[own].tolist(), strict=True)
             exact = self._times_of(name, own, (*seen, population)).tolist()
             caused |= dict(zip(keys, exact, strict=True))
@@ -254,6 +394,8 @@ class BatchResult:
     def spike_counts(self, population: str) -> IntArray:
         """Return the number of spikes (n_samples, n) of each neuron of a population."""
         part = self.network.neurons_of(population)
+        if self.kept is not None:
+            return self.kept.spikes[:, part].copy()
         counts = np.zeros((len(self), part.stop - part.start), dtype=np.int64)
         _count_spikes(self.record.neuron, self.offsets, part.start, part.stop, counts)
         return counts
@@ -287,21 +429,24 @@ class BatchResult:
 
     @property
     def min_slope(self) -> float:
-        """Smallest dV/dt at a spike; ``inf`` without spikes."""
+        """Smallest dV/dt at a spike that is recorded; ``inf`` without spikes."""
         return float(self.record.slope.min(initial=np.inf))
 
     @property
     def silent_fraction(self) -> float:
         """Fraction of the neurons with a finite threshold that did not fire, over all samples."""
         able = np.isfinite(layout_of(self.network).neurons.threshold)
-        fired = np.zeros(len(self) * able.size, dtype=bool)
-        fired[self.samples * able.size + self.record.neuron] = True
+        if self.kept is not None:
+            fired = self.kept.spikes.reshape(-1) > 0
+        else:
+            fired = np.zeros(len(self) * able.size, dtype=bool)
+            fired[self.samples * able.size + self.record.neuron] = True
         return 1.0 - float(fired.sum() / (able.sum() * len(self))) if able.any() else 0.0
 
     @property
     def events(self) -> EventCounts:
         """`EventCounts` summed over the samples."""
-        count = self.state.count.sum(axis=0)
+        count = self.counted.sum(axis=0)
         return EventCounts(*(int(count[entry]) for entry in (SYNAPTIC, INPUTS, SPIKES, SEARCHES)))
 
     @property
@@ -310,7 +455,7 @@ class BatchResult:
         neurons = layout_of(self.network).neurons
         scratch = np.empty(len(neurons.receptors))
         standing = _count_at_threshold(neurons, self.state.neuron, self.ends, ROUNDING, scratch)
-        return int(self.state.count[:, TOUCHED].sum()) + standing
+        return int(self.counted[:, TOUCHED].sum()) + standing
 
     def _states(self, population: str, at: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
         part = self.network.neurons_of(population)
@@ -319,6 +464,15 @@ class BatchResult:
             raise ValueError(f"at must be a time or (n_times,), got shape {times.shape}")
         require(np.isfinite(times) & (times >= 0.0), times, "at must be finite and >= 0")
         require(times <= self.t_stop, times, f"at must be <= t_stop = {self.t_stop}")
+        if self.kept is not None:
+            require(
+                times == self.t_stop, times,
+                f"at must be t_stop = {self.t_stop} of a run whose spikes are not all recorded",
+            )  # fmt: skip
+            return self.kept.last._states(population, at)
+        if self.before is not None:
+            begin, within = self.t_start, (times > self.t_start) | (times == self.t_stop)
+            require(within, times, f"at must be > {begin}, where this part of a run begins")
         if times.ndim == 0:
             return self._states_at(part, float(times))
         order = np.argsort(times, kind="stable")
@@ -359,28 +513,66 @@ class BatchResult:
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
         fired = Fired(first, self.record.time[own][order], self.record.slope[own][order])
-        states = self.stimulus.start.states
-        start = states[0 if states.shape[0] == 1 else k, part].copy()
+        # What comes at t = 0 acts; what comes where a part begins, has acted.
+        arrived, since = (-np.inf, 0.0) if self.before is None else (self.before.ends[k],) * 2
+        begun = Begun._make(array[k if array.shape[0] > 1 else 0, part] for array in self._begun)
         scratch = np.empty(currents.shape[-1])
 
         def fill(stop: BoolArray) -> None:
-            arrivals = list_arrivals(*spikes, bounds, stop)
+            arrivals = list_arrivals(*spikes, bounds, stop, arrived)
             sample_states(
-                compiled.neurons, part.start, arrivals, compiled.wiring.weight, fired, start, at,
-                currents, potentials, scratch, stop,
+                compiled.neurons, part.start, arrivals, compiled.wiring.weight, fired, since,
+                begun, at, currents, potentials, scratch, stop,
             )  # fmt: skip
 
         interruptible(fill, STATE_WORK * currents.size + most_arrivals(compiled.wiring, times.size))
 
+    @cached_property
+    def _begun(self) -> Begun:
+        """Where the neurons begin: of all samples, or one row if these begin alike."""
+        if self.before is None:
+            states = self.stimulus.start.states
+            currents = np.concatenate([states[..., :1], states[..., 2:]], axis=2)
+            return Begun(currents, states[..., 1].copy(), np.full(states.shape[:2], -np.inf))
+        if self.before.begun is not None:
+            return self.before.begun
+        return begun_from(layout_of(self.network).neurons, self.before.rows, self.before.ends)
+
+    def states_at_end(self) -> Begun | None:
+        """Return the states at the ends of the samples; None if the `EndState` says them exactly.
+
+        It does not where a neuron is held for so long that nothing is left of its current then.
+        """
+        neurons, rows = layout_of(self.network).neurons, self.state.neuron
+        fastest = max(LEAST, neurons.alpha.max())
+        if neurons.refractory.max() <= LONGEST_HELD / fastest:
+            return None
+        held = np.minimum(rows[:, :, REFERENCE] - self.ends[:, None], MOST)
+        lost = held * neurons.alpha[neurons.kind].max(axis=1) > LONGEST_HELD
+        if not np.any(lost):
+            return None
+        begun = begun_from(neurons, rows, self.ends)
+        for k in np.flatnonzero(np.any(lost, axis=1)).tolist():
+            currents, potentials = np.empty_like(begun.currents[:1]), np.empty((1, lost.shape[1]))
+            self._sample_states(
+                k, slice(0, lost.shape[1]), self.ends[k : k + 1], currents, potentials
+            )
+            begun.currents[k, lost[k]] = currents[0, lost[k]]
+        return begun
+
     def all_spikes(self, k: int) -> tuple[FloatArray, IntArray]:
-        """Return (times, sources) of all spikes of sample ``k``, the inputs' first."""
+        """Return (times, sources) of all spikes of sample ``k``, the inputs' first.
+
+        Of a part of a run: all that act in it.
+        """
         k = as_sample(k, len(self))
+        record, offsets = self.joined
         given = slice(self.stimulus.offsets[k], self.stimulus.offsets[k + 1])
-        own = slice(self.offsets[k], self.offsets[k + 1])
+        own = slice(offsets[k], offsets[k + 1])
         n_inputs = compiled_form(self.network).n_inputs
         return (
-            np.concatenate([self.stimulus.times[given], self.record.time[own]]),
-            np.concatenate([self.stimulus.sources[given], self.record.neuron[own] + n_inputs]),
+            np.concatenate([self.stimulus.times[given], record.time[own]]),
+            np.concatenate([self.stimulus.sources[given], record.neuron[own] + n_inputs]),
         )
 
     def __repr__(self) -> str:
@@ -426,6 +618,11 @@ class Result:
         return self.batch.engine
 
     @property
+    def t_start(self) -> float:
+        """Beginning of the run: 0, or where this part of it begins."""
+        return self.batch.t_start
+
+    @property
     def t_stop(self) -> float:
         """End of the run."""
         return self.batch.t_stop
@@ -467,7 +664,8 @@ class Result:
             Name of a population.
         at : float or (n_times,) array_like, optional
             Times in [0, t_stop], any order; default ``t_stop``.  At the time of a spike or an
-            arrival the state after it is returned.
+            arrival the state after it is returned.  Of a part of a run: times after its
+            ``t_start``; of a run with ``record``: ``t_stop`` alone.
 
         Returns
         -------
@@ -492,6 +690,7 @@ class Result:
 
     def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""
+        require_whole(self.batch, "causality")
         record = self.batch.record
         neurons, t_stop = record.neuron.astype(np.int64), float(self.batch.ends[0])
         at_once = record.slope == AT_ONCE
@@ -502,6 +701,35 @@ class Result:
     def __repr__(self) -> str:
         """Return the sizes."""
         return f"Result({self.batch.record.time.size} spikes until t = {self.t_stop})"
+
+
+def require_whole(batch: BatchResult, name: str) -> None:
+    """Raise a ValueError, for the caller of that ``name``, if some of a run is not there."""
+    if batch.kept is not None:
+        raise ValueError(
+            f"{name} needs the spikes of all populations: simulate without record, got those of "
+            f"{list(batch.kept.populations)}"
+        )
+    if not batch.is_whole:
+        raise ValueError(
+            f"{name} needs the whole run: simulate with history=True from the start on, got a part "
+            f"from t = {batch.t_start} to {batch.t_stop}"
+        )
+
+
+def begun_from(neurons: Neurons, rows: FloatArray, ends: FloatArray) -> Begun:
+    """Return the states at ``ends`` of the neurons that an `EndState` has in ``rows``."""
+    n_samples, n = rows.shape[:2]
+    currents, potential = np.empty((n_samples, n, len(neurons.receptors))), np.zeros((n_samples, n))
+    lag = np.minimum(rows[:, :, REFERENCE] - ends[:, None], MOST)
+    held = lag > 0.0
+    for k in range(n_samples):
+        own = slice(k, k + 1)
+        _flow_to(neurons, 0, rows[own], ~held[own], ends[k], currents[own], potential[own])
+    back = np.exp(np.minimum(neurons.alpha[neurons.kind] * lag[:, :, None], LONGEST_HELD))
+    columns = [CURRENT, *range(FURTHER + 1, FURTHER + len(neurons.receptors))]
+    currents[held] = (rows[:, :, columns] * back)[held]
+    return Begun(currents, potential, np.where(held, rows[:, :, REFERENCE], -np.inf))
 
 
 class ActivityError(RuntimeError):

@@ -22,10 +22,12 @@ from eventsim.spikes import (
     continued,
     extended,
     merged,
+    taken,
 )
 from eventsim.start import Start, State, read_start
 
 __all__ = [
+    "Cut",
     "Stimulus",
     "StimulusLike",
     "extend_stimulus",
@@ -48,7 +50,7 @@ class Stimulus:
     Attributes
     ----------
     trains : dict of str -> SpikeBatch
-        Spikes of each input as given, or as drawn.
+        Spikes of each input as given, or as drawn; none of a part of a run.
     times, sources : (n_spikes,) ndarray
         Joined spikes; sources are numbered through all inputs.
     offsets : (n_samples + 1,) ndarray of int
@@ -101,14 +103,34 @@ class Stimulus:
         """Number of samples."""
         return self.offsets.size - 1
 
-    def sample(
-        self, network: Network, which: int | slice | Sequence[int] | NDArray[Any]
-    ) -> Stimulus:
+    def sample(self, which: int | slice | Sequence[int] | NDArray[Any]) -> Stimulus:
         """Return the stimulus of one sample alone, or of several: a slice, or an array."""
         samples = np.atleast_1d(as_samples(which, self.n_samples))
         trains = {name: train[samples] for name, train in self.trains.items()}
         drawn = self.drawn and self.drawn.of(samples)
-        return join_trains(network, trains, self.start.of(samples), drawn)
+        take, offsets = taken(self.offsets, samples)
+        arrays = _frozen((offsets, self.times[take], self.sources[take]))
+        return Stimulus(trains, *arrays, self.first_source, self.start.of(samples), drawn)
+
+    def between(self, first: IntArray, last: IntArray) -> Stimulus:
+        """Return the spikes ``first[k] : last[k]`` of each sample, without their trains."""
+        if self.n_samples == 1:  # without a copy
+            part = slice(int(first[0]), int(last[0]))
+            times, sources = self.times[part], self.sources[part]
+            return replace(self, trains={}, **_named(np.array([0, times.size]), times, sources))
+        ends = np.concatenate([[0], np.cumsum(last - first)])
+        take = np.arange(ends[-1]) + np.repeat(first - ends[:-1], last - first)
+        return replace(self, trains={}, **_named(ends, self.times[take], self.sources[take]))
+
+    def followed_by(self, more: Stimulus) -> Stimulus:
+        """Return these spikes and ``more`` of them, without the trains of either."""
+        if not more.times.size:
+            return replace(self, drawn=more.drawn)
+        if not self.times.size:
+            return replace(more, trains={}, start=self.start)
+        seam = continued(self.arrays, more.arrays)
+        named = _named(seam.offsets, seam.times, seam.numbers)
+        return replace(self, trains={}, drawn=more.drawn, **named)
 
     def __setstate__(self, state: list[Any]) -> None:
         """Take what was pickled: the arrays are read-only again, as the loops know them."""
@@ -126,6 +148,22 @@ class Stimulus:
             result[name][train.order] = flat[position : position + train.times.size]
             position += train.times.size
         return result
+
+
+class Cut:
+    """A stimulus that is taken piece by piece."""
+
+    def __init__(self, whole: Stimulus) -> None:
+        """Begin at its start."""
+        self.whole, self.first = whole, whole.offsets[:-1]
+
+    def until(self, time: float) -> Stimulus:
+        """Return the further spikes until a time."""
+        times, ends = self.whole.times, self.whole.offsets[1:].tolist()
+        pairs = zip(self.first.tolist(), ends, strict=True)
+        found = [a + int(times[a:b].searchsorted(time, side="right")) for a, b in pairs]
+        first, self.first = self.first, np.array(found, dtype=np.int64)
+        return self.whole.between(first, self.first)
 
 
 def read_stimulus(
@@ -236,8 +274,11 @@ def with_drawn(
         old = nothing_drawn(np.arange(given.n_samples))
     drawn, after = draw_until(network.generators, old, t_stop)
     start = replace(given.start, n_samples=old.samples.size)
-    own = given.trains if given.n_samples == old.samples.size else {}
-    return join_trains(network, own | drawn, start, after)
+    joined = join_trains(network, drawn, start, after)
+    if not given.times.size:
+        return replace(joined, trains=given.trains | drawn) if given.trains else joined
+    offsets, times, sources = merged(given.arrays, joined.arrays)[:3]
+    return replace(joined, trains=given.trains | drawn, **_named(offsets, times, sources))
 
 
 def join_trains(
@@ -268,6 +309,13 @@ def _frozen(arrays: Train) -> tuple[FloatArray, IntArray, IntArray]:
         array.flags.writeable = False
     offsets, times, sources = arrays
     return times, sources, offsets
+
+
+def _named(offsets: IntArray, times: FloatArray, sources: IntArray) -> dict[str, Any]:
+    """Return the arrays of a `Stimulus` by name, read-only."""
+    for array in (offsets, times, sources):
+        array.flags.writeable = False
+    return {"offsets": offsets, "times": times, "sources": sources}
 
 
 def extend_stimulus(network: Network, old: Stimulus, new: Stimulus) -> Stimulus:

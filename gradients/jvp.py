@@ -26,7 +26,7 @@ from eventsim.convolution import Convolution
 from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import pushed
 from eventsim.network import Network, Projection, check_same_form, checked_matrix
-from eventsim.result import Result
+from eventsim.result import Result, require_whole
 from eventsim.start import State
 from eventsim.stimulus import Stimulus
 from gradients._sweeps.tangent import Direction, first_states, new_flights, tangent_sweep
@@ -97,6 +97,7 @@ def jvp(
     if not isinstance(result, Result):
         raise ValueError(f"result must be a Result, got {shown(result)}")
     batch = result.batch
+    require_whole(batch, "jvp")
     network, compiled = batch.network, compiled_form(batch.network)
     given = {
         "tau_mem": tau_mem, "threshold": threshold, "bias": bias, "rest": rest, "reset": reset,

@@ -25,7 +25,7 @@ from eventsim._support.validate import (
 from eventsim.causality import GraphLike
 from eventsim.model.parameters import DIFFERENTIABLE, INITIAL, SYNAPSE, pulled
 from eventsim.network import Network
-from eventsim.result import BatchResult, Result
+from eventsim.result import BatchResult, Result, require_whole
 from gradients._sweeps.events import (
     POTENTIAL,
     SET_DENSITY,
@@ -153,6 +153,7 @@ def timing_backprop(
         by_spikes = {} if spike_times is None else spike_times
         return backprop_on_graph(graph, by_spikes, potentials, potentials_at, wanted)
     batch = result.batch if isinstance(result, Result) else result
+    require_whole(batch, "timing_backprop")
     by_spikes = mapping_or_empty(spike_times, "spike_times of a run")
     if integrals and layout_of(batch.network).neurons.charging:
         raise ValueError(

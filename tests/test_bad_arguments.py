@@ -75,6 +75,23 @@ def resumed(t_stop: float, times: Any = (), **options: Any) -> es.Result:
     return es.simulate(network, more, t_stop, resume=before, **options)
 
 
+def part(t_stop: float, times: Any = (), network: Any = None, **options: Any) -> es.Result:
+    """As `resumed`, without the history: the run goes on from a part of it."""
+    first = next(es.stream(net(), {"in": es.Spikes([0.1], [0])}, 4.0, chunk=2.0))
+    more = {"in": es.Spikes(times, [0] * len(times))}
+    options = {"history": False} | options
+    return es.simulate(network or net(), more, t_stop, resume=first, **options)
+
+
+def streamed(chunk: Any = 0.5, stimulus: Any = None, **options: Any) -> list[Any]:
+    network = options.pop("network", None) or net()
+    return list(es.stream(network, stimulus or {}, 1.0, chunk=chunk, **options))
+
+
+def kept(record: Any, **options: Any) -> es.Result:
+    return run(engine="scheduler", record=record, **options)
+
+
 def crossing(**changes: Any) -> Any:
     arguments = {"current": 1.0, "potential": 0.0, "alpha": 1.0, "beta": 1.0, "threshold": 1.0}
     return es.first_crossing(**(arguments | changes))
@@ -105,6 +122,12 @@ def pool(delays: Any = 0.0) -> es.Network:
 def recurrent() -> es.Network:
     network = net()
     network.connect("out", "out", weights=np.eye(3))
+    return network
+
+
+def deep() -> es.Network:
+    network = net()
+    network.add_population("more", 2, es.LIF())
     return network
 
 
@@ -573,6 +596,143 @@ TABLE: list[Row] = [
     ("max_spikes negative", lambda: run(max_spikes=-1), ValueError, r"max_spikes.*-1"),
     ("t_stop before the last state", lambda: resumed(1.5), ValueError, r"t_stop.*2\.0.*1\.5"),
     ("input before the last state", lambda: resumed(3.0, [1.25]), ValueError, r"1\.25"),
+    ("part that ends before it begins", lambda: part(1.5), ValueError, r"t_stop.*2\.0.*1\.5"),
+    ("input before a part", lambda: part(3.0, [1.25]), ValueError, r"after 2\.0.*1\.25"),
+    ("history no flag", lambda: run(history=2), ValueError, r"history.*got 2"),
+    (
+        "history of a part",
+        lambda: part(3.0, history=True),
+        ValueError,
+        r"history must be False.*part of a run.*0\.0.*got True",
+    ),
+    (
+        "history of what was not recorded",
+        lambda: es.simulate(net(), {}, 2.0, resume=kept([])),
+        ValueError,
+        r"history must be False.*recorded, got True",
+    ),
+    (
+        "layers in parts",
+        lambda: run(engine="layered", history=False),
+        ValueError,
+        r"history must be True.*'layered'.*got history = False",
+    ),
+    (
+        "layers in a stream",
+        lambda: es.stream(net(), {}, 1.0, chunk=0.5, engine="layered"),
+        ValueError,
+        r"history must be True.*'layered'.*got history = False",
+    ),
+    (
+        "a part of a run of layers",
+        lambda: es.simulate(net(), {}, 2.0, resume=run(engine="layered"), history=False),
+        ValueError,
+        r"history must be True.*'layered'.*got history = False",
+    ),
+    (
+        "until_fired of a part",
+        lambda: run(history=False, until_fired="out"),
+        ValueError,
+        r"until_fired must be None.*got 'out'",
+    ),
+    (
+        "until_fired of a record",
+        lambda: kept([], until_fired="out"),
+        ValueError,
+        r"until_fired must be None with record.*got 'out'",
+    ),
+    ("record of an unknown population", lambda: kept(["exc"]), ValueError, r"record.*'exc'"),
+    ("record of an input", lambda: kept(["in"]), ValueError, r"record.*'in'"),
+    ("record a string", lambda: kept("out"), ValueError, r"record.*'out'"),
+    (
+        "record with a history",
+        lambda: resumed(3.0, record=["out"]),
+        ValueError,
+        r"history must be False with record and resume, got True",
+    ),
+    (
+        "spikes that were not recorded",
+        lambda: kept([]).first_spikes("out"),
+        ValueError,
+        r"one of \[\], whose spikes are recorded, got 'out'",
+    ),
+    (
+        "potential where not all is recorded",
+        lambda: kept([]).potential("out", at=0.5),
+        ValueError,
+        r"at must be t_stop = 1\.0.*got 0\.5",
+    ),
+    (
+        "potential before a part",
+        lambda: part(3.0).potential("out", at=2.0),
+        ValueError,
+        r"at must be > 2\.0.*got 2\.0",
+    ),
+    ("chunk zero", lambda: streamed(0.0), ValueError, r"chunk.*got 0\.0"),
+    ("chunk negative", lambda: streamed(-0.5), ValueError, r"chunk.*got -0\.5"),
+    ("chunk nan", lambda: streamed(NAN), ValueError, r"chunk.*got nan"),
+    ("chunk too short to be told apart", lambda: streamed(1e-20), ValueError, r"chunk.*got 1e-20"),
+    (
+        "input that comes too late to a stream",
+        lambda: streamed(stimulus=lambda *_: {"in": es.Spikes([0.25], [0])}),
+        ValueError,
+        r"after 0\.5, where the run goes on, got 0\.25",
+    ),
+    (
+        "nonsense of a closed loop",
+        lambda: streamed(stimulus=lambda begin, end: begin + end),
+        ValueError,
+        r"stimulus.*got 0\.5",
+    ),
+    (
+        "stream that goes on with other synapses",
+        lambda: part(3.0, network=net(np.ones((2, 3)), delays=0.5)),
+        ValueError,
+        r"network must keep the delays of \('in', 'out'\) of resume, got 0\.5",
+    ),
+    (
+        "part of another network",
+        lambda: part(3.0, network=receptors()),
+        ValueError,
+        r"network must keep the receptors of 'out'.*got \{'exc'",
+    ),
+    (
+        "part of a network with more populations",
+        lambda: part(3.0, network=deep()),
+        ValueError,
+        r"network must keep the populations \[\('out', 3\)\].*got .*'more'",
+    ),
+    (
+        "part with other connections",
+        lambda: part(3.0, network=net(sparse())),
+        ValueError,
+        r"network must keep the synapses of \('in', 'out'\) of resume, got",
+    ),
+    (
+        "part with more projections",
+        lambda: part(3.0, network=recurrent()),
+        ValueError,
+        r"network must keep the projections .*got .*\('out', 'out'\)",
+    ),
+    (
+        "potential above a new threshold",
+        lambda: part(3.0, network=net(threshold=1e-9)),
+        ValueError,
+        r"threshold of neuron 0 of 'out'.*at t = 2\.0, got 1e-09",
+    ),
+    (
+        "gradients of a part",
+        lambda: gradients.timing_backprop(part(3.0)),
+        ValueError,
+        r"needs the whole run.*history=True.*got a part from t = 2\.0 to 3\.0",
+    ),
+    (
+        "gradients of what was not recorded",
+        lambda: gradients.timing_backprop(kept([])),
+        ValueError,
+        r"needs the spikes of all populations.*got those of \[\]",
+    ),
+    ("causality of a part", lambda: part(3.0).causality(), ValueError, r"whole run.*got a part"),
     ("no network", lambda: es.simulate("net", {}, 1.0), ValueError, r"'net'"),
     ("no population", lambda: es.simulate(es.Network(), {}, 1.0), ValueError, r"population"),
     (
@@ -1299,6 +1459,9 @@ def test_a_good_call_of_every_kind_is_none() -> None:
     es.simulate(recurrent(), {}, 1.0, engine="scheduler")
     gradients.timing_backprop(run(), wrt=["weights", "input_times"])
     resumed(3.0, [2.25])
+    part(3.0, [2.25], network=net(2.0 * np.ones((2, 3)), bias=0.5))
+    streamed(stimulus=lambda *edges: {"in": es.Spikes(edges[1:], [0])})
+    kept(["out"])
     crossing()
     penalty()
     update(gradients.Adam())

@@ -98,6 +98,20 @@ def test_what_is_added_to_a_network_is_not_in_its_copy(
     np.testing.assert_array_equal(after.spikes["out"].times, before.spikes["out"].times)
 
 
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+def test_parts_survive_pickling(engine: str) -> None:
+    network = small_network()
+    *_, batch = es.stream(network, [STIMULUS, STIMULUS], 1.0, chunk=0.25, engine=engine)
+    for part in (batch, batch[1]):
+        again = pickle.loads(pickle.dumps(part))
+        np.testing.assert_array_equal(again.potential("out"), part.potential("out"))
+        ours, theirs = (
+            es.simulate(one.network, {}, 3.0, resume=one, history=False).spikes["out"].times
+            for one in (again, part)
+        )
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @each_engine
 def test_results_survive_pickling(engine: str) -> None:
     network = small_network()

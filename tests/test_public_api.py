@@ -117,9 +117,11 @@ SEARCH = {
 }  # fmt: skip
 RUN = {
     "network": NET, "stimulus": {"in": SPIKES}, "t_stop": 1.0, "engine": "auto",
-    "initial": INITIAL, "until_fired": "out", "max_spikes": 100, "resume": None, "threads": 1,
+    "initial": INITIAL, "until_fired": "out", "max_spikes": 100, "resume": None, "history": True,
+    "record": None, "threads": 1,
 }  # fmt: skip
 DRAWN = {"n_pre": 2, "n_post": 2, "weights": 1.0, "delays": 0.5, "seed": 1}
+STREAM = {k: v for k, v in RUN.items() if k not in ("until_fired", "history")} | {"chunk": 0.5}
 UNIT = {"current": [0.5, 1.0], "w_input": 0.5, "w_leak": 0.1, "threshold": 1.0}
 DIRECTION = {
     "weights": {KEY: np.ones((2, 3))}, "delays": {KEY: 1.0}, "input_times": {"in": [0.0, 1.0]},
@@ -137,6 +139,7 @@ TABLE: dict[str, Call] = {
     "eventsim.Steps": Call(es.Steps, lambda: {"times": [0.0, 1.0], "values": [2.0, 3.0]}),
     "eventsim.first_crossing": Call(es.first_crossing, lambda: SEARCH),
     "eventsim.simulate": Call(es.simulate, lambda: RUN),
+    "eventsim.stream": Call(lambda **given: next(es.stream(**given)), lambda: STREAM),
     "eventsim.pooling": Call(
         es.pooling, lambda: {"image": (1, 4, 4), "window": 2, "stride": 1, "padding": 1}
     ),
@@ -222,6 +225,7 @@ TABLE: dict[str, Call] = {
     "eventsim.BatchResult.spike_counts": of(batch, "spike_counts", population="out"),
     "eventsim.BatchResult.positions": of(batch, "positions", population="out"),
     "eventsim.BatchResult.ended_when_fired": of(batch, "ended_when_fired", population="out"),
+    "eventsim.BatchResult.states_at_end": of(batch, "states_at_end"),
     "eventsim.BatchResult.all_spikes": of(batch, "all_spikes", k=1),
     "eventsim.Result.potential": of(result, "potential", population="out", at=[0.5, 0.25]),
     "eventsim.Result.current": of(
@@ -615,7 +619,7 @@ NEVER += [
 
 
 # Flags may be True, and a seed an integer of any size.
-SPECIAL = {"allow_self": bool, "allow_multapses": bool, "seed": int}
+SPECIAL = {"allow_self": bool, "allow_multapses": bool, "history": bool, "seed": int}
 
 
 @pytest.mark.parametrize("name", sorted(TABLE.keys() - {"gradients.Gradient"}))

@@ -12,7 +12,7 @@ from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.stimulus import Stimulus
 
-__all__ = ["Engine", "Excess", "Job", "batch_result", "first_samples"]
+__all__ = ["Engine", "Excess", "Job", "batch_result", "first_samples", "stateless"]
 
 Excess: TypeAlias = dict[int, tuple[int, float]]
 """Neuron and time of the spike beyond the cap, of the last sample; empty if all are complete."""
@@ -23,6 +23,7 @@ class Job(NamedTuple):
 
     ``engine`` is the name by which it was chosen; ``until_fired`` names the population whose first
     spikes end a sample; ``old`` is the result to go on from, whose input spikes ``given`` includes.
+    Without ``history`` the result is to be one from which a part of the run can go on.
     """
 
     network: Network
@@ -33,6 +34,7 @@ class Job(NamedTuple):
     max_spikes: int
     threads: int
     old: BatchResult | None
+    history: bool = True
 
 
 class Engine(Protocol):
@@ -55,14 +57,27 @@ class Engine(Protocol):
         goes on from the state that it left, or runs the whole time anew.
         """
 
+    def carried(self, old: BatchResult) -> BatchResult:
+        """Return a run with only what of it may still act, if it can go on from that."""
+
+
+def stateless(job: Job) -> str | None:
+    """Return why an engine that runs the whole time anew cannot do parts, as an error message."""
+    if job.history:
+        return None
+    return (
+        f"history must be True, and record None, with engine {job.engine!r}: it leaves no state "
+        f"from which a part of a run can go on, got history = {job.history}"
+    )
+
 
 def batch_result(job: Job, ends: FloatArray, record: Record, state: EndState) -> BatchResult:
     """Return the result of the first samples of a job: of as many as there are ``ends``."""
     offsets = np.concatenate([[0], np.cumsum(state.count[:, SPIKES])])
-    given = first_samples(job.network, job.given, ends.size)
+    given = first_samples(job.given, ends.size)
     return BatchResult(job.network.snapshot(), given, ends, record, offsets, state, job.engine)
 
 
-def first_samples(network: Network, given: Stimulus, n: int) -> Stimulus:
+def first_samples(given: Stimulus, n: int) -> Stimulus:
     """Return the stimulus of the first ``n`` samples."""
-    return given if n == given.n_samples else given.sample(network, slice(n))
+    return given if n == given.n_samples else given.sample(slice(n))

@@ -16,7 +16,7 @@ from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim.model.currents import flow_of
 from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, hold
 
-__all__ = ["Arrivals", "Fired", "list_arrivals", "most_arrivals", "sample_states"]
+__all__ = ["Arrivals", "Begun", "Fired", "list_arrivals", "most_arrivals", "sample_states"]
 
 
 class Arrivals(NamedTuple):
@@ -42,6 +42,17 @@ class Fired(NamedTuple):
     slope: FloatArray
 
 
+class Begun(NamedTuple):
+    """Where neurons begin, each (n_neurons,): potentials from reset, and until when they are held.
+
+    ``currents`` (n_neurons, n_receptors).  All arrays may have a leading axis, of samples.
+    """
+
+    currents: FloatArray
+    potential: FloatArray
+    release: FloatArray
+
+
 def list_arrivals(
     wiring: Wiring,
     times: FloatArray,
@@ -49,8 +60,9 @@ def list_arrivals(
     t_stop: float,
     neurons: tuple[int, int],
     stop: BoolArray,
+    since: float = -math.inf,
 ) -> Arrivals:
-    """Return the `Arrivals` up to ``t_stop`` at the neurons ``range(*neurons)``.
+    """Return the `Arrivals` after ``since``, up to ``t_stop``, at the neurons ``range(*neurons)``.
 
     Parameters
     ----------
@@ -64,15 +76,17 @@ def list_arrivals(
         First neuron, and one past the last.
     stop : (1,) ndarray of bool
         If it is set meanwhile, the list is not completed.
+    since : float
+        Arrivals until then are left out.
     """
     low, high = neurons
     counts = np.zeros(high - low, dtype=np.int64)
-    _count(wiring, times, sources, t_stop, low, high, counts, stop)
+    _count(wiring, times, sources, since, t_stop, low, high, counts, stop)
     first = np.concatenate([[0], np.cumsum(counts)])
     total = int(first[-1])
     spike, synapse = np.empty((2, total), dtype=np.int64)
     arrivals = Arrivals(first, np.empty(total), spike, synapse, np.empty(total, dtype=np.int8))
-    _fill(wiring, times, sources, t_stop, low, high, first[:-1].copy(), arrivals, stop)
+    _fill(wiring, times, sources, since, t_stop, low, high, first[:-1].copy(), arrivals, stop)
     _sort(arrivals, stop)
     return arrivals
 
@@ -87,6 +101,7 @@ def _count(
     wiring: Wiring,
     times: FloatArray,
     sources: IntArray,
+    since: float,
     t_stop: float,
     low: int,
     high: int,
@@ -98,7 +113,10 @@ def _count(
             return
         source = sources[number]
         for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
-            if times[number] + wiring.delay[g] > t_stop:
+            arrival = times[number] + wiring.delay[g]
+            if arrival <= since:
+                continue
+            if arrival > t_stop:
                 break
             for s in range(wiring.start[g], wiring.stop[g]):
                 if low <= wiring.target[s] < high:
@@ -110,6 +128,7 @@ def _fill(
     wiring: Wiring,
     times: FloatArray,
     sources: IntArray,
+    since: float,
     t_stop: float,
     low: int,
     high: int,
@@ -121,6 +140,8 @@ def _fill(
         source = sources[number]
         for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
             arrival = times[number] + wiring.delay[g]
+            if arrival <= since:
+                continue
             if arrival > t_stop:
                 break
             for s in range(wiring.start[g], wiring.stop[g]):
@@ -155,7 +176,8 @@ def sample_states(
     arrivals: Arrivals,
     weight: FloatArray,
     fired: Fired,
-    start: FloatArray,
+    since: float,
+    begun: Begun,
     at: FloatArray,
     currents: FloatArray,
     potentials: FloatArray,
@@ -164,15 +186,15 @@ def sample_states(
 ) -> None:
     """Fill currents (n_times, n_neurons, n_receptors) and potentials at the ascending times ``at``.
 
-    Neuron ``low + i`` began in the state ``start[i]`` (its current, its potential, its further
-    currents).  States are those after the events of the same time.  ``scratch`` (n_receptors,).
+    Neuron ``low + i`` began at the time ``since``, as ``begun`` has it.  States are those after the
+    events of the same time.  ``scratch`` (n_receptors,).
     """
     for i in range(arrivals.first.size - 1):
         kind = neurons.kind[low + i]
         alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[low + i]
-        own, potential, reference, release = scratch, start[i, 1], 0.0, -math.inf
+        own, potential, reference, release = scratch, begun.potential[i], since, begun.release[i]
         for r in range(own.size):
-            own[r] = start[i, 1 + r if r > 0 else 0]
+            own[r] = begun.currents[i, r]
         a, f = arrivals.first[i], fired.first[i]
         for k in range(at.size):
             if stop[0]:

@@ -26,6 +26,7 @@ __all__ = [
     "end_to_end",
     "new_record",
     "of_samples",
+    "positions_behind",
     "replaced",
 ]
 
@@ -84,6 +85,14 @@ def end_to_end(records: Sequence[Record]) -> Record:
     if len(records) == 1:
         return records[0]
     return Record._make(np.concatenate(columns) for columns in zip(*records, strict=True))
+
+
+def positions_behind(offsets: IntArray, n: int) -> IntArray:
+    """Return where the spikes of each sample stand that come after its first ``n``."""
+    first = offsets[:-1] + n
+    sizes = offsets[1:] - first
+    ends = np.cumsum(sizes)
+    return np.arange(ends[-1]) + np.repeat(first - ends + sizes, sizes)
 
 
 def of_samples(arrays: Any, samples: IntArray) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, wraps
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -31,11 +32,13 @@ __all__ = [
     "Neurons",
     "Wiring",
     "compiled_form",
+    "kept_by",
     "layout_of",
     "rows_of",
 ]
 
 Number = TypeVar("Number", bound=np.number)
+Form = TypeVar("Form")
 
 Order: TypeAlias = Int32Array | IntArray
 """Which value each synapse has: of 64 bits if there are very many."""
@@ -115,7 +118,7 @@ class Layout:
         return {**self.input_start, **behind}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Compiled:
     """A network as delay groups.
 
@@ -146,7 +149,7 @@ class Compiled:
         """Number of neurons."""
         return self.layout.n_neurons
 
-    @property
+    @cached_property
     def longest_delays(self) -> tuple[float, float]:
         """Longest delay of the synapses of inputs, and of those of neurons."""
         split = self.wiring.first_group[self.n_inputs]
@@ -212,6 +215,28 @@ class _Groups(NamedTuple):
 _LAYOUTS: WeakKeyDictionary[Version, Layout] = WeakKeyDictionary()
 _WIRINGS: WeakKeyDictionary[Version, Compiled] = WeakKeyDictionary()
 _COMPILED: WeakKeyDictionary[Version, Compiled] = WeakKeyDictionary()
+
+
+def kept_by(token: str) -> Callable[[Callable[[Network], Form]], Callable[[Network], Form]]:
+    """Return a decorator: what follows from a network's "structure" or "version" is kept by that.
+
+    It is made when it is first asked for, and dies with the token.
+    """
+
+    def decorated(make: Callable[[Network], Form]) -> Callable[[Network], Form]:
+        forms: WeakKeyDictionary[Version, Form] = WeakKeyDictionary()
+
+        @wraps(make)
+        def form_of(network: Network) -> Form:
+            key: Version = getattr(network, token)
+            form = forms.get(key)
+            if form is None:
+                form = forms[key] = make(network)
+            return form
+
+        return form_of
+
+    return decorated
 
 
 def layout_of(network: Network) -> Layout:

@@ -132,7 +132,7 @@ def test_a_sample_alone_is_its_part(n: int, data: st.DataObject) -> None:
     stimulus = read(network, data.draw(columns(n)), n)
     for k in range(n):
         part = slice(stimulus.offsets[k], stimulus.offsets[k + 1])
-        one = stimulus.sample(network, k)
+        one = stimulus.sample(k)
         np.testing.assert_array_equal(one.times, stimulus.times[part])
         np.testing.assert_array_equal(one.sources, stimulus.sources[part])
         assert_joined_as_by_lexsort(network, one)

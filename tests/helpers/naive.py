@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from scipy.optimize import brentq
@@ -120,6 +120,13 @@ class State:
     def at_the_start(cls, neuron: Neuron) -> State:
         arrivals = [Arrival(0.0, i, k) for k, i in enumerate(neuron.currents)]
         return cls(neuron, arrivals, 0.0, neuron.rest if neuron.v0 is None else neuron.v0)
+
+    def under(self, neuron: Neuron, t: float) -> State:
+        """The same state at t, with other parameters from there on, and nothing to arrive yet."""
+        currents = enumerate(self.currents(t))
+        arrivals = [Arrival(t, i, k) for k, i in currents if math.isfinite(neuron.alphas[k])]
+        begin = self.potential(t) if self.release <= t else neuron.reset
+        return State(neuron, arrivals, max(t, self.release), begin)
 
     def spike(self, t: float) -> None:
         """Reset, hold; all charges until now are spent, and those are lost that come while held."""
@@ -301,9 +308,36 @@ def simulate(case: Case, max_spikes: int = 200) -> Run:
     Spikes at the same time come before all arrivals that they cause, and their arrivals at the
     same time act together.
     """
+    return _go_on(case, _at_the_start(case), max_spikes)
+
+
+def simulate_changed(case: Case, at: float, later: Case, max_spikes: int = 200) -> Run:
+    """Run the case until ``at``, and then go on with the neurons and synapses of ``later``.
+
+    What arrives later than ``at`` arrives with the later weights.
+    """
+    states = _at_the_start(case)
+    first = _go_on(replace(case, t_stop=at), states, max_spikes)
+    states = [s.under(n, at) for s, n in zip(states, later.neurons, strict=True)]
+    for source, t in (*((-s - 1, t) for s, t in case.inputs), *first.spikes):
+        _deliver(later, states, source, t, after=at)
+    rest = _go_on(later, states, max_spikes)
+    return replace(
+        rest,
+        spikes=first.spikes + rest.spikes,
+        slopes=first.slopes + rest.slopes,
+        margin=min(first.margin, rest.margin),
+    )
+
+
+def _at_the_start(case: Case) -> list[State]:
     states = [State.at_the_start(n) for n in case.neurons]
     for source, t in case.inputs:
         _deliver(case, states, -(source + 1), t)
+    return states
+
+
+def _go_on(case: Case, states: list[State], max_spikes: int) -> Run:
     predictions = [next_spike(s, case.t_stop) for s in states]
     margin = min((m for _, m in predictions), default=math.inf)
     spikes: list[tuple[int, float]] = []
@@ -333,11 +367,13 @@ def _slope_of_spike(state: State, t: float) -> float:
     return math.inf if jumped else state.slope(t)
 
 
-def _deliver(case: Case, states: list[State], source: int, t: float) -> set[int]:
+def _deliver(
+    case: Case, states: list[State], source: int, t: float, after: float = -math.inf
+) -> set[int]:
     """Put the arrivals of a spike of `source` at t on its targets' lists; return the targets."""
     targets = set()
     for s in case.synapses:
-        if s.pre == source and s.weight != 0.0:
+        if s.pre == source and s.weight != 0.0 and t + s.delay > after:
             states[s.post].arrivals.append(Arrival(t + s.delay, s.weight, s.receptor))
             targets.add(s.post)
     return targets

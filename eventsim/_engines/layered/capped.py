@@ -90,7 +90,7 @@ def _to_first_beyond(run_layers: RunLayers, job: Job, sample: int) -> tuple[Batc
     parts: list[BatchResult] = []
     while sample > 0 and not parts:
         try:
-            first = first_samples(job.network, job.given, sample)
+            first = first_samples(job.given, sample)
             parts = [run_layers(job._replace(given=first))]
         except CapReachedError as reached:
             sample = reached.sample
@@ -115,7 +115,7 @@ def _until_fired(run_layers: RunLayers, job: Job, population: str) -> tuple[Batc
 
 def _alone(job: Job, sample: int) -> Job:
     """Return the job of one sample."""
-    return job._replace(given=job.given.sample(job.network, sample))
+    return job._replace(given=job.given.sample(sample))
 
 
 def _in_a_row(job: Job, parts: Sequence[BatchResult]) -> BatchResult:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._engines.base import Excess, Job, batch_result
+from eventsim._engines.base import Excess, Job, batch_result, stateless
 from eventsim._engines.layered import loop as loops
 from eventsim._engines.layered.capped import CapReachedError, run_capped
 from eventsim._engines.status import CAPPED, DONE, PAUSED
@@ -58,7 +58,7 @@ from eventsim.model.currents import scratch_shape
 from eventsim.network import Network
 from eventsim.result import BatchResult
 
-__all__ = ["LayeredState", "merged_layers", "obstacle", "pays", "run", "run_layers"]
+__all__ = ["LayeredState", "carried", "merged_layers", "obstacle", "pays", "run", "run_layers"]
 
 PORTION = 100_000  # input spikes and neurons of the samples that a thread takes at a time
 ROOM = 2  # spikes of a neuron in a sample that there is room for at first
@@ -80,7 +80,12 @@ class LayeredState(NamedTuple):
 
 def obstacle(job: Job) -> str | None:
     """Return why layers cannot run the network, or None if they can."""
-    return layered_obstacle(job.network, job.engine)
+    return layered_obstacle(job.network, job.engine) or stateless(job)
+
+
+def carried(old: BatchResult) -> BatchResult:
+    """Return the run as it is: its `obstacle` refuses parts."""
+    return old
 
 
 def pays(job: Job) -> bool:

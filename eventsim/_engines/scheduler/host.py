@@ -7,7 +7,7 @@ longer arrays, without the others; and one by one, each in arrays of its own, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,26 +15,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsim._engines.base import Excess, Job, batch_result
+from eventsim._engines.parts import carried_from
 from eventsim._engines.scheduler.loop import (
     Flights,
     SchedulerState,
     State,
     advance_batch,
     epoch_lengths,
+    first_group_after,
+    new_queue,
     new_run,
+    new_scratch,
 )
 from eventsim._engines.status import DONE, PAUSED
-from eventsim._layout.record import SPIKES, Record, of_samples
-from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form
+from eventsim._layout.arrivals import Begun
+from eventsim._layout.record import (
+    CURRENT,
+    FURTHER,
+    N_COUNTS,
+    REFERENCE,
+    SPIKES,
+    Record,
+    new_record,
+    of_samples,
+)
+from eventsim._layout.wiring import Compiled, Neurons, Wiring, compiled_form, kept_by
 from eventsim._support.queue import Queue
 from eventsim._support.threads import for_each_part, stop_if_told
 from eventsim._support.types import FloatArray, IntArray
-from eventsim._support.validate import require
+from eventsim._support.validate import MOST, require
+from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.spikes import taken
+from eventsim.start import Start
 from eventsim.stimulus import Stimulus
 
-__all__ = ["obstacle", "pays", "run"]
+__all__ = ["begun_anew", "carried", "obstacle", "pays", "run"]
 
 # Nanoseconds that the scheduler takes at least for a spike.  It is called anew when the record is
 # full, so there are at most as many spikes as the record has room for.
@@ -118,7 +134,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     compiled, given, old = compiled_form(job.network), job.given, job.old
     inputs = _flights_of_inputs(compiled, given)
     require(inputs < MOST_INPUTS, inputs, f"a sample must have fewer than {MOST_INPUTS} inputs")
-    neurons = compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
+    neurons = _neurons(job.network)
     task = Task(
         compiled.wiring, neurons, given, job.t_stop, _awaited(job), job.max_spikes, job.threads
     )
@@ -133,6 +149,13 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     _run_alone(task, progress)
     record, ends, state = _joined(progress)
     return batch_result(job, ends, record, state), progress.excess
+
+
+@kept_by("version")
+def _neurons(network: Network) -> Neurons:
+    """Return the neurons with their epochs."""
+    compiled = compiled_form(network)
+    return compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
 
 
 def _awaited(job: Job) -> tuple[int, int]:
@@ -238,13 +261,21 @@ def _resumed(compiled: Compiled, task: Task, old: BatchResult, numbers: IntArray
     counts = np.diff(old.offsets)[numbers]
     most = int(counts.max())
     room = max(most, min(most + max(64, most // 8), task.max_spikes))
-    start = task.given.start.of(numbers)
-    state, run = new_run(compiled.neurons, start, int(after.max()), room)
-    for name in ("neuron", "latest", "slope", "again", "count"):
-        getattr(state, name)[...] = getattr(old.state, name)[numbers]
-    for name in Queue._fields:
-        getattr(state.predicted, name)[...] = getattr(old.state.predicted, name)[numbers]
-        getattr(state.charged, name)[...] = getattr(old.state.charged, name)[numbers]
+    left, n_samples = old.state, numbers.size
+    flights = int(after.max()) + room
+    state = State(
+        neuron=left.neuron[numbers],
+        latest=left.latest[numbers],
+        slope=left.slope[numbers],
+        again=left.again[numbers],
+        predicted=of_samples(left.predicted, numbers),
+        charged=of_samples(left.charged, numbers),
+        flying=new_queue(n_samples, flights),
+        group=np.empty((n_samples, flights), dtype=np.int32),
+        count=left.count[numbers],
+        scratch=new_scratch(n_samples, len(compiled.neurons.receptors)),
+    )
+    run = new_record((n_samples, room))
     for row, (number, count) in enumerate(zip(numbers.tolist(), counts.tolist(), strict=True)):
         own = slice(old.offsets[number], old.offsets[number + 1])
         for name in Record._fields:
@@ -265,10 +296,77 @@ def _take_flights(flights: Flights, state: State, row: int, n_inputs: int, extra
     state.group[row, renumbered] = flights.group
 
 
+def carried(old: BatchResult) -> BatchResult:
+    """Return a run with only what of it may still act."""
+    state = old.state
+    assert isinstance(state, SchedulerState)
+    compiled = compiled_form(old.network)
+    inputs = _flights_of_inputs(compiled, old.stimulus)
+
+    def moved(spikes: IntArray, unread: IntArray) -> SchedulerState:
+        flights = state.flights
+        sample = np.repeat(np.arange(len(old)), flights.offsets[1:] - flights.offsets[:-1])
+        shift = np.where(flights.item < inputs[sample], 0, spikes[sample])
+        if compiled.longest_delays[0] > 0.0:
+            shift += unread[sample]
+        item = (flights.item + shift).astype(np.int32)
+        return state._replace(
+            # A spike that acts no more is one of those at -inf: nobody asks what it released.
+            latest=np.maximum(state.latest + spikes[:, None], 0).astype(np.int32),
+            flights=flights._replace(item=item),
+        )
+
+    return carried_from(old, old.ends, moved)
+
+
+def begun_anew(old: BatchResult, network: Network, begun: Begun) -> BatchResult:
+    """Return a run, of which only that is there which may still act, under other parameters.
+
+    Its neurons are in the states ``begun``, at its end; nothing is predicted yet.
+    """
+    compiled = compiled_form(network)
+    neurons, ends, offsets = compiled.neurons, old.ends[:, None], old.offsets
+    start = Start(begun.potential, begun.currents, np.zeros(0, dtype=bool), len(old), {})
+    new, _ = new_run(neurons, start, 0, 0)
+    held = np.clip(begun.release - ends, 0.0, MOST)
+    rest = np.exp(-neurons.alpha[neurons.kind] * held[:, :, None]) * begun.currents
+    new.neuron[:, :, CURRENT], new.neuron[:, :, FURTHER + 1 :] = rest[..., 0], rest[..., 1:]
+    new.neuron[:, :, REFERENCE] = np.maximum(ends, begun.release)
+    new.latest[...] = 0
+    new.count[:, :N_COUNTS] = old.state.count[:, :N_COUNTS]
+    given = old.stimulus
+    inputs = _flights_of_inputs(compiled, given)
+    flights = []
+    for k in range(len(old)):
+        sent = slice(given.offsets[k], given.offsets[k + 1] if inputs[k] else given.offsets[k])
+        own = slice(offsets[k], offsets[k + 1])
+        times = np.concatenate([given.times[sent], old.record.time[own]])
+        sources = np.concatenate([given.sources[sent], old.record.neuron[own] + compiled.n_inputs])
+        flights.append(_flights_after(compiled.wiring, times, sources, float(old.ends[k])))
+    state = SchedulerState(
+        new.neuron, new.latest, new.slope, new.again, new.predicted, new.charged,
+        _end_to_end(flights), new.count,
+    )  # fmt: skip
+    return replace(old, network=network, state=state)
+
+
+def _flights_after(wiring: Wiring, times: FloatArray, sources: IntArray, end: float) -> Flights:
+    """Return those of some spikes that were sent until ``end`` and arrive later, and where."""
+    group = first_group_after(wiring, times, sources, end)
+    item = np.flatnonzero(group >= 0)
+    arrival = times[item] + wiring.delay[group[item]]
+    order = np.lexsort((item, arrival))  # what is sorted is a queue
+    item = item[order]
+    sizes = np.array([0, item.size])
+    return Flights(sizes, arrival[order], item.astype(np.int32), group[item])
+
+
 def _flights_of_inputs(compiled: Compiled, given: Stimulus) -> IntArray:
     """Return how many input spikes of each sample may be in flight: none without input delays."""
-    sizes: IntArray = np.diff(given.offsets)
-    return sizes if compiled.longest_delays[0] > 0.0 else np.zeros_like(sizes)
+    offsets: IntArray = given.offsets
+    if compiled.longest_delays[0] > 0.0:
+        return offsets[1:] - offsets[:-1]
+    return np.zeros(offsets.size - 1, dtype=np.int64)
 
 
 def _longer(task: Task, samples: Samples, rows: IntArray) -> Samples:

@@ -74,7 +74,10 @@ __all__ = [
     "advance",
     "advance_batch",
     "epoch_lengths",
+    "first_group_after",
+    "new_queue",
     "new_run",
+    "new_scratch",
 ]
 
 # Further entries of State.count.
@@ -162,9 +165,9 @@ def new_run(neurons: Neurons, start: Start, n_inputs: int, capacity: int) -> tup
         latest=np.full((n_samples, n), -1, dtype=np.int32),
         slope=np.zeros((n_samples, n)),
         again=np.zeros((n_samples, n)),
-        predicted=_new_queue(n_samples, n),
-        charged=_new_queue(n_samples, n if len(neurons.charging) > 0 else 0),
-        flying=_new_queue(n_samples, flights),
+        predicted=new_queue(n_samples, n),
+        charged=new_queue(n_samples, n if len(neurons.charging) > 0 else 0),
+        flying=new_queue(n_samples, flights),
         group=np.empty((n_samples, flights), dtype=np.int32),
         count=np.zeros((n_samples, N_ENTRIES), dtype=np.int64),
         scratch=new_scratch(n_samples, n_receptors),
@@ -178,7 +181,7 @@ def new_scratch(n_samples: int, n_receptors: int) -> FloatArray:
     return np.empty((n_samples, SEARCHING + rows, max(n_receptors, columns)))
 
 
-def _new_queue(n_samples: int, n_items: int) -> Queue:
+def new_queue(n_samples: int, n_items: int) -> Queue:
     return Queue(
         time=np.empty((n_samples, n_items)),
         item=np.empty((n_samples, n_items), dtype=np.int32),
@@ -316,6 +319,28 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
             if g < stop:
                 state.group[k] = g
                 put(state.flying, k, now + wiring.delay[g])
+
+
+def first_group_after(
+    wiring: Wiring, times: FloatArray, sources: IntArray, end: float
+) -> Int32Array:
+    """Return the first delay group that each spike reaches after ``end``; -1: none.
+
+    Spikes that are sent after ``end`` are not on their way.
+    """
+    group = np.full(times.size, -1, dtype=np.int32)
+    _fill_groups(wiring, times, sources, end, group)
+    return group
+
+
+@loop
+def _fill_groups(wiring, times, sources, end, group):
+    for number in range(times.size):
+        source = sources[number]
+        for g in range(wiring.first_group[source], wiring.first_group[source + 1]):
+            if times[number] <= end and times[number] + wiring.delay[g] > end:
+                group[number] = g
+                break
 
 
 @inlined

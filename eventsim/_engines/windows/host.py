@@ -8,25 +8,29 @@ tells where it applies.  The width of a window is limited by the shortest delay 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from itertools import pairwise
 
 import numpy as np
 
 from eventsim._engines.base import Excess, Job, batch_result
+from eventsim._engines.parts import carried_from
+from eventsim._engines.scheduler import host as scheduler
+from eventsim._engines.scheduler.loop import SchedulerState
 from eventsim._engines.windows.bundles import bundles_of, shortest_delay
-from eventsim._engines.windows.loop import MARGIN, Grid, WindowState
+from eventsim._engines.windows.loop import HELD, MARGIN, Grid, WindowState
 from eventsim._engines.windows.sample import Share, run_sample
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
-from eventsim._layout.wiring import Neurons, layout_of
+from eventsim._layout.wiring import Neurons, kept_by, layout_of
 from eventsim._support.threads import for_each_part
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import bias_kernel, propagator
 from eventsim.network import Network
-from eventsim.result import BatchResult
+from eventsim.result import BatchResult, begun_from
 from eventsim.start import Start
 
-__all__ = ["obstacle", "pays", "run", "window_width"]
+__all__ = ["carried", "obstacle", "pays", "run", "window_width"]
 
 LARGEST_LAG = 0.5  # times the faster rate: the series of the loop are exact to rounding up to it
 DIGITS = 20  # bits of the width: its multiples are exact
@@ -39,6 +43,7 @@ LEAST_NEURONS, LEAST_WINDOWS = 256, 100
 # --- where the engine applies ---------------------------------------------------------------------
 
 
+@kept_by("structure")
 def window_width(network: Network) -> float:
     """Return the width of the windows; ``inf`` if neither a delay nor a time constant limits it."""
     neurons = layout_of(network).neurons
@@ -175,6 +180,8 @@ def _levels(start: Start) -> FloatArray:
 
 def run(job: Job) -> tuple[BatchResult, Excess]:
     """Run all samples, or those up to the first one that exceeds the cap."""
+    if job.old is not None and isinstance(job.old.state, SchedulerState):
+        return _run_from_within(job, job.old)
     neurons, given, old = layout_of(job.network).neurons, job.given, job.old
     if old is None:
         state = _new_state(neurons, given.start)
@@ -215,15 +222,23 @@ def _threads_of_a_sample(job: Job) -> int:
 
 def _shares(network: Network, threads: int) -> list[Share]:
     """Return the shares of the neurons: as many as there are threads, if they are large enough."""
-    neurons, width = layout_of(network).neurons, window_width(network)
-    n = neurons.kind.size
+    n = layout_of(network).n_neurons
     n_shares = max(1, min(threads, n // LEAST_NEURONS))
     edges = tuple(n * share // n_shares for share in range(n_shares + 1))
+    grids = _grids(network)
     shares = []
     for (low, high), bundles in zip(pairwise(edges), bundles_of(network, edges), strict=True):
-        own = neurons if n_shares == 1 else _some(neurons, low, high)
-        shares.append(Share(low, high, bundles, own, _grid(own, width)))
+        if (low, high) not in grids:
+            own = _some(layout_of(network).neurons, low, high)
+            grids[low, high] = own, _grid(own, window_width(network))
+        shares.append(Share(low, high, bundles, *grids[low, high]))
     return shares
+
+
+@kept_by("structure")
+def _grids(network: Network) -> dict[tuple[int, int], tuple[Neurons, Grid]]:  # noqa: ARG001
+    """Return a place for the neurons of each share, and their grid."""
+    return {}
 
 
 def _some(neurons: Neurons, low: int, high: int) -> Neurons:
@@ -257,3 +272,58 @@ def _resumed(old: BatchResult) -> tuple[WindowState, list[Record]]:
         part = slice(old.offsets[k], old.offsets[k] + state.mark[k, 0])
         records.append(Record._make(column[part] for column in old.record))
     return state, records
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def carried(old: BatchResult) -> BatchResult:
+    """Return a run with only what of it may still act, or happens in the window of its end."""
+    state = old.state
+    if isinstance(state, SchedulerState):
+        return scheduler.carried(old)
+    assert isinstance(state, WindowState)
+
+    def moved(spikes: IntArray, unread: IntArray) -> WindowState:  # noqa: ARG001
+        mark = state.mark.copy()
+        mark[:, 0] += spikes
+        latest = np.maximum(state.latest + spikes[:, None], 0).astype(np.int32)
+        return state._replace(latest=latest, mark=mark)
+
+    begin = state.mark[:, 4].astype(np.float64) * window_width(old.network)
+    return carried_from(old, begin, moved)
+
+
+def _run_from_within(job: Job, old: BatchResult) -> tuple[BatchResult, Excess]:
+    """Go on from within a window, where parameters changed: the scheduler does the rest of it."""
+    width = window_width(job.network)
+    number = math.floor(float(old.ends[0]) / width)
+    while number * width <= old.ends[0]:
+        number += 1
+    end = math.nextafter(number * width, 0.0)
+    rest, excess = scheduler.run(job._replace(t_stop=min(job.t_stop, end)))
+    if excess or job.t_stop <= end:
+        return rest, excess
+    return run(job._replace(old=_at_window(rest, number, width)))
+
+
+def _at_window(old: BatchResult, number: int, width: float) -> BatchResult:
+    """Return a run of the scheduler that ends just before a window, as one of windows."""
+    assert isinstance(old.state, SchedulerState)
+    count, latest, n_receptors = old.state.count, old.state.latest, old.state.neuron.shape[2] - 3
+    edges = np.full(len(old), number * width)
+    begun = begun_from(layout_of(old.network).neurons, old.state.neuron, edges)
+    held = begun.release > edges[:, None]
+    level = np.empty((*latest.shape, 1 + n_receptors))
+    level[:, :, 0], level[:, :, 2:] = begun.currents[:, :, 0], begun.currents[:, :, 1:]
+    level[:, :, 1] = np.where(held, HELD, begun.potential)
+    rows = old.state.neuron.copy()
+    columns = [0, *range(FURTHER + 1, FURTHER + n_receptors)]
+    level[held] = np.insert(rows[:, :, columns], 1, HELD, axis=2)[held]  # as of the release
+    mark = np.zeros((len(old), N_COUNTS), dtype=np.int64)
+    mark[:, :4] = count[:, [0, 2, 3, 4]]
+    mark[:, 4] = number
+    state = WindowState(
+        rows, level, np.where(held, begun.release, 0.0), latest, count[:, :N_COUNTS].copy(), mark
+    )
+    return replace(old, state=state)

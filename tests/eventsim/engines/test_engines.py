@@ -429,7 +429,7 @@ def test_one_population_each_is_the_same_network(engine: str, case: Case) -> Non
     """A population per neuron and a projection per synapse, against one sparse matrix."""
     case = made_for(engine, case)
     decided(case)
-    together = engines.run(engine, case)
+    together = engines.run(engine, case)  # first: it draws again what windows cannot do
     apart = cases.build_apart(case).run(engine=engine)
     assert_same_trains(all_trains(apart), all_trains(together))
 
