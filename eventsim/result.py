@@ -544,8 +544,8 @@ class BatchResult:
         It does not where a neuron is held for so long that nothing is left of its current then.
         """
         neurons, rows = layout_of(self.network).neurons, self.state.neuron
-        fastest = max(LEAST, neurons.alpha.max())
-        if neurons.refractory.max() <= LONGEST_HELD / fastest:
+        longest = rows[:, :, REFERENCE].max() - self.ends.min()  # under the parameters of its time
+        if longest <= LONGEST_HELD / max(LEAST, neurons.alpha.max()):
             return None
         held = np.minimum(rows[:, :, REFERENCE] - self.ends[:, None], MOST)
         lost = held * neurons.alpha[neurons.kind].max(axis=1) > LONGEST_HELD

@@ -251,7 +251,7 @@ def stream(
     ...     print(part.t_start, part.t_stop, part.spikes["out"].times.round(6))
     0.0 1.0 [0.857403]
     1.0 2.0 [1.635885]
-    2.0 3.0 [2.287788 2.859748]
+    2.0 3.0 [2.177723 2.522316]
     """
     t_stop = _checked(network, engine, t_stop)
     chunk = as_positive(chunk, "chunk")

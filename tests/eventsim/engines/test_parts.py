@@ -215,6 +215,25 @@ def test_the_current_of_a_neuron_that_fires_once_is_not_forgotten(engine: str) -
         assert_same_states(part.batch, whole, at)
 
 
+@each_engine
+def test_a_neuron_that_fired_once_stays_held_and_keeps_its_current(engine: str) -> None:
+    """Also where neurons no longer fire only once: it is held since before."""
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("p", 1, es.LIF(tau_mem=10.0, tau_syn=10.0, refractory=np.inf))
+    network.connect("in", "p", weights=[[10.0]])
+    part = es.simulate(network, {"in": es.Spikes([0.0], [0])}, 0.5, engine=engine)
+    assert len(part.spikes["p"]) == 1
+    often = network.replace(neurons={"p": es.LIF(tau_mem=10.0, tau_syn=10.0, refractory=0.1)})
+    for end in (1.0, 2.0, 3.0):
+        part = es.simulate(often, {}, end, resume=part, history=False)
+        assert len(part.spikes["p"]) == 0
+        for at in (end - 0.25, end):
+            np.testing.assert_allclose(
+                part.current("p", at=at), 10.0 * np.exp(-at / 10.0), rtol=1e-12
+            )
+
+
 # --- other parameters from a part on --------------------------------------------------------------
 
 
