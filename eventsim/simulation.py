@@ -41,7 +41,7 @@ __all__ = ["simulate", "stream"]
 
 MOST_CHUNKS = 1e15  # of a stream: their numbers are exact
 FIRST_STRETCH = 1024  # part of a run of which not all is kept, at first
-MOST_AT_ONCE = 2**18  # spikes of a stretch of it, about
+MOST_AT_ONCE = 2**20  # spikes of a stretch of it, about, those of inputs among them
 MOST_SPIKES = 10**9  # of a sample: numbered by 32 bits, with room for as many again
 
 
@@ -425,7 +425,8 @@ def _in_stretches(job: Job, record: tuple[str, ...]) -> tuple[BatchResult, Exces
             return keeping.result(part)._part(np.arange(min(excess) + 1)), excess
         if is_last:
             return keeping.result(part), excess
-        length *= min(max(MOST_AT_ONCE / (1 + part.record.time.size), 0.25), 4.0)
+        spikes = part.record.time.size + part.stimulus.times.size
+        length *= min(max(MOST_AT_ONCE / (1 + spikes), 0.25), 4.0)
         job, begin = job._replace(old=part), end
 
 

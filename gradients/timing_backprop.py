@@ -291,7 +291,7 @@ def _swept(batch: BatchResult, loss: Cotangents, threads: int | None) -> Sums:
     n_flights = int((np.diff(batch.stimulus.offsets) + n_spikes).max())
     work = new_workspace(compiled.neurons, n_strands, int(n_spikes.max()), n_flights)
     events = Events(
-        compiled.wiring, with_epochs(compiled.neurons), compiled.longest_delays, states,
+        compiled.wiring, with_epochs(compiled.neurons), compiled.spans.longest, states,
         batch.stimulus.arrays, (batch.offsets, *batch.record), batch.ends,
     )  # fmt: skip
     duration = SYNAPTIC_WORK * batch.events.synaptic

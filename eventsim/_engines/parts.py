@@ -23,7 +23,7 @@ from eventsim._layout.record import (
     positions_behind,
     replaced,
 )
-from eventsim._layout.wiring import compiled_form, layout_of
+from eventsim._layout.wiring import delay_spans, layout_of
 from eventsim._support.types import FloatArray, IntArray, Key, Matrix
 from eventsim._support.validate import shown
 from eventsim.convolution import Convolution
@@ -44,7 +44,7 @@ def carried_from(old: BatchResult, since: FloatArray, moved: Moved) -> BatchResu
     ``moved(spikes, inputs)`` is its state, in which the numbers of spikes, and of input spikes, are
     larger by so much in each sample; the counters are seen to here.
     """
-    to_inputs, to_neurons = compiled_form(old.network).longest_delays
+    to_inputs, to_neurons = delay_spans(old.network).longest
     record, offsets = old.joined
     given = old.stimulus
     first = _first_after(record.time, offsets, since, to_neurons)

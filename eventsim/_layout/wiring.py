@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, wraps
+from functools import wraps
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -28,13 +28,16 @@ from eventsim.network import Network, Projection, Version
 __all__ = [
     "FOREVER",
     "Compiled",
+    "DelaySpans",
     "Layout",
     "Neurons",
     "Wiring",
     "compiled_form",
+    "delay_spans",
     "kept_by",
     "layout_of",
     "rows_of",
+    "span_of",
 ]
 
 Number = TypeVar("Number", bound=np.number)
@@ -65,6 +68,18 @@ class Wiring(NamedTuple):
     stop: IntArray
     target: Int32Array | NDArray[np.uint32]
     weight: FloatArray
+
+
+class DelaySpans(NamedTuple):
+    """Shortest and longest delay; (inf, 0) without synapses."""
+
+    inputs: tuple[float, float]
+    neurons: tuple[float, float]
+
+    @property
+    def longest(self) -> tuple[float, float]:
+        """Longest delay of the synapses of inputs, and of those of neurons."""
+        return self.inputs[1], self.neurons[1]
 
 
 class Neurons(NamedTuple):
@@ -133,6 +148,7 @@ class Compiled:
     orders: dict[Key, Order | None]
     values: dict[Key, slice]
     group_projection: NDArray[np.integer[Any]]
+    spans: DelaySpans
 
     @property
     def neurons(self) -> Neurons:
@@ -148,13 +164,6 @@ class Compiled:
     def n_neurons(self) -> int:
         """Number of neurons."""
         return self.layout.n_neurons
-
-    @cached_property
-    def longest_delays(self) -> tuple[float, float]:
-        """Longest delay of the synapses of inputs, and of those of neurons."""
-        split = self.wiring.first_group[self.n_inputs]
-        delay = self.wiring.delay
-        return float(delay[:split].max(initial=0.0)), float(delay[split:].max(initial=0.0))
 
     def with_weights(self, projections: Mapping[Key, Projection]) -> Compiled:
         """Return the same wiring with the weights of ``projections``."""
@@ -255,13 +264,32 @@ def layout_of(network: Network) -> Layout:
     return layout
 
 
+@kept_by("structure")
+def delay_spans(network: Network) -> DelaySpans:
+    """Return the shortest and the longest delay of the synapses of inputs, and of neurons."""
+    spans = {"inputs": (np.inf, 0.0), "neurons": (np.inf, 0.0)}
+    for projection in network.projections.values():
+        kind = "inputs" if projection.pre in network.inputs else "neurons"
+        (shortest, longest), (low, high) = spans[kind], span_of(projection)
+        spans[kind] = min(shortest, low), max(longest, high)
+    return DelaySpans(**spans)
+
+
+def span_of(projection: Projection) -> tuple[float, float]:
+    """Return the shortest and the longest delay of a projection; (inf, 0) without synapses."""
+    delays = projection.delay_values
+    if isinstance(delays, float):
+        return (delays, delays) if projection.values.size else (np.inf, 0.0)
+    return float(delays.min(initial=np.inf)), float(delays.max(initial=0.0))
+
+
 def compiled_form(network: Network) -> Compiled:
     """Return the delay groups that the event loops run on (made once per structure)."""
     compiled = _COMPILED.get(network.version)
     if compiled is None:
         wiring = _WIRINGS.get(network.structure)
         if wiring is None:
-            wiring = _compile(layout_of(network), network.projections)
+            wiring = _compile(layout_of(network), network.projections, delay_spans(network))
             _WIRINGS[network.structure] = wiring
         compiled = _COMPILED[network.version] = wiring.with_weights(network.projections)
     return compiled
@@ -286,7 +314,7 @@ def _lay_out(network: Network) -> Layout:
     )
 
 
-def _compile(layout: Layout, projections: Mapping[Key, Projection]) -> Compiled:
+def _compile(layout: Layout, projections: Mapping[Key, Projection], spans: DelaySpans) -> Compiled:
     """Return the `Compiled` form of a network, to be given weights by `Compiled.with_weights`."""
     parameters, first_source = layout.neurons, layout.first_source
     parts, sources, targets = [], [], []
@@ -305,7 +333,7 @@ def _compile(layout: Layout, projections: Mapping[Key, Projection]) -> Compiled:
     n_sources = layout.n_inputs + layout.n_neurons
     columns, projection_of = _joined_groups(parts, sources, n_sources)
     wiring = Wiring(**columns, target=_joined(targets, np.int32), weight=np.empty(0))
-    return Compiled(_guarded(wiring), layout, synapses, orders, values, projection_of)
+    return Compiled(_guarded(wiring), layout, synapses, orders, values, projection_of, spans)
 
 
 def _guarded(wiring: Wiring) -> Wiring:

@@ -307,7 +307,7 @@ def carried(old: BatchResult) -> BatchResult:
         flights = state.flights
         sample = np.repeat(np.arange(len(old)), flights.offsets[1:] - flights.offsets[:-1])
         shift = np.where(flights.item < inputs[sample], 0, spikes[sample])
-        if compiled.longest_delays[0] > 0.0:
+        if compiled.spans.longest[0] > 0.0:
             shift += unread[sample]
         item = (flights.item + shift).astype(np.int32)
         return state._replace(
@@ -364,7 +364,7 @@ def _flights_after(wiring: Wiring, times: FloatArray, sources: IntArray, end: fl
 def _flights_of_inputs(compiled: Compiled, given: Stimulus) -> IntArray:
     """Return how many input spikes of each sample may be in flight: none without input delays."""
     offsets: IntArray = given.offsets
-    if compiled.longest_delays[0] > 0.0:
+    if compiled.spans.longest[0] > 0.0:
         return offsets[1:] - offsets[:-1]
     return np.zeros(offsets.size - 1, dtype=np.int64)
 

@@ -20,11 +20,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._layout.wiring import Layout, layout_of, rows_of
+from eventsim._layout.wiring import Layout, layout_of, rows_of, span_of
 from eventsim._support.compile import allocating_loop, loop
 from eventsim._support.sorting import sort_stably
 from eventsim._support.types import FloatArray, Int32Array, IntArray
-from eventsim.network import Network, Projection, Version
+from eventsim.network import Network, Version
 
 __all__ = [
     "DELAY",
@@ -39,7 +39,6 @@ __all__ = [
     "WEIGHT",
     "Bundles",
     "bundles_of",
-    "shortest_delay",
 ]
 
 Edges: TypeAlias = tuple[int, ...]
@@ -115,19 +114,8 @@ class _Form(NamedTuple):
 
 
 # Kept by what they follow from; of several ways to cut the neurons into shares the latest.
-_SHORTEST: WeakKeyDictionary[Version, float] = WeakKeyDictionary()
 _FORMS: WeakKeyDictionary[Version, tuple[Edges, list[_Form]]] = WeakKeyDictionary()
 _BUNDLES: WeakKeyDictionary[Version, tuple[Edges, list[Bundles]]] = WeakKeyDictionary()
-
-
-def shortest_delay(network: Network) -> float:
-    """Return the shortest delay of the synapses between neurons; ``inf`` if there are none."""
-    shortest = _SHORTEST.get(network.structure)
-    if shortest is None:
-        between = [p for p in network.projections.values() if p.pre in network.populations]
-        shortest = min((_span(p)[0] for p in between), default=np.inf)
-        _SHORTEST[network.structure] = shortest
-    return shortest
 
 
 def bundles_of(network: Network, edges: Edges) -> list[Bundles]:
@@ -160,17 +148,9 @@ def _made(network: Network, edges: Edges) -> list[Bundles]:
 # --- which bundles there are ----------------------------------------------------------------------
 
 
-def _span(projection: Projection) -> tuple[float, float]:
-    """Return the shortest and the longest delay; (inf, 0) without synapses."""
-    delays = projection.delay_values
-    if isinstance(delays, float):
-        return (delays, delays) if projection.values.size else (np.inf, 0.0)
-    return float(delays.min(initial=np.inf)), float(delays.max(initial=0.0))
-
-
 def _plan(network: Network) -> _Plan:
     kinds, projections = layout_of(network).neurons.kind, network.projections.values()
-    spans = [_span(p) for p in projections]
+    spans = [span_of(p) for p in projections]
     names = []
     for p, (shortest, longest) in zip(projections, spans, strict=True):
         delay = shortest if shortest == longest else OWN_DELAYS

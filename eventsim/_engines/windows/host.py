@@ -18,11 +18,11 @@ from eventsim._engines.base import Excess, Job, batch_result
 from eventsim._engines.parts import carried_from
 from eventsim._engines.scheduler import host as scheduler
 from eventsim._engines.scheduler.loop import SchedulerState
-from eventsim._engines.windows.bundles import bundles_of, shortest_delay
+from eventsim._engines.windows.bundles import bundles_of
 from eventsim._engines.windows.loop import HELD, MARGIN, Grid, WindowState
 from eventsim._engines.windows.sample import Share, run_sample
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
-from eventsim._layout.wiring import Neurons, kept_by, layout_of
+from eventsim._layout.wiring import Neurons, delay_spans, kept_by, layout_of
 from eventsim._support.threads import for_each_part
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import bias_kernel, propagator
@@ -33,6 +33,7 @@ from eventsim.start import Start
 __all__ = ["carried", "obstacle", "pays", "run", "window_width"]
 
 LARGEST_LAG = 0.5  # times the faster rate: the series of the loop are exact to rounding up to it
+CHARGED_LAG = 1.0 / 128.0  # where charges raise V at once: the fewer of them, the better the bound
 DIGITS = 20  # bits of the width: its multiples are exact
 LAST_WINDOW = 2**32  # multiples of the width are exact up to it
 MOST_WINDOWS = 10**8  # of a run: some are empty and cost nothing, but nobody waits for more
@@ -48,7 +49,8 @@ def window_width(network: Network) -> float:
     """Return the width of the windows; ``inf`` if neither a delay nor a time constant limits it."""
     neurons = layout_of(network).neurons
     rate = max(neurons.alpha.max(), neurons.beta.max())
-    width = min(shortest_delay(network), LARGEST_LAG / rate if rate else np.inf)
+    lag = CHARGED_LAG if neurons.charging else LARGEST_LAG
+    width = min(delay_spans(network).neurons[0], lag / rate if rate else np.inf)
     if width == np.inf:
         return width
     digits, exponent = math.frexp(width)
@@ -67,7 +69,7 @@ def obstacle(job: Job) -> str | None:
     if width == 0.0:
         return (
             "engine 'windows' needs delays > 0 of all synapses between neurons, "
-            f"got a smallest one of {shortest_delay(job.network)!r}"
+            f"got a smallest one of {delay_spans(job.network).neurons[0]!r}"
         )
     if width == np.inf:
         return (
