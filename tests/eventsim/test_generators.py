@@ -448,6 +448,47 @@ def test_a_resumed_run_draws_on(engine: str, copied: Callable[[Any], Any]) -> No
     assert_same_run(third, es.simulate(network, all_at_once, 8.0, engine=engine))
 
 
+def in_parts(result: Any, population: str) -> tuple[np.ndarray, ...]:
+    """Times, neurons and samples of all spikes of a population, ascending by sample."""
+    spikes = [part.spikes[population] for part in result]
+    columns = [
+        np.concatenate([getattr(s, name) for s in spikes])
+        for name in ("times", "indices", "samples")
+    ]
+    order = np.argsort(columns[2], kind="stable")
+    return tuple(column[order] for column in columns)
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+@pytest.mark.parametrize("given", [GIVEN, [GIVEN] * 2], ids=["alone", "batch"])
+@pytest.mark.parametrize("chunk", [0.3, 2.5])
+def test_a_stream_draws_part_by_part(engine: str, given: Any, chunk: float) -> None:
+    network = driven()
+    whole = es.simulate(network, given, 8.0, engine=engine)
+    for record in (None, ["b"]):
+        parts = list(es.stream(network, given, 8.0, chunk=chunk, engine=engine, record=record))
+        assert len(parts) == math.ceil(8.0 / chunk)
+        for found, expected in zip(in_parts(parts, "b"), in_parts([whole], "b"), strict=True):
+            np.testing.assert_array_equal(found, expected)
+        drawn = sum(part.events.inputs for part in parts)
+        assert drawn == whole.events.inputs
+    kept = es.simulate(network, given, 8.0, engine=engine, record=["b"])
+    for found, expected in zip(in_parts([kept], "b"), in_parts([whole], "b"), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+def test_rates_change_between_parts(engine: str) -> None:
+    network = driven()
+    faster = network.replace(rates={"ext": 4.0})
+    whole = es.simulate(network, GIVEN, 3.0, engine=engine)
+    whole = es.simulate(faster, {}, 6.0, resume=whole)
+    first = es.simulate(network, GIVEN, 3.0, engine=engine, history=False)
+    second = es.simulate(faster, {}, 6.0, resume=first, history=False)
+    for found, expected in zip(in_parts([first, second], "b"), in_parts([whole], "b"), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 @each_engine
 def test_a_sample_of_a_batch_goes_on_with_its_own_trains(engine: str) -> None:
     network = driven()
