@@ -35,6 +35,7 @@ from eventsim._support.validate import (
     LEAST,
     MOST,
     as_floats,
+    as_indices,
     as_sample,
     as_samples,
     check_name,
@@ -400,7 +401,12 @@ class BatchResult:
         _count_spikes(self.record.neuron, self.offsets, part.start, part.stop, counts)
         return counts
 
-    def potential(self, population: str, at: ArrayLike | None = None) -> FloatArray:
+    def potential(
+        self,
+        population: str,
+        at: ArrayLike | None = None,
+        neurons: ArrayLike | None = None,
+    ) -> FloatArray:
         """Return the membrane potential of a population, as `Result.potential`.
 
         Returns
@@ -409,13 +415,18 @@ class BatchResult:
             (n_samples, n) for a scalar time, (n_samples, n_times, n) for several.
         """
         reset = layout_of(self.network).neurons.reset[self.network.neurons_of(population)]
-        return self._states(population, at)[1] + reset
+        chosen = self._chosen(population, neurons)
+        return self._states(population, at, chosen)[1] + reset[chosen]
 
     def current(
-        self, population: str, at: ArrayLike | None = None, receptor: str | None = None
+        self,
+        population: str,
+        at: ArrayLike | None = None,
+        receptor: str | None = None,
+        neurons: ArrayLike | None = None,
     ) -> FloatArray:
         """Return the synaptic current of a population, shaped as `potential`."""
-        currents = self._states(population, at)[0]
+        currents = self._states(population, at, self._chosen(population, neurons))[0]
         neuron = self.network.neurons[population]
         if receptor is None:
             total = currents[..., 0]
@@ -457,8 +468,31 @@ class BatchResult:
         standing = _count_at_threshold(neurons, self.state.neuron, self.ends, ROUNDING, scratch)
         return int(self.counted[:, TOUCHED].sum()) + standing
 
-    def _states(self, population: str, at: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
+    def _chosen(self, population: str, neurons: ArrayLike | None) -> IntArray | slice:
+        """Return which neurons of a population are asked for."""
         part = self.network.neurons_of(population)
+        if neurons is None:
+            return slice(None)
+        chosen = as_indices(neurons, "neurons")
+        n = part.stop - part.start
+        if chosen.ndim != 1:
+            raise ValueError(f"neurons must be (n_chosen,), got shape {chosen.shape}")
+        require(chosen < n, chosen, f"neurons must be < {n}, the size of {population!r}")
+        return chosen
+
+    def _states(
+        self, population: str, at: ArrayLike | None, chosen: IntArray | slice
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return currents and potentials of some neurons, out of all from the first to the last."""
+        part = self.network.neurons_of(population)
+        if isinstance(chosen, slice):
+            return self._states_of(part, at)
+        low, high = (int(chosen.min()), int(chosen.max()) + 1) if chosen.size else (0, 0)
+        hull = slice(part.start + low, part.start + high)
+        currents, potentials = self._states_of(hull, at)
+        return currents[..., chosen - low, :], potentials[..., chosen - low]
+
+    def _states_of(self, part: slice, at: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
         times = as_floats(self.t_stop if at is None else at, "at")
         if times.ndim > 1:
             raise ValueError(f"at must be a time or (n_times,), got shape {times.shape}")
@@ -469,7 +503,7 @@ class BatchResult:
                 times == self.t_stop, times,
                 f"at must be t_stop = {self.t_stop} of a run whose spikes are not all recorded",
             )  # fmt: skip
-            return self.kept.last._states(population, at)
+            return self.kept.last._states_of(part, at)
         if self.before is not None:
             begin, within = self.t_start, (times > self.t_start) | (times == self.t_stop)
             require(within, times, f"at must be > {begin}, where this part of a run begins")
@@ -655,7 +689,12 @@ class Result:
         """Return the number of spikes of each neuron, (n,)."""
         return self.batch.spike_counts(population)[0]
 
-    def potential(self, population: str, at: ArrayLike | None = None) -> FloatArray:
+    def potential(
+        self,
+        population: str,
+        at: ArrayLike | None = None,
+        neurons: ArrayLike | None = None,
+    ) -> FloatArray:
         """Return the exact membrane potential at any times of the run.
 
         Parameters
@@ -666,27 +705,33 @@ class Result:
             Times in [0, t_stop], any order; default ``t_stop``.  At the time of a spike or an
             arrival the state after it is returned.  Of a part of a run: times after its
             ``t_start``; of a run with ``record``: ``t_stop`` alone.
+        neurons : (n_chosen,) array_like of int, optional
+            Neurons of the population; default: all.
 
         Returns
         -------
         ndarray
-            (n,) for a scalar time, (n_times, n) for several.
+            (n,) for a scalar time, (n_times, n) for several; n_chosen in the place of n.
 
         Raises
         ------
         ValueError
             Unknown population, or times outside of the run.
         """
-        return self.batch.potential(population, at)[0]
+        return self.batch.potential(population, at, neurons)[0]
 
     def current(
-        self, population: str, at: ArrayLike | None = None, receptor: str | None = None
+        self,
+        population: str,
+        at: ArrayLike | None = None,
+        receptor: str | None = None,
+        neurons: ArrayLike | None = None,
     ) -> FloatArray:
         """Return the exact synaptic current, with parameters and shapes as `potential`.
 
         ``receptor`` names one; default: their sum.
         """
-        return self.batch.current(population, at, receptor)[0]
+        return self.batch.current(population, at, receptor, neurons)[0]
 
     def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""

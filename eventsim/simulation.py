@@ -143,7 +143,8 @@ def simulate(
         Populations whose spikes are kept, and nothing else but counts, and the states at
         ``t_stop``; ``[]``: none.  Of a resumed run without ``history``.  Default: all.
     threads : int, optional
-        Number of threads for the samples of a batch; default: all processors.
+        Number of threads: for the samples of a batch, or in windows for the neurons of a single
+        sample; default: all processors.
 
     Returns
     -------

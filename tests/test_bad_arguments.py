@@ -746,6 +746,18 @@ TABLE: list[Row] = [
     ("first_spikes of nobody", lambda: run().first_spikes("outt"), ValueError, r"'outt'"),
     ("spike_counts of an input", lambda: run().spike_counts("in"), ValueError, r"'in'"),
     ("potential after t_stop", lambda: run().potential("out", at=1.5), ValueError, r"1\.5"),
+    (
+        "potential of no such neuron",
+        lambda: run().potential("out", neurons=[0, 77]),
+        ValueError,
+        r"neurons must be < .*'out', got 77",
+    ),
+    (
+        "currents of a table of neurons",
+        lambda: run().current("out", neurons=[[0]]),
+        ValueError,
+        r"neurons .*\(1, 1\)",
+    ),
     ("potential before 0", lambda: run().potential("out", at=-0.5), ValueError, r"-0\.5"),
     ("current at nan", lambda: run().current("out", at=NAN), ValueError, r"nan"),
     # --- first_crossing

@@ -218,8 +218,12 @@ TABLE: dict[str, Call] = {
     ),
     "eventsim.SpikeBatch.sample": of(lambda: batch().stimulus.trains["in"], "sample", k=1),
     "eventsim.BatchResult.__getitem__": of(batch, "__getitem__", which=1),
-    "eventsim.BatchResult.potential": of(batch, "potential", population="out", at=[0.5, 0.25]),
-    "eventsim.BatchResult.current": of(batch, "current", population="out", at=0.5, receptor=None),
+    "eventsim.BatchResult.potential": of(
+        batch, "potential", population="out", at=[0.5, 0.25], neurons=[0]
+    ),
+    "eventsim.BatchResult.current": of(
+        batch, "current", population="out", at=0.5, receptor=None, neurons=[1, 0]
+    ),
     "eventsim.BatchResult.first_spikes": of(batch, "first_spikes", population="out"),
     "eventsim.BatchResult.first_positions": of(batch, "first_positions", population="out"),
     "eventsim.BatchResult.spike_counts": of(batch, "spike_counts", population="out"),
@@ -227,9 +231,11 @@ TABLE: dict[str, Call] = {
     "eventsim.BatchResult.ended_when_fired": of(batch, "ended_when_fired", population="out"),
     "eventsim.BatchResult.states_at_end": of(batch, "states_at_end"),
     "eventsim.BatchResult.all_spikes": of(batch, "all_spikes", k=1),
-    "eventsim.Result.potential": of(result, "potential", population="out", at=[0.5, 0.25]),
+    "eventsim.Result.potential": of(
+        result, "potential", population="out", at=[0.5, 0.25], neurons=[0]
+    ),
     "eventsim.Result.current": of(
-        result, "current", population="out", at=0.5, receptor=None
+        result, "current", population="out", at=0.5, receptor=None, neurons=[1, 0]
     ),
     "eventsim.Result.first_spikes": of(result, "first_spikes", population="out"),
     "eventsim.Result.spike_counts": of(result, "spike_counts", population="out"),

@@ -109,6 +109,22 @@ def test_a_batch_of_some_samples_holds_what_each_of_them_holds(engine: str, whic
     np.testing.assert_array_equal(resumed.potential("p"), whole.potential("p")[chosen])
 
 
+@pytest.mark.parametrize("at", [None, 0.7, [2.0, 0.1]])
+@pytest.mark.parametrize("chosen", [[2], [2, 0, 2], []])
+def test_states_of_some_neurons_are_those_of_all(at: Any, chosen: list[int]) -> None:
+    network = es.Network()
+    network.add_input("in", 2)
+    network.add_population("before", 2, es.LIF())
+    network.add_population("out", 3, es.LIF(tau_mem=2.0, tau_syn=1.0, reset=-0.25))
+    network.connect("in", "out", weights=[[3.0, 1.0, 0.5], [0.5, 2.0, 4.0]])
+    spikes = es.SpikeBatch([0.0, 0.5, 1.0], [0, 1, 0], [0, 0, 1], 2)
+    batch = es.simulate(network, {"in": spikes}, 2.0)
+    for quantity in ("potential", "current"):
+        whole = getattr(batch, quantity)("out", at)
+        some = getattr(batch, quantity)("out", at, neurons=chosen)
+        np.testing.assert_array_equal(some, whole[..., np.array(chosen, dtype=int)])
+
+
 def test_a_batch_is_a_sequence_of_results() -> None:
     batch = three_samples()
     assert [len(one.spikes["p"]) for one in batch] == np.bincount(

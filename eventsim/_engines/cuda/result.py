@@ -138,11 +138,17 @@ class CudaResult(BatchResult):
         counts: IntArray = self.on_device.spike_counts(population).copy_to_host()
         return counts
 
-    def potential(self, population: str, at: ArrayLike | None = None) -> FloatArray:
+    def potential(
+        self,
+        population: str,
+        at: ArrayLike | None = None,
+        neurons: ArrayLike | None = None,
+    ) -> FloatArray:
         """Return the membrane potential of a population, as `BatchResult.potential`."""
         if self.on_device is None or at is not None:
-            return super().potential(population, at)
-        return double(self.on_device.potential(population).copy_to_host())
+            return super().potential(population, at, neurons)
+        chosen = self._chosen(population, neurons)
+        return double(self.on_device.potential(population).copy_to_host())[:, chosen]
 
     @property
     def min_slope(self) -> float:
