@@ -377,7 +377,7 @@ class BatchResult:
         k = as_sample(k, len(self))
         given = slice(self.stimulus.offsets[k], self.stimulus.offsets[k + 1])
         own = slice(self.offsets[k], self.offsets[k + 1])
-        n_inputs = compiled_form(self.network).n_inputs
+        n_inputs = layout_of(self.network).n_inputs
         return (
             np.concatenate([self.stimulus.times[given], self.record.time[own]]),
             np.concatenate([self.stimulus.sources[given], self.record.neuron[own] + n_inputs]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import overload
 
 import numpy as np
@@ -14,6 +15,7 @@ from eventsim._layout.wiring import layout_of
 from eventsim._support.threads import thread_count
 from eventsim._support.validate import as_count, as_nonnegative, check_choice, require_size, shown
 from eventsim.network import Network
+from eventsim.ranks import WHOLE, Communicator, Ranks, digest_of, together
 from eventsim.result import ActivityError, BatchResult, Result
 from eventsim.spikes import SpikeBatch, Spikes
 from eventsim.start import State
@@ -21,6 +23,7 @@ from eventsim.stimulus import Stimulus, StimulusLike, extend_stimulus, read_stim
 
 __all__ = ["simulate"]
 
+IN_PARTS = "windows"  # the engine that can run the parts of a network on several processes
 MOST_SPIKES = 10**9  # of a sample: numbered by 32 bits, with room for as many again
 
 
@@ -36,6 +39,7 @@ def simulate(
     max_spikes: int = ...,
     resume: Result | None = ...,
     threads: int | None = ...,
+    comm: Communicator | None = ...,
 ) -> Result: ...
 
 
@@ -51,6 +55,7 @@ def simulate(
     max_spikes: int = ...,
     resume: BatchResult | None = ...,
     threads: int | None = ...,
+    comm: Communicator | None = ...,
 ) -> BatchResult: ...
 
 
@@ -65,6 +70,7 @@ def simulate(
     max_spikes: int = 10_000_000,
     resume: Result | BatchResult | None = None,
     threads: int | None = None,
+    comm: Communicator | None = None,
 ) -> Result | BatchResult:
     """Simulate a network exactly, in continuous time, from t = 0 (or from ``resume``).
 
@@ -105,7 +111,13 @@ def simulate(
         spikes, later than its ``t_stop``.  The result holds the whole history, bit for bit that of
         one uninterrupted run.
     threads : int, optional
-        Number of threads for the samples of a batch; default: all processors.
+        Number of threads, for the samples of a batch or the neurons of a single one; default: all
+        processors, or one with ``comm``.
+    comm : communicator of mpi4py, optional
+        Run on several processes, each of which calls this with the same arguments: each works for
+        some neurons of every population, and holds the synapses onto them, or all
+        (`Network`, ``part``).  All of them return the whole result, bit for bit that of one
+        process.  Only engine "windows" can; samples of a batch are run in turn.
 
     Returns
     -------
@@ -118,6 +130,8 @@ def simulate(
         Before any work: unknown names or engines, bad times or indices, an end beyond 1e100.
     ActivityError
         If a sample exceeds ``max_spikes``; the spikes so far are in its ``result``.
+    RankError
+        If another process of ``comm`` has failed; the message names it.
 
     Notes
     -----
@@ -135,14 +149,35 @@ def simulate(
     >>> result.spikes["out"].times.round(6)
     array([0.792659])
     """
+    run = partial(
+        _simulate, network, stimulus, t_stop, engine, initial, until_fired, max_spikes, resume,
+        threads,
+    )  # fmt: skip
+    return run(None) if comm is None else together(comm, run)
+
+
+def _simulate(
+    network: Network,
+    stimulus: StimulusLike,
+    t_stop: float,
+    engine: str,
+    initial: Mapping[str, State] | None,
+    until_fired: str | None,
+    max_spikes: int,
+    resume: Result | BatchResult | None,
+    threads: int | None,
+    ranks: Ranks | None,
+) -> Result | BatchResult:
+    """Check, choose an engine, and run it."""
     if not isinstance(network, Network):
         raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
+    _check_part(network, ranks)
     layout_of(network)
     check_choice(engine, ("auto", *ENGINES), "engine")
     t_stop = as_nonnegative(t_stop, "t_stop")
     require_size(t_stop, "t_stop")
     max_spikes = as_count(max_spikes, "max_spikes", most=MOST_SPIKES)
-    threads = thread_count(threads)
+    threads = thread_count(1 if threads is None and ranks is not None else threads)
     t_stop = _beyond_pools(network, t_stop, np.inf)
     if until_fired is not None:
         network.neurons_of(until_fired, "until_fired")
@@ -155,12 +190,41 @@ def simulate(
     if resume is not None and old is not None:
         given, is_batch = _joined(network, old, given, t_stop), isinstance(resume, BatchResult)
         _check_history(network, old, resume, max_spikes)
-    job = _chosen(Job(network, given, t_stop, engine, until_fired, max_spikes, threads, old))
+    job = Job(network, given, t_stop, engine, until_fired, max_spikes, threads, old, ranks)
+    if ranks is not None:
+        ranks.require_same(_said(job))
+    job = _chosen(job)
     batch, excess = engine_named(job.engine).run(job)
     result = batch if is_batch else Result(batch)
     for k, (neuron, time) in excess.items():
         raise _activity_error(network, result, k, neuron, time)
     return result
+
+
+def _check_part(network: Network, ranks: Ranks | None) -> None:
+    """Raise a ValueError unless this process is the one for which a network keeps its synapses."""
+    if ranks is None:
+        network.require_whole("a run without comm")
+    elif network.part not in (WHOLE, ranks.part):
+        raise ValueError(
+            f"part of the network must be {ranks.part}, this rank and their number, "
+            f"got {network.part}"
+        )
+
+
+def _said(job: Job) -> dict[str, str]:
+    """Return what has to be the same on all ranks, by the name of the argument."""
+    given, old = job.given, job.old
+    return {
+        "network": job.network.digest,
+        "stimulus": digest_of(given.times, given.sources, given.offsets),
+        "initial": digest_of(given.start.states),
+        "resume": "None" if old is None else digest_of(old.engine, old.ends, old.record, old.state),
+        **{
+            name: repr(getattr(job, name))
+            for name in ("t_stop", "engine", "until_fired", "max_spikes")
+        },
+    }
 
 
 def _beyond_pools(network: Network, time: float, towards: float) -> float:
@@ -179,8 +243,12 @@ def _chosen(job: Job) -> Job:
                 f"engine must be {made_by!r}, which made the resumed run, got {shown(job.engine)}"
             )
         job = job._replace(engine=made_by)
+    elif job.engine == "auto" and job.ranks is not None:
+        job = job._replace(engine=IN_PARTS)
     elif job.engine == "auto":
         return next(filter(_is_fit, (job._replace(engine=name) for name in AUTOMATIC)))
+    if job.ranks is not None and job.engine != IN_PARTS:
+        raise ValueError(f"engine must be {IN_PARTS!r} with comm, got {job.engine!r}")
     obstacle = engine_named(job.engine).obstacle(job)
     if obstacle:
         raise ValueError(obstacle)

@@ -9,6 +9,7 @@ import numpy as np
 from eventsim._layout.record import SPIKES, EndState, Record
 from eventsim._support.types import FloatArray
 from eventsim.network import Network
+from eventsim.ranks import Ranks
 from eventsim.result import BatchResult
 from eventsim.stimulus import Stimulus
 
@@ -22,7 +23,8 @@ class Job(NamedTuple):
     """A run, checked.
 
     ``engine`` is the name by which it was chosen; ``until_fired`` names the population whose first
-    spikes end a sample; ``old`` is the result to go on from, whose input spikes ``given`` includes.
+    spikes end a sample; ``old`` is the result to go on from, whose input spikes ``given`` includes;
+    ``ranks`` are the processes that run it together.
     """
 
     network: Network
@@ -33,6 +35,7 @@ class Job(NamedTuple):
     max_spikes: int
     threads: int
     old: BatchResult | None
+    ranks: Ranks | None = None
 
 
 class Engine(Protocol):

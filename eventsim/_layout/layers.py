@@ -316,6 +316,7 @@ def layers_of(network: Network) -> list[Layer]:
     """
     layers = _LAYERS.get(network.structure)
     if layers is None:
+        network.require_whole("this")
         layers = [_layer(network, name) for name in _in_order(network)]
         _LAYERS[network.structure] = layers
     return layers

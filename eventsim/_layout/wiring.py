@@ -236,6 +236,7 @@ def compiled_form(network: Network) -> Compiled:
     if compiled is None:
         wiring = _WIRINGS.get(network.structure)
         if wiring is None:
+            network.require_whole("this")
             wiring = _compile(layout_of(network), network.projections)
             _WIRINGS[network.structure] = wiring
         compiled = _COMPILED[network.version] = wiring.with_weights(network.projections)
