@@ -101,11 +101,11 @@ class Projection:
     def digest(self) -> str:
         """A short text that differs if anything here does."""
         form, delays = self.weights, self.delays
-        convolved = isinstance(form, Convolution)
-        geometry = (form.image, form.stride, form.padding) if convolved else ()
-        lag = delays if isinstance(delays, float) else ()
-        arrays = (*_arrays_of(form), *_arrays_of(delays))
-        return digest_of(self.pre, self.post, self.receptor, form.shape, geometry, lag, arrays)
+        what: list[object] = [self.pre, self.post, self.receptor, form.shape, *_arrays_of(form)]
+        if isinstance(form, Convolution):
+            what += [form.image, form.stride, form.padding]
+        what += [delays] if isinstance(delays, float) else _arrays_of(delays)
+        return digest_of(*what)
 
     def like(self, values: FloatArray) -> Matrix:
         """Return flat ``values`` (one per weight) in the form of the weights, or of the kernel."""

@@ -125,7 +125,7 @@ def digest_of(*values: object) -> str:
     def take(value: object) -> None:
         if isinstance(value, np.ndarray):
             digest.update(f"{value.dtype}{value.shape}".encode())
-            digest.update(memoryview(_as_bytes(np.ascontiguousarray(value))))
+            digest.update(_as_bytes(np.ascontiguousarray(value)).data)
         elif isinstance(value, (tuple, list)):
             digest.update(f"({len(value)}".encode())
             for part in value:
@@ -258,7 +258,7 @@ class Ranks:
         """
         self._is_meeting = self._is_over = True
         heads = np.empty((self.part[1], 2))
-        self._comm.Allgather(np.array([purpose, value]), heads)
+        self._comm.Allgather(np.array([purpose, value], dtype=np.float64), heads)
         failed = np.flatnonzero(heads[:, 0] == FAILED).tolist()
         if failed:
             reasons = self._comm.allgather(self._failure)
