@@ -419,7 +419,7 @@ class Network:
             if key in new._wholes:
                 new._wholes[key] = new._wholes[key]._replace(digest="")  # others have theirs
         if tree["delays"]:
-            self.require_whole("another delay")
+            require_whole(self, "another delay")
         for key, value in tree["delays"].items():
             old = new._projection(key, "delays")
             new._projections[key] = replace(old, delays=_checked_delays(value, old.weights))
@@ -497,18 +497,13 @@ class Network:
         check_name(name, self._inputs, "name must be one of the inputs")
         return _part_of(self._inputs, name)
 
-    def delay_span(self, key: Key) -> tuple[float, float]:
-        """Return the shortest and the longest delay of a projection, kept or not."""
-        whole = self._wholes.get(key)
-        return self._projections[key].delay_span if whole is None else whole.delay_span
-
-    def require_whole(self, purpose: str) -> None:
-        """Raise a ValueError if only the synapses of a part are kept."""
-        if self._part != WHOLE:
-            raise ValueError(
-                f"{purpose} needs all synapses of a network, got one that keeps those of part "
-                f"{self._part} alone"
-            )
+    @property
+    def delay_spans(self) -> dict[Key, tuple[float, float]]:
+        """The shortest and the longest delay of each projection, of all synapses, kept or not."""
+        return {
+            key: self._wholes.get(key, projection).delay_span
+            for key, projection in self._projections.items()
+        }
 
     @property
     def digest(self) -> str:
@@ -520,8 +515,8 @@ class Network:
                 for name, (n, lif) in self._neurons.items()
             ]
             synapses = [
-                (key, self._wholes[key].digest if key in self._wholes else p.digest)
-                for key, p in self._projections.items()
+                (key, self._wholes.get(key, projection).digest)
+                for key, projection in self._projections.items()
             ]
             known = _DIGESTS[self._version] = digest_of(self._inputs, neurons, synapses)
         return known
@@ -584,6 +579,15 @@ class Network:
         return (
             f"Network(inputs={dict(self.inputs)}, populations={dict(self.populations)}, "
             f"synapses={self.n_synapses})"
+        )
+
+
+def require_whole(network: Network, purpose: str) -> None:
+    """Raise a ValueError if a network keeps only the synapses of a part."""
+    if network.part != WHOLE:
+        raise ValueError(
+            f"{purpose} needs all synapses of a network, got one that keeps those of part "
+            f"{network.part} alone"
         )
 
 

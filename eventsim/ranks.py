@@ -13,7 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,11 +43,12 @@ Part: TypeAlias = tuple[int, int]
 
 WHOLE: Part = (0, 1)
 
+METHODS = "Get_rank", "Get_size", "Allgather", "Allgatherv", "allgather"
+
 # What a rank comes for.
 GATHERS, ASKS, ENDS, FAILED = range(4)
 
 
-@runtime_checkable
 class Communicator(Protocol):
     """What is asked of a communicator: that of mpi4py can do it."""
 
@@ -150,7 +151,7 @@ def together(comm: Communicator, function: Callable[[Ranks], Result]) -> Result:
     RankError
         If another rank has failed.
     """
-    if not isinstance(comm, Communicator):
+    if not all(hasattr(type(comm), name) for name in METHODS):
         raise ValueError(f"comm must be a communicator of mpi4py, got {shown(comm)}")
     ranks = Ranks(comm)
     with ranks.interruptible():

@@ -14,7 +14,7 @@ from eventsim._layout.record import SPIKES
 from eventsim._layout.wiring import layout_of
 from eventsim._support.threads import thread_count
 from eventsim._support.validate import as_count, as_nonnegative, check_choice, require_size, shown
-from eventsim.network import Network
+from eventsim.network import Network, require_whole
 from eventsim.ranks import WHOLE, Communicator, Ranks, digest_of, together
 from eventsim.result import ActivityError, BatchResult, Result
 from eventsim.spikes import SpikeBatch, Spikes
@@ -204,7 +204,7 @@ def _simulate(
 def _check_part(network: Network, ranks: Ranks | None) -> None:
     """Raise a ValueError unless this process is the one for which a network keeps its synapses."""
     if ranks is None:
-        network.require_whole("a run without comm")
+        require_whole(network, "a run without comm")
     elif network.part not in (WHOLE, ranks.part):
         raise ValueError(
             f"part of the network must be {ranks.part}, this rank and their number, "

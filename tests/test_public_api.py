@@ -111,6 +111,7 @@ SEARCH = {
 RUN = {
     "network": NET, "stimulus": {"in": SPIKES}, "t_stop": 1.0, "engine": "auto",
     "initial": INITIAL, "until_fired": "out", "max_spikes": 100, "resume": None, "threads": 1,
+    "comm": None,
 }  # fmt: skip
 DRAWN = {"n_pre": 2, "n_post": 2, "weights": 1.0, "delays": 0.5, "seed": 1}
 UNIT = {"current": [0.5, 1.0], "w_input": 0.5, "w_leak": 0.1, "threshold": 1.0}
@@ -139,7 +140,7 @@ TABLE: dict[str, Call] = {
     "eventsim.Convolution.with_kernel": of(
         convolution, "with_kernel", kernel=np.zeros((1, 1, 2, 2))
     ),
-    "eventsim.Network": Call(es.Network, dict),
+    "eventsim.Network": Call(es.Network, lambda: {"part": (0, 2)}),
     "eventsim.Network.add_input": of(net, "add_input", name="more", n=2),
     "eventsim.Network.add_population": of(net, "add_population", name="more", n=2, neuron=es.LIF()),
     "eventsim.Network.connect": of(
@@ -378,7 +379,8 @@ SRM = tuple(inspect.signature(gradients.SRM).parameters)
 RECORDS = {
     "eventsim.ActivityError", "eventsim.BatchResult", "eventsim.CausalityGraph",
     "eventsim.EventCounts", "eventsim.Projection", "eventsim.Projection.like",
-    "eventsim.RecordedSpikes", "eventsim.Result", "eventsim.Synapse", "eventsim.Synapses",
+    "eventsim.RankError", "eventsim.RecordedSpikes", "eventsim.Result", "eventsim.Synapse",
+    "eventsim.Synapses",
     "gradients.Jacobian", "gradients.SilentLabelsWarning",
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ from eventsim._support.validate import MOST_NUMBERED, shown
 from eventsim.convolution import Convolution
 from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import used
-from eventsim.network import Network, Projection, Version
+from eventsim.network import Network, Projection, Version, require_whole
 
 __all__ = [
     "FOREVER",
@@ -236,7 +236,7 @@ def compiled_form(network: Network) -> Compiled:
     if compiled is None:
         wiring = _WIRINGS.get(network.structure)
         if wiring is None:
-            network.require_whole("this")
+            require_whole(network, "this")
             wiring = _compile(layout_of(network), network.projections)
             _WIRINGS[network.structure] = wiring
         compiled = _COMPILED[network.version] = wiring.with_weights(network.projections)

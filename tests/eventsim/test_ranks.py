@@ -253,7 +253,7 @@ def test_parts_share_the_synapses_among_them() -> None:
         weights = projection.weights
         dense = weights if isinstance(weights, np.ndarray) else weights.toarray()
         np.testing.assert_array_equal(together.toarray(), dense)
-        assert {part.delay_span(key) for part in parts} == {whole.delay_span(key)}
+        assert {part.delay_spans[key] for part in parts} == {whole.delay_spans[key]}
     assert {part.digest for part in parts} == {whole.digest}
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -134,8 +134,9 @@ def shortest_delay(network: Network) -> float:
     """Return the shortest delay of the synapses between neurons; ``inf`` if there are none."""
     shortest = _SHORTEST.get(network.structure)
     if shortest is None:
-        between = [k for k, p in network.projections.items() if p.pre in network.populations]
-        shortest = min((network.delay_span(key)[0] for key in between), default=np.inf)
+        between = [p.pre in network.populations for p in network.projections.values()]
+        spans = compress(network.delay_spans.values(), between)
+        shortest = min((span[0] for span in spans), default=np.inf)
         _SHORTEST[network.structure] = shortest
     return shortest
 
@@ -195,7 +196,7 @@ def _made(network: Network, cut: Cut) -> list[Bundles]:
 
 def _plan(network: Network) -> _Plan:
     kinds, projections = layout_of(network).neurons.kind, network.projections.values()
-    spans = [network.delay_span(key) for key in network.projections]
+    spans = network.delay_spans.values()
     names = []
     for p, (shortest, longest) in zip(projections, spans, strict=True):
         delay = shortest if shortest == longest else OWN_DELAYS
