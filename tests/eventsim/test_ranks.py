@@ -162,6 +162,20 @@ def test_a_window_costs_one_meeting_and_a_silent_one_no_spikes() -> None:
     assert sum(call > 32 for call in one) <= n_spikes + 10  # all else are heads: 16 bytes a rank
 
 
+def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "mpi.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+    def count(comm: FakeCommunicator) -> int:
+        names: dict[str, Any] = {"given": comm}
+        exec(example.replace("world()", "given"), names)
+        return len(names["result"].spikes["E"])
+
+    numbers = results_of(2, count)
+    assert numbers[0] == numbers[1] > 100
+    assert capsys.readouterr().out == f"{numbers[0]} spikes\n"
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 

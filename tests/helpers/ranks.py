@@ -27,14 +27,14 @@ class FakeCommunicator:
     """What `eventsim.ranks.Ranks` asks of a communicator; ``calls`` are the bytes of each."""
 
     def __init__(self, rank: int, table: Table) -> None:
-        self.rank, self.table = rank, table
+        self.rank, self.size, self.table = rank, len(table.places), table
         self.calls: list[int] = []
 
     def Get_rank(self) -> int:
         return self.rank
 
     def Get_size(self) -> int:
-        return len(self.table.places)
+        return self.size
 
     def allgather(self, sendobj: Any) -> list[Any]:
         self.table.places[self.rank] = sendobj
@@ -44,7 +44,7 @@ class FakeCommunicator:
         return gathered
 
     def Allgather(self, sendbuf: Any, recvbuf: Any) -> None:
-        assert (recvbuf.dtype, recvbuf.nbytes) == (sendbuf.dtype, sendbuf.nbytes * self.Get_size())
+        assert (recvbuf.dtype, recvbuf.nbytes) == (sendbuf.dtype, sendbuf.nbytes * self.size)
         self.calls.append(recvbuf.nbytes)
         recvbuf[...] = self.allgather(sendbuf.copy())
 
