@@ -6,6 +6,7 @@ The rooms:
   `eventsim.spikes`,
   `eventsim.start`, `eventsim.stimulus`: what is given;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
+  `eventsim.ranks`: one simulation on several processes;
 - `eventsim.result`, `eventsim.causality`: what comes out;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
 - ``_engines``, ``_layout``, ``_support``: private; DESIGN.md says what is where.
@@ -25,6 +26,7 @@ from eventsim.generators import Steps
 from eventsim.model.neuron import LIF
 from eventsim.model.search import first_crossing
 from eventsim.network import Network, Projection
+from eventsim.ranks import RankError
 from eventsim.result import ActivityError, BatchResult, EventCounts, RecordedSpikes, Result
 from eventsim.simulation import simulate, stream
 from eventsim.spikes import SpikeBatch, Spikes
@@ -39,6 +41,7 @@ __all__ = [
     "EventCounts",
     "Network",
     "Projection",
+    "RankError",
     "RecordedSpikes",
     "Result",
     "SpikeBatch",

@@ -133,6 +133,10 @@ class Generator(Protocol):
     def n(self) -> int:
         """Number of sources."""
 
+    @property
+    def given(self) -> tuple[object, ...]:
+        """All that the spikes depend on: what ranks compare."""
+
     def begin(self, samples: IntArray) -> Trains:
         """Return where the trains of some samples begin."""
 
@@ -242,6 +246,11 @@ class Poisson:
     rates: Steps
     seed: int
 
+    @property
+    def given(self) -> tuple[object, ...]:
+        """Seed and rates."""
+        return self.seed, self.rates.times, self.rates.values
+
     @cached_property
     def key(self) -> tuple[int, int]:
         """Two words of 32 bits: a hash of the seed and the name."""
@@ -346,6 +355,11 @@ class Regular:
     first: FloatArray
 
     @property
+    def given(self) -> tuple[object, ...]:
+        """Intervals and first spikes."""
+        return self.interval, self.first
+
+    @property
     def n(self) -> int:
         """Number of sources."""
         return self.interval.size
@@ -392,6 +406,11 @@ class StepCurrent:
     times: FloatArray
     key: tuple[str, str]
     limit = np.inf  # no interval comes again
+
+    @property
+    def given(self) -> tuple[object, ...]:
+        """Times of the steps."""
+        return (self.times,)
 
     @property
     def n(self) -> int:

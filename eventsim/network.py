@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +43,7 @@ from eventsim.generators import (
 from eventsim.model.jumps import CHARGE
 from eventsim.model.neuron import LIF, by_receptor
 from eventsim.model.parameters import DELAYS, NEURON, SYNAPSE, WEIGHTS
+from eventsim.ranks import WHOLE, Part, as_part, digest_of, own_range
 from eventsim.spikes import Spikes
 
 __all__ = ["Network", "Projection"]
@@ -101,6 +103,24 @@ class Projection:
         """Delays in the order of `values`, or the scalar."""
         return self.delays if isinstance(self.delays, float) else _flat(self.delays)
 
+    @property
+    def delay_span(self) -> tuple[float, float]:
+        """The shortest and the longest delay; (inf, 0) without synapses."""
+        delays = self.delay_values
+        if isinstance(delays, float):
+            return (delays, delays) if self.values.size else (np.inf, 0.0)
+        return float(delays.min(initial=np.inf)), float(delays.max(initial=0.0))
+
+    @property
+    def digest(self) -> str:
+        """A short text that differs if anything here does."""
+        form, delays = self.weights, self.delays
+        what: list[object] = [self.pre, self.post, self.receptor, form.shape, *_arrays_of(form)]
+        if isinstance(form, Convolution):
+            what += [form.image, form.stride, form.padding]
+        what += [delays] if isinstance(delays, float) else _arrays_of(delays)
+        return digest_of(*what)
+
     def like(self, values: FloatArray) -> Matrix:
         """Return flat ``values`` (one per weight) in the form of the weights, or of the kernel."""
         form = self.weights
@@ -118,11 +138,35 @@ class Version:
     __slots__ = ("__weakref__",)
 
 
+class _Whole(NamedTuple):
+    """What is known of all synapses of a projection where only some of them are kept."""
+
+    delay_span: tuple[float, float]
+    digest: str
+
+
+_DIGESTS: WeakKeyDictionary[Version, str] = WeakKeyDictionary()
+
+
 class Network:
     """A network of LIF populations: feed-forward, recurrent, or any mixture.
 
     Inputs and populations are added by name, then connected.  The arrays given are never changed;
     `replace` makes a network of the same structure with other values.
+
+    Parameters
+    ----------
+    part : (int, int), optional
+        ``(rank, size)``: keep only the synapses onto the neurons of one of ``size`` processes that
+        run the network together (`simulate` with ``comm``): of n neurons of a population those from
+        ``n rank // size`` to ``n (rank + 1) // size``.  All that is given is checked, and sizes,
+        names and numbers are those of the whole.  Weights become sparse, delays cannot be replaced,
+        and whatever needs the other synapses is refused.
+
+    Raises
+    ------
+    ValueError
+        If ``part`` is no such pair.
 
     Examples
     --------
@@ -135,13 +179,20 @@ class Network:
     Network(inputs={'in': 2}, populations={'out': 1}, synapses=2)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, part: Part = WHOLE) -> None:
         """Start without any input or population."""
+        self._part = as_part(part)
+        self._wholes: dict[Key, _Whole] = {}
         self._inputs: dict[str, int] = {}
         self._generators: dict[str, Generator] = {}
         self._neurons: dict[str, tuple[int, LIF]] = {}
         self._projections: dict[Key, Projection] = {}
         self._version, self._structure = Version(), Version()
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Number of the part whose synapses are kept, and of how many; (0, 1): all."""
+        return self._part
 
     @property
     def inputs(self) -> Mapping[str, int]:
@@ -191,7 +242,7 @@ class Network:
 
     @property
     def n_synapses(self) -> int:
-        """Number of synapses; those of convolutions are not listed for it."""
+        """Number of synapses that are kept; those of convolutions are not listed for it."""
         return sum(_n_synapses(p.weights) for p in self._projections.values())
 
     def add_input(self, name: str, n: int) -> None:
@@ -477,6 +528,9 @@ class Network:
         number = _receptor_number(self._neurons[post][1], receptor, post)
         projection = Projection(pre, post, form, lags, number)
         self._check_charges(key, projection)
+        if self._part != WHOLE:
+            self._wholes[key] = _Whole(projection.delay_span, projection.digest)
+            projection = _onto(projection, own_range(shape[1], self._part))
         self._projections[key] = projection
         self._changed()
         return key
@@ -565,6 +619,10 @@ class Network:
         for key, value in tree["weights"].items():
             old = new._projection(key, "weights")
             new._projections[key] = replace(old, weights=_like(old.weights, value, key))
+            if key in new._wholes:
+                new._wholes[key] = new._wholes[key]._replace(digest="")  # others have theirs
+        if tree["delays"]:
+            require_whole(self, "another delay")
         for key, value in tree["delays"].items():
             old = new._projection(key, "delays")
             new._projections[key] = replace(old, delays=_checked_delays(value, old.weights))
@@ -665,6 +723,31 @@ class Network:
         return _part_of(self._inputs, name)
 
     @property
+    def delay_spans(self) -> dict[Key, tuple[float, float]]:
+        """The shortest and the longest delay of each projection, of all synapses, kept or not."""
+        return {
+            key: self._wholes.get(key, projection).delay_span
+            for key, projection in self._projections.items()
+        }
+
+    @property
+    def digest(self) -> str:
+        """A short text that differs if anything that was given does; of parts it is the same."""
+        known = _DIGESTS.get(self._version)
+        if known is None:
+            neurons = [
+                (name, n, lif.receptors, lif.columns, *lif.arrays(n).items())
+                for name, (n, lif) in self._neurons.items()
+            ]
+            synapses = [
+                (key, self._wholes.get(key, projection).digest)
+                for key, projection in self._projections.items()
+            ]
+            drawn = [(name, g.given) for name, g in self._generators.items()]
+            known = _DIGESTS[self._version] = digest_of(self._inputs, drawn, neurons, synapses)
+        return known
+
+    @property
     def version(self) -> Version:
         """All that the network is now; another one after every change."""
         return self._version
@@ -679,7 +762,8 @@ class Network:
         self._version, self._structure = Version(), Version()
 
     def _copy(self) -> Network:
-        new = Network()
+        new = Network(self._part)
+        new._wholes = dict(self._wholes)
         new._inputs = dict(self._inputs)
         new._generators = dict(self._generators)
         new._neurons = dict(self._neurons)
@@ -727,6 +811,15 @@ class Network:
         return (
             f"Network(inputs={dict(self.inputs)}, {drawn}populations={dict(self.populations)}, "
             f"synapses={self.n_synapses})"
+        )
+
+
+def require_whole(network: Network, purpose: str) -> None:
+    """Raise a ValueError if a network keeps only the synapses of a part."""
+    if network.part != WHOLE:
+        raise ValueError(
+            f"{purpose} needs all synapses of a network, got one that keeps those of part "
+            f"{network.part} alone"
         )
 
 
@@ -798,6 +891,27 @@ def _n_synapses(weights: Matrix | Convolution) -> int:
     if isinstance(weights, Convolution):
         return weights.n_synapses
     return _flat(weights).size
+
+
+def _onto(projection: Projection, own: tuple[int, int]) -> Projection:
+    """Return the synapses onto the neurons ``range(*own)``; a convolution shares all it has."""
+    weights, delays = projection.weights, projection.delays
+    if isinstance(weights, Convolution):
+        return projection
+    low, high = own
+    if isinstance(weights, np.ndarray):
+        n_pre = weights.shape[0]
+        places = (np.arange(n_pre)[:, np.newaxis] * weights.shape[1] + np.arange(low, high)).ravel()
+        indices, start = np.tile(np.arange(low, high), n_pre), np.arange(n_pre + 1) * (high - low)
+    else:
+        places = np.flatnonzero((weights.indices >= low) & (weights.indices < high))
+        indices, start = weights.indices[places], np.searchsorted(places, weights.indptr)
+    index = np.int32 if places.size <= MOST_NUMBERED else np.int64
+    structure = indices.astype(index), start.astype(index)
+    kept = sparse.csr_array((_flat(weights)[places], *structure), shape=weights.shape)
+    if not isinstance(delays, float):
+        delays = sparse.csr_array((_flat(delays)[places], *structure), shape=weights.shape)
+    return replace(projection, weights=kept, delays=delays)
 
 
 def _check_pool(neuron: LIF, delays: float | Matrix, post: str) -> None:

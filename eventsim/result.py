@@ -603,7 +603,7 @@ class BatchResult:
         record, offsets = self.joined
         given = slice(self.stimulus.offsets[k], self.stimulus.offsets[k + 1])
         own = slice(offsets[k], offsets[k + 1])
-        n_inputs = compiled_form(self.network).n_inputs
+        n_inputs = layout_of(self.network).n_inputs
         return (
             np.concatenate([self.stimulus.times[given], record.time[own]]),
             np.concatenate([self.stimulus.sources[given], record.neuron[own] + n_inputs]),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import overload
+from functools import partial
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from eventsim._support.validate import (
     require_size,
     shown,
 )
-from eventsim.network import Network
+from eventsim.network import Network, require_whole
+from eventsim.ranks import WHOLE, Communicator, Ranks, digest_of, together
 from eventsim.result import ActivityError, BatchResult, Result, begun_from
 from eventsim.spikes import SpikeBatch, Spikes
 from eventsim.start import State
@@ -39,6 +41,9 @@ from eventsim.stimulus import (
 
 __all__ = ["simulate", "stream"]
 
+Answer = TypeVar("Answer")
+
+IN_PARTS = "windows"  # the engine that can run the parts of a network on several processes
 MOST_CHUNKS = 1e15  # of a stream: their numbers are exact
 FIRST_STRETCH = 1024  # part of a run of which not all is kept, at first
 MOST_AT_ONCE = 2**20  # spikes of a stretch of it, about, those of inputs among them
@@ -59,6 +64,7 @@ def simulate(
     history: bool = ...,
     record: Collection[str] | None = ...,
     threads: int | None = ...,
+    comm: Communicator | None = ...,
 ) -> Result: ...
 
 
@@ -76,6 +82,7 @@ def simulate(
     history: bool = ...,
     record: Collection[str] | None = ...,
     threads: int | None = ...,
+    comm: Communicator | None = ...,
 ) -> BatchResult: ...
 
 
@@ -92,6 +99,7 @@ def simulate(
     history: bool = True,
     record: Collection[str] | None = None,
     threads: int | None = None,
+    comm: Communicator | None = None,
 ) -> Result | BatchResult:
     """Simulate a network exactly, in continuous time, from t = 0 (or from ``resume``).
 
@@ -144,7 +152,12 @@ def simulate(
         ``t_stop``; ``[]``: none.  Of a resumed run without ``history``.  Default: all.
     threads : int, optional
         Number of threads: for the samples of a batch, or in windows for the neurons of a single
-        sample; default: all processors.
+        sample; default: all processors, or one with ``comm``.
+    comm : communicator of mpi4py, optional
+        Run on several processes, each of which calls this with the same arguments: each works for
+        some neurons of every population, and holds the synapses onto them, or all
+        (`Network`, ``part``).  All of them return the whole result, bit for bit that of one
+        process.  Only engine "windows" can; samples of a batch are run in turn.
 
     Returns
     -------
@@ -158,6 +171,8 @@ def simulate(
         drawn spikes than 1e9.
     ActivityError
         If a sample exceeds ``max_spikes``; the spikes so far are in its ``result``.
+    RankError
+        If another process of ``comm`` has failed; the message names it.
 
     Notes
     -----
@@ -175,9 +190,36 @@ def simulate(
     >>> result.spikes["out"].times.round(6)
     array([0.792659])
     """
-    t_stop = _checked(network, engine, t_stop)
+    run = partial(
+        _simulate, network, stimulus, t_stop, engine, initial, until_fired, max_spikes, resume,
+        history, record, threads,
+    )  # fmt: skip
+    return _in_company(comm, run)
+
+
+def _in_company(comm: Communicator | None, run: Callable[[Ranks | None], Answer]) -> Answer:
+    """Run something with the other processes of a communicator, or alone."""
+    return run(None) if comm is None else together(comm, run)
+
+
+def _simulate(
+    network: Network,
+    stimulus: StimulusLike,
+    t_stop: float,
+    engine: str,
+    initial: Mapping[str, State] | None,
+    until_fired: str | None,
+    max_spikes: int,
+    resume: Result | BatchResult | None,
+    history: bool,
+    record: Collection[str] | None,
+    threads: int | None,
+    ranks: Ranks | None,
+) -> Result | BatchResult:
+    """Check, and run."""
+    t_stop = _checked(network, engine, t_stop, ranks)
     max_spikes = as_count(max_spikes, "max_spikes", most=MOST_SPIKES)
-    threads = thread_count(threads)
+    threads = _threads(threads, ranks)
     if until_fired is not None:
         network.neurons_of(until_fired, "until_fired")
     names = None if record is None else as_names(record, network.populations, "record")
@@ -190,8 +232,8 @@ def simulate(
         network, stimulus, initial if old is None else old.stimulus.start
     )
     is_batch = is_batch if resume is None else isinstance(resume, BatchResult)
-    job = Job(network, given, t_stop, engine, until_fired, max_spikes, threads, old, history)
-    return _simulated(job, names, is_batch)
+    job = Job(network, given, t_stop, engine, until_fired, max_spikes, threads, old, history, ranks)
+    return _simulated(job, names, is_batch, ranks)
 
 
 def stream(
@@ -206,6 +248,7 @@ def stream(
     resume: Result | BatchResult | None = None,
     record: Collection[str] | None = None,
     threads: int | None = None,
+    comm: Communicator | None = None,
 ) -> Iterator[Result | BatchResult]:
     """Simulate a network part by part: together they are one run, bit for bit.
 
@@ -213,7 +256,7 @@ def stream(
 
     Parameters
     ----------
-    network, engine, initial, max_spikes, threads
+    network, engine, initial, max_spikes, threads, comm
         As for `simulate`; ``max_spikes`` of each part.
     stimulus : as for `simulate`, or callable
         Input spikes of the whole run; or a function ``(t_start, t_stop) -> stimulus`` that is
@@ -254,11 +297,12 @@ def stream(
     1.0 2.0 [1.635885]
     2.0 3.0 [2.177723 2.522316]
     """
-    t_stop = _checked(network, engine, t_stop)
+    ranks = None if comm is None else Ranks(comm)
+    t_stop = _checked(network, engine, t_stop, ranks)
     chunk = as_positive(chunk, "chunk")
     require(t_stop / chunk < MOST_CHUNKS, chunk, f"chunk must be > t_stop / {MOST_CHUNKS:.0e}")
     max_spikes = as_count(max_spikes, "max_spikes", most=MOST_SPIKES)
-    threads = thread_count(threads)
+    threads = _threads(threads, ranks)
     names = None if record is None else as_names(record, network.populations, "record")
     old = None if resume is None else _resumed(network, resume, history=False)
     if old is not None and initial is not None:
@@ -267,7 +311,9 @@ def stream(
     whole = None if callable(stimulus) else read_stimulus(network, stimulus, begun)
     given, is_batch = read_stimulus(network, {}) if whole is None else whole
     is_batch = is_batch if resume is None else isinstance(resume, BatchResult)
-    job = Job(network, given, t_stop, engine, None, max_spikes, threads, old, history=False)
+    job = Job(
+        network, given, t_stop, engine, None, max_spikes, threads, old, history=False, ranks=ranks
+    )
     _check_goes_on(job)
     job = job._replace(engine=_chosen(job).engine)
     cut = Cut(given)
@@ -278,7 +324,7 @@ def stream(
         more, several = read_stimulus(network, stimulus(begin, end), begun)
         return more, is_batch or several
 
-    return _parts(job, names, chunk, piece)
+    return _parts(job, names, chunk, piece, comm)
 
 
 def _parts(
@@ -286,6 +332,7 @@ def _parts(
     record: tuple[str, ...] | None,
     chunk: float,
     piece: Callable[[float, float, bool], tuple[Stimulus, bool]],
+    comm: Communicator | None,
 ) -> Iterator[Result | BatchResult]:
     """Yield the parts of a run; ``piece`` has the stimulus of each, and whether it is a batch."""
     begin = 0.0 if job.old is None else _end_of(job.network, job.old)
@@ -297,7 +344,8 @@ def _parts(
         end = min(number * chunk, last)
         given, is_batch = piece(begin, end, end == last)
         stop = _beyond_pools(job.network, end, np.inf)
-        part = _simulated(job._replace(given=given, t_stop=stop), record, is_batch)
+        run = partial(_simulated, job._replace(given=given, t_stop=stop), record, is_batch)
+        part = _in_company(comm, run)
         yield part
         if end == last:
             return
@@ -315,10 +363,15 @@ def _end_of(network: Network, old: BatchResult) -> float:
     return _beyond_pools(network, float(old.ends.max()), -np.inf)
 
 
-def _checked(network: Network, engine: str, t_stop: float) -> float:
+def _threads(threads: int | None, ranks: Ranks | None) -> int:
+    return thread_count(1 if threads is None and ranks is not None else threads)
+
+
+def _checked(network: Network, engine: str, t_stop: float, ranks: Ranks | None) -> float:
     """Check what every run is given; return its end."""
     if not isinstance(network, Network):
         raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
+    _check_part(network, ranks)
     layout_of(network)
     check_choice(engine, ("auto", *ENGINES), "engine")
     t_stop = as_nonnegative(t_stop, "t_stop")
@@ -341,9 +394,14 @@ def _has_history(
     return bool(history) and record is None
 
 
-def _simulated(job: Job, record: tuple[str, ...] | None, is_batch: bool) -> Result | BatchResult:
+def _simulated(
+    job: Job, record: tuple[str, ...] | None, is_batch: bool, ranks: Ranks | None
+) -> Result | BatchResult:
     """Run a job; ``record``: the populations whose spikes are kept, if not all are."""
+    job = job._replace(ranks=ranks)
     _check_goes_on(job)
+    if ranks is not None:
+        ranks.require_same(_said(job))
     job = _chosen(job)
     batch, excess = _advanced(job) if record is None else _in_stretches(job, record)
     result = batch if is_batch else Result(batch)
@@ -431,6 +489,32 @@ def _in_stretches(job: Job, record: tuple[str, ...]) -> tuple[BatchResult, Exces
         job, begin = job._replace(old=part), end
 
 
+def _check_part(network: Network, ranks: Ranks | None) -> None:
+    """Raise a ValueError unless this process is the one for which a network keeps its synapses."""
+    if ranks is None:
+        require_whole(network, "a run without comm")
+    elif network.part not in (WHOLE, ranks.part):
+        raise ValueError(
+            f"part of the network must be {ranks.part}, this rank and their number, "
+            f"got {network.part}"
+        )
+
+
+def _said(job: Job) -> dict[str, str]:
+    """Return what has to be the same on all ranks, by the name of the argument."""
+    given, old = job.given, job.old
+    return {
+        "network": job.network.digest,
+        "stimulus": digest_of(given.times, given.sources, given.offsets),
+        "initial": digest_of(given.start.states),
+        "resume": "None" if old is None else digest_of(old.engine, old.ends, old.record, old.state),
+        **{
+            name: repr(getattr(job, name))
+            for name in ("t_stop", "engine", "until_fired", "max_spikes")
+        },
+    }
+
+
 def _beyond_pools(network: Network, time: float, towards: float) -> float:
     """Return the time by which all pools in a row have fired: each does just after the last one."""
     for _ in range(_pools_in_a_row(network) - 1):
@@ -452,8 +536,12 @@ def _chosen(job: Job) -> Job:
                 f"engine must be {made_by!r}, which made the resumed run, got {shown(job.engine)}"
             )
         job = job._replace(engine=made_by)
+    elif job.engine == "auto" and job.ranks is not None:
+        job = job._replace(engine=IN_PARTS)
     elif job.engine == "auto":
         return next(filter(_is_fit, (job._replace(engine=name) for name in AUTOMATIC)))
+    if job.ranks is not None and job.engine != IN_PARTS:
+        raise ValueError(f"engine must be {IN_PARTS!r} with comm, got {job.engine!r}")
     obstacle = engine_named(job.engine).obstacle(job)
     if obstacle:
         raise ValueError(obstacle)

@@ -118,7 +118,7 @@ SEARCH = {
 RUN = {
     "network": NET, "stimulus": {"in": SPIKES}, "t_stop": 1.0, "engine": "auto",
     "initial": INITIAL, "until_fired": "out", "max_spikes": 100, "resume": None, "history": True,
-    "record": None, "threads": 1,
+    "record": None, "threads": 1, "comm": None,
 }  # fmt: skip
 DRAWN = {"n_pre": 2, "n_post": 2, "weights": 1.0, "delays": 0.5, "seed": 1}
 STREAM = {k: v for k, v in RUN.items() if k not in ("until_fired", "history")} | {"chunk": 0.5}
@@ -150,7 +150,7 @@ TABLE: dict[str, Call] = {
     "eventsim.Convolution.with_kernel": of(
         convolution, "with_kernel", kernel=np.zeros((1, 1, 2, 2))
     ),
-    "eventsim.Network": Call(es.Network, dict),
+    "eventsim.Network": Call(es.Network, lambda: {"part": (0, 2)}),
     "eventsim.Network.add_input": of(net, "add_input", name="more", n=2),
     "eventsim.Network.add_poisson": of(net, "add_poisson", name="more", n=2, rate=[1, 2], seed=3),
     "eventsim.Network.add_regular": of(
@@ -406,7 +406,8 @@ SRM = tuple(inspect.signature(gradients.SRM).parameters)
 RECORDS = {
     "eventsim.ActivityError", "eventsim.BatchResult", "eventsim.CausalityGraph",
     "eventsim.EventCounts", "eventsim.Projection", "eventsim.Projection.like",
-    "eventsim.RecordedSpikes", "eventsim.Result", "eventsim.Synapse", "eventsim.Synapses",
+    "eventsim.RankError", "eventsim.RecordedSpikes", "eventsim.Result", "eventsim.Synapse",
+    "eventsim.Synapses",
     "gradients.Jacobian", "gradients.SilentLabelsWarning",
 }  # fmt: skip
 

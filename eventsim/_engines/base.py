@@ -9,6 +9,7 @@ import numpy as np
 from eventsim._layout.record import SPIKES, EndState, Record
 from eventsim._support.types import FloatArray
 from eventsim.network import Network
+from eventsim.ranks import Ranks
 from eventsim.result import BatchResult
 from eventsim.stimulus import Stimulus
 
@@ -23,7 +24,8 @@ class Job(NamedTuple):
 
     ``engine`` is the name by which it was chosen; ``until_fired`` names the population whose first
     spikes end a sample; ``old`` is the result to go on from, whose input spikes ``given`` includes.
-    Without ``history`` the result is to be one from which a part of the run can go on.
+    ``ranks`` are the processes that run it together.  Without ``history`` the result is to be one
+    from which a part of the run can go on.
     """
 
     network: Network
@@ -35,6 +37,7 @@ class Job(NamedTuple):
     threads: int
     old: BatchResult | None
     history: bool = True
+    ranks: Ranks | None = None
 
 
 class Engine(Protocol):

@@ -25,7 +25,7 @@ from eventsim._support import arrays
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key
 from eventsim.convolution import Convolution
 from eventsim.model.jumps import CHARGE
-from eventsim.network import Network, Projection, Version
+from eventsim.network import Network, Projection, Version, require_whole
 
 __all__ = [
     "Blocks",
@@ -316,6 +316,7 @@ def layers_of(network: Network) -> list[Layer]:
     """
     layers = _LAYERS.get(network.structure)
     if layers is None:
+        require_whole(network, "this")
         layers = [_layer(network, name) for name in _in_order(network)]
         _LAYERS[network.structure] = layers
     return layers

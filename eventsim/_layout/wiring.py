@@ -23,7 +23,7 @@ from eventsim._support.validate import MOST_NUMBERED, shown
 from eventsim.convolution import Convolution
 from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import used
-from eventsim.network import Network, Projection, Version
+from eventsim.network import Network, Projection, Version, require_whole
 
 __all__ = [
     "FOREVER",
@@ -37,7 +37,6 @@ __all__ = [
     "kept_by",
     "layout_of",
     "rows_of",
-    "span_of",
 ]
 
 Number = TypeVar("Number", bound=np.number)
@@ -268,19 +267,11 @@ def layout_of(network: Network) -> Layout:
 def delay_spans(network: Network) -> DelaySpans:
     """Return the shortest and the longest delay of the synapses of inputs, and of neurons."""
     spans = {"inputs": (np.inf, 0.0), "neurons": (np.inf, 0.0)}
-    for projection in network.projections.values():
-        kind = "inputs" if projection.pre in network.inputs else "neurons"
-        (shortest, longest), (low, high) = spans[kind], span_of(projection)
+    for key, (low, high) in network.delay_spans.items():
+        kind = "inputs" if key[0] in network.inputs else "neurons"
+        shortest, longest = spans[kind]
         spans[kind] = min(shortest, low), max(longest, high)
     return DelaySpans(**spans)
-
-
-def span_of(projection: Projection) -> tuple[float, float]:
-    """Return the shortest and the longest delay of a projection; (inf, 0) without synapses."""
-    delays = projection.delay_values
-    if isinstance(delays, float):
-        return (delays, delays) if projection.values.size else (np.inf, 0.0)
-    return float(delays.min(initial=np.inf)), float(delays.max(initial=0.0))
 
 
 def compiled_form(network: Network) -> Compiled:
@@ -289,6 +280,7 @@ def compiled_form(network: Network) -> Compiled:
     if compiled is None:
         wiring = _WIRINGS.get(network.structure)
         if wiring is None:
+            require_whole(network, "this")
             wiring = _compile(layout_of(network), network.projections, delay_spans(network))
             _WIRINGS[network.structure] = wiring
         compiled = _COMPILED[network.version] = wiring.with_weights(network.projections)

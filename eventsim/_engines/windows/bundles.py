@@ -5,8 +5,8 @@ kind, either of one delay or of delays of their own.  So what a bundle delivers 
 kind, receptor or delay group.  Its synapses lie row by row (a row has those of a source), those
 of a row by delay.  Where all synapses of each source weigh the same, there is one weight a row.
 
-A *share* is a range of neurons that one thread works for.  It has the synapses onto its neurons;
-each neuron has its synapses in the same order, whatever the number of shares.
+A *share* has the neurons that one thread works for, and the synapses onto them; each neuron has its
+synapses in the same order, whatever the number of shares.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._layout.wiring import Layout, layout_of, rows_of, span_of
+from eventsim._layout.wiring import Layout, layout_of, rows_of
 from eventsim._support.compile import allocating_loop, loop
 from eventsim._support.sorting import sort_stably
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.network import Network, Version
+from eventsim.ranks import Part, own_range
 
 __all__ = [
     "DELAY",
@@ -38,11 +39,20 @@ __all__ = [
     "THIN",
     "WEIGHT",
     "Bundles",
+    "Cut",
     "bundles_of",
+    "neurons_of",
+    "place_of",
+    "shares_of",
 ]
 
-Edges: TypeAlias = tuple[int, ...]
-"""Where shares begin: share p has the neurons ``edges[p]`` up to ``edges[p + 1]``."""
+
+class Cut(NamedTuple):
+    """How the neurons are shared: those of a ``part`` of the network, by so many threads."""
+
+    part: Part
+    n_shares: int
+
 
 # Columns of Bundles.table.  OWN: 0 if all delays are the same, else how many such bundles there are
 # up to this one.  THIN: no source has more than one synapse, and these have the same delay.
@@ -54,7 +64,7 @@ MOST_KEPT = 2**24  # synapses of which it is kept where their weights come from
 
 
 class Bundles(NamedTuple):
-    """The synapses onto the neurons of a share; targets are numbered from its first neuron on.
+    """The synapses onto the neurons of a share; targets are their places in it.
 
     The synapses of source s of bundle b are ``row[table[b, ROW] + s]`` up to the next entry.
     Synapse j has the weight ``weight[j]``, or of an EVEN bundle ``weight[table[b, WEIGHT] + s]``,
@@ -114,35 +124,58 @@ class _Form(NamedTuple):
 
 
 # Kept by what they follow from; of several ways to cut the neurons into shares the latest.
-_FORMS: WeakKeyDictionary[Version, tuple[Edges, list[_Form]]] = WeakKeyDictionary()
-_BUNDLES: WeakKeyDictionary[Version, tuple[Edges, list[Bundles]]] = WeakKeyDictionary()
+_FORMS: WeakKeyDictionary[Version, tuple[Cut, list[_Form]]] = WeakKeyDictionary()
+_BUNDLES: WeakKeyDictionary[Version, tuple[Cut, list[Bundles]]] = WeakKeyDictionary()
 
 
-def bundles_of(network: Network, edges: Edges) -> list[Bundles]:
+def neurons_of(network: Network, part: Part) -> IntArray:
+    """Return the numbers of the neurons of a part of a network: some of each population."""
+    own = []
+    for name, n in network.populations.items():
+        low, high = own_range(n, part)
+        own.append(network.neurons_of(name).start + np.arange(low, high))
+    return np.concatenate(own)
+
+
+def shares_of(network: Network, cut: Cut) -> list[IntArray]:
+    """Return the numbers of the neurons of each share, ascending."""
+    own = neurons_of(network, cut.part)
+    edges = [own.size * share // cut.n_shares for share in range(cut.n_shares + 1)]
+    return [own[low:high] for low, high in pairwise(edges)]
+
+
+def place_of(numbers: IntArray, n_neurons: int) -> Int32Array:
+    """Return at which place of a share each neuron is; -1 if it is in another one."""
+    place = np.full(n_neurons, -1, dtype=np.int32)
+    place[numbers] = np.arange(numbers.size)
+    return place
+
+
+def bundles_of(network: Network, cut: Cut) -> list[Bundles]:
     """Return the `Bundles` of each share (made once per version)."""
     made = _BUNDLES.get(network.version)
-    if made is None or made[0] != edges:
-        made = _BUNDLES[network.version] = edges, _made(network, edges)
+    if made is None or made[0] != cut:
+        made = _BUNDLES[network.version] = cut, _made(network, cut)
     return made[1]
 
 
-def _made(network: Network, edges: Edges) -> list[Bundles]:
+def _made(network: Network, cut: Cut) -> list[Bundles]:
+    shares = shares_of(network, cut)
     known = _FORMS.get(network.structure)
-    if known is not None and known[0] == edges:
+    if known is not None and known[0] == cut:
         values = np.concatenate([p.values for p in network.projections.values()])
         return [
-            _thinned(form.bundles._replace(weight=values[form.origin]), high - low)
-            for form, (low, high) in zip(known[1], pairwise(edges), strict=True)
+            _thinned(form.bundles._replace(weight=values[form.origin]), share.size)
+            for form, share in zip(known[1], shares, strict=True)
         ]
     plan, parts = _plan(network), list(_parts(network))
     n = sum(int(part.indptr[-1]) for part in parts)
-    forms = [_form(network, plan, parts, share, n <= MOST_KEPT) for share in pairwise(edges)]
+    forms = [_form(network, plan, parts, share, n <= MOST_KEPT) for share in shares]
     if n <= MOST_KEPT:
         nothing = np.empty(0)
         kept = [form._replace(bundles=form.bundles._replace(weight=nothing)) for form in forms]
-        _FORMS[network.structure] = edges, kept
-    sizes = np.diff(edges).tolist()
-    return [_thinned(form.bundles, n) for form, n in zip(forms, sizes, strict=True)]
+        _FORMS[network.structure] = cut, kept
+    return [_thinned(form.bundles, share.size) for form, share in zip(forms, shares, strict=True)]
 
 
 # --- which bundles there are ----------------------------------------------------------------------
@@ -150,7 +183,7 @@ def _made(network: Network, edges: Edges) -> list[Bundles]:
 
 def _plan(network: Network) -> _Plan:
     kinds, projections = layout_of(network).neurons.kind, network.projections.values()
-    spans = [span_of(p) for p in projections]
+    spans = network.delay_spans.values()
     names = []
     for p, (shortest, longest) in zip(projections, spans, strict=True):
         delay = shortest if shortest == longest else OWN_DELAYS
@@ -200,11 +233,12 @@ def _read_only(arrays: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def _form(
-    network: Network, plan: _Plan, parts: list[_Part], share: tuple[int, int], with_origin: bool
+    network: Network, plan: _Plan, parts: list[_Part], share: IntArray, with_origin: bool
 ) -> _Form:
-    """Return the bundles of the synapses onto the neurons ``range(*share)``."""
+    """Return the bundles of the synapses onto the neurons of a share."""
     layout, number = layout_of(network), {name: b for b, name in enumerate(plan.span)}
     (kind,) = _read_only([layout.neurons.kind])
+    place = place_of(share, layout.n_neurons)
     leads = [
         (part, number[name], name.kind)
         for part, own in zip(parts, plan.names, strict=True)
@@ -218,7 +252,7 @@ def _form(
     table[[name.delay != OWN_DELAYS for name in number], OWN] = 0
     row = np.zeros(n_rows, dtype=np.int64)
     for part, b, of_kind in leads:
-        _count(part, kind, of_kind, *share, row[table[b, ROW] + part.source + 1 :])
+        _count(part, kind, of_kind, place, row[table[b, ROW] + part.source + 1 :])
     np.cumsum(row, out=row)
     size = int(row[-1]) if row.size else 0
     n_delays = _place_delays(table, row)
@@ -228,7 +262,7 @@ def _form(
     origin, position = np.empty(size if with_origin else 0, dtype=np.int64), row.copy()
     for part, b, of_kind in leads:
         positions = position[table[b, ROW] + part.source :]
-        _fill(part, kind, of_kind, *share, positions, bundles, b, origin)
+        _fill(part, kind, of_kind, place, positions, bundles, b, origin)
     longest = int(np.diff(row).max(initial=0))
     for b in np.flatnonzero(table[:, OWN]).tolist():
         _sort_by_delay(_rows_of(bundles, b), bundles, table[b, DELAY], origin, longest)
@@ -291,32 +325,32 @@ def _places(chosen: IntArray, arrays: list[Any], first: int) -> IntArray:
 
 
 @loop
-def _count(part, kind, of_kind, low, high, counts):  # type: ignore[no-untyped-def]
-    """Add how many synapses each source has onto neurons ``low : high`` of a kind."""
+def _count(part, kind, of_kind, place, counts):  # type: ignore[no-untyped-def]
+    """Add how many synapses each source has onto the neurons of a share that are of a kind."""
     for s in range(part.indptr.size - 1):
         for j in range(part.indptr[s], part.indptr[s + 1]):
             i = part.neuron + part.target[j]
-            if low <= i < high and kind[i] == of_kind:
+            if place[i] >= 0 and kind[i] == of_kind:
                 counts[s] += 1
 
 
 @loop
-def _fill(part, kind, of_kind, low, high, position, bundles, b, origin):  # type: ignore[no-untyped-def]
+def _fill(part, kind, of_kind, place, position, bundles, b, origin):  # type: ignore[no-untyped-def]
     """Put these synapses where ``position`` says, source by source, and move it on."""
     own, first = bundles.table[b, OWN] > 0, bundles.table[b, DELAY]
     for s in range(part.indptr.size - 1):
         for j in range(part.indptr[s], part.indptr[s + 1]):
             i = part.neuron + part.target[j]
-            if low <= i < high and kind[i] == of_kind:
-                place = part.place[j] if part.place.size > 0 else j
+            if place[i] >= 0 and kind[i] == of_kind:
+                value = part.place[j] if part.place.size > 0 else j
                 at = position[s]
                 position[s] += 1
-                bundles.target[at] = i - low
-                bundles.weight[at] = part.values[place]
+                bundles.target[at] = place[i]
+                bundles.weight[at] = part.values[value]
                 if own:
                     bundles.delay[first + at] = part.delays[j if part.delays.size > 1 else 0]
                 if origin.size > 0:
-                    origin[at] = part.value + place
+                    origin[at] = part.value + value
 
 
 @allocating_loop

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from decimal import Decimal, localcontext
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,15 +18,16 @@ from eventsim._engines.base import Excess, Job, batch_result
 from eventsim._engines.parts import carried_from
 from eventsim._engines.scheduler import host as scheduler
 from eventsim._engines.scheduler.loop import SchedulerState
-from eventsim._engines.windows.bundles import bundles_of
+from eventsim._engines.windows.bundles import Cut, bundles_of, neurons_of, place_of, shares_of
 from eventsim._engines.windows.loop import HELD, MARGIN, Grid, WindowState
-from eventsim._engines.windows.sample import Share, run_sample
+from eventsim._engines.windows.sample import Others, Share, run_sample
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
 from eventsim._layout.wiring import Neurons, delay_spans, kept_by, layout_of
 from eventsim._support.threads import for_each_part
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import bias_kernel, propagator
 from eventsim.network import Network
+from eventsim.ranks import WHOLE, Part, Ranks
 from eventsim.result import BatchResult, begun_from
 from eventsim.start import Start
 
@@ -105,8 +106,8 @@ def pays(job: Job) -> bool:
 
 def _ranges(kind: Int32Array) -> IntArray:
     """Return (first, one past the last, kind) of neurons of one kind that follow each other."""
-    edges = np.flatnonzero(np.diff(kind)) + 1
-    first, last = np.append(0, edges), np.append(edges, kind.size)
+    first = np.flatnonzero(np.diff(kind, prepend=-1))
+    last = np.append(first, kind.size)[1:]
     return np.stack([first, last, kind[first]], axis=1).astype(np.int64)
 
 
@@ -122,7 +123,7 @@ def _grid(neurons: Neurons, width: float) -> Grid:
     holding[fires] -= MARGIN * np.abs(holding[fires])
     push = np.array([bias_kernel(width, b) for b in neurons.beta])[neurons.kind] * neurons.bias
     columns = [neurons.threshold, holding, push]
-    alike = all(np.all(column == column[0]) for column in columns)
+    alike = all(np.all(column == column[:1]) for column in columns)
     columns = [np.ascontiguousarray(column[:1] if alike else column) for column in columns]
     return Grid(width, np.array(kinds), _ranges(neurons.kind), 0 if alike else 1, *columns)
 
@@ -190,7 +191,8 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
         records = [new_record(0)] * given.n_samples
     else:
         state, records = _resumed(old)
-    shares = _shares(job.network, _threads_of_a_sample(job))
+    shares = _shares(job.network, WHOLE if job.ranks is None else job.ranks.part, _threads(job))
+    others = None if job.ranks is None else _others(job.network, job.ranks)
     ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
     def run_part(first: int, last: int) -> None:
@@ -201,13 +203,13 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
             one = WindowState._make(array[k] for array in state)
             spikes = given.times[part], given.sources[part]
             records[k], beyond = run_sample(
-                shares, spikes, one, records[k], job.t_stop, job.max_spikes
+                shares, spikes, one, records[k], job.t_stop, job.max_spikes, others
             )
             if beyond is not None:
                 excess[k], ends[k] = beyond, beyond[1]
                 _begin_anew(one, given.start.of(np.array([k])))
 
-    for_each_part(run_part, given.n_samples, job.threads)
+    for_each_part(run_part, given.n_samples, job.threads if others is None else 1)
     if excess:
         last = min(excess)
         excess, records, ends = {last: excess[last]}, records[: last + 1], ends[: last + 1]
@@ -215,44 +217,66 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     return batch_result(job, ends, end_to_end(records), state), excess
 
 
-def _threads_of_a_sample(job: Job) -> int:
+def _threads(job: Job) -> int:
     """Return the number of threads for each sample: one if there are several, or few windows."""
     t_start = 0.0 if job.old is None else float(job.old.ends.max())
     short = job.t_stop - t_start < LEAST_WINDOWS * window_width(job.network)
     return 1 if short or job.given.n_samples > 1 else job.threads
 
 
-def _shares(network: Network, threads: int) -> list[Share]:
-    """Return the shares of the neurons: as many as there are threads, if they are large enough."""
-    n = layout_of(network).n_neurons
-    n_shares = max(1, min(threads, n // LEAST_NEURONS))
-    edges = tuple(n * share // n_shares for share in range(n_shares + 1))
-    grids = _grids(network)
-    shares = []
-    for (low, high), bundles in zip(pairwise(edges), bundles_of(network, edges), strict=True):
-        if (low, high) not in grids:
-            own = _some(layout_of(network).neurons, low, high)
-            grids[low, high] = own, _grid(own, window_width(network))
-        shares.append(Share(low, high, bundles, *grids[low, high]))
+def _shares(network: Network, part: Part, threads: int) -> list[Share]:
+    """Return the shares of a part of the neurons: one a thread, if they are large enough."""
+    n = neurons_of(network, part).size
+    cut = Cut(part, max(1, min(threads, n // LEAST_NEURONS)))
+    forms = _forms(network)
+    if cut not in forms:
+        forms[cut] = [_form_of(network, numbers) for numbers in shares_of(network, cut)]
+    shares, low = [], 0
+    for form, bundles in zip(forms[cut], bundles_of(network, cut), strict=True):
+        high = low + form.numbers.size
+        shares.append(Share(low, high, form.numbers, form.place, bundles, form.neurons, form.grid))
+        low = high
     return shares
 
 
+class ShareForm(NamedTuple):
+    """What a share is, but for its synapses."""
+
+    numbers: IntArray
+    place: Int32Array
+    neurons: Neurons
+    grid: Grid
+
+
 @kept_by("structure")
-def _grids(network: Network) -> dict[tuple[int, int], tuple[Neurons, Grid]]:  # noqa: ARG001
-    """Return a place for the neurons of each share, and their grid."""
+def _forms(network: Network) -> dict[Cut, list[ShareForm]]:  # noqa: ARG001
+    """Return where the forms of shares are kept."""
     return {}
 
 
-def _some(neurons: Neurons, low: int, high: int) -> Neurons:
-    """Return the neurons ``low : high``."""
-    part = slice(low, high)
+def _form_of(network: Network, numbers: IntArray) -> ShareForm:
+    neurons = layout_of(network).neurons
+    own = neurons if numbers.size == neurons.kind.size else _some(neurons, numbers)
+    place = place_of(numbers, neurons.kind.size)
+    return ShareForm(numbers, place, own, _grid(own, window_width(network)))
+
+
+def _others(network: Network, ranks: Ranks) -> Others:
+    rank_of = np.empty(layout_of(network).n_neurons, dtype=np.int64)
+    for rank in range(ranks.part[1]):
+        rank_of[neurons_of(network, (rank, ranks.part[1]))] = rank
+    return Others(ranks, rank_of)
+
+
+def _some(neurons: Neurons, numbers: IntArray) -> Neurons:
+    """Return some of the neurons."""
     return neurons._replace(
-        kind=neurons.kind[part],
-        threshold=neurons.threshold[part],
-        bias=neurons.bias[part],
-        refractory=neurons.refractory[part],
-        bound=neurons.bound[part],
-        reset=neurons.reset[part],
+        kind=neurons.kind[numbers],
+        threshold=neurons.threshold[numbers],
+        bias=neurons.bias[numbers],
+        refractory=neurons.refractory[numbers],
+        bound=neurons.bound[numbers],
+        reset=neurons.reset[numbers],
     )
 
 

@@ -13,6 +13,9 @@ window was sent before it.  A window is worked off in phases:
    very many, some neurons are chosen after the others: this bounds the memory.
 5. *Record*: the new spikes are put in the order of (time, neuron).
 
+Where other processes have some of the neurons, the loop comes back for the exchange of spikes,
+which are recorded outside, and where nothing arrives, for the earliest event of all.
+
 Windows begin at multiples of a width with so few digits that every multiple is exact.  A run that
 stops within a window keeps the state at its start; to resume is to do that window again.  Where
 nothing arrives, the next window worked off is that of the next arrival, or of the first moment at
@@ -65,10 +68,12 @@ from numpy.typing import NDArray
 
 from eventsim._engines.status import (
     ARRIVALS_FULL,
+    ASKS,
     CAPPED,
     DONE,
     FLIGHTS_FULL,
     FOUND_FULL,
+    MEETS,
     PAUSED,
     RECORD_FULL,
 )
@@ -137,8 +142,8 @@ LEVEL = 1
     N_PROGRESS,
 ) = range(19)  # fmt: skip
 
-# Phases of a window.
-SCATTER, GATHER, REPLAY, RECORD = range(4)
+# Phases of a window; JUMP: nothing arrives, CLOSE: its spikes are recorded.
+SELECT, JUMP, SCATTER, GATHER, REPLAY, RECORD, CLOSE = range(7)
 
 # Of a share that has worked off a window so far: no reason to return.
 GOES_ON = -1
@@ -199,14 +204,17 @@ class Flights(NamedTuple):
 class Crew(NamedTuple):
     """The shares that run side by side, as one of them sees it.
 
-    ``number`` of this one, of ``size``, whose first neuron is number ``low``.  ``board`` is where
-    they meet; ``votes`` (2, size * 8) what they say; ``found`` (size, room) the spikes of a window,
-    share by share; ``order`` and ``spare`` sort them.
+    ``number`` of this one, of ``size``; ``is_all`` unless other processes have some of the neurons.
+    ``own`` has the numbers of its neurons, ``place`` (n_all_neurons,) their places in it, -1
+    elsewhere.  ``board`` is where they meet; ``votes`` (2, size * 8) what they say; ``found``
+    (size, room) the spikes of a window, share by share; ``order`` and ``spare`` sort them.
     """
 
     number: int
     size: int
-    low: int
+    is_all: bool
+    own: IntArray
+    place: Int32Array
     board: IntArray
     votes: FloatArray
     found: Record
@@ -262,7 +270,7 @@ class Work(NamedTuple):
     """Scratch arrays of one thread.
 
     ``times`` and ``sources`` hold a chunk of spikes; ``flights`` are the spikes that are served;
-    ``horizon`` is the end of a replay;
+    ``horizon`` is the end of a replay, ``event`` a time before which nothing happens;
     ``currents`` (n_receptors,) are those of a neuron that is looked at, ``scratch`` is for a
     search.
     """
@@ -279,6 +287,7 @@ class Work(NamedTuple):
     spare: Int32Array
     progress: IntArray
     horizon: FloatArray
+    event: FloatArray
     currents: FloatArray
     scratch: FloatArray
 
@@ -299,7 +308,7 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
         final = stop > t_stop
         before = np.nextafter(t_stop, math.inf) if final else stop
         status = GOES_ON
-        if progress[PHASE] == SCATTER:
+        if progress[PHASE] == SELECT:
             progress[MARKED_ARRIVED] = progress[ARRIVED]
             progress[MARKED_SEARCHES] = progress[SEARCHES]
             progress[MARKED_TOUCHED] = progress[TOUCHED]
@@ -307,26 +316,35 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
                 status = FLIGHTS_FULL
             elif _nothing_arrives(work.flights):
                 event = _next_event(bundles, neurons, grid, times, run, state, work, start)
-                event = -_agreed(crew, progress, -event)
-                if event > t_stop:
-                    _rest(neurons, state, start)
-                    return DONE
-                if event >= stop:
-                    progress[WINDOW] = _jump(neurons, grid, state, start, event)
-                    if _agreed(crew, progress, progress[ARRIVED] + looks - enough) > 0.0:
-                        return PAUSED
-                    continue
-            if status == GOES_ON:
-                _send_all(bundles, neurons, grid, times, sources, run, start, before, work)
-                if final:
-                    _dismiss_finally(neurons, grid, state, work, start)
-                else:
-                    _dismiss(neurons, grid, state, work)
-                work.horizon[0] = t_stop if final else stop
-                progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
-                progress[FOUND] = 0
-                progress[PHASE] = GATHER
-        while status == GOES_ON and progress[PHASE] != RECORD:
+                work.event[0] = -_agreed(crew, progress, -event)
+                progress[PHASE] = JUMP
+                if not crew.is_all:
+                    return ASKS
+            else:
+                progress[PHASE] = SCATTER
+        if progress[PHASE] == JUMP:
+            event = work.event[0]
+            if event > t_stop:
+                _rest(neurons, state, start)
+                return DONE
+            progress[PHASE] = SCATTER
+            if event >= stop:
+                progress[WINDOW] = _jump(neurons, grid, state, start, event)
+                progress[PHASE] = SELECT
+                if _agreed(crew, progress, progress[ARRIVED] + looks - enough) > 0.0:
+                    return PAUSED
+                continue
+        if progress[PHASE] == SCATTER:
+            _send_all(bundles, neurons, grid, times, sources, run, start, before, work)
+            if final:
+                _dismiss_finally(neurons, grid, state, work, start)
+            else:
+                _dismiss(neurons, grid, state, work)
+            work.horizon[0] = t_stop if final else stop
+            progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
+            progress[FOUND] = 0
+            progress[PHASE] = GATHER
+        while status == GOES_ON and progress[PHASE] < RECORD:
             if progress[PHASE] == GATHER:
                 _choose(work)
                 progress[GATHERED] = 0
@@ -345,17 +363,21 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
                 progress[FIRST_CHOSEN] = progress[LAST_CHOSEN]
                 progress[LAST_CHOSEN] = min(progress[FLAGGED], progress[FIRST_CHOSEN] + size)
                 progress[PHASE] = GATHER
-        crew.board[COUNTS + LINE * crew.number] = progress[FOUND]
-        if _agreed(crew, progress, status) > GOES_ON:
-            return status if status > GOES_ON else PAUSED
-        n = 0
-        for share in range(crew.size):
-            n += crew.board[COUNTS + LINE * share]
-        if progress[BEFORE] + n > run.time.size:
-            return RECORD_FULL
-        if crew.number == 0:
-            _record(run, crew, progress[BEFORE], n)
-        progress[SPIKES] = progress[BEFORE] + n
+        if progress[PHASE] != CLOSE:
+            crew.board[COUNTS + LINE * crew.number] = progress[FOUND]
+            if _agreed(crew, progress, status) > GOES_ON:
+                return status if status > GOES_ON else PAUSED
+            if not crew.is_all:
+                return MEETS
+            n = 0
+            for share in range(crew.size):
+                n += crew.board[COUNTS + LINE * share]
+            if progress[BEFORE] + n > run.time.size:
+                return RECORD_FULL
+            if crew.number == 0:
+                _record(run, crew, progress[BEFORE], n)
+            progress[SPIKES] = progress[BEFORE] + n
+            progress[PHASE] = CLOSE
         paused = _agreed(crew, progress, progress[ARRIVED] + looks - enough) > 0.0
         _forget(work)
         if progress[SPIKES] > cap:
@@ -363,11 +385,12 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
         if final:
             return DONE
         for k in range(progress[BEFORE], progress[SPIKES]):
-            if 0 <= run.neuron[k] - crew.low < neurons.kind.size:
-                state.latest[run.neuron[k] - crew.low] = k
+            i = crew.place[run.neuron[k]]
+            if i >= 0:
+                state.latest[i] = k
         progress[BEFORE] = progress[SPIKES]
         progress[WINDOW] += 1
-        progress[PHASE] = SCATTER
+        progress[PHASE] = SELECT
         if paused:
             return PAUSED
 
@@ -1205,7 +1228,7 @@ def _note(crew, place, spike, i, slope, released):
     """Note a spike that was found."""
     found = crew.found
     found.time[crew.number, place] = spike
-    found.neuron[crew.number, place] = crew.low + i
+    found.neuron[crew.number, place] = crew.own[i]
     found.slope[crew.number, place] = slope
     found.released[crew.number, place] = released
 

@@ -1,4 +1,8 @@
-"""One sample on its way through the windows: its shares side by side, in arrays that grow."""
+"""One sample on its way through the windows: its shares side by side, in arrays that grow.
+
+Each share has a thread.  Where other processes run the same sample with the other neurons, all
+exchange what they have found once a window; each of them has the whole record.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,12 @@ import numpy as np
 
 from eventsim._engines.status import (
     ARRIVALS_FULL,
+    ASKS,
     CAPPED,
     DONE,
     FLIGHTS_FULL,
     FOUND_FULL,
+    MEETS,
     RECORD_FULL,
 )
 from eventsim._engines.windows.bundles import OF_NEURONS, OWN, Bundles
@@ -24,6 +30,7 @@ from eventsim._engines.windows.loop import (
     ARRIVED,
     BEFORE,
     BEGUN,
+    CLOSE,
     COUNTS,
     FAILED,
     FIRST_CHOSEN,
@@ -35,6 +42,7 @@ from eventsim._engines.windows.loop import (
     MARKED_SEARCHES,
     MARKED_TOUCHED,
     N_PROGRESS,
+    PHASE,
     REPLAYED,
     SEARCHES,
     SPIKES,
@@ -54,24 +62,39 @@ from eventsim._layout.wiring import Neurons
 from eventsim._support.threads import stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.currents import scratch_shape
+from eventsim.ranks import Ranks
 
-__all__ = ["Share", "run_sample"]
+__all__ = ["Others", "Share", "run_sample"]
 
 Call: TypeAlias = Callable[[], int]
 
 CHUNK = 1024
 MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
+PER_NEURON = "neuron", "level", "release", "latest"  # arrays of the state
 FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 64  # for which there is room at first
+FOUND_SPIKES = np.dtype([(name, of.dtype) for name, of in new_record(0)._asdict().items()])
 
 
 class Share(NamedTuple):
-    """What is the same for all samples of a run, of the neurons ``low : high``."""
+    """What is the same for all samples of a run, of the neurons ``low : high`` of this process.
+
+    ``own`` has their numbers, ``place`` (n_all_neurons,) where each is among them, or -1.
+    """
 
     low: int
     high: int
+    own: IntArray
+    place: Int32Array
     bundles: Bundles
     neurons: Neurons
     grid: Grid
+
+
+class Others(NamedTuple):
+    """The processes that run a sample; ``rank_of`` (n_neurons,) says which has a neuron."""
+
+    ranks: Ranks
+    rank_of: IntArray
 
 
 def run_sample(
@@ -81,8 +104,9 @@ def run_sample(
     record: Record,
     t_stop: float,
     max_spikes: int,
+    others: Others | None = None,
 ) -> tuple[Record, tuple[int, float] | None]:
-    """Run one sample from its ``state``, which is set anew.
+    """Run one sample from its ``state``, which is set anew, with ``others`` if there are any.
 
     Returns
     -------
@@ -91,14 +115,19 @@ def run_sample(
     excess : (int, float) or None
         Neuron and time of the spike beyond the cap.
     """
-    sample = _Sample(shares, spikes, state, record, t_stop, max_spikes)
+    sample = _Sample(shares, spikes, state, record, t_stop, max_spikes, others)
     with _side_by_side(sample.board, len(shares)) as call_all:
         while True:
             status = call_all(sample.calls())
             if status[0] in (DONE, CAPPED):
                 return sample.finish(status[0] == CAPPED)
             stop_if_told()
-            sample.make_room(status)
+            if status[0] == MEETS:
+                sample.exchange()
+            elif status[0] == ASKS:
+                sample.ask()
+            else:
+                sample.make_room(status)
 
 
 class _Sample:
@@ -112,9 +141,11 @@ class _Sample:
         record: Record,
         t_stop: float,
         max_spikes: int,
+        others: Others | None,
     ) -> None:
         """Prepare to go on at the start of the window where the sample stopped."""
-        self.shares, self.spikes, self.state = shares, spikes, state
+        self.shares, self.spikes, self.others, self.whole = shares, spikes, others, state
+        self.state = state if others is None else _some(state, _neurons_here(others))
         self.t_stop, self.max_spikes = t_stop, max_spikes
         kept, n_neurons = int(state.mark[0]), shares[-1].high
         room = max(kept // 8, min(2 * n_neurons, max_spikes + 1 - kept))
@@ -127,7 +158,8 @@ class _Sample:
         for work in self.works:
             work.progress[SPIKES] = work.progress[BEFORE] = kept
             work.progress[WINDOW] = state.mark[4]
-        self.works[0].progress[[ARRIVED, SEARCHES, TOUCHED]] = state.mark[1:4]
+        if others is None or others.ranks.part[0] == 0:
+            self.works[0].progress[[ARRIVED, SEARCHES, TOUCHED]] = state.mark[1:4]
         for share, work in zip(shares, self.works, strict=True):
             self._begin_flights(share, work.flights, state.mark[4] * share.grid.width)
 
@@ -150,7 +182,8 @@ class _Sample:
         return [
             partial(
                 advance_windows, share.bundles, share.neurons, share.grid, *self.spikes,
-                _of_share(self.state, share), self.run, work, Crew(k, n, share.low, *arrays),
+                _some(self.state, slice(share.low, share.high)), self.run, work,
+                Crew(k, n, self.others is None, share.own, share.place, *arrays),
                 self.t_stop, self.max_spikes,
             )
             for k, (share, work) in enumerate(zip(self.shares, self.works, strict=True))
@@ -166,8 +199,13 @@ class _Sample:
             elif why == FLIGHTS_FULL:
                 self.works[k] = _with_flights(self.works[k], self.shares[k].bundles)
         if status[0] == RECORD_FULL:
-            needed = int(self.works[0].progress[BEFORE] + self.board[COUNTS::LINE].sum())
-            _resize(self.run, max(needed, min(2 * self.run.time.size, 2 * self.max_spikes + 64)))
+            self._record_up_to(int(self.works[0].progress[BEFORE] + self.board[COUNTS::LINE].sum()))
+
+    def _record_up_to(self, needed: int) -> None:
+        """Make room for so many spikes."""
+        size = self.run.time.size
+        if needed > size:
+            _resize(self.run, max(needed, min(2 * size, 2 * self.max_spikes + 64)))
 
     def _find_more(self, shares: Sequence[int]) -> None:
         """Make room for more spikes of a window, or find no more than exceed the cap."""
@@ -201,10 +239,36 @@ class _Sample:
         progress[FOUND] = most
         self.works[k].horizon[0] = own.time[most - 1]
 
+    def exchange(self) -> None:
+        """Record the spikes of the window that all processes have found."""
+        assert self.others is not None
+        counts = self.board[COUNTS::LINE].tolist()
+        own = np.empty(sum(counts), dtype=FOUND_SPIKES)
+        for name, column in self.found._asdict().items():
+            own[name] = np.concatenate([row[:n] for row, n in zip(column, counts, strict=True)])
+        found = self.others.ranks.gather(own)
+        found = found[np.lexsort((found["neuron"], found["time"]))]
+        before = int(self.works[0].progress[BEFORE])
+        self._record_up_to(before + found.size)
+        for name, column in self.run._asdict().items():
+            column[before : before + found.size] = found[name]
+        for work in self.works:
+            work.progress[SPIKES], work.progress[PHASE] = before + found.size, CLOSE
+
+    def ask(self) -> None:
+        """Let all processes go on with the earliest event of all."""
+        assert self.others is not None
+        event = self.others.ranks.smallest(float(self.works[0].event[0]))
+        for work in self.works:
+            work.event[0] = event
+
     def finish(self, is_capped: bool) -> tuple[Record, tuple[int, float] | None]:
         """Set the counters at the end; return the spikes, and the one beyond the cap."""
         progress, state, run = self.works[0].progress, self.state, self.run
         total = np.sum([work.progress for work in self.works], axis=0)
+        if self.others is not None:
+            total = self.others.ranks.gather(total[np.newaxis]).sum(axis=0)
+            self._gather(self.others)
         n_inputs = np.searchsorted(self.spikes[0], self.t_stop, side="right")
         state.count[:5] = (
             progress[SPIKES], n_inputs, total[ARRIVED], total[SEARCHES], total[TOUCHED]
@@ -219,6 +283,16 @@ class _Sample:
             state.count[0] = self.max_spikes
         _resize(run, int(state.count[0]))
         return run, beyond
+
+    def _gather(self, others: Others) -> None:
+        """Complete the states, and the currents that were released after a spike was exchanged."""
+        order = np.argsort(others.rank_of, kind="stable")
+        for name in PER_NEURON:
+            getattr(self.whole, name)[order] = others.ranks.gather(getattr(self.state, name))
+        n = self.works[0].progress[SPIKES]
+        rank_of = others.rank_of[self.run.neuron[:n]]
+        own = self.run.released[:n][rank_of == others.ranks.part[0]]
+        self.run.released[np.argsort(rank_of, kind="stable")] = others.ranks.gather(own)
 
 
 # --- shares side by side --------------------------------------------------------------------------
@@ -260,15 +334,14 @@ def _call_all(threads: ThreadPoolExecutor, board: IntArray, calls: Sequence[Call
 # --- arrays ---------------------------------------------------------------------------------------
 
 
-def _of_share(state: WindowState, share: Share) -> WindowState:
-    """Return the state of the neurons of a share, of one sample."""
-    part = slice(share.low, share.high)
-    return state._replace(
-        neuron=state.neuron[part],
-        level=state.level[part],
-        release=state.release[part],
-        latest=state.latest[part],
-    )
+def _some(state: WindowState, neurons: slice | IntArray) -> WindowState:
+    """Return the state of some neurons, of one sample."""
+    return state._replace(**{name: getattr(state, name)[neurons] for name in PER_NEURON})
+
+
+def _neurons_here(others: Others) -> IntArray:
+    """Return the numbers of the neurons of this process."""
+    return np.flatnonzero(others.rank_of == others.ranks.part[0])
 
 
 def _new_work(neurons: Neurons, bundles: Bundles) -> Work:
@@ -296,6 +369,7 @@ def _new_work(neurons: Neurons, bundles: Bundles) -> Work:
         spare=np.empty(FEW_ARRIVALS, dtype=np.int32),
         progress=np.zeros(N_PROGRESS, dtype=np.int64),
         horizon=np.zeros(1),
+        event=np.zeros(1),
         currents=np.zeros(n_receptors),
         scratch=np.empty(scratch_shape(n_receptors)),
     )
