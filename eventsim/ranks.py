@@ -151,8 +151,6 @@ def together(comm: Communicator, function: Callable[[Ranks], Result]) -> Result:
     RankError
         If another rank has failed.
     """
-    if not all(hasattr(type(comm), name) for name in METHODS):
-        raise ValueError(f"comm must be a communicator of mpi4py, got {shown(comm)}")
     ranks = Ranks(comm)
     with ranks.interruptible():
         try:
@@ -171,6 +169,8 @@ class Ranks:
     """
 
     def __init__(self, comm: Communicator) -> None:
+        if not all(hasattr(type(comm), name) for name in METHODS):
+            raise ValueError(f"comm must be a communicator of mpi4py, got {shown(comm)}")
         self._comm = comm
         self.part: Part = comm.Get_rank(), comm.Get_size()
         self._is_over = False  # nobody can be told any more

@@ -62,6 +62,37 @@ def test_any_number_of_ranks_gives_the_bits_of_one_process(
         assert_same_to_the_bit(found, whole)
 
 
+def drawn(part: tuple[int, int] = (0, 1), seed: int = 1) -> es.Network:
+    """The network of `cortex` with further input from a generator."""
+    network, _, _ = cortex(part)
+    network.add_poisson("ext", 43, rate=0.5, seed=seed)
+    network.connect("ext", "e", es.one_to_one(43, 43, weights=0.8))
+    return network
+
+
+def test_ranks_stream_and_draw_as_one_process_does() -> None:
+    _, stimulus, t_stop = cortex()
+    how = {"chunk": t_stop / 3.5, "record": ["e", "i"]}
+
+    def stream(network: es.Network, comm: FakeCommunicator | None) -> list[np.ndarray]:
+        parts = es.stream(network, stimulus, t_stop, engine="windows", comm=comm, **how)
+        spikes = [part.spikes[name] for part in parts for name in ("e", "i")]
+        return [column for s in spikes for column in (s.times, s.indices, s.slopes)]
+
+    whole = stream(drawn(), None)
+    assert sum(column.size for column in whole) > 60
+    for found in results_of(3, lambda comm: stream(drawn((comm.rank, 3)), comm)):
+        for ours, theirs in zip(found, whole, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_generators_must_be_the_same_on_all_ranks() -> None:
+    run = lambda comm: es.simulate(drawn(seed=comm.rank), {}, 1.0, comm=comm)  # noqa: E731
+    for error in on_ranks(2, run):
+        assert isinstance(error, ValueError)
+        assert "network must be the same on all ranks" in str(error)
+
+
 @given(any_networks(), st.integers(1, 4))
 @examples(0.2)
 def test_random_networks_on_several_ranks(case: Case, size: int) -> None:
