@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.cuba import beside
 from scenarios.cuba import run as cuba
-from scenarios.cuba.beside import SIMULATORS, SimulatorError, require_simulator
+from scenarios.cuba.beside import SIMULATORS
 from scenarios.cuba.config import CubaOptions
-from scenarios.cuba.measures import Recording, same_until
+from scenarios.cuba.measures import same_until
 from scenarios.cuba.network import build, draw, for_others, simulate, spikes_of
 from scenarios.extras import MissingExtraError
+from scenarios.networks import beside
+from scenarios.networks.beside import SimulatorError, require_simulator
+from scenarios.networks.recording import Recording
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
 from scenarios.running.records import belonging_to
