@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,13 @@ import eventsim as es
 from scenarios.running.checkpoint import Arrays, intact, save_of_run
 from scenarios.running.console.progress import Tell
 
-__all__ = ["Streamed"]
+__all__ = ["Streamed", "pickled", "unpickled"]
 
 MOST_SPIKES = 10**9  # of a chunk
+UNREADABLE = (  # what reading a pickle of another version may raise
+    pickle.UnpicklingError, AttributeError, EOFError, ImportError, LookupError, TypeError,
+    ValueError,
+)  # fmt: skip
 OF_NUMPY = {"_frombuffer", "_reconstruct", "dtype", "ndarray", "scalar"}  # what arrays are made by
 
 
@@ -111,8 +116,12 @@ class Streamed:
         arrays = intact(self._state) if self._state.exists() else None
         if arrays is None or arrays["number"] > there:
             return 0, None
-        last = unpickled(arrays["result"], self.network)
-        return (0 if last is None else int(arrays["number"])), last
+        try:
+            return int(arrays["number"]), unpickled(arrays["result"], self.network)
+        except ValueError as error:
+            message = f"{self._state}: {error}; this is simulated again"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            return 0, None
 
     def _chunks(self) -> list[Arrays]:
         """Return the chunks from the first on, as far as they are there and intact."""
@@ -158,14 +167,21 @@ class _Pickler(pickle.Pickler):
         return "network" if isinstance(value, es.Network) else None
 
 
-def unpickled(content: NDArray[np.uint8], network: es.Network) -> es.Result | None:
-    """Return what was pickled, of this network; None if it is of another version, or no result."""
+def unpickled(content: NDArray[np.uint8], network: es.Network) -> es.Result:
+    """Return what was pickled, as a result of this network.
+
+    Raises
+    ------
+    ValueError
+        If it is of another version, or anything else.
+    """
     try:
         found = _Unpickler(io.BytesIO(content.tobytes()), network).load()
-    except (pickle.UnpicklingError, AttributeError, ImportError, LookupError, TypeError,
-            ValueError, EOFError):  # fmt: skip
-        return None
-    return es.Result(found) if isinstance(found, es.BatchResult) else None
+    except UNREADABLE as error:
+        raise ValueError(f"a state must hold a result and arrays: {error}") from error
+    if not isinstance(found, es.BatchResult):
+        raise ValueError(f"a state must hold a result, got {type(found).__name__}")
+    return es.Result(found)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -181,5 +197,5 @@ class _Unpickler(pickle.Unpickler):
         if package == "eventsim" or (package == "numpy" and name in OF_NUMPY):
             found = super().find_class(module, name)
         if found is None or (package == "eventsim" and not isinstance(found, type)):
-            raise pickle.UnpicklingError(f"expected results and arrays, got {module}.{name}")
+            raise pickle.UnpicklingError(f"got {module}.{name}")
         return found
