@@ -12,14 +12,11 @@ mean input is the threshold (10 Hz each):
   SI-fast  g 6,   drive 4     60.7 Hz irregularly, all together at 180 Hz
   AI       g 5,   drive 2     37.7 Hz, irregularly, without an oscillation to speak of
   SI-slow  g 4.5, drive 0.9   5.5 Hz irregularly, in slow waves
-Rates and the frequency are the publication's, of its simulations; it gives none for SR.
-
-Published simulations have a time step, which synchrony feels most: spikes of a step come together.
-Here they have the times of the spikes that cause them, to rounding.
+Rates and the frequency are the publication's, of its simulations; of SR none is compared.
 
 `--scale` makes smaller networks: fewer neurons, and fewer synapses onto each in proportion, which
 are stronger by the square root of that, so the variance of the input remains.  A constant current
-makes up for the mean that is lacking at the published rate (of SR: 328 Hz, that of a neuron under
+makes up for the mean that is lacking at the published rate (of SR: 327 Hz, that of a neuron under
 its mean input); the drive stays as it is.  So rates are near those of the full network, but
 collective activity is not: with fewer neurons the same fluctuations are shared by more of them, and
 feedback by the mean is weaker.  What is to be compared with the publication is `--scale 1`.

@@ -75,7 +75,7 @@ def _raster(ax: Axes, recording: Recording, sizes: Mapping[str, int]) -> None:
         middles.append((row + shown / 2.0, f"{shown} {TITLES[name]}"))
         start, row = start + n, row + shown
     ax.set(ylim=(0.0, row), yticks=[middle for middle, _ in middles])
-    ax.set_yticklabels([word for _, word in middles], rotation=90, va="center", fontsize=9)
+    ax.set_yticklabels([word for _, word in middles], rotation=90, va="center", fontsize=8)
     ax.tick_params(left=False)
 
 
@@ -88,17 +88,20 @@ def statistics(recordings: Mapping[str, Mapping[str, Recording]]) -> Figure:
         By regime, then by simulator: one colour for each regime, one line for each simulator.
     """
     figure, (rates, cvs, power) = new_figure(13.0, 4.2, 3)
-    rate_edges, cv_edges = np.geomspace(0.5, 600.0, 71), np.linspace(0.0, 1.6, 65)
-    for (name, found), colour in zip(recordings.items(), colours(4), strict=False):
+    rate_edges, cv_edges = np.geomspace(0.5, 600.0, 71), np.linspace(0.0, 2.0, 81)
+    of_regime = dict(zip(REGIMES, colours(len(REGIMES)), strict=True))
+    for name, found in recordings.items():
         for (title, recording), line in zip(found.items(), LINES, strict=False):
-            style = {"color": colour, "linestyle": line, "linewidth": 1.2}
+            style = {"color": of_regime[name], "linestyle": line, "linewidth": 1.2}
             label = name if title == next(iter(found)) else f"{name}, {title}"
             _shares(rates, 1000.0 * recording.rates, rate_edges, label=label, **style)
             _shares(cvs, recording.cv[np.isfinite(recording.cv)], cv_edges, **style)
             if recording.times.size:
                 power.plot(*spectrum(recording), **style)
-    rates.set(xscale="log", xlabel="rate of a neuron (Hz)", ylabel="share of the neurons")
-    cvs.set(xlabel="CV of a neuron's intervals", ylabel="share of the neurons")
+    rates.set(xscale="log", xlabel="rate of a neuron (Hz)")
+    cvs.set(xlabel="CV of a neuron's intervals")
+    for ax in (rates, cvs):  # at the end: a limit that is set stays as it is
+        ax.set(ylabel="share of the neurons", ylim=(0.0, None))
     cvs.axvline(1.0, color="0.7", linestyle="--", linewidth=1)
     power.set(xlim=(0.0, HIGHEST), yscale="log", xlabel="frequency (Hz)",
               ylabel="power of the population's rate (Hz² / Hz)")  # fmt: skip
@@ -110,4 +113,3 @@ def statistics(recordings: Mapping[str, Mapping[str, Recording]]) -> Figure:
 def _shares(ax: Axes, values: Floats, edges: Floats, **style: object) -> None:
     count, _ = np.histogram(values, edges)
     ax.stairs(count / max(values.size, 1), edges, baseline=None, **style)  # type: ignore[arg-type]
-    ax.set_ylim(0.0, None)

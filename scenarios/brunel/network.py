@@ -56,7 +56,7 @@ class Regime:
 
 
 REGIMES = {
-    "SR": Regime("synchronous regular", 3.0, 2.0, 328.0, published=False),
+    "SR": Regime("synchronous regular", 3.0, 2.0, 326.7, published=False),
     "SI-fast": Regime("synchronous irregular, fast", 6.0, 4.0, 60.7, oscillation=180.0),
     "AI": Regime("asynchronous irregular", 5.0, 2.0, 37.7),
     "SI-slow": Regime("synchronous irregular, slow", 4.5, 0.9, 5.5),
