@@ -26,6 +26,11 @@ and "indices", excitatory neurons first), and an interrupted run goes on after t
 `--beside nest` runs the same synapses in NEST, on a grid of 0.1 ms, with external spikes that NEST
 draws (`make peers` installs it; EVENTSIM_NEST_PYTHON names its interpreter).
 
+A grid sums what arrives within a step before it looks at the threshold.  Where volleys of
+excitation and inhibition meet, that shows: of SI-fast, at scale 1, NEST finds 59.1 Hz, a CV of 0.82
+and a synchrony of 0.90; with steps of 0.02 ms (half as long a run) 61.2 Hz, 0.88 and 0.97; here it
+is 62.1 Hz, 1.10 and 1.08.
+
   eventsim run brunel
   eventsim run brunel --scale 1 --beside nest
 """

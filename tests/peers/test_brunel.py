@@ -30,5 +30,4 @@ def test_nest_finds_the_same_rates_and_irregularity(model: str, tmp_path: Path) 
         )
     )
     assert theirs.rates.mean() == pytest.approx(ours.rates.mean(), rel=0.05)
-    assert np.corrcoef(ours.rates, theirs.rates)[0, 1] > 0.7
     assert np.nanmean(theirs.cv) == pytest.approx(np.nanmean(ours.cv), rel=0.05)

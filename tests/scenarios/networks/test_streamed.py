@@ -15,6 +15,7 @@ import eventsim as es
 from scenarios.networks.streamed import Streamed, pickled, unpickled
 from scenarios.running.checkpoint import load_of_run, save_of_run
 from scenarios.running.records import OtherRunError, belonging_to
+from tests.helpers import stopping
 from tests.helpers.resuming import KilledError, assert_same_arrays
 from tests.helpers.strategies import examples
 
@@ -91,6 +92,19 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(chunk, kills, tau_syn, th
     assert_same_arrays(spikes_of(found), expected)
     assert found["seconds"] > 0.0
     assert files == {f"spikes-{k:06d}.npz" for k in range(1, 1 + int(np.ceil(T_STOP / chunk)))}
+
+
+@examples(0.1)
+@given(st.integers(0, 80))
+def test_a_run_that_is_killed_at_any_operation_on_files_goes_on(stop):
+    with TemporaryDirectory() as folder:
+        try:
+            with stopping.Disk(stop).watched():
+                Streamed(network(), T_STOP, 4.0, Path(folder), 1, "windows").run(ignored)
+        except stopping.KilledError:
+            pass
+        found = Streamed(network(), T_STOP, 4.0, Path(folder), 1, "windows").run(ignored)
+    assert_same_arrays(spikes_of(found), whole_run(network()))
 
 
 def interrupted(folder: Path, chunks: int = 2) -> Streamed:
