@@ -62,7 +62,7 @@ def run(config: BrunelOptions, folder: Path, progress: Progress) -> Report:
     sizes = _network(chosen.regimes[0], chosen).sizes
     others = [SIMULATORS[chosen.model].title for _ in chosen.beside]
     return Report(
-        title=f"Brunel 2000, Fig. 8: {sizes['E']} excitatory and {sizes['I']} inhibitory neurons",
+        title=f"Brunel 2000, Fig. 8: {sizes['E']} + {sizes['I']} neurons",
         rows=[row for name in runs for row in _rows(name, runs[name], [OURS, *others])],
         notes=_notes(chosen),
         numbers={"regimes": {name: _numbers(found) for name, found in runs.items()}},
@@ -152,6 +152,8 @@ def _notes(config: BrunelOptions) -> list[str]:
         "cost: processor seconds, of all threads, in a second of the model, without building and "
         "compiling",
     ]
+    if config.model == "exp":
+        notes.append("model exp: currents of 0.5 ms; what is published is that of the model delta")
     if config.scale < 1.0:
         notes.append(
             f"scale {config.scale:g}: synapses are {1.0 / math.sqrt(config.scale):.2f} times as "
