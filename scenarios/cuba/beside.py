@@ -1,123 +1,19 @@
-"""The same network in other simulators, each in a process with an interpreter of its own."""
+"""The simulators that run the network of the scenario `cuba` beside ours."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
+from scenarios.networks.beside import NEST, Simulator
 
-from scenarios.extras import MissingExtraError
-from scenarios.running.checkpoint import Arrays
-
-__all__ = ["SIMULATORS", "STEP", "Simulator", "SimulatorError", "require_simulator", "simulate"]
+__all__ = ["SIMULATORS", "STEP", "TOLERANCES"]
 
 STEP = 0.1  # ms: the grid of spikes, or of the looks for them
-HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Simulator:
-    """Another simulator.
-
-    Attributes
-    ----------
-    title : str
-        Name in tables and pictures.
-    module : str
-        What its interpreter must be able to import.
-    variable : str
-        The environment variable that names that interpreter.
-    script, arguments : str, tuple of str
-        What is run there: a file beside this one, and what it is told before the two paths.
-    tolerance : float
-        Within which its spikes are the same as ours, ms.
-    """
-
-    title: str
-    module: str
-    variable: str
-    script: str
-    arguments: tuple[str, ...]
-    tolerance: float
-
-    @property
-    def python(self) -> str | None:
-        """The interpreter: that of the variable, or this one if it has the module."""
-        here = sys.executable if find_spec(self.module) else None
-        return os.environ.get(self.variable) or here
-
-
-class SimulatorError(RuntimeError):
-    """Another simulator has failed."""
-
-
-NEST = ("nest", "EVENTSIM_NEST_PYTHON", "in_nest.py")
+IN_NEST, IN_BRIAN = (Path(__file__).with_name(name) for name in ("in_nest.py", "in_brian.py"))
+BRIAN = ("brian2", "EVENTSIM_BRIAN_PYTHON")
 SIMULATORS = {
-    "nest": Simulator("NEST, continuous time", *NEST, ("iaf_psc_exp_ps",), 1e-9),
-    "nest-grid": Simulator(f"NEST, grid {STEP} ms", *NEST, ("iaf_psc_exp",), 1.0),
-    "brian2": Simulator(
-        f"Brian2, grid {STEP} ms", "brian2", "EVENTSIM_BRIAN_PYTHON", "in_brian.py", (), 1.0
-    ),
+    "nest": Simulator("NEST, continuous time", *NEST, IN_NEST, ("iaf_psc_exp_ps",)),
+    "nest-grid": Simulator(f"NEST, grid {STEP} ms", *NEST, IN_NEST, ("iaf_psc_exp",)),
+    "brian2": Simulator(f"Brian2, grid {STEP} ms", *BRIAN, IN_BRIAN),
 }
-
-
-def require_simulator(simulator: Simulator) -> None:
-    """Check that a simulator can be imported where it is run.
-
-    Raises
-    ------
-    MissingExtraError
-        If it cannot, with what to do.
-    """
-    python = simulator.python
-    if python is None or not _can_import(python, simulator.module):
-        raise MissingExtraError(
-            f"{simulator.title} needs an interpreter that can import {simulator.module}, got "
-            f"{python or 'no interpreter'}; `make peers` installs one, {simulator.variable} names "
-            "it"
-        )
-
-
-def _can_import(python: str, module: str) -> bool:
-    try:
-        return _run([python, "-c", f"import {module}"]).returncode == 0
-    except OSError:  # it is no program
-        return False
-
-
-def simulate(simulator: Simulator, network: Arrays) -> Arrays:
-    """Return "times" and "indices" of the spikes, and the "seconds" of a processor that it took.
-
-    Raises
-    ------
-    SimulatorError
-        If the simulator fails, with its last words.
-    """
-    python = simulator.python
-    assert python is not None, simulator
-    with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder, "network.npz"), Path(folder, "spikes.npz")
-        np.savez(given, **network)  # type: ignore[arg-type]
-        script = str(HERE / simulator.script)
-        done = _run([python, script, *simulator.arguments, str(given), str(found)])
-        if done.returncode:
-            words = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-            raise SimulatorError(
-                f"{simulator.title} has failed with exit code {done.returncode}: {''.join(words)}"
-            )
-        with np.load(found) as file:
-            return {name: file[name] for name in ("times", "indices", "seconds")}
-
-
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command of another environment, on one thread, and keep what it says."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)  # of this environment
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+TOLERANCES = {"nest": 1e-9, "nest-grid": 1.0, "brian2": 1.0}  # of spikes that are the same, ms

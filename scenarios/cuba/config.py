@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from scenarios.cuba.beside import SIMULATORS, STEP, require_simulator
+from scenarios.cuba.beside import SIMULATORS, STEP
+from scenarios.networks.beside import require_simulator
 from scenarios.running.options import Options, Range, Seed, option
 
 __all__ = ["IN_DEGREE", "TRANSIENT", "CubaOptions"]

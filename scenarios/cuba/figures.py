@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import eventsim as es
-from scenarios.cuba.measures import Recording
 from scenarios.cuba.network import RECEPTORS, RESET, REST, THRESHOLD, Drawn
+from scenarios.networks.recording import Recording
 from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, exact_times, new_figure
 
 __all__ = ["activity", "statistics"]

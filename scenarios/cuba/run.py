@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.cuba import beside
-from scenarios.cuba.beside import SIMULATORS
+from scenarios.cuba.beside import SIMULATORS, TOLERANCES
 from scenarios.cuba.config import TRANSIENT, CubaOptions
-from scenarios.cuba.measures import Recording, same_until
+from scenarios.cuba.measures import same_until
 from scenarios.cuba.network import Drawn, draw, for_others, simulate, spikes_of
+from scenarios.networks import beside
+from scenarios.networks.recording import Recording
 from scenarios.running.checkpoint import Arrays, made_once
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row
@@ -73,9 +74,9 @@ def _rows(drawn: Drawn, recordings: Mapping[str, Recording]) -> Iterator[Row]:
 
 def _agreement(config: CubaOptions, recordings: Mapping[str, Recording]) -> Iterator[Row]:
     for name in config.beside:
-        other = SIMULATORS[name]
-        until = same_until(recordings[OURS], recordings[other.title], other.tolerance)
-        what = f"{other.title}: the same spikes within {other.tolerance:g} ms"
+        other, tolerance = SIMULATORS[name], TOLERANCES[name]
+        until = same_until(recordings[OURS], recordings[other.title], tolerance)
+        what = f"{other.title}: the same spikes within {tolerance:g} ms"
         yield Row(what, "–", f"until {until:.1f} ms")
 
 

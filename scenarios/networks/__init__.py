@@ -1,1 +1,1 @@
-"""Networks and tasks that several scenarios train."""
+"""What several scenarios train, stream to disk, or run in other simulators."""

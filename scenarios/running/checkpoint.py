@@ -36,6 +36,7 @@ __all__ = [
     "TrainingState",
     "check_folder",
     "check_like",
+    "intact",
     "load_arrays",
     "load_latest",
     "load_of_run",
@@ -177,7 +178,7 @@ def made_once(path: Path, make: Callable[[], Arrays]) -> Arrays:
     OtherRunError
         If the file belongs to another run.
     """
-    arrays = _intact(path) if path.exists() else None
+    arrays = intact(path) if path.exists() else None
     if arrays is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_of_run(path, make())
@@ -185,8 +186,14 @@ def made_once(path: Path, make: Callable[[], Arrays]) -> Arrays:
     return arrays
 
 
-def _intact(path: Path) -> Arrays | None:
-    """Return what a file holds; None, with a warning, if it is damaged."""
+def intact(path: Path) -> Arrays | None:
+    """Return what a file of this run holds; None, with a warning, if it is damaged.
+
+    Raises
+    ------
+    OtherRunError
+        If the file belongs to another run.
+    """
     try:
         return load_of_run(path)
     except OtherRunError:

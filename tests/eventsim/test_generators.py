@@ -252,6 +252,16 @@ def test_rates_may_stop_and_start_again_between_pieces() -> None:
     np.testing.assert_allclose(moved[found[0].size :], 7.0 + operational, rtol=1e-13)
 
 
+@given(st.floats(0.1, 50.0), st.sampled_from([3.0, [3.0, 0.7], es.Steps([0.0, 2.0], [3.0, 1.0])]))
+def test_trains_that_were_stored_go_on_as_if_they_had_not_been(t: float, rate: Any) -> None:
+    generators = poisson(rate, 2).generators
+    _, at = draw_until(generators, nothing_drawn(np.array([0])), t)
+    stored = pickle.loads(pickle.dumps(at))
+    (here, _), (there, _) = (draw_until(generators, one, 60.0) for one in (at, stored))
+    assert len(here["ext"]) == 1
+    assert_same(there["ext"].sample(0), here["ext"].sample(0))
+
+
 @each_engine
 def test_a_run_goes_on_under_other_rates(engine: str) -> None:
     network = driven()

@@ -5,11 +5,13 @@ import os
 import numpy as np
 import pytest
 
-from scenarios.cuba.beside import SIMULATORS, simulate
+from scenarios.cuba.beside import SIMULATORS
 from scenarios.cuba.config import CubaOptions
-from scenarios.cuba.measures import Recording, same_until
+from scenarios.cuba.measures import same_until
 from scenarios.cuba.network import draw, for_others, spikes_of
 from scenarios.cuba.network import simulate as simulate_ours
+from scenarios.networks.beside import simulate
+from scenarios.networks.recording import Recording
 
 pytestmark = [pytest.mark.peers, pytest.mark.jit]
 

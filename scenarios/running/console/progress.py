@@ -140,6 +140,8 @@ def describe(metrics: Mapping[str, Any]) -> str:
     '· loss 0.123 · test accuracy 95.7 %'
     >>> describe({"converged": 0.5})
     '· converged 50.0 %'
+    >>> describe({"speed": 0.25})
+    '· 0.25 model seconds in a second'
     """
     words = []
     if "loss" in metrics:
@@ -148,4 +150,6 @@ def describe(metrics: Mapping[str, Any]) -> str:
         words.append(f"· test accuracy {100 * metrics['test_accuracy']:.1f} %")
     if "converged" in metrics:
         words.append(f"· converged {100 * metrics['converged']:.1f} %")
+    if "speed" in metrics:
+        words.append(f"· {metrics['speed']:.3g} model seconds in a second")
     return " ".join(words)

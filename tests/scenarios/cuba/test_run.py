@@ -1,7 +1,6 @@
 """The scenario cuba, from its options to its table and pictures."""
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.cuba import beside
 from scenarios.cuba import run as cuba
-from scenarios.cuba.beside import SIMULATORS, SimulatorError, require_simulator
+from scenarios.cuba.beside import SIMULATORS
 from scenarios.cuba.config import CubaOptions
-from scenarios.cuba.measures import Recording, same_until
+from scenarios.cuba.measures import same_until
 from scenarios.cuba.network import build, draw, for_others, simulate, spikes_of
 from scenarios.extras import MissingExtraError
+from scenarios.networks import beside
+from scenarios.networks.recording import Recording
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
 from scenarios.running.records import belonging_to
@@ -95,15 +95,6 @@ def test_excitation_and_inhibition_are_in_balance():
     assert 0.5 < np.nanmean(late.cv) < 1.5
 
 
-def test_a_poisson_train_has_a_cv_of_one_and_a_regular_one_of_zero():
-    rng = np.random.default_rng(0)
-    times = np.concatenate([np.cumsum(rng.exponential(1.0, 4000)), np.arange(4000.0)])
-    recording = Recording(times, np.repeat([0, 1], 4000), 3, 4000.0, 0.0)
-    np.testing.assert_allclose(recording.cv[:2], [1.0, 0.0], atol=0.05)
-    assert np.isnan(recording.cv[2])
-    np.testing.assert_allclose(recording.rates, [1.0, 1.0, 0.0])
-
-
 trains = st.lists(st.lists(st.integers(0, 50), unique=True, max_size=6), min_size=2, max_size=2)
 
 
@@ -162,26 +153,6 @@ def test_a_simulator_that_is_not_there_is_named_before_any_work(monkeypatch, tmp
     assert main(["run", "cuba", "--beside", "nest", "--folder", str(folder)]) == 1
     assert "make peers" in capsys.readouterr().err
     assert not folder.exists()
-
-
-def test_an_interpreter_without_the_simulator_is_refused(monkeypatch, tmp_path):
-    simulator = SIMULATORS["nest"]
-    lacking = tmp_path / "python"
-    lacking.write_text("#!/bin/sh\nexit 1\n")
-    lacking.chmod(0o755)
-    monkeypatch.setenv(simulator.variable, str(lacking))
-    with pytest.raises(MissingExtraError, match=f"import nest, got {lacking}"):
-        require_simulator(simulator)
-    monkeypatch.setenv(simulator.variable, str(tmp_path / "nowhere"))
-    with pytest.raises(MissingExtraError, match="nowhere"):
-        require_simulator(simulator)
-
-
-def test_a_simulator_that_fails_is_quoted(monkeypatch):
-    monkeypatch.setenv("EVENTSIM_NEST_PYTHON", sys.executable)
-    failing = SIMULATORS["nest"]
-    with pytest.raises(SimulatorError, match=r"exit code 1: .*(nest|Error)"):
-        beside.simulate(failing, {"potential": np.zeros(3)})
 
 
 def test_others_are_told_all_that_ours_is_told():

@@ -1,0 +1,75 @@
+"""Options of the scenario `brunel`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from scenarios.brunel.network import STEP
+from scenarios.networks.beside import NEST, Simulator, require_simulator
+from scenarios.running.options import Options, Range, Seed, option
+
+__all__ = ["SIMULATORS", "SMALLEST", "TRANSIENT", "BrunelOptions"]
+
+TRANSIENT = 200.0  # ms
+SMALLEST = 0.02
+GRAIN = 0.004  # a scale that makes one inhibitory synapse onto each neuron
+IN_NEST = Path(__file__).with_name("in_nest.py")
+SIMULATORS = {
+    model: Simulator(f"NEST, grid {STEP} ms", *NEST, IN_NEST, (f"iaf_psc_{model}",))
+    for model in ("delta", "exp")
+}
+
+
+@dataclass(frozen=True)
+class BrunelOptions(Options):
+    """Times are in ms."""
+
+    full: bool = option("All 12 500 neurons, for longer.", False)
+    scale: Annotated[float, Range(SMALLEST, 1.0)] | None = option(
+        "Neurons, and synapses of each, relative to the publication's; a multiple of 0.004.",
+        0.4,
+        full=1.0,
+    )
+    duration: Annotated[float, Range(10.0, 1e5)] | None = option(
+        f"Of each run, ms, after {TRANSIENT:g} ms that are left out.", 1000.0, full=5000.0
+    )
+    regimes: tuple[Literal["SR", "SI-fast", "AI", "SI-slow"], ...] = option(
+        "Which of the four to run.", ("SR", "SI-fast", "AI", "SI-slow")
+    )
+    model: Literal["delta", "exp"] = option(
+        "A spike moves the potential at once, or by a current of 0.5 ms.", "delta"
+    )
+    beside: tuple[Literal["nest"], ...] = option(
+        "nest: NEST runs the same synapses; it needs an environment of its own.", ()
+    )
+    threads: Annotated[int, Range(1, 1024)] | None = option(
+        "Of one run, which does not depend on them; None: all processors.", None
+    )
+    seed: Seed = option("Of synapses and drive.", 0)
+
+    def __post_init__(self) -> None:
+        """Check the fields, and that the network can be made."""
+        super().__post_init__()
+        if not self.regimes:
+            raise ValueError("regimes must name at least one, got none")
+        for name, values in (("regimes", self.regimes), ("beside", self.beside)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} must name each once, got {', '.join(values)}")
+        chosen = self.chosen
+        _check_multiple(chosen.scale, GRAIN, "scale", "for whole numbers of synapses")
+        if self.beside:
+            _check_multiple(chosen.duration, STEP, "duration", "ms, the step of NEST")
+
+    def require(self) -> None:
+        """Check that NEST is there, if it is to run."""
+        if self.beside:
+            require_simulator(SIMULATORS[self.model])
+
+
+def _check_multiple(value: float | None, step: float, name: str, why: str) -> None:
+    assert value is not None, name
+    if not math.isclose(value / step, round(value / step)):
+        raise ValueError(f"{name} must be a multiple of {step} {why}, got {value!r}")

@@ -1,0 +1,109 @@
+"""Other simulators, each in a process with an interpreter of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from scenarios.extras import MissingExtraError
+from scenarios.running.checkpoint import Arrays
+
+__all__ = ["NEST", "Simulator", "SimulatorError", "require_simulator", "simulate"]
+
+NEST = ("nest", "EVENTSIM_NEST_PYTHON")  # its module, and the variable
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """Another simulator.
+
+    Attributes
+    ----------
+    title : str
+        Name in tables and pictures.
+    module : str
+        What its interpreter must be able to import.
+    variable : str
+        The environment variable that names that interpreter.
+    script, arguments : Path, tuple of str
+        What is run there, and what it is told before the two paths.
+    """
+
+    title: str
+    module: str
+    variable: str
+    script: Path
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def python(self) -> str | None:
+        """The interpreter: that of the variable, or this one if it has the module."""
+        here = sys.executable if find_spec(self.module) else None
+        return os.environ.get(self.variable) or here
+
+
+class SimulatorError(RuntimeError):
+    """Another simulator has failed."""
+
+
+def require_simulator(simulator: Simulator) -> None:
+    """Check that a simulator can be imported where it is run.
+
+    Raises
+    ------
+    MissingExtraError
+        If it cannot, with what to do.
+    """
+    python = simulator.python
+    if python is None or not _can_import(python, simulator.module):
+        raise MissingExtraError(
+            f"{simulator.title} needs an interpreter that can import {simulator.module}, got "
+            f"{python or 'no interpreter'}; `make peers` installs one, {simulator.variable} names "
+            "it"
+        )
+
+
+def _can_import(python: str, module: str) -> bool:
+    try:
+        return _run([python, "-c", f"import {module}"]).returncode == 0
+    except OSError:  # it is no program
+        return False
+
+
+def simulate(simulator: Simulator, network: Arrays) -> Arrays:
+    """Return "times" and "indices" of the spikes, and the "seconds" of a processor that it took.
+
+    Raises
+    ------
+    SimulatorError
+        If the simulator fails, with its last words.
+    """
+    python = simulator.python
+    assert python is not None, simulator
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = Path(folder, "network.npz"), Path(folder, "spikes.npz")
+        np.savez(given, **network)  # type: ignore[arg-type]
+        arguments = (*simulator.arguments, str(given), str(found))
+        done = _run([python, str(simulator.script), *arguments])
+        if done.returncode:
+            words = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            raise SimulatorError(
+                f"{simulator.title} has failed with exit code {done.returncode}: {''.join(words)}"
+            )
+        with np.load(found) as file:
+            return {name: file[name] for name in ("times", "indices", "seconds")}
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command of another environment, on one thread, and keep what it says."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)  # of this environment
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -1,0 +1,33 @@
+"""The scenario brunel beside NEST."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scenarios.brunel.config import SIMULATORS
+from scenarios.brunel.network import REGIMES, Brunel
+from scenarios.networks.beside import simulate
+from scenarios.networks.recording import Recording
+from scenarios.networks.streamed import Streamed
+
+pytestmark = [pytest.mark.peers, pytest.mark.jit]
+
+
+@pytest.mark.parametrize("model", ["delta", "exp"])
+def test_nest_finds_the_same_rates_and_irregularity(model: str, tmp_path: Path) -> None:
+    simulator = SIMULATORS[model]
+    if not os.environ.get(simulator.variable):
+        pytest.skip(f"{simulator.variable} is not set")
+    network = Brunel(REGIMES["AI"], 0.1, model)
+    streamed = Streamed(network.build(), 1000.0, 100.0, tmp_path, 1, "windows")
+    ours, theirs = (
+        Recording.of(arrays, 1250, 1000.0).after(200.0)
+        for arrays in (
+            streamed.run(lambda _done, _metrics: None),
+            simulate(simulator, network.for_nest(1000.0)),
+        )
+    )
+    assert theirs.rates.mean() == pytest.approx(ours.rates.mean(), rel=0.05)
+    assert np.nanmean(theirs.cv) == pytest.approx(np.nanmean(ours.cv), rel=0.05)
