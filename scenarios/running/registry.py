@@ -54,6 +54,7 @@ CHOWDHURY = "Chowdhury, Lee & Roy 2020"
 CLOCKS = "the clocks of Gerum & Schilling 2022, and of Chowdhury, Lee & Roy"
 GERUM = "Gerum & Schilling 2022"
 TEETER = "the after-spike currents of Teeter et al. 2018 (GLIF3)"
+POTJANS = "Potjans & Diesmann 2014"
 BRETTE = "Brette et al. 2007, benchmark 2"
 SCENARIOS = {
     scenario.name: scenario
@@ -71,6 +72,7 @@ SCENARIOS = {
         Scenario("compare", "Exact against surrogate gradients, trained alike", LEE + ", Fig. 5"),
         Scenario("gradcheck", "Exact gradients beside central differences", LEE + ", Eq. 10"),
         Scenario("cuba", "Excitation and inhibition in balance, beside NEST and Brian2", BRETTE),
+        Scenario("microcircuit", "The cortical microcircuit without a grid, beside NEST", POTJANS),
         Scenario("adaptation", "Adaptation learnt from spikes, by exact gradients", TEETER),
         Scenario("flowers", "Flowers by clocked LIF units before an LSTM, fed by columns", GERUM),
     )

@@ -140,8 +140,12 @@ def describe(metrics: Mapping[str, Any]) -> str:
     '· loss 0.123 · test accuracy 95.7 %'
     >>> describe({"converged": 0.5})
     '· converged 50.0 %'
+    >>> describe({"pace": 0.05})
+    '· 0.05 s of the model in a second'
     """
     words = []
+    if "pace" in metrics:
+        words.append(f"· {metrics['pace']:.2g} s of the model in a second")
     if "loss" in metrics:
         words.append(f"· loss {metrics['loss']:.3f}")
     if "test_accuracy" in metrics:
