@@ -29,6 +29,7 @@ __all__ = ["CHUNK", "load", "run"]
 
 CHUNK = 100.0  # ms
 WARM_UP = 20.0  # ms, in which the engine is compiled and arranges the synapses
+OF_NUMPY = (("numpy", "dtype"), ("numpy._core.numeric", "_frombuffer"))  # what makes an array
 Build: TypeAlias = Callable[[], tuple[es.Network, dict[str, es.State]]]
 
 
@@ -61,7 +62,9 @@ def run(build: Build, duration: float, threads: int, folder: Path, progress: Pro
     parts = es.stream(
         net, {}, duration, chunk=CHUNK, engine="windows", record=names, threads=threads, **start
     )
-    with progress.named("microcircuit", "ms").task(math.ceil(duration), done * round(CHUNK)) as tell:
+    with progress.named("microcircuit", "ms").task(
+        math.ceil(duration), done * round(CHUNK)
+    ) as tell:
         for k in range(done + 1, total + 1):
             clock, processor = time.perf_counter(), time.process_time()
             part = next(parts)
@@ -152,9 +155,16 @@ def _latest(folder: Path, done: int, net: es.Network) -> tuple[int, es.Result | 
     If there is none, the run begins anew.
     """
     for k in range(done, 0, -1):
-        arrays = _intact(folder / f"checkpoint-{k:06d}.npz")
-        if arrays is not None:
+        path = folder / f"checkpoint-{k:06d}.npz"
+        arrays = _intact(path)
+        if arrays is None:
+            continue
+        try:
             return k, _Reader(io.BytesIO(arrays["state"].tobytes()), net).load()
+        except (AttributeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+            # Another version of the package may have written it.
+            message = f"{path} cannot be used: {error}; an earlier one is"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
     return 0, None
 
 
@@ -182,7 +192,7 @@ class _Reader(pickle.Unpickler):
         return self.net.generators[pid] if pid else self.net
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in (("numpy", "dtype"), ("numpy._core.numeric", "_frombuffer")):
+        if (module, name) in OF_NUMPY:
             return super().find_class(module, name)
         kind = getattr(sys.modules.get(module), name, None)
         if module.startswith("eventsim.") and isinstance(kind, type) and kind.__module__ == module:

@@ -57,7 +57,7 @@ def raster(found: Found, begin: float) -> Figure:
     end = begin + max(trains.duration for trains in found.values())
     rates.set(xlabel="time (ms)", ylabel=f"rate (Hz),\nbins of {BIN:g} ms", xlim=(begin, end))
     rates.set_ylim(0.0, None)
-    rates.legend(loc="upper right", fontsize=8, framealpha=0.9, ncols=2)
+    rates.legend(loc="lower right", bbox_to_anchor=(1.0, 0.95), fontsize=8, frameon=False, ncols=2)
     for ax in (spikes, rates):
         ax.spines[["top", "right"]].set_visible(False)
     return figure
@@ -82,7 +82,7 @@ def statistics(simulators: Mapping[str, Found]) -> Figure:
     simulators : dict of str -> dict of str -> Trains
         By title, by population; without the transient.
     """
-    figure, (rates, cvs, correlations) = new_figure(12.0, 4.6, 3, sharey=True)
+    figure, (rates, cvs, correlations) = new_figure(13.0, 4.2, 3)
     panels: tuple[tuple[Axes, Callable[[Trains], NDArray[np.float64]], str], ...] = (
         (rates, lambda trains: trains.rates, "rate of a neuron (Hz)"),
         (cvs, lambda trains: trains.cvs, "CV of a neuron's intervals"),
@@ -91,16 +91,11 @@ def statistics(simulators: Mapping[str, Found]) -> Figure:
     for ax, values, label in panels:
         for k, found in enumerate(simulators.values()):
             _boxes(ax, [values(trains) for trains in found.values()], k, len(simulators))
-        ax.set_xlabel(label)
-    y = np.arange(len(POPULATIONS))
-    rates.plot(
-        FULL_RATES, y, "D", color="black", markersize=4, label="mean, full scale (published)"
-    )
-    rates.set_xlim(0.0, None)
-    rates.set(yticks=y, yticklabels=POPULATIONS)
-    rates.invert_yaxis()
-    cvs.axvline(1.0, color="0.7", linestyle="--", linewidth=1, zorder=0)
-    correlations.axvline(0.0, color="0.7", linestyle="--", linewidth=1, zorder=0)
+        ax.set(ylabel=label, xticks=range(len(POPULATIONS)), xticklabels=POPULATIONS)
+    rates.plot(FULL_RATES, "D", color="black", markersize=4, label="mean, full scale (published)")
+    rates.set_ylim(0.0, None)
+    cvs.axhline(1.0, color="0.7", linestyle="--", linewidth=1, zorder=0)
+    correlations.axhline(0.0, color="0.7", linestyle="--", linewidth=1, zorder=0)
     handles, _ = rates.get_legend_handles_labels()
     titles = [
         Patch(facecolor=NEUTRAL, alpha=fill, label=title)
@@ -118,7 +113,7 @@ def _boxes(ax: Axes, values: list[NDArray[np.float64]], k: int, n: int) -> None:
     places = np.arange(len(values)) + (k - (n - 1) / 2.0) * 0.38
     dot: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": "black"}
     drawn = ax.boxplot(
-        values, positions=places, orientation="horizontal", widths=0.6 / n, whis=(5.0, 95.0),
+        values, positions=places, widths=0.6 / n, whis=(5.0, 95.0),
         showfliers=False, showmeans=True, manage_ticks=False, patch_artist=True,
         medianprops={"color": "black"}, meanprops={**dot, "markersize": 4},
     )  # fmt: skip

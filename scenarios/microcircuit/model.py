@@ -99,7 +99,7 @@ class Circuit:
     --------
     >>> full = Circuit(1.0, "poisson")
     >>> int(full.sizes.sum()), int(full.synapses.sum())
-    (77169, 298880968)
+    (77169, 298880970)
     """
 
     scale: float
@@ -150,6 +150,11 @@ class Circuit:
 
 
 def _full_synapses() -> Floats:
+    """Return the numbers of synapses before they are rounded.
+
+    The reference implementation takes the logarithm of (n - 1) / n, which loses digits: two of its
+    numbers are smaller by 1.
+    """
     pairs = np.outer(SIZES, SIZES)
     return np.log1p(-PROBABILITIES) / np.log1p(-1.0 / pairs)
 
