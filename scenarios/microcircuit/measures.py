@@ -63,8 +63,7 @@ class Trains:
     @cached_property
     def rates(self) -> Floats:
         """Rate of each neuron in Hz, (n,)."""
-        rates: Floats = 1000.0 * np.bincount(self.indices, minlength=self.n) / self.duration
-        return rates
+        return np.bincount(self.indices, minlength=self.n) / (self.duration / 1000.0)
 
     @cached_property
     def cvs(self) -> Floats:

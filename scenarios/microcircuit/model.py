@@ -5,6 +5,7 @@ Those of the reference implementation, INM-6/microcircuit-PD14-model: in ms, mV 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -118,12 +119,12 @@ class Circuit:
     @cached_property
     def weights(self) -> Floats:
         """Mean weights, mV/ms."""
-        return _full_weights() / np.sqrt(self.scale)
+        return _full_weights() / math.sqrt(self.scale)
 
     @property
     def weight_outside(self) -> float:
         """Weight of a spike from outside, mV/ms."""
-        return float(jump() / np.sqrt(self.scale))
+        return jump() / math.sqrt(self.scale)
 
     @cached_property
     def rates_outside(self) -> Floats:
@@ -135,12 +136,11 @@ class Circuit:
     @cached_property
     def bias(self) -> Floats:
         """Direct current, mV/ms: the mean input of the full network that spikes do not bring."""
-        missing = 1.0 - np.sqrt(self.scale)
+        missing = 1.0 - math.sqrt(self.scale)
         indegrees = _full_synapses() / SIZES[:, None]
         inside = TAU_SYN * (_full_weights() * indegrees) @ (FULL_RATES / 1000.0)
         outside = TAU_SYN * jump() * INDEGREES_OUTSIDE * RATE_OUTSIDE / 1000.0
-        bias: Floats = missing * inside + (missing if self.drive == "poisson" else 1.0) * outside
-        return bias
+        return missing * inside + (missing if self.drive == "poisson" else 1.0) * outside
 
     def parts(self) -> dict[str, slice]:
         """Return which numbers the neurons of each population have."""
