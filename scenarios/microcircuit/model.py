@@ -45,7 +45,7 @@ PROBABILITIES = np.array([  # that a pair has a synapse; to each row, from each 
     [0.0156, 0.0066, 0.0211, 0.0166, 0.0572, 0.0197, 0.0396, 0.2252],
     [0.0364, 0.0010, 0.0034, 0.0005, 0.0277, 0.0080, 0.0658, 0.1443],
 ])  # fmt: skip
-INDEGREES_OUTSIDE = np.array([1600, 1500, 2100, 1900, 2000, 1900, 2900, 2100])
+INDEGREES_OUTSIDE = np.array([1600.0, 1500.0, 2100.0, 1900.0, 2000.0, 1900.0, 2900.0, 2100.0])
 RATE_OUTSIDE = 8.0  # Hz, of each synapse
 FULL_RATES = np.array([0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829])  # Hz
 
