@@ -50,7 +50,7 @@ def raster(found: Found, begin: float) -> Figure:
         row += height
         spikes.axhline(row, color="0.85", linewidth=0.6, zorder=0)
     spikes.set(yticks=ticks, yticklabels=list(found), ylim=(row, 0.0))
-    spikes.set_ylabel(f"every {step}th neuron" if step > 1 else "neuron")
+    spikes.set_ylabel(f"one neuron in {step}" if step > 1 else "neuron")
     spikes.tick_params(axis="y", length=0)
     for kind in KINDS:
         _rate(rates, [trains for name, trains in found.items() if name.endswith(kind)], kind, begin)

@@ -131,7 +131,7 @@ class Circuit:
         """Spikes from outside that a neuron gets in a ms."""
         if self.drive == "dc":
             return np.zeros(len(POPULATIONS))
-        return RATE_OUTSIDE / 1000.0 * _rounded(INDEGREES_OUTSIDE * self.scale)
+        return _rounded(INDEGREES_OUTSIDE * self.scale) / 1000.0 * RATE_OUTSIDE
 
     @cached_property
     def bias(self) -> Floats:
