@@ -13,8 +13,8 @@ who is connected to whom, and with it the rates.
 Parameters are those of the reference implementation (INM-6/microcircuit-PD14-model), and so is what
 `--scale` does: that fraction of the neurons, each with that fraction of its synapses, which weigh
 1 / sqrt(scale) times as much; a direct current stands for the mean input that is then lacking, at
-the rates of the full network.  Mean and variance of the input stay, so the rates nearly do;
-neurons share more of their input, so correlations grow.  At 1 the network takes about 20 GB.
+the rates of the full network.  Mean and variance of the input stay, but neurons share more of it
+and its jumps are larger: rates fall, most where they are low (L23E at 0.1: from 0.9 to 0.5 Hz).
 
 Every published run of it is on a grid, here there is none.  Two things differ for that reason: a
 delay below 0.1 ms is drawn again, any above is kept as drawn; and so is a potential at the start at
@@ -27,15 +27,16 @@ of up to 1000 neurons; of independent Poisson trains it is 1) and the mean corre
 neurons (spikes in 2 ms, up to 200 neurons).  `--beside nest` runs the same synapses from the same
 potentials in NEST, with iaf_psc_exp on a grid of 0.1 ms, to which it rounds the delays (`make
 peers` installs it; EVENTSIM_NEST_PYTHON names its interpreter).  Its Poisson spikes are others, and
-the network is chaotic: rates and CVs are to agree, not spikes.
+the network is chaotic: rates and CVs are to agree, not spikes.  On its way to NEST the network lies
+in temporary files, some 30 bytes a synapse.
 
 Spikes are on disk chunk by chunk, in files `spikes-*.npz` of the run folder; a run that was stopped
 goes on from its last chunk.
 
-Published are the rates of the reference implementation at full scale; of CV and synchrony the paper
-has pictures, no numbers.
+Published are, in that column, the mean rates of the full network, as the reference implementation
+has them.
 
   eventsim run microcircuit
   eventsim run microcircuit --beside nest
-  eventsim run microcircuit --scale 1 --duration 1000 --threads 2
+  eventsim run microcircuit --scale 1 --duration 1000
 """

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,8 +58,7 @@ def _can_import_nest(python: str) -> bool:
 
 
 def simulate(
-    net: es.Network,
-    initial: Mapping[str, es.State],
+    build: Callable[[], tuple[es.Network, Mapping[str, es.State]]],
     circuit: Circuit,
     *,
     duration: float,
@@ -70,10 +69,10 @@ def simulate(
 
     Parameters
     ----------
-    net, initial : Network, dict of str -> State
-        As `build` made them.
+    build : callable
+        Returns the network and the state at the start; they are not kept while NEST runs.
     circuit : Circuit
-        What they were made of.
+        What they are made of.
     duration : float
         A multiple of `STEP`, ms.
     threads : int
@@ -96,7 +95,7 @@ def simulate(
     assert python is not None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _export(net, initial, circuit, folder)
+        _export(*build(), circuit, folder)
         words = [str(folder), str(duration), str(STEP), str(threads), str(seed + 1)]
         done = _run([python, str(SCRIPT), *words])
         if done.returncode:

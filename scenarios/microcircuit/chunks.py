@@ -12,7 +12,7 @@ import pickle
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,42 +49,45 @@ def run(build: Build, duration: float, threads: int, folder: Path, progress: Pro
     progress : Progress
         Is told of each chunk.
     """
-    total = math.ceil(duration / CHUNK)
-    done = len(load(folder))
-    if done == total:
-        return
-    net, initial = build()
-    with progress.compiling():
-        _warm_up(net, initial, min(WARM_UP, duration), threads)
-    done, begun = _latest(folder, done, net)
-    start: dict[str, Any] = {"initial": initial} if begun is None else {"resume": begun}
-    names = list(net.populations)
-    parts = es.stream(
-        net, {}, duration, chunk=CHUNK, engine="windows", record=names, threads=threads, **start
-    )
-    with progress.named("microcircuit", "ms").task(
-        math.ceil(duration), done * round(CHUNK)
-    ) as tell:
-        for k in range(done + 1, total + 1):
-            clock, processor = time.perf_counter(), time.process_time()
-            part = next(parts)
-            assert isinstance(part, es.Result)
-            seconds = time.process_time() - processor
-            save_of_run(_path(folder, k), _spikes(part, seconds))
-            if k < total:
-                _save_state(folder, k, part)
-            pace = (part.t_stop - part.t_start) / 1000.0 / (time.perf_counter() - clock)
-            tell(part.t_stop, {"pace": pace})
+    total, done = math.ceil(duration / CHUNK), sum(1 for _ in load(folder))
+    if done < total:
+        net, initial = build()
+        with progress.compiling():
+            _warm_up(net, initial, min(WARM_UP, duration), threads)
+        done, begun = _latest(folder, done, net)
+        start: dict[str, Any] = {"initial": initial} if begun is None else {"resume": begun}
+        names = list(net.populations)
+        parts = es.stream(
+            net, {}, duration, chunk=CHUNK, engine="windows", record=names, threads=threads, **start
+        )
+        with progress.task(math.ceil(duration), done * round(CHUNK)) as tell:
+            for k in range(done + 1, total + 1):
+                part, pace = _kept(parts, folder, k, k < total)
+                tell(part.t_stop, {"pace": pace})
     for path in folder.glob("checkpoint-*.npz"):
         path.unlink()
 
 
-def load(folder: Path) -> list[Arrays]:
-    """Return the chunks of a run so far, up to the first one that is not there or not whole.
+def _kept(
+    parts: Iterator[es.Result | es.BatchResult], folder: Path, k: int, goes_on: bool
+) -> tuple[es.Result, float]:
+    """Simulate the k-th chunk and leave its files; return it, and model time per second."""
+    clock, processor = time.perf_counter(), time.process_time()
+    part = next(parts)
+    assert isinstance(part, es.Result)
+    seconds = time.process_time() - processor
+    save_of_run(_path(folder, k), _spikes(part, seconds))
+    if goes_on:
+        _save_state(folder, k, part)
+    return part, (part.t_stop - part.t_start) / 1000.0 / (time.perf_counter() - clock)
 
-    Returns
-    -------
-    list of dict
+
+def load(folder: Path) -> Iterator[Arrays]:
+    """Read the chunks of a run so far, up to the first one that is not there or not whole.
+
+    Yields
+    ------
+    dict
         "times" and "indices" of spikes, neurons numbered through all populations; "t_stop", and
         the "seconds" of a processor that the chunk took, and the most "memory" that the process has
         had.
@@ -94,13 +97,11 @@ def load(folder: Path) -> list[Arrays]:
     OtherRunError
         If a chunk belongs to another run.
     """
-    chunks: list[Arrays] = []
     for k in count(1):
         chunk = _intact(_path(folder, k))
         if chunk is None:
-            return chunks
-        chunks.append(chunk)
-    raise AssertionError("there is always a next number")
+            return
+        yield chunk
 
 
 def _path(folder: Path, k: int) -> Path:

@@ -18,7 +18,7 @@ from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, new_figure
 __all__ = ["raster", "statistics"]
 
 Found: TypeAlias = Mapping[str, Trains]  # by population
-ROWS = 2000  # neurons of the raster, at most
+ROWS = 4000  # neurons of the raster, at most
 LEAST_ROWS = 2  # of a population
 BIN = 2.0  # ms
 FILLS = (0.85, 0.25)  # opacity of the boxes of the first and of the second simulator

@@ -31,8 +31,9 @@ def run(config: MicrocircuitOptions, folder: Path, progress: Progress) -> Report
     """Simulate the network, and have NEST do so; return the table and the pictures."""
     from scenarios.microcircuit.figures import raster, statistics
 
-    chunks.run(partial(build, config), config.duration, config.threads, folder, progress)
-    done = chunks.load(folder)
+    shown = progress.named("microcircuit", "ms")
+    chunks.run(partial(build, config), config.duration, config.threads, folder, shown)
+    done = list(chunks.load(folder))
     ours = joined(done)
     spikes, costs = {OURS: ours}, {OURS: (_total(done, "seconds"), _most(done, "memory"))}
     if config.beside:
@@ -55,10 +56,8 @@ def run(config: MicrocircuitOptions, folder: Path, progress: Progress) -> Report
 
 
 def _in_nest(config: MicrocircuitOptions) -> Arrays:
-    net, initial = build(config)
     return beside.simulate(
-        net,
-        initial,
+        partial(build, config),
         config.circuit,
         duration=config.duration,
         threads=config.threads,

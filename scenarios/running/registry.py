@@ -25,11 +25,14 @@ class Scenario:
         One line for ``eventsim list``.
     source : str
         The publication that it reproduces.
+    large : bool
+        Whether it fills the memory with one network: then what is freed goes back to the system.
     """
 
     name: str
     summary: str
     source: str
+    large: bool = False
 
     def module(self) -> Any:
         """Import what runs the scenario: it has a function `run`."""
@@ -72,7 +75,7 @@ SCENARIOS = {
         Scenario("compare", "Exact against surrogate gradients, trained alike", LEE + ", Fig. 5"),
         Scenario("gradcheck", "Exact gradients beside central differences", LEE + ", Eq. 10"),
         Scenario("cuba", "Excitation and inhibition in balance, beside NEST and Brian2", BRETTE),
-        Scenario("microcircuit", "The cortical microcircuit without a grid, beside NEST", POTJANS),
+        Scenario("microcircuit", "The cortical microcircuit, off the grid", POTJANS, large=True),
         Scenario("adaptation", "Adaptation learnt from spikes, by exact gradients", TEETER),
         Scenario("flowers", "Flowers by clocked LIF units before an LSTM, fed by columns", GERUM),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import eventsim as es
 from scenarios.microcircuit import chunks
 from scenarios.microcircuit.beside import VARIABLE, simulate
 from scenarios.microcircuit.config import MicrocircuitOptions
@@ -22,10 +23,13 @@ def test_nest_finds_the_same_rates_and_irregularity(drive: Drive, tmp_path: Path
     if not os.environ.get(VARIABLE):
         pytest.skip(f"{VARIABLE} is not set")
     config = MicrocircuitOptions(scale=0.05, duration=3000.0, drive=drive)
-    net, initial = build(config)
-    chunks.run(lambda: (net, initial), config.duration, 1, tmp_path, SILENT)
-    ours = joined(chunks.load(tmp_path))
-    theirs = simulate(net, initial, config.circuit, duration=3000.0, threads=1, seed=0)
+
+    def made() -> tuple[es.Network, dict[str, es.State]]:
+        return build(config)
+
+    chunks.run(made, config.duration, 1, tmp_path, SILENT)
+    ours = joined(list(chunks.load(tmp_path)))
+    theirs = simulate(made, config.circuit, duration=3000.0, threads=1, seed=0)
     for part in config.circuit.parts().values():
         one, other = (Trains.of(spikes, part, 500.0, 3000.0) for spikes in (ours, theirs))
         assert other.rates.mean() == pytest.approx(one.rates.mean(), rel=0.1, abs=0.1)

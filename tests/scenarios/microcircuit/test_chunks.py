@@ -30,9 +30,6 @@ class Stopping:
     def __init__(self, after):
         self.after, self.told = after, []
 
-    def named(self, *_):
-        return self
-
     def compiling(self):
         return SILENT.compiling()
 
@@ -70,10 +67,6 @@ def go_on(folder, after=99, network=lambda: NETWORK):
     return progress.told
 
 
-def spikes_in(folder):
-    return [(c["times"].tolist(), c["indices"].tolist(), c["t_stop"]) for c in chunks.load(folder)]
-
-
 @pytest.fixture(scope="module")
 def whole():
     """Return a run that nobody stops, of which all is kept."""
@@ -82,7 +75,7 @@ def whole():
 
 
 def assert_whole(folder, whole):
-    found = chunks.load(folder)
+    found = list(chunks.load(folder))
     assert [float(chunk["t_stop"]) for chunk in found] == [20.0, 40.0, 60.0, 80.0, 88.0]
     times, indices = (np.concatenate([c[name] for c in found]) for name in ("times", "indices"))
     parts = CONFIG.circuit.parts()
@@ -100,7 +93,7 @@ def assert_whole(folder, whole):
 @pytest.mark.parametrize("after", [1, 2, 4])
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, whole, after):
     go_on(tmp_path, after)
-    assert len(chunks.load(tmp_path)) == after  # readable meanwhile
+    assert len(list(chunks.load(tmp_path))) == after  # readable meanwhile
     assert len(list(tmp_path.glob("checkpoint-*.npz"))) <= 2
     assert len(go_on(tmp_path, network=fresh)) == 5 - after
     assert_whole(tmp_path, whole)
@@ -126,6 +119,14 @@ def test_without_a_checkpoint_a_run_begins_anew(tmp_path, whole):
     for path in tmp_path.glob("checkpoint-*.npz"):
         path.unlink()
     assert len(go_on(tmp_path)) == 5
+    assert_whole(tmp_path, whole)
+
+
+@pytest.mark.jit
+def test_a_run_killed_as_it_ended_leaves_no_checkpoint(tmp_path, whole):
+    go_on(tmp_path)
+    (tmp_path / "checkpoint-000004.npz").write_bytes(b"")
+    assert go_on(tmp_path) == []
     assert_whole(tmp_path, whole)
 
 

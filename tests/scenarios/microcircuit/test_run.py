@@ -23,7 +23,13 @@ SMALL = MicrocircuitOptions(scale=0.005, duration=60.0)
 
 
 @pytest.mark.jit
-def test_the_command_leaves_spikes_a_table_and_pictures_and_is_resumed(tmp_path, capsys):
+def test_the_command_leaves_spikes_a_table_and_pictures_and_is_resumed(
+    tmp_path, capsys, monkeypatch
+):
+    def refuse():
+        raise AssertionError("a large network must give back what it frees")
+
+    monkeypatch.setattr("scenarios.running.memory.keep_freed_memory", refuse)
     folder = tmp_path / "run"
     words = ["--scale", "0.005", "--duration", "60", "--folder", str(folder)]
     assert main(["run", "microcircuit", *words]) == 0
@@ -42,8 +48,8 @@ def test_the_command_leaves_spikes_a_table_and_pictures_and_is_resumed(tmp_path,
 def test_the_table_shows_nest_beside_ours(tmp_path, monkeypatch):
     ran = []
 
-    def fake(net, initial, circuit, **_):
-        ran.append(net.n_synapses)
+    def fake(build, circuit, **_):
+        ran.append(build()[0].n_synapses)
         times = np.arange(0.5, 60.0, 0.5)
         return {
             "times": times,
@@ -146,9 +152,8 @@ def test_a_missing_nest_is_named_before_any_work(monkeypatch, tmp_path, capsys):
 def test_a_nest_that_fails_is_quoted(monkeypatch):
     monkeypatch.setenv(beside.VARIABLE, sys.executable)
     monkeypatch.setattr(beside, "SCRIPT", "nothing.py")
-    net, initial = build(SMALL)
     with pytest.raises(NestError, match=r"exit code 2: .*nothing\.py"):
-        beside.simulate(net, initial, SMALL.circuit, duration=60.0, threads=1, seed=0)
+        beside.simulate(lambda: build(SMALL), SMALL.circuit, duration=60.0, threads=1, seed=0)
 
 
 @pytest.mark.jit
