@@ -484,7 +484,8 @@ def _in_stretches(job: Job, record: tuple[str, ...]) -> tuple[BatchResult, Exces
             return keeping.result(part)._part(np.arange(min(excess) + 1)), excess
         if is_last:
             return keeping.result(part), excess
-        spikes = part.record.time.size + part.stimulus.times.size
+        # Not those under way since before: they may be many, however short the stretch.
+        spikes = part.record.time.size + np.count_nonzero(part.stimulus.times > begin)
         length *= min(max(MOST_AT_ONCE / (1 + spikes), 0.25), 4.0)
         job, begin = job._replace(old=part), end
 

@@ -25,11 +25,14 @@ class Scenario:
         One line for ``eventsim list``.
     source : str
         The publication that it reproduces.
+    large : bool
+        Whether it fills the memory with one network: then what is freed goes back to the system.
     """
 
     name: str
     summary: str
     source: str
+    large: bool = False
 
     def module(self) -> Any:
         """Import what runs the scenario: it has a function `run`."""
@@ -54,6 +57,7 @@ CHOWDHURY = "Chowdhury, Lee & Roy 2020"
 CLOCKS = "the clocks of Gerum & Schilling 2022, and of Chowdhury, Lee & Roy"
 GERUM = "Gerum & Schilling 2022"
 TEETER = "the after-spike currents of Teeter et al. 2018 (GLIF3)"
+POTJANS = "Potjans & Diesmann 2014"
 BRETTE = "Brette et al. 2007, benchmark 2"
 BRUNEL = "Brunel 2000, Fig. 8"
 SCENARIOS = {
@@ -73,6 +77,7 @@ SCENARIOS = {
         Scenario("gradcheck", "Exact gradients beside central differences", LEE + ", Eq. 10"),
         Scenario("cuba", "Excitation and inhibition in balance, beside NEST and Brian2", BRETTE),
         Scenario("brunel", "Four regimes of a sparse network, without a grid", BRUNEL),
+        Scenario("microcircuit", "The cortical microcircuit, off the grid", POTJANS, large=True),
         Scenario("adaptation", "Adaptation learnt from spikes, by exact gradients", TEETER),
         Scenario("flowers", "Flowers by clocked LIF units before an LSTM, fed by columns", GERUM),
     )

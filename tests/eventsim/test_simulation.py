@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
+from eventsim import simulation
 
 
 def chain(weight: float = 9.0) -> es.Network:
@@ -160,3 +161,22 @@ def test_charges_over_two_ways_of_equal_length_meet_if_delays_are_binary_fractio
     result = es.simulate(net, {"in": es.Spikes([time], [0])}, 1100.0, engine=engine)
     assert result.spike_counts("relay").tolist() == [1]
     assert result.spike_counts("out").tolist() == [0]
+
+
+def test_stretches_stay_short_where_more_spikes_are_under_way_than_one_may_have(monkeypatch):
+    net = es.Network()
+    net.add_poisson("ext", 4, rate=5.0, seed=1)
+    net.add_population("p", 4, es.LIF())
+    net.connect("ext", "p", weights=0.01 * np.eye(4), delays=5.0)  # 100 spikes are under way
+    sizes = []
+
+    def advanced(job, real=simulation._advanced):
+        part, excess = real(job)
+        sizes.append(part.stimulus.times.size)
+        return part, excess
+
+    monkeypatch.setattr(simulation, "MOST_AT_ONCE", 20)
+    monkeypatch.setattr(simulation, "_advanced", advanced)
+    es.simulate(net, {}, 200.0, record=[])
+    assert max(sizes) < 300
+    assert len(sizes) < 1000

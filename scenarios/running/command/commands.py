@@ -286,7 +286,8 @@ def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
     from scenarios.running.console.screen import Screen
     from scenarios.running.memory import keep_freed_memory
 
-    keep_freed_memory()
+    if not scenario.large:
+        keep_freed_memory()
     screen = Screen()
 
     def say(text: str) -> None:
