@@ -12,7 +12,7 @@ mean input is the threshold (10 Hz each):
   SI-fast  g 6,   drive 4     60.7 Hz irregularly, all together at 180 Hz
   AI       g 5,   drive 2     37.7 Hz, irregularly, without an oscillation to speak of
   SI-slow  g 4.5, drive 0.9   5.5 Hz irregularly, in slow waves
-Rates and the frequency are the publication's, of its simulations; of SR none is compared.
+Published are these rates and the frequency, of simulations; of SR none is compared.
 
 `--scale` makes smaller networks: fewer neurons, and fewer synapses onto each in proportion, which
 are stronger by the square root of that, so the variance of the input remains.  A constant current
@@ -26,10 +26,10 @@ and "indices", excitatory neurons first), and an interrupted run goes on after t
 `--beside nest` runs the same synapses in NEST, on a grid of 0.1 ms, with external spikes that NEST
 draws (`make peers` installs it; EVENTSIM_NEST_PYTHON names its interpreter).
 
-A grid sums what arrives within a step before it looks at the threshold.  Where volleys of
-excitation and inhibition meet, that shows: of SI-fast, at scale 1, NEST finds 59.1 Hz, a CV of 0.82
-and a synchrony of 0.90; with steps of 0.02 ms (half as long a run) 61.2 Hz, 0.88 and 0.97; here it
-is 62.1 Hz, 1.10 and 1.08.
+A grid sums what arrives within a step before it looks at the threshold.  That may be why SI-fast
+differs, where volleys of excitation and inhibition meet: at scale 1 NEST finds 59.1 Hz, a CV of
+0.82 and a synchrony of 0.90; with steps of 0.02 ms (half as long a run) 61.2 Hz, 0.88 and 0.97;
+here it is 62.1 Hz, 1.10 and 1.08.
 
   eventsim run brunel
   eventsim run brunel --scale 1 --beside nest
