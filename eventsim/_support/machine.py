@@ -16,7 +16,11 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["add_at_once", "add_to_row", "give_way", "look_at", "prefetch", "publish"]
+__all__ = ["SPINS", "add_at_once", "add_to_row", "give_way", "look_at", "prefetch", "publish"]
+
+# How often a thread looks whether others have come before it lets them run: they cannot meanwhile
+# where all is plain Python.
+SPINS = 0 if config.DISABLE_JIT else 2000
 
 if config.DISABLE_JIT:
     _lock = threading.Lock()

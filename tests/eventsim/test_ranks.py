@@ -39,6 +39,8 @@ from tests.helpers.strategies import any_networks, examples, networks
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.jit
+
 each_run = pytest.mark.parametrize("run", RUNS)
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "Bundles",
     "Cut",
     "bundles_of",
+    "cut_at_hand",
     "neurons_of",
     "place_of",
     "shares_of",
@@ -157,6 +158,12 @@ def bundles_of(network: Network, cut: Cut) -> list[Bundles]:
     if made is None or made[0] != cut:
         made = _BUNDLES[network.version] = cut, _made(network, cut)
     return made[1]
+
+
+def cut_at_hand(network: Network, part: Part) -> Cut | None:
+    """Return the cut for which there are bundles of a part of a network, if there are any."""
+    made = _BUNDLES.get(network.version)
+    return None if made is None or made[0].part != part else made[0]
 
 
 def _made(network: Network, cut: Cut) -> list[Bundles]:

@@ -18,7 +18,14 @@ from eventsim._engines.base import Excess, Job, batch_result
 from eventsim._engines.parts import carried_from
 from eventsim._engines.scheduler import host as scheduler
 from eventsim._engines.scheduler.loop import SchedulerState
-from eventsim._engines.windows.bundles import Cut, bundles_of, neurons_of, place_of, shares_of
+from eventsim._engines.windows.bundles import (
+    Cut,
+    bundles_of,
+    cut_at_hand,
+    neurons_of,
+    place_of,
+    shares_of,
+)
 from eventsim._engines.windows.loop import HELD, MARGIN, Grid, WindowState
 from eventsim._engines.windows.sample import Others, Share, run_sample
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
@@ -27,7 +34,7 @@ from eventsim._support.threads import for_each_part
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import bias_kernel, propagator
 from eventsim.network import Network
-from eventsim.ranks import WHOLE, Part, Ranks
+from eventsim.ranks import WHOLE, Ranks
 from eventsim.result import BatchResult, begun_from
 from eventsim.start import Start
 
@@ -191,7 +198,7 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
         records = [new_record(0)] * given.n_samples
     else:
         state, records = _resumed(old)
-    shares = _shares(job.network, WHOLE if job.ranks is None else job.ranks.part, _threads(job))
+    shares = _shares(job.network, _cut(job))
     others = None if job.ranks is None else _others(job.network, job.ranks)
     ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
@@ -217,17 +224,24 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     return batch_result(job, ends, end_to_end(records), state), excess
 
 
-def _threads(job: Job) -> int:
-    """Return the number of threads for each sample: one if there are several, or few windows."""
+def _cut(job: Job) -> Cut:
+    """Return how the neurons are shared: one share a thread, if they are large enough.
+
+    Samples of a batch have a thread each.  A few windows are not worth new bundles.
+    """
+    part = WHOLE if job.ranks is None else job.ranks.part
+    at_hand = cut_at_hand(job.network, part)
+    if job.given.n_samples > 1:
+        return Cut(part, 1)
     t_start = 0.0 if job.old is None else float(job.old.ends.max())
-    short = job.t_stop - t_start < LEAST_WINDOWS * window_width(job.network)
-    return 1 if short or job.given.n_samples > 1 else job.threads
+    if job.t_stop - t_start < LEAST_WINDOWS * window_width(job.network):
+        return at_hand if at_hand and at_hand.n_shares <= job.threads else Cut(part, 1)
+    n = neurons_of(job.network, part).size
+    return Cut(part, max(1, min(job.threads, n // LEAST_NEURONS)))
 
 
-def _shares(network: Network, part: Part, threads: int) -> list[Share]:
-    """Return the shares of a part of the neurons: one a thread, if they are large enough."""
-    n = neurons_of(network, part).size
-    cut = Cut(part, max(1, min(threads, n // LEAST_NEURONS)))
+def _shares(network: Network, cut: Cut) -> list[Share]:
+    """Return the shares of a cut."""
     forms = _forms(network)
     if cut not in forms:
         forms[cut] = [_form_of(network, numbers) for numbers in shares_of(network, cut)]

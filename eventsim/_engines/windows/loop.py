@@ -92,7 +92,15 @@ from eventsim._engines.windows.bundles import (
 from eventsim._layout.record import BOUND, Record
 from eventsim._layout.record import FURTHER as BEHIND
 from eventsim._support.compile import inlined, loop, scalar
-from eventsim._support.machine import add_at_once, add_to_row, give_way, look_at, prefetch, publish
+from eventsim._support.machine import (
+    SPINS,
+    add_at_once,
+    add_to_row,
+    give_way,
+    look_at,
+    prefetch,
+    publish,
+)
 from eventsim._support.sorting import sort_stably
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
@@ -151,9 +159,6 @@ GOES_ON = -1
 # Entries of Crew.board: how many shares wait, how often all have met, whether one has failed, and
 # how many spikes each has found; each in a cache line of its own, as are the votes.
 WAITING, MET, FAILED, COUNTS, LINE = 0, 8, 16, 24, 8
-
-# How often a share looks whether the others have come before it lets other threads run.
-SPINS = 2000
 
 # Spikes ahead whose synapses are fetched.
 AHEAD = 2

@@ -138,6 +138,7 @@ def between(sample: dict[str, es.Spikes], begin: float, stop: float) -> dict[str
     return {"in": es.Spikes(train.times[own], train.indices[own])}
 
 
+@pytest.mark.jit
 @given(networks(), st.integers(2, 5))
 @examples(0.5)
 def test_the_number_of_shares_changes_no_bit(case: Case, n: int) -> None:
@@ -147,6 +148,7 @@ def test_the_number_of_shares_changes_no_bit(case: Case, n: int) -> None:
         assert_identical(run("windows", case, threads=n).batch, whole.batch)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("delays", [0.5, "each"])
 @pytest.mark.parametrize("n", [2, 3])
 def test_a_larger_network_on_several_threads(delays: Any, n: int) -> None:
@@ -164,6 +166,7 @@ def test_a_larger_network_on_several_threads(delays: Any, n: int) -> None:
     assert_identical(later.batch, whole.batch)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("cap", [1, 63, 150])
 def test_the_cap_names_the_same_spike_on_several_threads(cap: int) -> None:
     network, stimulus, t_stop = sparse_network()
@@ -177,6 +180,24 @@ def test_the_cap_names_the_same_spike_on_several_threads(cap: int) -> None:
     assert_identical(shared.result.batch, alone.result.batch)
 
 
+def test_a_few_windows_take_the_shares_that_are_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a stream of parts of several lengths would make its bundles again and again."""
+    network, stimulus, _ = sparse_network()
+    monkeypatch.setattr(host, "LEAST_NEURONS", 1)
+    cuts = []
+    inner = host.bundles_of
+    monkeypatch.setattr(host, "bundles_of", lambda n, cut: cuts.append(cut) or inner(n, cut))
+    result = None
+    for t_stop, threads in ((0.4, 2), (60.0, 2), (60.4, 2), (60.8, 1), (130.0, 2)):
+        new = stimulus if result is None else {}
+        result = es.simulate(
+            network, between(new, -1.0, 0.4) if new else {}, t_stop, engine="windows",
+            resume=result, history=False, threads=threads,
+        )  # fmt: skip
+    assert [cut.n_shares for cut in cuts] == [1, 2, 2, 1, 2]
+
+
+@pytest.mark.jit
 def test_a_share_that_fails_tells_the_others() -> None:
     """Else they would wait for it for ever."""
     network, stimulus, t_stop = sparse_network()
