@@ -15,7 +15,8 @@ monotone, this is one interval, and these cases are all there are:
    :math:`r = \dot V(0)/(\alpha I_0)`, or for ever if :math:`1 + \delta r \le 0`.  A crossing exists
    iff V at the maximum, or in the limit, surpasses the threshold.  On the way V is concave
    (:math:`\ddot V = -\alpha I - \beta\dot V < 0`), so Newton's iteration from the left of the
-   crossing rises to it.
+   crossing rises to it.  And :math:`-\ddot V` falls, so from a point where V rises it gains at
+   least :math:`\dot V^2/(-2\ddot V)`: enough to tell of most crossings that there is one.
 3. *Inhibition* (:math:`\alpha > 0, I_0 < 0`).  I rises towards 0: without :math:`I_\theta < 0`
    there is no crossing, and with it V ends above the threshold, so there is one.  From some time on
    the drive :math:`I - I_\theta` is more than :math:`-I_\theta/2`, and the crossing comes before
@@ -42,6 +43,14 @@ the bracket, and every second one after the twelfth, is replaced by a bisection,
 where the ends lie far apart.  There are less than 2^64 numbers in the bracket and a bisection
 leaves at most about half of them, so at most some 150 steps are made.
 
+As a rule no iteration is needed.  All derivatives of V follow from I and :math:`\dot V`; where its
+series to the fourth order reaches the threshold, a second series, reversed, leads to the crossing.
+With :math:`|V^{(n)}| \le M \rho^{n-2}` the terms of the reversed series are smaller than those of
+the solution of :math:`t - m t^2/(1 - m t) = u`, with :math:`u = x/\dot V`,
+:math:`m = M/(2\dot V) + \rho/3`: :math:`u, m u^2, 3 m^2 u^3, 11 m^3 u^4, 45 m^4 u^5, \dots`,
+each less than :math:`6 m u` times the one before.  So with :math:`m u < 1/20` what is left out is
+less than :math:`64 m^4 u^5`.  For one current :math:`M = -\ddot V, \rho = \alpha + \beta`.
+
 Where one rate is twice the other (Yamamoto et al., Eq. 19) V is a quadratic in
 :math:`y = 1 - e^{-\rho t}`, :math:`\rho = \min(\alpha, \beta)`; the root is taken from it where
 :math:`y \le 1/2` (further on y loses the digits of the lag).
@@ -58,6 +67,7 @@ from eventsim.model.flow import bias_kernel, flow, propagator
 __all__ = [
     "FREE_STEPS",
     "LARGEST",
+    "MOST_POINTS",
     "ROUNDING",
     "SMALLEST",
     "TOUCHES",
@@ -71,7 +81,10 @@ __all__ = [
     "middle",
     "next_crossing",
     "rise_after",
+    "series_root",
+    "series_step",
     "spike_time",
+    "surpasses_from",
     "within",
 ]
 
@@ -84,6 +97,9 @@ TOUCHES = -1.0
 ROUNDING = 2.0**-42
 
 ULP = 2.0**-52
+
+# Points about which series are tried.
+MOST_POINTS = 4
 
 # Newton's steps before every second one is a bisection.
 FREE_STEPS = 12
@@ -151,11 +167,13 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
 
     A lag beyond the limit may be returned too.
     """
+    slope = current - beta * potential + bias
+    if current >= 0.0 and slope * limit < (threshold - potential) * (1.0 - 1e-12):
+        return NEVER  # where V rises it is concave: it stays below its tangent
     bound = earliest_crossing(current, potential, alpha, beta, threshold, bias)
     if bound > limit or bound == math.inf:
         return NEVER
     holding = beta * threshold - bias
-    slope = current - beta * potential + bias
     if alpha == 0.0 or current == 0.0:
         return _under_constant_drive(current, potential, beta, threshold, bias, slope)
     if current < 0.0:
@@ -243,6 +261,9 @@ def _under_constant_drive(current, potential, beta, threshold, bias, slope):
 @scalar
 def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope):
     """Return the lag of the crossing in case 2, -lag of a touch, or ``inf``."""
+    near = _near(current, potential, alpha, beta, threshold, bias, slope)
+    if near >= 0.0:
+        return near
     peak = _peak(current, potential, alpha, beta, threshold, bias, slope)
     if peak <= LARGEST:
         top_current, excess, size = above(peak, current, potential, alpha, beta, threshold, bias)
@@ -268,6 +289,72 @@ def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
         if _is_too_late(end, current, potential, alpha, beta, threshold, bias):
             return math.inf
     return _zero(min(start, end), end, current, potential, alpha, beta, threshold, bias, slope)
+
+
+@scalar
+def _near(current, potential, alpha, beta, threshold, bias, slope):
+    """Return the lag in case 2 if series about few points lead to it; -1: others have to decide."""
+    bend = alpha * current + beta * slope
+    third = alpha * alpha * current + beta * bend
+    fourth = alpha * alpha * alpha * current + beta * third
+    lag = series_root(threshold - potential, slope, bend, third, fourth)
+    for _ in range(MOST_POINTS):
+        if not 0.0 < lag < LARGEST:
+            return -1.0
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        there, kept, pushed = current * synaptic, potential * membrane, current * h
+        built = bias * bias_kernel(lag, beta) if bias != 0.0 else 0.0
+        v, size = kept + pushed + built, max(abs(threshold), abs(kept), pushed, abs(built))
+        rise = rise_after(current, synaptic, membrane, h, alpha, slope, beta * v - bias)
+        gap, bend = threshold - v, alpha * there + beta * rise
+        if not surpasses_from(gap, rise, bend, size):
+            return -1.0
+        third = alpha * alpha * there + beta * bend
+        fourth = alpha * alpha * alpha * there + beta * third
+        step, error = series_step(gap, rise, bend, third, fourth, bend, alpha + beta)
+        lag += step
+        if error < 0.25 * ULP * lag:
+            return lag
+    return -1.0
+
+
+@scalar
+def surpasses_from(gap, rise, bend, size):
+    """Tell whether V clearly surpasses the threshold on its way up from a point, ``gap`` below it.
+
+    ``bend`` is the most that -V'' can be further on.
+    """
+    return rise > 0.0 and 2.0 * bend * (gap + 2.0 * ROUNDING * size) < rise * rise
+
+
+@scalar
+def series_root(gap, slope, bend, third, fourth):
+    """Return about when V closes a gap: where its series to the fourth order does.
+
+    The derivatives of V are ``slope``, ``-bend``, ``third`` and ``-fourth``.
+    """
+    lag = 2.0 * gap / (slope + math.sqrt(max(slope * slope - 2.0 * bend * gap, 0.0)))
+    for _ in range(2):
+        risen = lag * (slope - lag * (bend / 2.0 - lag * (third / 6.0 - lag * fourth / 24.0)))
+        lag += (gap - risen) / (slope - lag * (bend - lag * (third / 2.0 - lag * fourth / 6.0)))
+    return lag
+
+
+@scalar
+def series_step(gap, slope, bend, third, fourth, most, rate):
+    """Return when V closes a gap, by its series reversed, and more than the error of that.
+
+    The series is of the fourth order.  The derivatives are those of `series_root`; the n-th one is ``most * rate**(n - 2)`` at most.
+    """
+    straight = gap / slope
+    part = straight / slope
+    second = 0.5 * bend * part
+    third *= straight * part / 6.0
+    fourth *= straight * straight * part / 24.0
+    more = second * (5.0 * (second * second - third)) + fourth
+    step = straight * (1.0 + (second + ((2.0 * second * second - third) + more)))
+    m = 0.5 * most * abs(part) + rate / 3.0 * abs(straight)
+    return step, 64.0 * m * m * m * m * abs(straight) if m < 0.05 else math.inf
 
 
 @scalar

@@ -29,6 +29,12 @@ the last turn V comes to a peak or rises for ever: the sign of
 
 tells, or that of the slowest current where it decays no faster than V does; then the limit decides.
 
+Most crossings need none of this.  Where :math:`\dot J` keeps its sign up to a point, V rises up
+to there if it rises at both ends; it keeps the sign if the excitation at the end (the inhibition)
+has the larger share of it than the inhibition (the excitation) had at the start.  From such a point
+on :math:`-\ddot V` is at most :math:`M = \sum_{I_k > 0} \alpha_k I_k + \beta\dot V`, so the
+series of `eventsim.model.crossing` apply.
+
 (V can also rise above the threshold only while :math:`J > I_\theta`, and :math:`e^{\beta t}
 (\theta - V)` falls just then.  But at the end of such a stretch V may have come back to within
 rounding of the threshold, however far above it was: so the peaks have to be known.)
@@ -74,6 +80,7 @@ from eventsim._support.compile import loop, scalar
 from eventsim.model.crossing import (
     FREE_STEPS,
     LARGEST,
+    MOST_POINTS,
     ROUNDING,
     TOUCHES,
     ULP,
@@ -82,6 +89,9 @@ from eventsim.model.crossing import (
     limit_above,
     log1p_ratio,
     middle,
+    series_root,
+    series_step,
+    surpasses_from,
     within,
 )
 from eventsim.model.flow import bias_kernel, propagator
@@ -95,6 +105,9 @@ NORMAL = sys.float_info.min
 
 # Of the largest term of dV/dt: what rounding decides about its sign.
 UNDECIDED = 2.0**-46
+
+# Of the largest term of dV/dt: below, it has lost digits.
+CANCELLED = 1e-3
 
 # Products below have lost digits.
 TINY = NORMAL / ULP
@@ -122,6 +135,24 @@ class Point(NamedTuple):
     size: float
     rise: float
     bend: float
+
+
+class Expansion(NamedTuple):
+    """How far V lies below the threshold at a point; its derivatives, as in `series_root`.
+
+    The ``excited`` and ``inhibited`` currents have these shares of the fall of J, both positive;
+    ``fastest`` is the largest rate, ``size`` the largest term of V.
+    """
+
+    gap: float
+    rise: float
+    bend: float
+    third: float
+    fourth: float
+    excited: float
+    inhibited: float
+    fastest: float
+    size: float
 
 
 @scalar
@@ -244,6 +275,9 @@ def crossing_of(limit, currents, potential, alphas, beta, threshold, bias, scrat
     bound = earliest_crossing_of(currents, potential, alphas, beta, threshold, bias)
     if bound > limit or bound == math.inf:
         return NEVER
+    lag, slope = _near(currents, potential, alphas, beta, threshold, bias)
+    if lag >= 0.0:
+        return lag, slope, math.inf
     n, lasting = _merged(currents, alphas, scratch)
     if n > 1:
         bias += lasting
@@ -259,6 +293,70 @@ def crossing_of(limit, currents, potential, alphas, beta, threshold, bias, scrat
         current, alpha = lasting, 0.0
     lag, slope = crossing_within(limit, current, potential, alpha, beta, threshold, bias)
     return lag, slope, math.inf
+
+
+@loop
+def _near(currents, potential, alphas, beta, threshold, bias):
+    """Return lag and slope of the crossing if series about few points lead to it; else (-1, 0)."""
+    begin = _expansion(0.0, currents, potential, alphas, beta, threshold, bias)
+    if not begin.rise > 0.0:
+        return -1.0, 0.0
+    lag = series_root(begin.gap, begin.rise, begin.bend, begin.third, begin.fourth)
+    for _ in range(MOST_POINTS):
+        if not 0.0 < lag < LARGEST:
+            break
+        point = _expansion(lag, currents, potential, alphas, beta, threshold, bias)
+        steady = point.excited >= begin.inhibited or begin.excited <= point.inhibited
+        leak = beta * point.rise
+        if not steady or not surpasses_from(
+            point.gap, point.rise, point.excited + leak, point.size
+        ):
+            break
+        step, error = series_step(
+            point.gap, point.rise, point.bend, point.third, point.fourth,
+            point.excited + point.inhibited + leak, point.fastest + beta,
+        )  # fmt: skip
+        lag += step
+        if error < 0.25 * ULP * lag:
+            turn = point.bend - step * (point.third / 2.0 - step * point.fourth / 6.0)
+            return lag, point.rise - step * turn
+    return -1.0, 0.0
+
+
+@loop
+def _expansion(lag, currents, potential, alphas, beta, threshold, bias):
+    """Return the `Expansion` at a lag; its rise is 0 where it is the difference of large terms."""
+    J = bend = third = fourth = excited = inhibited = fastest = 0.0
+    pushed = largest = largest_push = 0.0
+    membrane = math.exp(-beta * lag)
+    for k in range(currents.size):
+        if currents[k] == 0.0:
+            continue
+        alpha = alphas[k]
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        current, push = currents[k] * synaptic, currents[k] * h
+        J += current
+        pushed += push
+        falls = alpha * current
+        bend += falls
+        third += alpha * falls
+        fourth += alpha * alpha * falls
+        excited += max(falls, 0.0)
+        inhibited -= min(falls, 0.0)
+        fastest = max(fastest, alpha)
+        largest, largest_push = max(largest, abs(current)), max(largest_push, abs(push))
+    kept = potential * membrane
+    built = bias * bias_kernel(lag, beta) if bias != 0.0 else 0.0
+    v = kept + pushed + built
+    size = max(abs(threshold), abs(kept), largest_push, abs(built))
+    rise = J - (beta * v - bias)
+    if rise <= CANCELLED * max(largest, beta * size, abs(bias)):
+        rise = 0.0
+    bend += beta * rise
+    third += beta * bend
+    return Expansion(
+        threshold - v, rise, bend, third, fourth + beta * third, excited, inhibited, fastest, size
+    )
 
 
 @loop

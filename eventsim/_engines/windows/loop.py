@@ -534,21 +534,41 @@ def _select_all(bundles, times, sources, run, start, before, work):
 def _select(bundles, b, times, sources, size, start, before, flights):
     first, last = flights.first[b], flights.last[b]
     shortest, longest, own = bundles.span[b, 0], bundles.span[b, 1], bundles.table[b, OWN] - 1
-    while first < size and times[first] + longest < start:
-        first += 1
-    flights.first[b] = first
+    flights.first[b] = first = _first_not_before(times, first, size, longest, start)
+    if own < 0:
+        flights.last[b] = _first_not_before(times, last, size, shortest, before)
+        return True
     while last < size and times[last] + shortest < before:
-        if own >= 0:
-            if last - first >= flights.end.shape[1]:
-                flights.last[b] = last
-                return False
-            place = last & (flights.end.shape[1] - 1)
-            flights.end[own, place] = 0
-            if times[last] + shortest < start:
-                flights.end[own, place] = _served(bundles, b, times[last], sources[last], start)
+        if last - first >= flights.end.shape[1]:
+            flights.last[b] = last
+            return False
+        place = last & (flights.end.shape[1] - 1)
+        flights.end[own, place] = 0
+        if times[last] + shortest < start:
+            flights.end[own, place] = _served(bundles, b, times[last], sources[last], start)
         last += 1
     flights.last[b] = last
     return True
+
+
+@inlined
+def _first_not_before(times, first, size, delay, edge):
+    """Return the first number from ``first`` on whose time, with a delay, is not before an edge.
+
+    It is not far, as a rule: the steps are doubled until they lead beyond it.
+    """
+    low, step = first, 1
+    while low + step <= size and times[low + step - 1] + delay < edge:
+        low += step
+        step *= 2
+    high = min(low + step - 1, size)
+    while low < high:
+        middle = (low + high) // 2
+        if times[middle] + delay < edge:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @inlined

@@ -71,6 +71,27 @@ def test_reference_slopes(kind: str) -> None:
         assert slope == pytest.approx(row.slope, rel=1e-9, abs=drift + 16 * EPS * drive), row
 
 
+@pytest.mark.parametrize(
+    ("state", "lag"),
+    [
+        (
+            (0.6590777563429454, 2.3772757711492547, 0.26145708514585775, 6.448015240469514,
+             3.135895604856504, 21.012548070609792),
+            0.23073747140731918,
+        ),
+        (
+            (0.00015159787462856782, 0.31790294435888133, 0.013886429591236421,
+             0.013104155666017282, 0.3463592017024486, 0.00461163777826502),
+            97.07122485955281,
+        ),
+    ],
+)  # fmt: skip
+def test_no_crossing_is_lost_where_a_series_leads_nowhere(
+    state: tuple[float, ...], lag: float
+) -> None:
+    assert next_crossing(*state)[0] == pytest.approx(lag, rel=1e-13)
+
+
 searches = st.tuples(
     decimals(-3.0, 8.0),  # current
     decimals(-2.0, 0.99),  # potential, below
