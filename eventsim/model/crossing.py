@@ -344,7 +344,8 @@ def series_root(gap, slope, bend, third, fourth):
 def series_step(gap, slope, bend, third, fourth, most, rate):
     """Return when V closes a gap, by its series reversed, and more than the error of that.
 
-    The series is of the fourth order.  The derivatives are those of `series_root`; the n-th one is ``most * rate**(n - 2)`` at most.
+    The series is of the fourth order.  The derivatives are those of `series_root`; the n-th one is
+    ``most * rate**(n - 2)`` at most.
     """
     straight = gap / slope
     part = straight / slope

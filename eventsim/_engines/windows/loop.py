@@ -212,7 +212,8 @@ class Crew(NamedTuple):
     ``number`` of this one, of ``size``; ``is_all`` unless other processes have some of the neurons.
     ``own`` has the numbers of its neurons, ``place`` (n_all_neurons,) their places in it, -1
     elsewhere.  ``board`` is where they meet; ``votes`` (2, size * 8) what they say; ``found``
-    (size, room) the spikes of a window, share by share; ``order`` and ``spare`` sort them.
+    (size, room) the spikes of a window, share by share; ``order`` and ``spare``, of that shape,
+    sort them.
     """
 
     number: int
@@ -369,6 +370,7 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
                 progress[LAST_CHOSEN] = min(progress[FLAGGED], progress[FIRST_CHOSEN] + size)
                 progress[PHASE] = GATHER
         if progress[PHASE] != CLOSE:
+            _sort_found(crew, progress[FOUND])
             crew.board[COUNTS + LINE * crew.number] = progress[FOUND]
             if _agreed(crew, progress, status) > GOES_ON:
                 return status if status > GOES_ON else PAUSED
@@ -729,26 +731,42 @@ def _scatter_each(bundles, b, neurons, grid, first, n, start, before, work):
     listed, flights, own = work.deliveries, work.flights, bundles.table[b, OWN] - 1
     shift, room = np.uint64(bundles.table[b, DELAY]), flights.end.shape[1] - 1
     size, chunk, one = np.uint64(0), np.uint64(listed.time.size), np.uint64(1)
+    rows = 0
     for k in range(n):
         row = bundles.table[b, ROW] + work.sources[k]
         time, place = work.times[k], (first + k) & room
         begin, end = bundles.row[row], np.uint64(bundles.row[row + 1])
+        if k + AHEAD < n:
+            _fetch_next(bundles, b, work.sources[k + AHEAD], (first + k + AHEAD) & room, flights)
         s = np.uint64(begin + flights.end[own, place])
         flights.begin[own, place] = flights.end[own, place]
+        listed.source[rows], listed.start[rows] = work.sources[k], s
         while s < end:
             arrival = time + bundles.delay[shift + s]
             if arrival >= before:
                 break
             listed.time[size] = arrival
-            listed.source[size] = work.sources[k]
-            listed.start[size] = s
             size += one
             s += one
             if size == chunk:
-                _scatter(bundles, b, neurons, grid, np.int64(size), start, work)
-                size = np.uint64(0)
+                listed.stop[rows] = s
+                _scatter(bundles, b, neurons, grid, rows + 1, np.int64(size), start, work)
+                size, rows = np.uint64(0), 0
+                listed.source[rows], listed.start[rows] = work.sources[k], s
+        listed.stop[rows] = s
+        rows += 1
         flights.end[own, place] = np.int64(s) - begin
-    _scatter(bundles, b, neurons, grid, np.int64(size), start, work)
+    _scatter(bundles, b, neurons, grid, rows, np.int64(size), start, work)
+
+
+@inlined
+def _fetch_next(bundles, b, source, place, flights):
+    """Begin to fetch what is next to be served of a row."""
+    s = bundles.row[bundles.table[b, ROW] + source]
+    s += flights.end[bundles.table[b, OWN] - 1, place]
+    prefetch(bundles.target, s)
+    for j in range(0, 16, 8):
+        prefetch(bundles.delay, bundles.table[b, DELAY] + s + j)
 
 
 @inlined
@@ -761,19 +779,19 @@ def _scatter_thin(bundles, b, neurons, grid, times, sources, begin, last, start,
     column = CURRENT + (len(neurons.receptors) if charges else receptor)
     missing = neurons.kind.size
     for first in range(begin, last, chunk):
-        n, behind = np.uint64(min(chunk, last - first)), np.uint64(first)
-        arrived = 0
-        for k in range(n):
-            listed.time[k] = times[behind + k] + delay
+        arrived = np.uint64(0)
+        for k in range(np.uint64(first), np.uint64(min(first + chunk, last))):
+            source = np.uint64(sources[k])
+            i = bundles.target[single + source]
+            listed.time[arrived] = times[k] + delay
+            listed.source[arrived] = sources[k]
+            listed.start[arrived] = i
+            arrived += np.uint64(i != missing)  # no branch: half of them may be of other shares
         if not charges:
-            _factors(listed, n, start, grid.kind[kind, receptor])
-        for k in range(n):
-            source = np.uint64(sources[behind + k])
-            i, w = bundles.target[single + source], bundles.weight[shift + source]
+            _factors(listed, np.int64(arrived), start, grid.kind[kind, receptor])
+        for k in range(arrived):
+            i, w = listed.start[k], bundles.weight[shift + np.uint64(listed.source[k])]
             positive = max(w, 0.0)
-            if i == missing:
-                continue
-            arrived += 1
             if charges:
                 back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
                 sums[i, POTENTIAL] += w * back
@@ -783,7 +801,7 @@ def _scatter_thin(bundles, b, neurons, grid, times, sources, begin, last, start,
                     sums, i, column, w * listed.potential[k], positive,
                     positive * listed.reach[k], w * listed.current[k],
                 )  # fmt: skip
-        work.progress[ARRIVED] += arrived
+        work.progress[ARRIVED] += np.int64(arrived)
 
 
 @inlined
@@ -791,11 +809,10 @@ def _gather_thin(bundles, b, times, sources, first, last, work):
     """Add what spikes send by one synapse each to the lists; return False if they are full."""
     arrivals, size, delay = work.arrivals, work.progress[GATHERED], bundles.span[b, 0]
     shift, single = np.uint64(bundles.table[b, WEIGHT]), np.uint64(bundles.table[b, SINGLE])
-    missing = work.flag.size
     for k in range(np.uint64(first), np.uint64(last)):
         source = np.uint64(sources[k])
         i = bundles.target[single + source]
-        if i < missing and work.flag[i] == CHOSEN:
+        if work.flag[i] == CHOSEN:
             if size == arrivals.time.size:
                 return False
             _list(work, size, i, times[k] + delay, bundles.weight[shift + source])
@@ -817,31 +834,33 @@ def _list(work, place, i, time, weight):
 
 
 @loop
-def _scatter(bundles, b, neurons, grid, n, start, work):
-    """Add a chunk of deliveries by one synapse each."""
+def _scatter(bundles, b, neurons, grid, n, size, start, work):
+    """Add parts of ``n`` rows, of ``size`` synapses in all, each with its own time of arrival."""
     listed, sums, target = work.deliveries, work.sums, bundles.target
     kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
     shift, even = np.uint64(bundles.table[b, WEIGHT]), bundles.table[b, EVEN]
-    work.progress[ARRIVED] += n
-    if len(neurons.charging) > 0 and receptor == CHARGE:
-        column = CURRENT + len(neurons.receptors)
-        for k in range(np.uint64(n)):
-            s = listed.start[k]
-            w = bundles.weight[shift + np.uint64(listed.source[k]) if even else s]
-            back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
-            sums[target[s], POTENTIAL] += w * back
-            sums[target[s], column] += max(w, 0.0)
-        return
-    _factors(listed, n, start, grid.kind[kind, receptor])
-    column = CURRENT + receptor
-    for k in range(np.uint64(n)):
-        s = listed.start[k]
-        w = bundles.weight[shift + np.uint64(listed.source[k]) if even else s]
-        positive = max(w, 0.0)
-        _add(
-            sums, target[s], column, w * listed.potential[k], positive,
-            positive * listed.reach[k], w * listed.current[k],
-        )  # fmt: skip
+    charges = len(neurons.charging) > 0 and receptor == CHARGE
+    column = CURRENT + (len(neurons.receptors) if charges else receptor)
+    if not charges:
+        _factors(listed, size, start, grid.kind[kind, receptor])
+    k, one = np.uint64(0), np.uint64(1)
+    for row in range(n):
+        w = bundles.weight[shift + np.uint64(listed.source[row])] if even else 0.0
+        for s in range(listed.start[row], listed.stop[row]):
+            if not even:
+                w = bundles.weight[s]
+            positive = max(w, 0.0)
+            if charges:
+                back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
+                sums[target[s], POTENTIAL] += w * back
+                sums[target[s], column] += positive
+            else:
+                _add(
+                    sums, target[s], column, w * listed.potential[k], positive,
+                    positive * listed.reach[k], w * listed.current[k],
+                )  # fmt: skip
+            k += one
+    work.progress[ARRIVED] += size
 
 
 @loop
@@ -1046,44 +1065,54 @@ def _is_low(neurons, raised, threshold):
 @loop
 def _dismiss(neurons, grid, state, work):
     """Move the neurons that stay below threshold to the end of the window, and flag the others."""
-    level, sums, step = state.level, work.sums, np.uint64(grid.step)
-    flagged = 0
+    work.progress[FLAGGED] = 0
     for q in range(grid.ranges.shape[0]):
-        kind = grid.kind[grid.ranges[q, 2]]
-        window, h = float(work.progress[WINDOW]), kind[0, KERNEL]
-        synaptic, membrane = _factor(kind[0], SYNAPTIC, window), _factor(kind[0], MEMBRANE, window)
-        for r in range(1, len(neurons.receptors)):
-            work.currents[r] = _factor(kind[r], SYNAPTIC, window)
-        ratio, inverse = kind[0, RATIO], kind[0, INVERSE]
-        for i in range(np.uint64(grid.ranges[q, 0]), np.uint64(grid.ranges[q, 1])):
-            c = i * step
-            potential = level[i, 1]
-            positive, reach = sums[i, POSITIVE], sums[i, REACH]
-            threshold, holding = grid.threshold[c], grid.holding[c]
-            begun = _most(neurons, level[i], kind)
-            raised = _raised(neurons, sums[i], potential, kind)
-            later_current = level[i, 0] + sums[i, CURRENT]
-            later = potential + sums[i, POTENTIAL]
-            sums[i, CURRENT] = 0.0
-            sums[i, POTENTIAL] = 0.0
-            sums[i, POSITIVE] = 0.0
-            sums[i, REACH] = 0.0
-            if _is_low(neurons, raised, threshold) and stays_below(
-                begun, raised, positive, reach, threshold, holding, ratio, inverse
-            ):
-                level[i, 0] = later_current * synaptic
-                later = later * membrane + later_current * h + grid.push[c]
-                for r in range(1, len(neurons.receptors)):
-                    own = level[i, LEVEL + r] + sums[i, CURRENT + r]
-                    later += own * kind[r, KERNEL]
-                    level[i, LEVEL + r] = own * work.currents[r]
-                level[i, 1] = later
-            else:
-                work.flag[i] = FLAG
-                work.flagged[flagged] = i
-                flagged += 1
-            for r in range(1, len(neurons.receptors) + len(neurons.charging)):
-                sums[i, CURRENT + r] = 0.0
+        if grid.step == 0:
+            _dismiss_range(q, np.uint64(0), neurons, grid, state, work)
+        else:
+            _dismiss_range(q, np.uint64(1), neurons, grid, state, work)
+
+
+@inlined
+def _dismiss_range(q, step, neurons, grid, state, work):
+    """Do it for neurons of one kind; a literal ``step`` takes constants out of the loop."""
+    level, sums, flagged = state.level, work.sums, work.progress[FLAGGED]
+    kind = grid.kind[grid.ranges[q, 2]]
+    window, h = float(work.progress[WINDOW]), kind[0, KERNEL]
+    synaptic, membrane = _factor(kind[0], SYNAPTIC, window), _factor(kind[0], MEMBRANE, window)
+    for r in range(1, len(neurons.receptors)):
+        work.currents[r] = _factor(kind[r], SYNAPTIC, window)
+    ratio, inverse = kind[0, RATIO], kind[0, INVERSE]
+    threshold, holding, push = grid.threshold[0], grid.holding[0], grid.push[0]
+    for i in range(np.uint64(grid.ranges[q, 0]), np.uint64(grid.ranges[q, 1])):
+        if step > 0:
+            threshold, holding, push = grid.threshold[i], grid.holding[i], grid.push[i]
+        potential = level[i, 1]
+        positive, reach = sums[i, POSITIVE], sums[i, REACH]
+        begun = _most(neurons, level[i], kind)
+        raised = _raised(neurons, sums[i], potential, kind)
+        later_current = level[i, 0] + sums[i, CURRENT]
+        later = potential + sums[i, POTENTIAL]
+        sums[i, CURRENT] = 0.0
+        sums[i, POTENTIAL] = 0.0
+        sums[i, POSITIVE] = 0.0
+        sums[i, REACH] = 0.0
+        if _is_low(neurons, raised, threshold) and stays_below(
+            begun, raised, positive, reach, threshold, holding, ratio, inverse
+        ):
+            level[i, 0] = later_current * synaptic
+            later = later * membrane + later_current * h + push
+            for r in range(1, len(neurons.receptors)):
+                own = level[i, LEVEL + r] + sums[i, CURRENT + r]
+                later += own * kind[r, KERNEL]
+                level[i, LEVEL + r] = own * work.currents[r]
+            level[i, 1] = later
+        else:
+            work.flag[i] = FLAG
+            work.flagged[flagged] = i
+            flagged += 1
+        for r in range(1, len(neurons.receptors) + len(neurons.charging)):
+            sums[i, CURRENT + r] = 0.0
     work.progress[FLAGGED] = flagged
 
 
@@ -1291,28 +1320,36 @@ def _sorted_arrivals(work, i):
 
 
 @loop
+def _sort_found(crew, n):
+    """Put the ``n`` spikes that a share has found in order: by time, and so by (time, neuron)."""
+    order = crew.order[crew.number]
+    for k in range(n):
+        order[k] = k
+    sort_stably(crew.found.time[crew.number], order, crew.spare[crew.number], np.int64(0), n)
+
+
+@loop
 def _record(run, crew, before, n):
-    """Put the ``n`` spikes that were found behind those ``before``, by (time, neuron)."""
-    order, first, size = crew.order, np.int64(0), before
+    """Merge the ``n`` spikes that all shares have found behind those ``before``.
+
+    Of the same time those of the first share come first: its neurons have the lower numbers.
+    """
+    found, order, taken = crew.found, crew.order, crew.spare[:, 0]
     for share in range(crew.size):
-        for k in range(crew.board[COUNTS + LINE * share]):
-            run.time[size] = crew.found.time[share, k]
-            run.neuron[size] = crew.found.neuron[share, k]
-            run.slope[size] = crew.found.slope[share, k]
-            run.released[size] = crew.found.released[share, k]
-            size += 1
-    for k in range(n):
-        order[k] = before + k
-    sort_stably(run.time, order, crew.spare, first, n)
-    for k in range(n):
-        # Earlier places are final: what stood there has moved to where the chain leads.
-        source = order[k] - before
-        while source < k:
-            source = order[source] - before
-        _exchange(run.time, before + k, before + source)
-        _exchange(run.neuron, before + k, before + source)
-        _exchange(run.slope, before + k, before + source)
-        _exchange(run.released, before + k, before + source)
+        taken[share] = 0
+    for k in range(before, before + n):
+        first, earliest = 0, math.inf
+        for share in range(crew.size):
+            if taken[share] < crew.board[COUNTS + LINE * share]:
+                time = found.time[share, order[share, taken[share]]]
+                if time < earliest:
+                    first, earliest = share, time
+        place = order[first, taken[first]]
+        taken[first] += 1
+        run.time[k] = earliest
+        run.neuron[k] = found.neuron[first, place]
+        run.slope[k] = found.slope[first, place]
+        run.released[k] = found.released[first, place]
 
 
 @loop
@@ -1321,8 +1358,3 @@ def _forget(work):
     for f in range(work.progress[FLAGGED]):
         work.flag[work.flagged[f]] = 0
         work.arrivals.head[work.flagged[f]] = -1
-
-
-@inlined
-def _exchange(array, a, b):
-    array[a], array[b] = array[b], array[a]

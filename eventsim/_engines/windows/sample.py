@@ -71,7 +71,7 @@ Call: TypeAlias = Callable[[], int]
 CHUNK = 1024
 MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
 PER_NEURON = "neuron", "level", "release", "latest"  # arrays of the state
-FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 64  # for which there is room at first
+FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 256  # for which there is room at first
 FOUND_SPIKES = np.dtype([(name, of.dtype) for name, of in new_record(0)._asdict().items()])
 
 
@@ -174,7 +174,7 @@ class _Sample:
 
     def _take_found(self, found: Record) -> None:
         self.found = found
-        self.order, self.spare = np.empty((2, found.time.size), dtype=np.int32)
+        self.order, self.spare = np.empty((2, *found.time.shape), dtype=np.int32)
 
     def calls(self) -> list[Call]:
         """Return the call of the loop of each share."""
@@ -358,7 +358,7 @@ def _new_work(neurons: Neurons, bundles: Bundles) -> Work:
     n_bundles, n_own = bundles.table.shape[0], int(bundles.table[:, OWN].max(initial=0))
     return Work(
         sums=_aligned_rows(n_neurons, 4 if columns == 4 else 8 * -(-columns // 8)),
-        flag=np.zeros(n_neurons, dtype=np.uint8),
+        flag=np.zeros(n_neurons + 1, dtype=np.uint8),
         flagged=np.empty(n_neurons, dtype=np.int32),
         times=np.empty(CHUNK),
         sources=np.empty(CHUNK, dtype=np.int64),
