@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from decimal import Decimal, localcontext
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from eventsim._engines.windows.bundles import (
     place_of,
     shares_of,
 )
-from eventsim._engines.windows.loop import HELD, MARGIN, Grid, WindowState
+from eventsim._engines.windows.loop import DEGREES, HELD, MARGIN, Grid, WindowState
 from eventsim._engines.windows.sample import Others, Share, run_sample
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
 from eventsim._layout.wiring import Neurons, delay_spans, kept_by, layout_of
@@ -119,10 +120,18 @@ def _ranges(kind: Int32Array) -> IntArray:
 
 
 def _grid(neurons: Neurons, width: float) -> Grid:
-    kinds = [
-        [_kind_row(a, b, width) for a in alphas]
-        for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
-    ]
+    kinds = np.array(
+        [
+            [_kind_row(a, b, width) for a in alphas]
+            for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
+        ]
+    )
+    series = np.array(
+        [
+            [factor_series(a, b, width) for a in alphas]
+            for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
+        ]
+    )
     fires = np.isfinite(neurons.threshold)
     beta = neurons.beta[neurons.kind]
     holding = np.full(fires.size, np.inf)
@@ -132,24 +141,46 @@ def _grid(neurons: Neurons, width: float) -> Grid:
     columns = [neurons.threshold, holding, push]
     alike = all(np.all(column == column[:1]) for column in columns)
     columns = [np.ascontiguousarray(column[:1] if alike else column) for column in columns]
-    return Grid(width, np.array(kinds), _ranges(neurons.kind), 0 if alike else 1, *columns)
+    return Grid(width, kinds, series, _ranges(neurons.kind), 0 if alike else 1, *columns)
 
 
 def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
     """Return the row of `Grid.kind` of a receptor of a kind."""
     synaptic, membrane, h = propagator(width, alpha, beta)
     b = bias_kernel(width, beta)
-    fast = 1.0 if alpha >= beta else 0.0
     safe = h * (1.0 + MARGIN)
     ratio, inverse = membrane / b * (1.0 - MARGIN), (1.0 + MARGIN) / b
-    slow, spread = min(alpha, beta), abs(alpha - beta)
     (synaptic, *synaptic_rest), (membrane, *membrane_rest) = (
         _fall(r, width) for r in (alpha, beta)
     )
     return (
-        synaptic, membrane, h, safe, ratio, inverse, slow, spread, fast, *synaptic_rest,
-        *membrane_rest, max(slow, spread) * width,
+        synaptic, membrane, h, safe, ratio, inverse, *synaptic_rest, *membrane_rest,
+        _degree(max(alpha, beta) * width),
     )  # fmt: skip
+
+
+def _degree(lag: float) -> int:
+    """Return the lowest degree with which `factor_series` is exact to rounding."""
+    return next(n for n in DEGREES if (lag / 2.0) ** (n + 1) < 2.0**-55 * math.factorial(n + 1))
+
+
+def factor_series(alpha: float, beta: float, width: float) -> FloatArray:
+    """Return coefficients (2, 13) of exp(alpha t) and -h(-t)/t, in powers of z = 2 t/width - 1.
+
+    The second one is the mean of exp(s t) over the rates s between alpha and beta.  So its
+    coefficient n is the sum over m of the mean of s**(n + m), for s in units of 2/width, over
+    n! m!: no term is negative.
+    """
+    a, (slow, fast) = alpha * width / 2.0, (rate * width / 2.0 for rate in sorted((alpha, beta)))
+    n_means = DEGREES[-1] + 20
+    sums = list(accumulate(range(1, n_means), lambda h, n: fast * h + slow**n, initial=1.0))
+    means = np.array(sums) / np.arange(1, n_means + 1)
+    over = 1.0 / np.array([float(math.factorial(n)) for n in range(n_means)])
+    series = np.zeros((2, DEGREES[-1] + 1))
+    for n in range(_degree(2.0 * fast) + 1):
+        series[0, n] = over[n] * math.exp(a) * a**n
+        series[1, n] = over[n] * np.dot(means[n:], over[: n_means - n])
+    return series
 
 
 def _fall(rate: float, width: float) -> tuple[float, float, float]:

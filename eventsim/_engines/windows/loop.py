@@ -115,6 +115,7 @@ from eventsim.model.flow import flow, propagator
 from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, fire, hold, surpasses
 
 __all__ = [
+    "DEGREES",
     "Arrivals",
     "Crew",
     "Deliveries",
@@ -128,11 +129,11 @@ __all__ = [
 MARGIN = 1e-9
 
 # Columns of Grid.kind.
-SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, SLOW, SPREAD, FAST = range(9)
-SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART, REACH_OF_SERIES = range(9, 14)
+SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE = range(6)
+SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART, DEGREE, N_KIND = range(6, 12)
 
-# Up to this argument short series are exact to rounding.
-SHORT = 0.125
+# Of the series of factors: the lowest one that is exact to rounding is taken.
+DEGREES = 8, 10, 12
 
 # Columns of Work.sums; the current of receptor r is at CURRENT + r, the sum of the positive charges
 # behind them all.
@@ -177,14 +178,16 @@ HELD = math.inf
 class Grid(NamedTuple):
     """The windows, and what a flow over a whole window needs.
 
-    ``kind`` (n_kinds, n_receptors, 14); ``ranges`` (n_ranges, 3) first neuron, one past the last,
-    and kind of neurons that follow each other.  ``threshold``, ``holding`` (the current that holds
-    V at threshold, less a margin) and ``push`` (potential left by the bias) of neuron i are at
-    ``i * step``; ``step`` is 0 if all neurons are alike.
+    ``kind`` (n_kinds, n_receptors, N_KIND); ``series`` (n_kinds, n_receptors, 2, 13) has the
+    coefficients of what a unit arrival adds to current and potential; ``ranges`` (n_ranges, 3)
+    first neuron, one past the last, and kind of neurons that follow each other.  ``threshold``,
+    ``holding`` (the current that holds V at threshold, less a margin) and ``push`` (potential left
+    by the bias) of neuron i are at ``i * step``; ``step`` is 0 if all neurons are alike.
     """
 
     width: float
     kind: FloatArray
+    series: FloatArray
     ranges: IntArray
     step: int
     threshold: FloatArray
@@ -672,7 +675,7 @@ def _scatter_rows(bundles, b, neurons, grid, n, start, work):
             arrived += np.int64(listed.stop[k]) - np.int64(listed.start[k])
         work.progress[ARRIVED] += arrived
         return
-    _factors(listed, n, start, grid.kind[kind, receptor])
+    _factors(listed, n, start, grid, kind, receptor)
     if receptor == 0:
         _add_rows(bundles, b, CURRENT, work, n)
     else:
@@ -788,7 +791,7 @@ def _scatter_thin(bundles, b, neurons, grid, times, sources, begin, last, start,
             listed.start[arrived] = i
             arrived += np.uint64(i != missing)  # no branch: half of them may be of other shares
         if not charges:
-            _factors(listed, np.int64(arrived), start, grid.kind[kind, receptor])
+            _factors(listed, np.int64(arrived), start, grid, kind, receptor)
         for k in range(arrived):
             i, w = listed.start[k], bundles.weight[shift + np.uint64(listed.source[k])]
             positive = max(w, 0.0)
@@ -842,7 +845,7 @@ def _scatter(bundles, b, neurons, grid, n, size, start, work):
     charges = len(neurons.charging) > 0 and receptor == CHARGE
     column = CURRENT + (len(neurons.receptors) if charges else receptor)
     if not charges:
-        _factors(listed, size, start, grid.kind[kind, receptor])
+        _factors(listed, size, start, grid, kind, receptor)
     k, one = np.uint64(0), np.uint64(1)
     for row in range(n):
         w = bundles.weight[shift + np.uint64(listed.source[row])] if even else 0.0
@@ -864,96 +867,37 @@ def _scatter(bundles, b, neurons, grid, n, size, start, work):
 
 
 @loop
-def _factors(deliveries, n, start, kind):
-    """Set what a unit arrival adds: current, potential at ``start``, reach at the window's end.
-
-    ``exp(rate lag)`` and ``h(-lag)``, as `eventsim.model.flow.propagator` has them, but without
-    branches, so they are vectorised.  The series are exact to rounding for ``rate lag <= 1/2``.
-    """
-    slow, spread = kind[SLOW], kind[SPREAD]
-    safe, membrane = kind[SAFE_KERNEL], kind[MEMBRANE]
-    if kind[REACH_OF_SERIES] <= SHORT:
-        for k in range(n):
-            lag = deliveries.time[k] - start
-            e, r = _exponential_short(slow * lag), _exponential_ratio_short(spread * lag)
-            _set_factors(deliveries, k, lag, e, r, spread, kind[FAST], safe, membrane)
+def _factors(deliveries, n, start, grid, kind, receptor):
+    """Set what a unit arrival adds: current, potential at ``start``, reach at the window's end."""
+    degree, low, middle, high = grid.kind[kind, receptor, DEGREE], *DEGREES
+    if degree == low:
+        _sum_series(deliveries, n, start, grid, kind, receptor, low)
+    elif degree == middle:
+        _sum_series(deliveries, n, start, grid, kind, receptor, middle)
     else:
-        for k in range(n):
-            lag = deliveries.time[k] - start
-            e, r = _exponential(slow * lag), _exponential_ratio(spread * lag)
-            _set_factors(deliveries, k, lag, e, r, spread, kind[FAST], safe, membrane)
+        _sum_series(deliveries, n, start, grid, kind, receptor, high)
 
 
 @inlined
-def _set_factors(deliveries, k, lag, e, ratio, spread, fast, safe, membrane):
-    g = e * ratio
-    p = e + fast * (g * (spread * lag))
-    q = -lag * g
-    deliveries.current[k] = p
-    deliveries.potential[k] = q
-    deliveries.reach[k] = p * safe + q * membrane
+def _sum_series(deliveries, n, start, grid, kind, receptor, degree):
+    """Do it by series of a literal degree, about the middle of the window: no branch, so vectors.
 
-
-@scalar
-def _exponential(x):
-    """Return exp(x) for 0 <= x <= 1/2: the first term left out is below 2e-17."""
-    y = 1.0 / 87178291200.0
-    y = y * x + 1.0 / 6227020800.0
-    y = y * x + 1.0 / 479001600.0
-    y = y * x + 1.0 / 39916800.0
-    return _exponential_from(y * x + 1.0 / 3628800.0, x)
-
-
-@scalar
-def _exponential_short(x):
-    """Return exp(x) for 0 <= x <= SHORT: the first term left out is below 3e-18."""
-    return _exponential_from(1.0 / 3628800.0, x)
-
-
-@scalar
-def _exponential_from(y, x):
-    """Return the sum of the series of exp(x) up to the term 9, and ``y x**10``."""
-    y = y * x + 1.0 / 362880.0
-    y = y * x + 1.0 / 40320.0
-    y = y * x + 1.0 / 5040.0
-    y = y * x + 1.0 / 720.0
-    y = y * x + 1.0 / 120.0
-    y = y * x + 1.0 / 24.0
-    y = y * x + 1.0 / 6.0
-    y = y * x + 1.0 / 2.0
-    y = y * x + 1.0
-    return y * x + 1.0
-
-
-@scalar
-def _exponential_ratio(x):
-    """Return (exp(x) - 1)/x for 0 <= x <= 1/2, 1 at x = 0."""
-    y = 1.0 / 1307674368000.0
-    y = y * x + 1.0 / 87178291200.0
-    y = y * x + 1.0 / 6227020800.0
-    y = y * x + 1.0 / 479001600.0
-    y = y * x + 1.0 / 39916800.0
-    return _exponential_ratio_from(y * x + 1.0 / 3628800.0, x)
-
-
-@scalar
-def _exponential_ratio_short(x):
-    """Return (exp(x) - 1)/x for 0 <= x <= SHORT, 1 at x = 0."""
-    return _exponential_ratio_from(1.0 / 39916800.0 * x + 1.0 / 3628800.0, x)
-
-
-@scalar
-def _exponential_ratio_from(y, x):
-    """Return the sum of the series of (exp(x) - 1)/x up to the term 8, and ``y x**9``."""
-    y = y * x + 1.0 / 362880.0
-    y = y * x + 1.0 / 40320.0
-    y = y * x + 1.0 / 5040.0
-    y = y * x + 1.0 / 720.0
-    y = y * x + 1.0 / 120.0
-    y = y * x + 1.0 / 24.0
-    y = y * x + 1.0 / 6.0
-    y = y * x + 1.0 / 2.0
-    return y * x + 1.0
+    `eventsim._engines.windows.host.factor_series` has their coefficients.
+    """
+    half, series = 0.5 * grid.width, grid.series[kind, receptor]
+    middle, inverse = start + half, 1.0 / half
+    safe, membrane = grid.kind[kind, receptor, SAFE_KERNEL], grid.kind[kind, receptor, MEMBRANE]
+    for k in range(n):
+        time = deliveries.time[k]
+        z = (time - middle) * inverse
+        p, g = series[0, degree], series[1, degree]
+        for j in range(degree):
+            p = p * z + series[0, degree - 1 - j]
+            g = g * z + series[1, degree - 1 - j]
+        q = (start - time) * g
+        deliveries.current[k] = p
+        deliveries.potential[k] = q
+        deliveries.reach[k] = p * safe + q * membrane
 
 
 @loop

@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from eventsim._engines.windows import host, sample
-from eventsim._engines.windows.host import _fall, _kind_row, window_width
+from eventsim._engines.windows.host import _fall, _kind_row, factor_series, window_width
 from eventsim._engines.windows.loop import (
-    _exponential,
-    _exponential_ratio,
     sort_stably,
     stays_below,
     window_factor,
@@ -390,13 +388,14 @@ def test_auto_leaves_small_networks_and_very_short_delays_to_the_scheduler() -> 
 def test_the_series_are_the_propagator(rates: tuple[float, float], share: float) -> None:
     alpha, beta = rates
     fastest = max(rates)
-    lag = share * (0.5 / fastest if fastest else 3.0)
+    width = 0.5 / fastest if fastest else 3.0
+    lag = share * width
     synaptic, _, h = propagator(-lag, alpha, beta)
-    slow, spread = min(rates), abs(alpha - beta)
-    e, ratio = _exponential(slow * lag), _exponential_ratio(spread * lag)
-    fast = 1.0 if alpha >= beta else 0.0
-    assert e + fast * (e * ratio * spread * lag) == pytest.approx(synaptic, rel=1e-15)
-    assert -lag * (e * ratio) == pytest.approx(h, rel=2e-15)
+    of_current, of_potential = (
+        np.polyval(row[::-1], 2.0 * lag / width - 1.0) for row in factor_series(alpha, beta, width)
+    )
+    assert of_current == pytest.approx(synaptic, rel=1e-15)
+    assert -lag * of_potential == pytest.approx(h, rel=2e-15)
 
 
 @st.composite
