@@ -122,11 +122,14 @@ def test_a_run_goes_on_with_another_number_of_ranks(
 
 
 @each_run
-def test_pieces_with_parts_of_the_network(run: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("built_anew", [False, True])
+def test_pieces_with_parts_of_the_network(run: Callable[..., Run], built_anew: bool) -> None:
     def in_pieces(comm: FakeCommunicator) -> es.Result:
         network, stimulus, t_stop = run((comm.rank, 3))
         result, begun = None, -1.0
         for end in (0.4 * t_stop, 0.4001 * t_stop, t_stop):
+            if built_anew:
+                network, _, _ = run((comm.rank, 3))
             given = between(stimulus, begun, end)
             result, begun = es.simulate(network, given, end, resume=result, comm=comm), end
         assert result is not None
@@ -236,6 +239,20 @@ def test_arguments_that_differ_between_ranks_are_an_error_on_all(name: str, valu
         first, second = str(error).split(" and ")
         assert first.startswith(f"{name} must be the same on all ranks, got ")
         assert second.endswith(" on rank 2")
+
+
+def test_results_of_networks_that_differ_between_ranks_are_an_error_on_all() -> None:
+    """Parts would go on under other parameters on one of them alone."""
+    network, _, t_stop = cortex()
+    heavier = network.replace(weights={("in", "e"): 1.1 * network.projections["in", "e"].weights})
+    halves = [es.simulate(one, {}, 5.0, engine="windows") for one in (network, heavier)]
+
+    def run(comm: FakeCommunicator) -> es.Result:
+        half = halves[comm.rank]
+        return es.simulate(network, {}, t_stop, resume=half, history=False, comm=comm)
+
+    for error in on_ranks(2, run):
+        assert str(error).startswith("resume must be the same on all ranks, got")
 
 
 def test_synapses_that_each_rank_draws_for_itself_are_noticed() -> None:
