@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import gradients
 from eventsim import ranks
 from eventsim._engines.windows import host, sample
 from tests.helpers.engines import built_for, made_for
+from tests.helpers.mpi_cases import CHUNK, PARTS_BEFORE
 from tests.helpers.naive import Case
 from tests.helpers.ranks import (
     RUNS,
@@ -501,16 +503,41 @@ def test_an_interrupt_between_meetings_comes_at_once() -> None:
 # --- MPI ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.jit
-def test_ranks_of_mpi() -> None:
-    """Three processes, then two of them beside the third."""
+def on_mpi(*words: str) -> subprocess.CompletedProcess[str]:
+    """What three processes say that are asked `tests.helpers.mpi_cases`."""
     pytest.importorskip("mpi4py", reason="mpi4py is not installed")
     mpiexec = Path(sys.executable).parent / "mpiexec"
     if not mpiexec.exists():
         pytest.skip("mpiexec (of the package mpich) is not installed")
-    command = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py", "-m", "tests.helpers.mpi_cases"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    ask = [sys.executable, "-m", "mpi4py", "-m", "tests.helpers.mpi_cases", *words]
+    command = [str(mpiexec), "-n", "3", *ask]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.mark.slow
+def test_ranks_of_mpi() -> None:
+    """Three processes, then two of them beside the third."""
+    run = on_mpi()
     assert run.returncode == 0, run.stdout + run.stderr
     done = sorted(re.findall(r"rank (\d) of (\d) is done", run.stdout))
     assert done == [(f"{rank}", f"{size}") for rank in range(3) for size in range(rank + 1, 4)]
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_killed_ends_all_and_leaves_what_was_streamed(tmp_path: Path) -> None:
+    """It cannot tell the others, which wait for it in the midst of a window."""
+    run = on_mpi(str(tmp_path))
+    assert run.returncode != 0
+    assert "signal 9" in run.stdout + run.stderr
+    pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    assert len(pids) == 3
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    network, stimulus, t_stop = cortex()
+    whole = es.stream(network, stimulus, t_stop, chunk=CHUNK, engine="windows")
+    for number, part in zip(range(PARTS_BEFORE), whole, strict=False):
+        np.testing.assert_array_equal(np.load(tmp_path / f"{number}.npy"), part.spikes["e"].times)
+    assert len(list(tmp_path.glob("*.npy"))) == PARTS_BEFORE
