@@ -11,7 +11,7 @@ from scenarios.brunel.network import STEP
 from scenarios.networks.beside import NEST, Simulator, require_simulator
 from scenarios.running.options import Options, Range, Seed, option
 
-__all__ = ["SIMULATORS", "SMALLEST", "TRANSIENT", "BrunelOptions"]
+__all__ = ["SIMULATORS", "TRANSIENT", "BrunelOptions"]
 
 TRANSIENT = 200.0  # ms
 SMALLEST = 0.02

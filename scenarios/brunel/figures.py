@@ -53,7 +53,7 @@ def _regime(panel: SubFigure, name: str, recording: Recording, sizes: Mapping[st
     _raster(raster, late, sizes)
     values, edges = population_rate(late, BIN)
     rate.stairs(values, edges, baseline=None, color=NEUTRAL)
-    mean = 1000.0 * recording.rates.mean()
+    mean = recording.rates.mean()
     rate.axhline(mean, color="0.6", linestyle="--", linewidth=1)
     rate.set(xlabel="time (ms)", ylabel=f"rate (Hz),\nbins of {BIN:g} ms", xlim=(0.0, span),
              ylim=(0.0, None))  # fmt: skip
@@ -94,8 +94,8 @@ def statistics(recordings: Mapping[str, Mapping[str, Recording]]) -> Figure:
         for (title, recording), line in zip(found.items(), LINES, strict=False):
             style = {"color": of_regime[name], "linestyle": line, "linewidth": 1.2}
             label = name if title == next(iter(found)) else f"{name}, {title}"
-            _shares(rates, 1000.0 * recording.rates, rate_edges, label=label, **style)
-            _shares(cvs, recording.cv[np.isfinite(recording.cv)], cv_edges, **style)
+            _shares(rates, recording.rates, rate_edges, label=label, **style)
+            _shares(cvs, recording.cvs, cv_edges, **style)
             if recording.times.size:
                 power.plot(*spectrum(recording), **style)
     rates.set(xscale="log", xlabel="rate of a neuron (Hz)")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
-from scenarios.microcircuit.beside import STEP, require_nest
-from scenarios.microcircuit.model import Circuit
+from scenarios.microcircuit.model import STEP, Circuit
+from scenarios.networks.beside import NEST, Simulator, require_simulator
 from scenarios.running.options import Options, Range, Seed, option
 
 __all__ = ["MicrocircuitOptions"]
 
 TRANSIENT = 500.0  # ms
+IN_NEST = Path(__file__).with_name("in_nest.py")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,12 @@ class MicrocircuitOptions(Options):
         """What statistics leave out at the beginning."""
         return min(TRANSIENT, self.duration / 2.0)
 
+    @property
+    def nest(self) -> Simulator:
+        """NEST, on as many threads as ours."""
+        return Simulator(f"NEST, grid {STEP} ms", *NEST, IN_NEST, threads=self.threads)
+
     def require(self) -> None:
         """Check that the simulators beside ours are there."""
         if self.beside:
-            require_nest()
+            require_simulator(self.nest)
