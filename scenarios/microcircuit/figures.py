@@ -105,7 +105,8 @@ def statistics(simulators: Mapping[str, Found]) -> Figure:
     mean = rates.plot([], [], "o", color="white", markeredgecolor="black", markersize=4,
                       label="mean")  # fmt: skip
     figure.legend(handles=[*titles, *mean, *handles], loc="outside lower center", frameon=False,
-                  fontsize=8, ncols=4)  # fmt: skip
+                  fontsize=8, ncols=4, title="boxes: quartiles; whiskers: 5 to 95 %",
+                  title_fontsize=8)  # fmt: skip
     return figure
 
 

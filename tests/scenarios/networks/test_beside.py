@@ -1,6 +1,5 @@
 """Other simulators, each with an interpreter of its own."""
 
-import gc
 import sys
 import weakref
 from pathlib import Path
@@ -55,7 +54,6 @@ def test_a_large_network_is_handed_over_piece_by_piece(script):
             held.append(weakref.ref(piece["n"]))
             yield piece
             del piece
-            gc.collect()
             assert held[-1]() is None
 
     found = simulate(simulator(script, "run", threads=3), {"times": np.zeros(1)}, pieces())
