@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from scenarios.microcircuit.model import STEP, Circuit
-from scenarios.networks.beside import NEST, Simulator, require_simulator
+from scenarios.networks.beside import NEST, Simulator, check_beside, require_simulator
 from scenarios.running.options import Options, Range, Seed, option
 
 __all__ = ["MicrocircuitOptions"]
@@ -48,13 +47,7 @@ class MicrocircuitOptions(Options):
     def __post_init__(self) -> None:
         """Check the fields, and that NEST can do it."""
         super().__post_init__()
-        if len(set(self.beside)) < len(self.beside):
-            raise ValueError(f"beside must name each simulator once, got {self.beside!r}")
-        steps = self.duration / STEP
-        if self.beside and not math.isclose(steps, round(steps)):
-            raise ValueError(
-                f"duration must be a multiple of {STEP} ms, the step of nest, got {self.duration!r}"
-            )
+        check_beside(self.beside, STEP, duration=self.duration)
 
     @property
     def circuit(self) -> Circuit:

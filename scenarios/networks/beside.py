@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 from scenarios.extras import MissingExtraError
 from scenarios.running.checkpoint import Arrays
 
-__all__ = ["NEST", "Simulator", "SimulatorError", "require_simulator", "simulate"]
+__all__ = ["NEST", "Simulator", "SimulatorError", "check_beside", "require_simulator", "simulate"]
 
 NEST = ("nest", "EVENTSIM_NEST_PYTHON")  # its module, and the variable
 
@@ -56,6 +57,26 @@ class Simulator:
 
 class SimulatorError(RuntimeError):
     """Another simulator has failed."""
+
+
+def check_beside(names: Sequence[str], step: float, **times: float) -> None:
+    """Raise a ValueError if a simulator is named twice, or some times are no multiples of its step.
+
+    Examples
+    --------
+    >>> check_beside(["nest"], 0.1, duration=60.05)
+    Traceback (most recent call last):
+        ...
+    ValueError: duration must be a multiple of 0.1 ms, the step of nest, got 60.05
+    """
+    if len(set(names)) < len(names):
+        raise ValueError(f"beside must name each simulator once, got {', '.join(names)}")
+    for name in names:
+        for what, value in times.items():
+            if value < step or not math.isclose(value / step, round(value / step)):
+                raise ValueError(
+                    f"{what} must be a multiple of {step} ms, the step of {name}, got {value!r}"
+                )
 
 
 def require_simulator(simulator: Simulator) -> None:
