@@ -28,7 +28,7 @@ from scenarios.running.memory import peak_memory
 __all__ = ["Streamed", "pickled", "unpickled"]
 
 MOST_SPIKES = 10**9  # of a chunk
-WARM_UP = 30.0  # in which the engine is compiled and arranges the synapses
+WARM_UP = 30.0  # ms, in which the engine is compiled and arranges the synapses
 UNREADABLE = (  # what reading a pickle of another version may raise
     pickle.UnpicklingError, AttributeError, EOFError, ImportError, LookupError, TypeError,
     ValueError,
@@ -50,7 +50,7 @@ class Streamed:
         End of the run, and of each of its chunks, ms.
     folder : Path
         Of this run alone.
-    threads, engine
+    threads : int, optional
         As of `eventsim.simulate`.
     """
 
@@ -59,7 +59,6 @@ class Streamed:
     chunk: float
     folder: Path
     threads: int | None = None
-    engine: str = "windows"
 
     def run(self, progress: Progress) -> Arrays:
         """Run what an earlier session has not, and return the spikes of all chunks.
@@ -99,7 +98,7 @@ class Streamed:
         """Run what is lacking, and leave it chunk by chunk; so many are there."""
         network, initial = self.build()
         options: dict[str, Any] = {
-            "record": list(network.populations), "engine": self.engine, "threads": self.threads,
+            "record": list(network.populations), "engine": "windows", "threads": self.threads,
             "max_spikes": MOST_SPIKES,
         }  # fmt: skip
         with progress.compiling():
