@@ -154,11 +154,10 @@ def fixed_probability(
     >>> net
     Network(inputs={}, populations={'exc': 100}, synapses=992)
     """
-    n_pre, n_post = _sizes(n_pre, n_post, allow_self)
+    n_pre, n_post, rng = _begun(n_pre, n_post, seed, allow_self)
     p = as_number(p, "p")
     require(0.0 <= p <= 1.0, p, "p must be in [0, 1]")
     _check_total(p * n_pre * n_post, p, "p")
-    rng = _generator(seed)
     indptr, indices = _bernoulli(rng, n_pre, n_post - (not allow_self), p)
     if not allow_self:
         _step_over(indices, n_pre, np.diff(indptr))
@@ -217,16 +216,10 @@ def fixed_indegree(
     >>> bool(synapses.weights.data.min() > 0.0)
     True
     """
-    n_pre, n_post = _sizes(n_pre, n_post, allow_self)
-    n_choices = n_pre - (not allow_self)
-    indegree = _degree(indegree, n_choices, n_post, allow_multapses, "indegree")
-    rng = _generator(seed)
-    indptr, indices = _by_rows(
-        (n_pre, n_post),
-        _ends(n_post, indegree),
-        _lists(rng, n_post, indegree, n_choices, allow_self, allow_multapses),
-    )
-    return _drawn((n_pre, n_post), indptr, indices, weights, delays, rng)
+    n_pre, n_post, rng = _begun(n_pre, n_post, seed, allow_self)
+    lists = _lists(rng, n_post, n_pre, indegree, "indegree", allow_self, allow_multapses)
+    rows = _by_rows((n_pre, n_post), *lists)
+    return _drawn((n_pre, n_post), *rows, weights, delays, rng)
 
 
 def fixed_outdegree(
@@ -272,13 +265,10 @@ def fixed_outdegree(
     >>> synapses.weights.sum(axis=1)
     array([2., 2., 2.])
     """
-    n_pre, n_post = _sizes(n_pre, n_post, allow_self)
-    n_choices = n_post - (not allow_self)
-    outdegree = _degree(outdegree, n_choices, n_pre, allow_multapses, "outdegree")
-    rng = _generator(seed)
-    targets = _lists(rng, n_pre, outdegree, n_choices, allow_self, allow_multapses)
-    indptr, targets = _sorted((n_pre, n_post), _ends(n_pre, outdegree), targets)
-    return _drawn((n_pre, n_post), indptr, targets, weights, delays, rng)
+    n_pre, n_post, rng = _begun(n_pre, n_post, seed, allow_self)
+    lists = _lists(rng, n_pre, n_post, outdegree, "outdegree", allow_self, allow_multapses)
+    rows = _sorted((n_pre, n_post), *lists)
+    return _drawn((n_pre, n_post), *rows, weights, delays, rng)
 
 
 def fixed_total_number(
@@ -320,15 +310,15 @@ def fixed_total_number(
     >>> fixed_total_number(100, 200, 500, weights=0.1, delays=1.5, seed=1)
     Synapses(n_pre=100, n_post=200, synapses=500)
     """
-    n_pre, n_post = _sizes(n_pre, n_post, allow_self)
-    n = _degree(n, n_post - (not allow_self), 1, True, "n")
-    rng = _generator(seed)
+    n_pre, n_post, rng = _begun(n_pre, n_post, seed, allow_self)
+    n_choices = n_post - (not allow_self)
+    n = _degree(n, n_choices, 1, True, "n")
     counts = _uniform_counts(rng, n_pre, n)
-    targets = _choices(rng, 1, n, n_post - (not allow_self), True)
+    targets = _choices(rng, 1, n, n_choices, True)
     if not allow_self:
         _step_over(targets, n_pre, counts)
-    indptr, targets = _sorted((n_pre, n_post), _starts(counts), targets)
-    return _drawn((n_pre, n_post), indptr, targets, weights, delays, rng)
+    rows = _sorted((n_pre, n_post), _starts(counts), targets)
+    return _drawn((n_pre, n_post), *rows, weights, delays, rng)
 
 
 def one_to_one(
@@ -360,18 +350,23 @@ def one_to_one(
     >>> one_to_one(3, 3, weights=[1.0, 2.0, 3.0]).weights.diagonal()
     array([1., 2., 3.])
     """
-    n_pre, n_post = _sizes(n_pre, n_post, True)
+    n_pre, n_post, rng = _begun(n_pre, n_post, seed)
     if n_pre != n_post:
         raise ValueError(f"n_pre and n_post must be the same, got {n_pre} and {n_post}")
     numbers = np.arange(n_pre, dtype=np.int32)
-    return _drawn((n_pre, n_post), _ends(n_pre, 1), numbers, weights, delays, _generator(seed))
+    return _drawn((n_pre, n_post), _ends(n_pre, 1), numbers, weights, delays, rng)
 
 
 # --- checks ---------------------------------------------------------------------------------------
 
 
-def _sizes(n_pre: int, n_post: int, allow_self: bool) -> tuple[int, int]:
-    """Return the checked sizes, which are the same where neurons are not to meet themselves."""
+def _begun(
+    n_pre: int, n_post: int, seed: Seed, allow_self: bool = True
+) -> tuple[int, int, np.random.Generator]:
+    """Return what every rule begins with: the two sizes, checked, and what draws.
+
+    The sizes are the same where neurons are not to meet themselves.
+    """
     n_pre = as_count(n_pre, "n_pre", most=MOST_NUMBERED)
     n_post = as_count(n_post, "n_post", most=MOST_NUMBERED)
     _check_flag(allow_self, "allow_self")
@@ -379,7 +374,7 @@ def _sizes(n_pre: int, n_post: int, allow_self: bool) -> tuple[int, int]:
         raise ValueError(
             f"n_pre and n_post must be the same for allow_self=False, got {n_pre} and {n_post}"
         )
-    return n_pre, n_post
+    return n_pre, n_post, _generator(seed)
 
 
 def _check_flag(value: object, name: str) -> None:
@@ -460,16 +455,19 @@ def _first(flags: NDArray[np.bool_]) -> int:
 def _lists(
     rng: np.random.Generator,
     n_lists: int,
+    n_others: int,
     degree: int,
-    n_choices: int,
+    name: str,
     allow_self: bool,
     allow_multapses: bool,
-) -> Int32Array:
-    """Return the partners of each neuron, one list after the other."""
+) -> tuple[IntArray, Int32Array]:
+    """Return as many partners for each neuron, out of the others, as (pointers, partners)."""
+    n_choices = n_others - (not allow_self)
+    degree = _degree(degree, n_choices, n_lists, allow_multapses, name)
     partners = _choices(rng, n_lists, degree, n_choices, allow_multapses)
     if not allow_self:
         _step_over(partners, n_lists, degree)
-    return partners
+    return _ends(n_lists, degree), partners
 
 
 def _choices(

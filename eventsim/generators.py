@@ -28,6 +28,7 @@ from eventsim._support.poisson import (
 from eventsim._support.threads import interruptible
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_floats, require, require_size, shown
+from eventsim.ranks import are_same
 from eventsim.spikes import SpikeBatch
 
 __all__ = [
@@ -302,7 +303,8 @@ class PoissonTrains:
 
     def under(self, generator: Poisson) -> PoissonTrains:
         """Return how the trains go on; under other rates, what is left of each interval counts."""
-        if _are_equal(generator.rates, self.generator.rates):
+        new, old = generator.rates, self.generator.rates
+        if are_same((new.times, new.values), (old.times, old.values)):
             return replace(self, generator=generator)
         clock = generator.clock_from(max(self.t, 0.0))
         process = rewound(self.process, self.clock, clock)
@@ -312,13 +314,6 @@ class PoissonTrains:
         """Return the trains of some samples."""
         process = Process._make(column[which] for column in self.process)
         return replace(self, samples=self.samples[which], process=process)
-
-
-def _are_equal(one: Steps, other: Steps) -> bool:
-    """Tell whether two are the same steps: those of a stored run are copies."""
-    return one is other or (
-        np.array_equal(one.times, other.times) and np.array_equal(one.values, other.values)
-    )
 
 
 def read_rates(rate: Steps | ArrayLike, n: int, name: str) -> Steps:

@@ -43,7 +43,7 @@ from eventsim.generators import (
 from eventsim.model.jumps import CHARGE
 from eventsim.model.neuron import LIF, by_receptor
 from eventsim.model.parameters import DELAYS, NEURON, SYNAPSE, WEIGHTS
-from eventsim.ranks import WHOLE, Part, as_part, digest_of, own_range
+from eventsim.ranks import WHOLE, Part, are_same, as_part, digest_of, own_range
 from eventsim.spikes import Spikes
 
 __all__ = ["Network", "Projection"]
@@ -112,14 +112,18 @@ class Projection:
         return float(delays.min(initial=np.inf)), float(delays.max(initial=0.0))
 
     @property
-    def digest(self) -> str:
-        """A short text that differs if anything here does."""
+    def given(self) -> list[object]:
+        """All that it is, as values and arrays."""
         form, delays = self.weights, self.delays
         what: list[object] = [self.pre, self.post, self.receptor, form.shape, *_arrays_of(form)]
         if isinstance(form, Convolution):
             what += [form.image, form.stride, form.padding]
-        what += [delays] if isinstance(delays, float) else _arrays_of(delays)
-        return digest_of(*what)
+        return [*what, *([delays] if isinstance(delays, float) else _arrays_of(delays))]
+
+    @property
+    def digest(self) -> str:
+        """A short text that differs if anything here does."""
+        return digest_of(*self.given)
 
     def like(self, values: FloatArray) -> Matrix:
         """Return flat ``values`` (one per weight) in the form of the weights, or of the kernel."""
@@ -686,18 +690,34 @@ class Network:
     __copy__ = snapshot
 
     def is_same(self, other: Network) -> bool:
-        """Tell whether two networks share all parameters (not merely equal ones).
+        """Tell whether two networks are the same to the bit: one built again is.
 
-        Rates are none of these: they say what is drawn, not what it does.
+        Rates do not count: they say what is drawn, not what it does.  What both share is not
+        looked at; the rest takes a comparison of all arrays.
         """
         if not isinstance(other, Network):
             raise ValueError(f"other must be an eventsim.Network, got {shown(other)}")
-        return (
-            self._inputs == other._inputs
+        return self._version is other._version or (
+            self._part == other._part
+            and list(self._inputs.items()) == list(other._inputs.items())
             and self._generators.keys() == other._generators.keys()
-            and self._neurons == other._neurons
+            and list(self._neurons) == list(other._neurons)
             and list(self._projections) == list(other._projections)
-            and all(p is other._projections[key] for key, p in self._projections.items())
+            and all(self._has_same_neurons(name, other) for name in self._neurons)
+            and all(self._has_same_synapses(key, other) for key in self._projections)
+        )
+
+    def _has_same_neurons(self, name: str, other: Network) -> bool:
+        ours, theirs = self._neurons[name], other._neurons[name]
+        return ours == theirs or are_same(_all_of(*ours), _all_of(*theirs))
+
+    def _has_same_synapses(self, key: Key, other: Network) -> bool:
+        """Tell whether a projection is the same, with the synapses that are kept elsewhere."""
+        ours, theirs = self._projections[key], other._projections[key]
+        whole = self._wholes.get(key)
+        is_known = whole is None or whole.digest != ""
+        return ours is theirs or (
+            is_known and whole == other._wholes.get(key) and are_same(ours.given, theirs.given)
         )
 
     def neurons_of(self, population: str, argument: str = "population") -> slice:
@@ -735,10 +755,7 @@ class Network:
         """A short text that differs if anything that was given does; of parts it is the same."""
         known = _DIGESTS.get(self._version)
         if known is None:
-            neurons = [
-                (name, n, lif.receptors, lif.columns, *lif.arrays(n).items())
-                for name, (n, lif) in self._neurons.items()
-            ]
+            neurons = [(name, *_all_of(n, lif)) for name, (n, lif) in self._neurons.items()]
             synapses = [
                 (key, self._wholes.get(key, projection).digest)
                 for key, projection in self._projections.items()
@@ -874,6 +891,11 @@ def _flat(weights: Matrix | Convolution) -> FloatArray:
     if isinstance(weights, Convolution):
         return weights.kernel.reshape(-1)
     return weights.reshape(-1) if isinstance(weights, np.ndarray) else weights.data
+
+
+def _all_of(n: int, neuron: LIF) -> list[object]:
+    """Return all that n neurons are, as values and arrays."""
+    return [n, neuron.receptors, neuron.columns, *neuron.arrays(n).items()]
 
 
 def _arrays_of(values: float | Matrix | Convolution) -> tuple[NDArray[Any], ...]:

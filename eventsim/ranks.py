@@ -29,6 +29,7 @@ __all__ = [
     "Part",
     "RankError",
     "Ranks",
+    "are_same",
     "as_part",
     "digest_of",
     "own_range",
@@ -136,6 +137,21 @@ def digest_of(*values: object) -> str:
 
     take(values)
     return digest.hexdigest()
+
+
+def are_same(one: Any, other: Any) -> bool:
+    """Tell whether nested values and arrays are the same: such as `digest_of` takes.
+
+    Examples
+    --------
+    >>> are_same([1, ("a", np.ones(2))], [1, ("a", np.ones(2))])
+    True
+    >>> are_same([1, ("a", np.ones(2))], [1, ("a", 1.0)])
+    False
+    """
+    if not isinstance(one, (tuple, list)):
+        return one is other or np.array_equal(one, other)
+    return type(one) is type(other) and len(one) == len(other) and all(map(are_same, one, other))
 
 
 # --- meetings -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, overload
 
@@ -137,9 +138,9 @@ def simulate(
         Cap on the spikes of a sample, against runaway activity; at most 1e9.  It bounds the memory
         of a run: some 200 bytes for each spike at most.
     resume : Result or BatchResult, optional
-        Go on where this run of the same network stopped.  ``stimulus`` then holds further input
-        spikes, later than its ``t_stop``.  The result holds the whole history, bit for bit that of
-        one uninterrupted run.
+        Go on where this run of the same network, or of one built again, stopped.  ``stimulus`` then
+        holds further input spikes, later than its ``t_stop``.  The result holds the whole history,
+        bit for bit that of one uninterrupted run.
     history : bool
         False: the result is a part of a run, from which another one can go on.  It holds what comes
         after the ``t_stop`` of ``resume``, the very spikes of one uninterrupted run, at a cost and
@@ -508,7 +509,9 @@ def _said(job: Job) -> dict[str, str]:
         "network": job.network.digest,
         "stimulus": digest_of(given.times, given.sources, given.offsets),
         "initial": digest_of(given.start.states),
-        "resume": "None" if old is None else digest_of(old.engine, old.ends, old.record, old.state),
+        "resume": "None"
+        if old is None
+        else digest_of(old.network.digest, old.engine, old.ends, old.record, old.state),
         **{
             name: repr(getattr(job, name))
             for name in ("t_stop", "engine", "until_fired", "max_spikes")
@@ -570,12 +573,16 @@ def _resumed(network: Network, resume: Result | BatchResult, history: bool) -> B
             raise ValueError(f"resume must be a result of this network, got {shown(resume)}")
         return old
     old = _last_part(resume)
-    require_structure(network, old.network)
     if np.any(np.isinf(old.state.neuron[:, :, REFERENCE])):
         raise ValueError(
             "resume must have a state at its end, without history, got a run of engine "
             f"{old.engine!r} that exceeded its cap, {shown(resume)}"
         )
+    if old.network.version is network.version:
+        return old
+    if old.network.is_same(network):  # built again: what is derived from this one does for both
+        return replace(old, network=network.snapshot())
+    require_structure(network, old.network)
     return old
 
 

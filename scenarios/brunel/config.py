@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from scenarios.brunel.network import STEP
-from scenarios.networks.beside import NEST, Simulator, require_simulator
+from scenarios.networks.beside import NEST, Simulator, check_beside, require_simulator
 from scenarios.running.options import Options, Range, Seed, option
 
-__all__ = ["SIMULATORS", "SMALLEST", "TRANSIENT", "BrunelOptions"]
+__all__ = ["SIMULATORS", "TRANSIENT", "BrunelOptions"]
 
 TRANSIENT = 200.0  # ms
 SMALLEST = 0.02
@@ -55,21 +55,18 @@ class BrunelOptions(Options):
         super().__post_init__()
         if not self.regimes:
             raise ValueError("regimes must name at least one, got none")
-        for name, values in (("regimes", self.regimes), ("beside", self.beside)):
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name} must name each once, got {', '.join(values)}")
-        chosen = self.chosen
-        _check_multiple(chosen.scale, GRAIN, "scale", "for whole numbers of synapses")
-        if self.beside:
-            _check_multiple(chosen.duration, STEP, "duration", "ms, the step of NEST")
+        if len(set(self.regimes)) < len(self.regimes):
+            raise ValueError(f"regimes must name each once, got {', '.join(self.regimes)}")
+        scale, duration = self.chosen.scale, self.chosen.duration
+        assert scale is not None, self
+        assert duration is not None, self
+        if not math.isclose(scale / GRAIN, round(scale / GRAIN)):
+            raise ValueError(
+                f"scale must be a multiple of {GRAIN} for whole numbers of synapses, got {scale!r}"
+            )
+        check_beside(self.beside, STEP, duration=duration)
 
     def require(self) -> None:
         """Check that NEST is there, if it is to run."""
         if self.beside:
             require_simulator(SIMULATORS[self.model])
-
-
-def _check_multiple(value: float | None, step: float, name: str, why: str) -> None:
-    assert value is not None, name
-    if not math.isclose(value / step, round(value / step)):
-        raise ValueError(f"{name} must be a multiple of {step} {why}, got {value!r}")

@@ -23,6 +23,7 @@ SHOWN = {"E": 60, "I": 20}  # neurons of a raster
 SPAN = {"SR": 40.0, "SI-fast": 100.0, "AI": 200.0, "SI-slow": 300.0}  # ms of a raster
 BIN = 0.5  # ms
 LINES = ("-", "--")
+RATES = (0.5, 600.0)  # Hz, of the distribution
 HIGHEST = 800.0  # Hz, of the spectra
 
 
@@ -53,10 +54,10 @@ def _regime(panel: SubFigure, name: str, recording: Recording, sizes: Mapping[st
     _raster(raster, late, sizes)
     values, edges = population_rate(late, BIN)
     rate.stairs(values, edges, baseline=None, color=NEUTRAL)
-    mean = 1000.0 * recording.rates.mean()
+    mean = recording.rates.mean()
     rate.axhline(mean, color="0.6", linestyle="--", linewidth=1)
-    rate.set(xlabel="time (ms)", ylabel=f"rate (Hz),\nbins of {BIN:g} ms", xlim=(0.0, span),
-             ylim=(0.0, None))  # fmt: skip
+    rate.set(xlabel=f"time (ms), the last {span:g} of the run", xlim=(0.0, span),
+             ylabel=f"rate (Hz),\nbins of {BIN:g} ms", ylim=(0.0, None))  # fmt: skip
     raster.set_title(
         f"{regime.title}: g = {regime.g:g}, drive {regime.drive:g}; {mean:.1f} Hz", fontsize=10
     )
@@ -88,14 +89,14 @@ def statistics(recordings: Mapping[str, Mapping[str, Recording]]) -> Figure:
         By regime, then by simulator: one colour for each regime, one line for each simulator.
     """
     figure, (rates, cvs, power) = new_figure(13.0, 4.2, 3)
-    rate_edges, cv_edges = np.geomspace(0.5, 600.0, 71), np.linspace(0.0, 2.0, 81)
+    cv_edges = np.linspace(0.0, 2.0, 81)
     of_regime = dict(zip(REGIMES, colours(len(REGIMES)), strict=True))
     for name, found in recordings.items():
         for (title, recording), line in zip(found.items(), LINES, strict=False):
             style = {"color": of_regime[name], "linestyle": line, "linewidth": 1.2}
             label = name if title == next(iter(found)) else f"{name}, {title}"
-            _shares(rates, 1000.0 * recording.rates, rate_edges, label=label, **style)
-            _shares(cvs, recording.cv[np.isfinite(recording.cv)], cv_edges, **style)
+            _shares(rates, recording.rates, _rate_edges(recording.duration), label=label, **style)
+            _shares(cvs, recording.cvs, cv_edges, **style)
             if recording.times.size:
                 power.plot(*spectrum(recording), **style)
     rates.set(xscale="log", xlabel="rate of a neuron (Hz)")
@@ -108,6 +109,12 @@ def statistics(recordings: Mapping[str, Mapping[str, Recording]]) -> Figure:
     figure.legend(*rates.get_legend_handles_labels(), loc="outside lower center", frameon=False,
                   fontsize=8, ncols=len(recordings))  # fmt: skip
     return figure
+
+
+def _rate_edges(duration: float) -> Floats:
+    """Return edges between numbers of spikes, as rates: a bin of less than one would be empty."""
+    numbers = np.unique(np.round(np.geomspace(*RATES, 71) * duration / 1000.0))
+    return 1000.0 * (numbers + 0.5) / duration
 
 
 def _shares(ax: Axes, values: Floats, edges: Floats, **style: object) -> None:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from scenarios.brunel.config import SIMULATORS, SMALLEST, TRANSIENT, BrunelOptions
+from scenarios.brunel.config import SIMULATORS, TRANSIENT, BrunelOptions
 from scenarios.brunel.measures import frequency, independent, synchrony
 from scenarios.brunel.network import REGIMES, Brunel
 from scenarios.networks import beside
-from scenarios.networks.recording import Recording
+from scenarios.networks.recording import Recording, spread
 from scenarios.networks.streamed import Streamed
 from scenarios.running.checkpoint import made_once
 from scenarios.running.console.progress import Progress
@@ -24,7 +22,6 @@ __all__ = ["run"]
 
 OURS = "eventsim"
 CHUNK = 50.0  # ms
-ENGINE = "windows"
 NONE = "–"
 
 
@@ -49,9 +46,6 @@ def run(config: BrunelOptions, folder: Path, progress: Progress) -> Report:
     from scenarios.brunel.figures import activity, statistics
 
     chosen = config.chosen
-    with progress.compiling():
-        small = Brunel(REGIMES["AI"], SMALLEST, chosen.model).build()
-        Streamed(small, 2.0, 1.0, folder, chosen.threads, ENGINE).warm_up()
     runs: dict[str, dict[str, Found]] = {
         name: _found(name, chosen, folder / name, progress.named(name, "ms"))
         for name in chosen.regimes
@@ -84,9 +78,8 @@ def _found(name: str, config: BrunelOptions, folder: Path, progress: Progress) -
     assert config.duration is not None, config
     t_stop = TRANSIENT + config.duration
     network = _network(name, config)
-    streamed = Streamed(network.build(), t_stop, CHUNK, folder, config.threads, ENGINE)
-    with progress.task(round(t_stop)) as tell:
-        found = {OURS: streamed.run(tell)}
+    streamed = Streamed(lambda: (network.build(), {}), t_stop, CHUNK, folder, config.threads)
+    found = {OURS: streamed.run(progress)}
     if config.beside:
         nest = SIMULATORS[config.model]
         with progress.named(f"{name}, {nest.title}", "run").task(1) as tell:
@@ -116,11 +109,11 @@ def _rows(name: str, found: Mapping[str, Found], titles: list[str]) -> Iterator[
 
 
 def _rates(found: Found) -> str:
-    return _spread(1000.0 * found.recording.rates, 1)
+    return spread(found.recording.rates, 1)
 
 
 def _cv(found: Found) -> str:
-    return _spread(_known(found.recording.cv), 2)
+    return spread(found.recording.cvs, 2)
 
 
 def _synchrony(found: Found) -> str:
@@ -149,8 +142,8 @@ def _notes(config: BrunelOptions) -> list[str]:
         "those with five intervals or more",
         "synchrony: coefficient of variation of the population's rate in bins of 1 ms (of as many "
         "independent Poisson processes); oscillation: where its spectrum is highest, however low",
-        "cost: processor seconds, of all threads, in a second of the model, without building and "
-        "compiling",
+        "cost: processor seconds, of all threads, in a second of the model, without building, "
+        "compiling and arranging the synapses",
     ]
     if config.model == "exp":
         notes.append("model exp: currents of 0.5 ms; what is published is that of the model delta")
@@ -164,19 +157,11 @@ def _notes(config: BrunelOptions) -> list[str]:
     return notes
 
 
-def _known(values: Any) -> Any:
-    return values[np.isfinite(values)]
-
-
-def _spread(values: Any, digits: int) -> str:
-    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}" if values.size else NONE
-
-
 def _numbers(found: Mapping[str, Found]) -> dict[str, Any]:
     return {
         title: {
-            "rate": float(1000.0 * one.recording.rates.mean()),
-            "cv": float(np.mean(known)) if (known := _known(one.recording.cv)).size else None,
+            "rate": float(one.recording.rates.mean()),
+            "cv": float(one.recording.cvs.mean()) if one.recording.cvs.size else None,
             "synchrony": _or_none(synchrony(one.recording)),
             "oscillation": _or_none(frequency(one.recording)),
             "processor_seconds": one.cost,

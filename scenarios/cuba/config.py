@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from scenarios.cuba.beside import SIMULATORS, STEP
-from scenarios.networks.beside import require_simulator
+from scenarios.networks.beside import check_beside, require_simulator
 from scenarios.running.options import Options, Range, Seed, option
 
 __all__ = ["IN_DEGREE", "TRANSIENT", "CubaOptions"]
@@ -42,14 +41,7 @@ class CubaOptions(Options):
             raise ValueError(f"neurons must be a multiple of 5, got {self.neurons!r}")
         if self.engine == "windows" and self.delay == 0.0:
             raise ValueError(f"delay must be > 0 with engine windows, got {self.delay!r}")
-        if len(set(self.beside)) < len(self.beside):
-            raise ValueError(f"beside must name each simulator once, got {self.beside!r}")
-        for name in self.beside:
-            for what, value in (("delay", self.delay), ("time", self.time)):
-                if value < STEP or not math.isclose(value / STEP, round(value / STEP)):
-                    raise ValueError(
-                        f"{what} must be a multiple of {STEP} ms, the step of {name}, got {value!r}"
-                    )
+        check_beside(self.beside, STEP, delay=self.delay, time=self.time)
 
     def require(self) -> None:
         """Check that the simulators beside ours are there."""

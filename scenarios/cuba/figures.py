@@ -109,17 +109,18 @@ def statistics(drawn: Drawn, recordings: Mapping[str, Recording]) -> Figure:
     """
     figure, (rates, intervals, cvs) = new_figure(12.0, 3.8, 3)
     first = next(iter(recordings.values()))
-    highest = 1000.0 * np.quantile(first.rates, 0.995)
+    highest = np.quantile(first.rates, 0.995)
     longest = np.quantile(first.intervals[0], 0.98) if first.intervals[0].size else 1.0
-    panels: tuple[tuple[Axes, Floats, Callable[[Recording, slice], Floats]], ...] = (
-        (rates, np.linspace(0.0, max(highest, 1.0), 31), _rates_of),
-        (intervals, np.linspace(0.0, longest, 41), _intervals_of),
-        (cvs, np.linspace(0.0, 2.0, 41), _cvs_of),
+    panels: tuple[tuple[Axes, Floats, Callable[[Recording], Floats]], ...] = (
+        (rates, np.linspace(0.0, max(highest, 1.0), 31), lambda one: one.rates),
+        (intervals, np.linspace(0.0, longest, 41), lambda one: one.intervals[0]),
+        (cvs, np.linspace(0.0, 2.0, 41), lambda one: one.cvs),
     )
     for ax, edges, values in panels:
         for (title, recording), line in zip(recordings.items(), LINES, strict=False):
             for name, part in drawn.parts.items():
-                density, _ = np.histogram(values(recording, part), edges, density=True)
+                own = values(recording.of_neurons(part))
+                density, _ = np.histogram(own, edges, density=True)
                 ax.stairs(density, edges, color=COLOURS[name], linestyle=line, linewidth=1.2,
                           label=f"{TITLES[name]}, {title}")  # fmt: skip
         ax.set(yticks=[], ylabel="density", ylim=(0.0, None))
@@ -130,17 +131,3 @@ def statistics(drawn: Drawn, recordings: Mapping[str, Recording]) -> Figure:
     figure.legend(*rates.get_legend_handles_labels(), loc="outside lower center", frameon=False,
                   fontsize=8, ncols=len(recordings))  # fmt: skip
     return figure
-
-
-def _rates_of(recording: Recording, part: slice) -> Floats:
-    return 1000.0 * recording.rates[part]
-
-
-def _intervals_of(recording: Recording, part: slice) -> Floats:
-    intervals, owner = recording.intervals
-    return intervals[(part.start <= owner) & (owner < part.stop)]
-
-
-def _cvs_of(recording: Recording, part: slice) -> Floats:
-    cv = recording.cv[part]
-    return cv[np.isfinite(cv)]

@@ -7,14 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scenarios.cuba.beside import SIMULATORS, TOLERANCES
 from scenarios.cuba.config import TRANSIENT, CubaOptions
 from scenarios.cuba.measures import same_until
 from scenarios.cuba.network import Drawn, draw, for_others, simulate, spikes_of
 from scenarios.networks import beside
-from scenarios.networks.recording import Recording
+from scenarios.networks.recording import Recording, spread
 from scenarios.running.checkpoint import Arrays, made_once
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row
@@ -67,9 +65,9 @@ def _ours(drawn: Drawn, config: CubaOptions) -> Arrays:
 def _rows(drawn: Drawn, recordings: Mapping[str, Recording]) -> Iterator[Row]:
     for title, recording in recordings.items():
         for name, part in drawn.parts.items():
-            rates, cv = 1000.0 * recording.rates[part], _known(recording.cv[part])
-            yield Row(f"{title}: rate of {name} (Hz)", "–", _spread(rates, 2))
-            yield Row(f"{title}: CV of the intervals of {name}", "–", _spread(cv, 3))
+            own = recording.of_neurons(part)
+            yield Row(f"{title}: rate of {name} (Hz)", "–", spread(own.rates, 2))
+            yield Row(f"{title}: CV of the intervals of {name}", "–", spread(own.cvs, 3))
 
 
 def _agreement(config: CubaOptions, recordings: Mapping[str, Recording]) -> Iterator[Row]:
@@ -95,19 +93,9 @@ def _notes(config: CubaOptions) -> list[str]:
     ]
 
 
-def _known(values: Any) -> Any:
-    return values[np.isfinite(values)]
-
-
-def _spread(values: Any, digits: int) -> str:
-    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}" if values.size else "–"
-
-
 def _numbers(drawn: Drawn, recording: Recording) -> dict[str, Any]:
+    each = {name: recording.of_neurons(part) for name, part in drawn.parts.items()}
     return {
-        name: {
-            "rate": float(1000.0 * recording.rates[part].mean()),
-            "cv": _known(recording.cv[part]).tolist(),
-        }
-        for name, part in drawn.parts.items()
+        name: {"rate": float(own.rates.mean()), "cv": own.cvs.tolist()}
+        for name, own in each.items()
     }

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
-from scenarios.microcircuit.beside import STEP, require_nest
-from scenarios.microcircuit.model import Circuit
+from scenarios.microcircuit.model import STEP, Circuit
+from scenarios.networks.beside import NEST, Simulator, check_beside, require_simulator
 from scenarios.running.options import Options, Range, Seed, option
 
 __all__ = ["MicrocircuitOptions"]
 
 TRANSIENT = 500.0  # ms
+IN_NEST = Path(__file__).with_name("in_nest.py")
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,7 @@ class MicrocircuitOptions(Options):
     def __post_init__(self) -> None:
         """Check the fields, and that NEST can do it."""
         super().__post_init__()
-        if len(set(self.beside)) < len(self.beside):
-            raise ValueError(f"beside must name each simulator once, got {self.beside!r}")
-        steps = self.duration / STEP
-        if self.beside and not math.isclose(steps, round(steps)):
-            raise ValueError(
-                f"duration must be a multiple of {STEP} ms, the step of nest, got {self.duration!r}"
-            )
+        check_beside(self.beside, STEP, duration=self.duration)
 
     @property
     def circuit(self) -> Circuit:
@@ -64,7 +59,12 @@ class MicrocircuitOptions(Options):
         """What statistics leave out at the beginning."""
         return min(TRANSIENT, self.duration / 2.0)
 
+    @property
+    def nest(self) -> Simulator:
+        """NEST, on as many threads as ours."""
+        return Simulator(f"NEST, grid {STEP} ms", *NEST, IN_NEST, threads=self.threads)
+
     def require(self) -> None:
         """Check that the simulators beside ours are there."""
         if self.beside:
-            require_nest()
+            require_simulator(self.nest)

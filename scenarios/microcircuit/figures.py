@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from scenarios.microcircuit.measures import Trains
+from scenarios.microcircuit.measures import correlations
 from scenarios.microcircuit.model import FULL_RATES, POPULATIONS
+from scenarios.networks.recording import Recording
 from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, new_figure
 
 __all__ = ["raster", "statistics"]
 
-Found: TypeAlias = Mapping[str, Trains]  # by population
+Found: TypeAlias = Mapping[str, Recording]  # by population
 ROWS = 4000  # neurons of the raster, at most
 LEAST_ROWS = 2  # of a population
 BIN = 2.0  # ms
@@ -31,20 +32,20 @@ def raster(found: Found, begin: float) -> Figure:
 
     Parameters
     ----------
-    found : dict of str -> Trains
+    found : dict of str -> Recording
         All of it is drawn.
     begin : float
         When it begins, for the axis.
     """
     figure = Figure(figsize=(9.0, 7.5), layout="constrained")
     spikes, rates = figure.subplots(2, 1, sharex=True, height_ratios=(4.0, 1.0))
-    step = max(sum(trains.n for trains in found.values()) // ROWS, 1)
+    step = max(sum(one.n for one in found.values()) // ROWS, 1)
     row, ticks = 0.0, []
-    for name, trains in found.items():
-        height = max(trains.n / step, LEAST_ROWS)
-        some = trains.indices % step == 0
-        at = row + trains.indices[some] * height / trains.n
-        spikes.plot(begin + trains.times[some], at, ".", color=_colour(name), markersize=2.2,
+    for name, one in found.items():
+        height = max(one.n / step, LEAST_ROWS)
+        some = one.indices % step == 0
+        at = row + one.indices[some] * height / one.n
+        spikes.plot(begin + one.times[some], at, ".", color=_colour(name), markersize=2.2,
                     markeredgewidth=0.0)  # fmt: skip
         ticks.append(row + height / 2.0)
         row += height
@@ -53,8 +54,8 @@ def raster(found: Found, begin: float) -> Figure:
     spikes.set_ylabel(f"one neuron in {step}" if step > 1 else "neuron")
     spikes.tick_params(axis="y", length=0)
     for kind in KINDS:
-        _rate(rates, [trains for name, trains in found.items() if name.endswith(kind)], kind, begin)
-    end = begin + max(trains.duration for trains in found.values())
+        _rate(rates, [one for name, one in found.items() if name.endswith(kind)], kind, begin)
+    end = begin + max(one.duration for one in found.values())
     rates.set(xlabel="time (ms)", ylabel=f"rate (Hz),\nbins of {BIN:g} ms", xlim=(begin, end))
     rates.set_ylim(0.0, None)
     rates.legend(loc="lower right", bbox_to_anchor=(1.0, 0.95), fontsize=8, frameon=False, ncols=2)
@@ -67,10 +68,10 @@ def _colour(name: str) -> str:
     return COLOURS[name[-1]]
 
 
-def _rate(ax: Axes, found: list[Trains], kind: str, begin: float) -> None:
+def _rate(ax: Axes, found: list[Recording], kind: str, begin: float) -> None:
     edges = np.arange(0.0, found[0].duration + BIN / 2.0, BIN)
-    count, _ = np.histogram(np.concatenate([trains.times for trains in found]), edges)
-    rate = 1000.0 * count / BIN / sum(trains.n for trains in found)
+    count, _ = np.histogram(np.concatenate([one.times for one in found]), edges)
+    rate = 1000.0 * count / BIN / sum(one.n for one in found)
     ax.stairs(rate, begin + edges, baseline=None, color=COLOURS[kind], label=KINDS[kind])
 
 
@@ -79,23 +80,23 @@ def statistics(simulators: Mapping[str, Found]) -> Figure:
 
     Parameters
     ----------
-    simulators : dict of str -> dict of str -> Trains
+    simulators : dict of str -> dict of str -> Recording
         By title, by population; without the transient.
     """
-    figure, (rates, cvs, correlations) = new_figure(13.0, 4.2, 3)
-    panels: tuple[tuple[Axes, Callable[[Trains], NDArray[np.float64]], str], ...] = (
-        (rates, lambda trains: trains.rates, "rate of a neuron (Hz)"),
-        (cvs, lambda trains: trains.cvs, "CV of a neuron's intervals"),
-        (correlations, lambda trains: trains.correlations, "correlation of two neurons"),
+    figure, (rates, cvs, pairs) = new_figure(13.0, 4.2, 3)
+    panels: tuple[tuple[Axes, Callable[[Recording], NDArray[np.float64]], str], ...] = (
+        (rates, lambda one: one.rates, "rate of a neuron (Hz)"),
+        (cvs, lambda one: one.cvs, "CV of a neuron's intervals"),
+        (pairs, correlations, "correlation of two neurons"),
     )
     for ax, values, label in panels:
         for k, found in enumerate(simulators.values()):
-            _boxes(ax, [values(trains) for trains in found.values()], k, len(simulators))
+            _boxes(ax, [values(one) for one in found.values()], k, len(simulators))
         ax.set(ylabel=label, xticks=range(len(POPULATIONS)), xticklabels=POPULATIONS)
     rates.plot(FULL_RATES, "D", color="black", markersize=4, label="mean, full scale (published)")
     rates.set_ylim(0.0, None)
     cvs.axhline(1.0, color="0.7", linestyle="--", linewidth=1, zorder=0)
-    correlations.axhline(0.0, color="0.7", linestyle="--", linewidth=1, zorder=0)
+    pairs.axhline(0.0, color="0.7", linestyle="--", linewidth=1, zorder=0)
     handles, _ = rates.get_legend_handles_labels()
     titles = [
         Patch(facecolor=NEUTRAL, alpha=fill, label=title)
@@ -104,7 +105,8 @@ def statistics(simulators: Mapping[str, Found]) -> Figure:
     mean = rates.plot([], [], "o", color="white", markeredgecolor="black", markersize=4,
                       label="mean")  # fmt: skip
     figure.legend(handles=[*titles, *mean, *handles], loc="outside lower center", frameon=False,
-                  fontsize=8, ncols=4)  # fmt: skip
+                  fontsize=8, ncols=4, title="boxes: quartiles; whiskers: 5 to 95 %",
+                  title_fontsize=8)  # fmt: skip
     return figure
 
 

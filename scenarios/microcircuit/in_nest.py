@@ -1,31 +1,33 @@
-"""Run the microcircuit in NEST: ``python in_nest.py FOLDER DURATION STEP THREADS SEED``.
+"""Run the microcircuit in NEST: ``python in_nest.py NETWORK.npz SPIKES.npz``.
 
-Runs in an environment that has nest-simulator, so it imports nothing of this project.  The folder
-has the neurons and the synapses, and gets the spikes.
+Runs in an environment that has nest-simulator, so it imports nothing of this project.  The synapses
+are in files ``more-*.npz`` beside the network.
 """
 
 from __future__ import annotations
 
-import resource
+import runpy
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["peak_memory"]
+__all__: list[str] = []
+
+MEMORY = Path(__file__).parents[1] / "running" / "memory.py"  # it imports nothing either
 
 
 def main() -> None:
     """Build the network, run it, and leave its spikes."""
     import nest  # late: others import this file where NEST may be missing
 
-    folder, (duration, step) = Path(sys.argv[1]), map(float, sys.argv[2:4])
-    threads, seed = map(int, sys.argv[4:])
-    nest.ResetKernel()
-    nest.set(resolution=step, local_num_threads=threads, rng_seed=seed)
-    with np.load(folder / "neurons.npz") as file:
+    path, found = map(Path, sys.argv[1:])
+    with np.load(path) as file:
         given = dict(file)
+    step, threads = float(given["step"]), int(given["threads"])
+    nest.ResetKernel()
+    nest.set(resolution=step, local_num_threads=threads, rng_seed=int(given["seed"]) + 1)
     sizes = given["sizes"]
     parameters = dict(zip(given["names"].tolist(), given["values"].tolist(), strict=True))
     neurons = nest.Create("iaf_psc_exp", int(sizes.sum()), parameters)
@@ -37,8 +39,8 @@ def main() -> None:
         if rate > 0.0:
             source = nest.Create("poisson_generator", params={"rate": rate})
             nest.Connect(source, neurons[begin:end], syn_spec=synapse)
-    for path in sorted(folder.glob("synapses-*.npz")):
-        with np.load(path) as file:
+    for more in sorted(path.parent.glob("more-*.npz")):
+        with np.load(more) as file:
             one = dict(file)
         delay = np.maximum(np.rint(one["delay"] / step), 1.0) * step
         values = {"weight": one["weight"], "delay": delay}
@@ -47,29 +49,13 @@ def main() -> None:
     nest.Connect(neurons, recorder)
     nest.Prepare()
     started = time.process_time()
-    nest.Run(duration)
+    nest.Run(float(given["time"]))
     seconds = time.process_time() - started
     nest.Cleanup()
     events = recorder.events
-    np.savez(
-        folder / "spikes.npz",
-        times=events["times"],
-        indices=events["senders"] - 1,
-        seconds=seconds,
-        memory=peak_memory(),
-    )
-
-
-def peak_memory() -> int:
-    """Return the most memory that this process has had, in bytes.
-
-    Linux counts towards ``ru_maxrss`` what the process had that began this one.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return 1024 * int(lines["VmHWM"].split()[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of macOS: bytes
+    memory = runpy.run_path(str(MEMORY))["peak_memory"]()
+    indices = events["senders"] - 1
+    np.savez(found, times=events["times"], indices=indices, seconds=seconds, memory=memory)
 
 
 if __name__ == "__main__":

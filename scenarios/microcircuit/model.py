@@ -21,6 +21,7 @@ __all__ = [
     "NEURON",
     "POPULATIONS",
     "SHORTEST_DELAY",
+    "STEP",
     "WEIGHT_SPREAD",
     "Circuit",
     "Drive",
@@ -59,6 +60,7 @@ DELAYS = {"E": 1.5, "I": 0.75}
 DELAY_SPREAD = 0.5
 SHORTEST_DELAY = 0.1
 DELAY_OUTSIDE = 1.5
+STEP = 0.1  # ms: the grid of NEST's spikes and delays
 STARTS: dict[Start, tuple[list[float], list[float]]] = {  # mean and deviation of potentials
     "original": ([-58.0] * 8, [10.0] * 8),
     "optimized": (

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 import eventsim as es
 from scenarios.microcircuit.config import MicrocircuitOptions
 from scenarios.microcircuit.model import (
+    C_M,
     DELAY_OUTSIDE,
     DELAY_SPREAD,
     NEURON,
     POPULATIONS,
     SHORTEST_DELAY,
     STARTS,
+    STEP,
     TAU_SYN,
     WEIGHT_SPREAD,
     Circuit,
     delay_of,
 )
+from scenarios.running.checkpoint import Arrays
 
-__all__ = ["build", "outside"]
+__all__ = ["build", "for_nest", "outside"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -103,6 +107,40 @@ def _initial(circuit: Circuit, config: MicrocircuitOptions) -> dict[str, es.Stat
             POPULATIONS, *STARTS[config.start], circuit.sizes.tolist(), strict=True
         )
     }
+
+
+def for_nest(config: MicrocircuitOptions) -> Iterator[Arrays]:
+    """Yield all that NEST must know, in pA and ms: the neurons, then projection by projection.
+
+    Neurons are numbered through all populations.  At the end the network is let go.
+    """
+    net, initial = build(config)
+    circuit = config.circuit
+    neuron = {**NEURON, "C_m": C_M, "tau_syn_ex": TAU_SYN, "tau_syn_in": TAU_SYN}
+    numbers = {
+        "weight": circuit.weight_outside * C_M, "delay": DELAY_OUTSIDE, "step": STEP,
+        "time": config.duration, "threads": config.threads, "seed": config.seed,
+    }  # fmt: skip
+    yield {
+        "sizes": circuit.sizes,
+        "bias": circuit.bias * C_M,
+        "rate": circuit.rates_outside * 1000.0,
+        "potential": np.concatenate([np.asarray(initial[p].potential) for p in net.populations]),
+        "names": np.array(list(neuron)),
+        "values": np.array(list(neuron.values())),
+        **{name: np.asarray(value) for name, value in numbers.items()},
+    }
+    for projection in net.projections.values():
+        if projection.pre in net.populations:
+            form = projection.weights
+            assert isinstance(form, sparse.csr_array)
+            pre, post = (net.neurons_of(name) for name in (projection.pre, projection.post))
+            yield {
+                "pre": np.repeat(np.arange(pre.start, pre.stop), np.diff(form.indptr)),
+                "post": form.indices + post.start,
+                "weight": projection.values * C_M,
+                "delay": np.asarray(projection.delay_values),
+            }
 
 
 def normal_where(

@@ -8,75 +8,60 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
-from scenarios.microcircuit import beside, chunks
-from scenarios.microcircuit.beside import STEP
 from scenarios.microcircuit.config import MicrocircuitOptions
-from scenarios.microcircuit.measures import Trains, joined
+from scenarios.microcircuit.measures import correlations, synchrony
 from scenarios.microcircuit.model import FULL_RATES, POPULATIONS
-from scenarios.microcircuit.network import build
+from scenarios.microcircuit.network import build, for_nest
+from scenarios.networks import beside
+from scenarios.networks.recording import Recording
+from scenarios.networks.streamed import Streamed
 from scenarios.running.checkpoint import Arrays, made_once
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row
 
 __all__ = ["run"]
 
-OURS, NEST = "this run", f"NEST, grid {STEP} ms"
+OURS = "this run"
+CHUNK = 100.0  # ms
 SHOWN = 300.0  # ms of the raster
-Found: TypeAlias = dict[str, Trains]  # by population
+Found: TypeAlias = dict[str, Recording]  # by population
 
 
 def run(config: MicrocircuitOptions, folder: Path, progress: Progress) -> Report:
     """Simulate the network, and have NEST do so; return the table and the pictures."""
     from scenarios.microcircuit.figures import raster, statistics
 
-    shown = progress.named("microcircuit", "ms")
-    chunks.run(partial(build, config), config.duration, config.threads, folder, shown)
-    done = list(chunks.load(folder))
-    ours = joined(done)
-    spikes, costs = {OURS: ours}, {OURS: (_total(done, "seconds"), _most(done, "memory"))}
+    network = partial(build, config)
+    streamed = Streamed(network, config.duration, CHUNK, folder, config.threads)
+    spikes = {OURS: streamed.run(progress.named("microcircuit", "ms"))}
     if config.beside:
-        nest = made_once(folder / "nest.npz", partial(_in_nest, config))
-        spikes[NEST], costs[NEST] = nest, (float(nest["seconds"]), float(nest["memory"]))
+        spikes[config.nest.title] = made_once(folder / "nest.npz", partial(_in_nest, config))
     late = {title: _found(config, one, config.transient) for title, one in spikes.items()}
     beginning = max(config.duration - SHOWN, 0.0)
     return Report(
         title=f"Cortical microcircuit (Potjans & Diesmann 2014), scale {config.scale:g}: "
         f"{config.circuit.sizes.sum()} neurons, {config.circuit.synapses.sum()} synapses",
-        rows=[*_rows(late), *_cost_rows(config, costs)],
+        rows=[*_rows(late), *_cost_rows(config, spikes)],
         headings=("published", *spikes),
         notes=_notes(config),
         numbers={"simulators": {title: _numbers(found) for title, found in late.items()}},
         figures={
-            "raster": raster(_found(config, ours, beginning), beginning),
+            "raster": raster(_found(config, spikes[OURS], beginning), beginning),
             "statistics": statistics(late),
         },
     )
 
 
 def _in_nest(config: MicrocircuitOptions) -> Arrays:
-    return beside.simulate(
-        partial(build, config),
-        config.circuit,
-        duration=config.duration,
-        threads=config.threads,
-        seed=config.seed,
-    )
+    given = for_nest(config)
+    return beside.simulate(config.nest, next(given), given)
 
 
 def _found(config: MicrocircuitOptions, spikes: Arrays, begin: float) -> Found:
-    """Return the trains of each population from a time on."""
-    parts = config.circuit.parts()
-    return {name: Trains.of(spikes, part, begin, config.duration) for name, part in parts.items()}
-
-
-def _total(done: list[Arrays], name: str) -> float:
-    return float(sum(chunk[name] for chunk in done))
-
-
-def _most(done: list[Arrays], name: str) -> float:
-    return float(max(chunk[name] for chunk in done))
+    """Return what each population does from a time on."""
+    n = int(config.circuit.sizes.sum())
+    late = Recording.of(spikes, n, config.duration).after(begin)
+    return {name: late.of_neurons(part) for name, part in config.circuit.parts().items()}
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -85,19 +70,18 @@ def _most(done: list[Arrays], name: str) -> float:
 def _rows(simulators: Mapping[str, Found]) -> Iterator[Row]:
     for name, published in zip(POPULATIONS, FULL_RATES.tolist(), strict=True):
         each = [found[name] for found in simulators.values()]
-        rates = [f"{trains.rates.mean():.2f}" for trains in each]
+        rates = [f"{one.rates.mean():.2f}" for one in each]
         yield _row(f"{name}: rate (Hz)", f"{published:.2f}", rates)
-        yield _row(f"{name}: CV of the intervals", "–", [_mean(t.cvs, 2) for t in each])
-        yield _row(f"{name}: synchrony", "–", [_shown(t.synchrony, 2) for t in each])
-        yield _row(f"{name}: correlation", "–", [_mean(t.correlations, 4) for t in each])
+        yield _row(f"{name}: CV of the intervals", "–", [_mean(one.cvs, 2) for one in each])
+        yield _row(f"{name}: synchrony", "–", [_shown(synchrony(one), 2) for one in each])
+        yield _row(f"{name}: correlation", "–", [_mean(correlations(one), 4) for one in each])
 
 
-def _cost_rows(
-    config: MicrocircuitOptions, costs: Mapping[str, tuple[float, float]]
-) -> Iterator[Row]:
-    seconds = [f"{1000.0 * spent / config.duration:.2f}" for spent, _ in costs.values()]
+def _cost_rows(config: MicrocircuitOptions, spikes: Mapping[str, Arrays]) -> Iterator[Row]:
+    each = spikes.values()
+    seconds = [f"{1000.0 * float(one['seconds']) / config.duration:.2f}" for one in each]
     yield _row("processor s per s of the model", "–", seconds)
-    memory = [f"{most / 1e9:.2f}" for _, most in costs.values()]
+    memory = [f"{float(one['memory']) / 1e9:.2f}" for one in each]
     yield _row("memory at most (GB)", "–", memory)
 
 
@@ -134,12 +118,10 @@ def _notes(config: MicrocircuitOptions) -> list[str]:
 def _numbers(found: Found) -> dict[str, Any]:
     return {
         name: {
-            "rates": trains.rates.tolist(),
-            "cvs": trains.cvs.tolist(),
-            "correlation": float(np.mean(trains.correlations))
-            if trains.correlations.size
-            else None,
-            "synchrony": trains.synchrony if math.isfinite(trains.synchrony) else None,
+            "rates": one.rates.tolist(),
+            "cvs": one.cvs.tolist(),
+            "correlation": float(pairs.mean()) if (pairs := correlations(one)).size else None,
+            "synchrony": value if math.isfinite(value := synchrony(one)) else None,
         }
-        for name, trains in found.items()
+        for name, one in found.items()
     }

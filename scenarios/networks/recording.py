@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scenarios.running.checkpoint import Arrays
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "spread"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,11 +24,11 @@ class Recording:
     Attributes
     ----------
     times, indices : (n_spikes,) ndarray
-        Spikes, ordered by neuron, then by time.
+        Spikes, ms, ordered by neuron, then by time.
     n : int
         Number of neurons.
     duration : float
-        Of the run.
+        Of the run, ms.
     seconds : float
         Processor time that it took.
     """
@@ -49,40 +49,61 @@ class Recording:
     def after(self, time: float) -> Recording:
         """Return what comes later than a time, which becomes 0."""
         late = self.times > time
-        return Recording(
-            self.times[late] - time, self.indices[late], self.n, self.duration - time, self.seconds
+        return replace(
+            self,
+            times=self.times[late] - time,
+            indices=self.indices[late],
+            duration=self.duration - time,
+        )
+
+    def of_neurons(self, part: slice) -> Recording:
+        """Return what some neurons do, the first of which becomes number 0.
+
+        Examples
+        --------
+        >>> both = Recording(np.array([2.0, 4.0, 1.0]), np.array([3, 5, 7]), 9, 5.0, 0.0)
+        >>> some = both.of_neurons(slice(5, 9))
+        >>> some.times.tolist(), some.indices.tolist(), some.n
+        ([4.0, 1.0], [0, 2], 4)
+        """
+        own = slice(*self.indices.searchsorted((part.start, part.stop)).tolist())
+        return replace(
+            self,
+            times=self.times[own],
+            indices=self.indices[own] - part.start,
+            n=part.stop - part.start,
         )
 
     @property
     def rates(self) -> Floats:
-        """Spikes of each neuron in unit time, (n,)."""
-        return np.bincount(self.indices, minlength=self.n) / self.duration
+        """Rate of each neuron, Hz, (n,)."""
+        return np.bincount(self.indices, minlength=self.n) / (self.duration / 1000.0)
 
     @property
     def intervals(self) -> tuple[Floats, Ints]:
-        """Intervals between spikes that follow each other, and the neuron of each."""
+        """Intervals between spikes that follow each other, ms, and the neuron of each."""
         own = np.diff(self.indices) == 0
         return np.diff(self.times)[own], self.indices[1:][own]
 
     @cached_property
-    def cv(self) -> Floats:
-        """Coefficient of variation of each neuron's intervals, (n,); NaN if there are few.
+    def cvs(self) -> Floats:
+        """Coefficient of variation of the intervals of each neuron that has five or more.
 
         Examples
         --------
         >>> times = np.cumsum([1.0, 3.0, 1.0, 3.0, 1.0, 3.0, 1.0])
-        >>> Recording(times, np.zeros(7, dtype=int), 1, 13.0, 0.0).cv
+        >>> Recording(times, np.zeros(7, dtype=int), 2, 13.0, 0.0).cvs
         array([0.5])
         """
         intervals, owner = self.intervals
-        count = np.bincount(owner, minlength=self.n)
-        some = count >= LEAST_INTERVALS
-        mean, square = (
-            np.bincount(owner, weights=values, minlength=self.n) / np.where(some, count, 1)
-            for values in (intervals, intervals**2)
-        )
-        variance = np.maximum(square - mean**2, 0.0)
-        return np.where(some, np.sqrt(variance) / np.where(some, mean, 1.0), np.nan)
+        number = np.bincount(owner, minlength=self.n)
+        some = number >= LEAST_INTERVALS
+        kept, new = some[owner], np.cumsum(some) - 1
+        intervals, owner, number = intervals[kept], new[owner[kept]], number[some]
+        mean = np.bincount(owner, intervals, number.size) / number
+        squares = np.bincount(owner, (intervals - mean[owner]) ** 2, number.size)
+        cvs: Floats = np.sqrt(squares / number) / mean
+        return cvs
 
     @property
     def table(self) -> Floats:
@@ -92,3 +113,14 @@ class Recording:
         table = np.full((self.n, int(count.max(initial=0)) + 1), np.inf)
         table[self.indices, np.arange(self.times.size) - first[self.indices]] = self.times
         return table
+
+
+def spread(values: Floats, digits: int) -> str:
+    """Return "mean ± standard deviation" over neurons; a dash if there are none.
+
+    Examples
+    --------
+    >>> spread(np.array([1.0, 3.0]), 1), spread(np.array([]), 1)
+    ('2.0 ± 1.0', '–')
+    """
+    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}" if values.size else "–"

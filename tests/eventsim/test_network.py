@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -276,3 +277,68 @@ def test_charges_between_neurons_take_a_while() -> None:
     with pytest.raises(ValueError, match=r"delays of charges .* must be > 0, got 0\.0"):
         net.replace(delays={key: 0.0})
     assert net.replace(delays={slow: 0.0, key: 0.25}).projections[key].delays == 0.25
+
+
+# --- the same network -----------------------------------------------------------------------------
+
+
+def rich() -> es.Network:
+    """A network with everything that can differ."""
+    network = es.Network()
+    network.add_input("in", 4)
+    network.add_poisson("ext", 3, rate=1.0, seed=1)
+    network.add_population("a", 3, es.LIF(tau_syn={"x": 1.0, "y": 2.0}, bias=[0.0, 0.1, 0.2]))
+    network.add_population("b", 9, es.LIF(threshold=2.0))
+    network.connect("in", "a", weights=np.ones((4, 3)), delays=np.full((4, 3), 0.5), receptor="x")
+    network.connect("in", "b", weights=es.Convolution(np.ones((1, 1, 2, 2)), (2, 2), padding=1))
+    some = es.fixed_indegree(9, 3, 4, weights=0.3, delays=lambda rng, n: rng.random(n), seed=1)
+    network.connect("b", "a", some, receptor="y")
+    return network
+
+
+def test_a_network_built_again_is_the_same() -> None:
+    network = rich()
+    stored = pickle.loads(pickle.dumps(network))
+    for other in (network, network.snapshot(), network.replace(), rich(), stored):
+        assert network.is_same(other)
+        assert other.is_same(network)
+    assert network.is_same(network.replace(rates={"ext": 2.0}))
+    assert not network.is_same(es.Network())
+    assert not es.Network().is_same(es.Network((0, 2)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"weights": {("in", "a"): np.nextafter(np.ones((4, 3)), 2.0)}},
+        {"weights": {("in", "b"): np.full((1, 1, 2, 2), 2.0)}},
+        {"weights": {("b", "a"): 1.5 * rich().projections["b", "a"].weights}},
+        {"delays": {("in", "a"): 0.5}},
+        {"delays": {("b", "a"): 1.5 * rich().projections["b", "a"].delays}},
+        {"neurons": {"a": es.LIF(tau_syn={"x": 1.0, "y": 2.0}, bias=0.1)}},
+        {"neurons": {"b": es.LIF(threshold=2.0, rest=1e-9)}},
+    ],
+)
+def test_a_network_with_any_other_value_is_another(values: dict[str, Any]) -> None:
+    network = rich()
+    other = network.replace(**values)
+    assert not network.is_same(other)
+    assert not other.is_same(rich())
+    assert other.is_same(rich().replace(**values))
+
+
+def test_the_order_of_populations_and_inputs_counts() -> None:
+    """Neurons are numbered by it."""
+
+    def in_order(names: str) -> es.Network:
+        network = es.Network()
+        for name in names:
+            if name in "ab":
+                network.add_input(name, 2)
+            else:
+                network.add_population(name, 2, es.LIF())
+        return network
+
+    assert in_order("abcd").is_same(in_order("cadb"))
+    for other in ("bacd", "abdc", "abc"):
+        assert not in_order("abcd").is_same(in_order(other))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import gradients
 from eventsim import ranks
 from eventsim._engines.windows import host, sample
 from tests.helpers.engines import built_for, made_for
+from tests.helpers.mpi_cases import CHUNK, PARTS_BEFORE
 from tests.helpers.naive import Case
 from tests.helpers.ranks import (
     RUNS,
@@ -122,11 +124,14 @@ def test_a_run_goes_on_with_another_number_of_ranks(
 
 
 @each_run
-def test_pieces_with_parts_of_the_network(run: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("built_anew", [False, True])
+def test_pieces_with_parts_of_the_network(run: Callable[..., Run], built_anew: bool) -> None:
     def in_pieces(comm: FakeCommunicator) -> es.Result:
         network, stimulus, t_stop = run((comm.rank, 3))
         result, begun = None, -1.0
         for end in (0.4 * t_stop, 0.4001 * t_stop, t_stop):
+            if built_anew:
+                network, _, _ = run((comm.rank, 3))
             given = between(stimulus, begun, end)
             result, begun = es.simulate(network, given, end, resume=result, comm=comm), end
         assert result is not None
@@ -236,6 +241,20 @@ def test_arguments_that_differ_between_ranks_are_an_error_on_all(name: str, valu
         first, second = str(error).split(" and ")
         assert first.startswith(f"{name} must be the same on all ranks, got ")
         assert second.endswith(" on rank 2")
+
+
+def test_results_of_networks_that_differ_between_ranks_are_an_error_on_all() -> None:
+    """Parts would go on under other parameters on one of them alone."""
+    network, _, t_stop = cortex()
+    heavier = network.replace(weights={("in", "e"): 1.1 * network.projections["in", "e"].weights})
+    halves = [es.simulate(one, {}, 5.0, engine="windows") for one in (network, heavier)]
+
+    def run(comm: FakeCommunicator) -> es.Result:
+        half = halves[comm.rank]
+        return es.simulate(network, {}, t_stop, resume=half, history=False, comm=comm)
+
+    for error in on_ranks(2, run):
+        assert str(error).startswith("resume must be the same on all ranks, got")
 
 
 def test_synapses_that_each_rank_draws_for_itself_are_noticed() -> None:
@@ -484,16 +503,41 @@ def test_an_interrupt_between_meetings_comes_at_once() -> None:
 # --- MPI ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.jit
-def test_ranks_of_mpi() -> None:
-    """Three processes, then two of them beside the third."""
+def on_mpi(*words: str) -> subprocess.CompletedProcess[str]:
+    """What three processes say that are asked `tests.helpers.mpi_cases`."""
     pytest.importorskip("mpi4py", reason="mpi4py is not installed")
     mpiexec = Path(sys.executable).parent / "mpiexec"
     if not mpiexec.exists():
         pytest.skip("mpiexec (of the package mpich) is not installed")
-    command = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py", "-m", "tests.helpers.mpi_cases"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    ask = [sys.executable, "-m", "mpi4py", "-m", "tests.helpers.mpi_cases", *words]
+    command = [str(mpiexec), "-n", "3", *ask]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.mark.slow
+def test_ranks_of_mpi() -> None:
+    """Three processes, then two of them beside the third."""
+    run = on_mpi()
     assert run.returncode == 0, run.stdout + run.stderr
     done = sorted(re.findall(r"rank (\d) of (\d) is done", run.stdout))
     assert done == [(f"{rank}", f"{size}") for rank in range(3) for size in range(rank + 1, 4)]
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_killed_ends_all_and_leaves_what_was_streamed(tmp_path: Path) -> None:
+    """It cannot tell the others, which wait for it in the midst of a window."""
+    run = on_mpi(str(tmp_path))
+    assert run.returncode != 0
+    assert "signal 9" in run.stdout + run.stderr
+    pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    assert len(pids) == 3
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    network, stimulus, t_stop = cortex()
+    whole = es.stream(network, stimulus, t_stop, chunk=CHUNK, engine="windows")
+    for number, part in zip(range(PARTS_BEFORE), whole, strict=False):
+        np.testing.assert_array_equal(np.load(tmp_path / f"{number}.npy"), part.spikes["e"].times)
+    assert len(list(tmp_path.glob("*.npy"))) == PARTS_BEFORE

@@ -223,6 +223,30 @@ def layers_of(n_in: int, n: int, seed: int = 4, samples: int = 3, **lif: Any) ->
     )
 
 
+def busy(n: int, form: str = "dense", tau_mem: Any = 1.0) -> Model:
+    """Biased and refractory neurons side by side, several spikes and releases in one interval.
+
+    Their synapses are "dense", "sparse", or have "delays" of their own.
+    """
+    rng = np.random.default_rng(n)
+    network = es.Network()
+    network.add_input("in", 4)
+    lif = es.LIF(
+        tau_mem,
+        refractory=np.resize([0.0, 0.2, 0.9, np.inf, 0.05], n),
+        bias=np.resize([0.0, 0.3, 0.0, 2.0, 1.5, -0.2, 0.0], n),
+    )
+    network.add_population("p", n, lif)
+    network.add_population("out", 2, es.LIF(threshold=[np.inf, 1.0], refractory=0.1))
+    weights = rng.normal(4.0, 1.5, (4, n))
+    given = scipy.sparse.csr_array(weights) if form == "sparse" else weights
+    delays = rng.uniform(0.0, 1.0, (4, n)) if form == "delays" else 0.1
+    network.connect("in", "p", weights=given, delays=delays)
+    network.connect("in", "p", weights=-0.3 * weights, delays=0.7)
+    network.connect("p", "out", weights=rng.normal(3.0, 3.0, (n, 2)) / n, delays=0.1)
+    return Model(network, {"in": es.SpikeBatch.from_latencies(rng.uniform(0, 2, (3, 4)))}, 2.6)
+
+
 # --- strategies -----------------------------------------------------------------------------------
 
 

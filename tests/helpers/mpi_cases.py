@@ -2,6 +2,8 @@
 
 All three run together, then two of them beside the third one.  Each also runs everything alone, and
 compares.  Networks are few and small: most of it is tried with the ranks of `tests.helpers.ranks`.
+
+With a folder as an argument they stream a run into it, and the last rank is killed on the way.
 """
 
 from __future__ import annotations
@@ -10,8 +12,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import numpy as np
 
 import eventsim as es
 from eventsim._engines.windows import sample
@@ -91,8 +96,33 @@ def failure(run: Any, **options: Any) -> BaseException | None:
     return None
 
 
-if __name__ == "__main__":
-    everyone: Any = world()
+CHUNK, PARTS_BEFORE = 3.5, 2  # of the run in which a rank is killed
+
+
+def a_rank_is_killed(comm: Any, folder: Path) -> None:
+    """Stream a run into files; in the midst of the third part nobody may wait for the last rank."""
+    (folder / f"{comm.rank}.pid").write_text(str(os.getpid()))
+    inner, calls = sample.advance_windows, [0]
+
+    def third(*arguments: Any) -> int:
+        calls[0] += 1
+        if calls[0] == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return int(inner(*arguments))
+
+    network, stimulus, t_stop = cortex((comm.rank, comm.size))
+    parts = es.stream(network, stimulus, t_stop, chunk=CHUNK, comm=comm)
+    for number in range(PARTS_BEFORE):
+        times = next(parts).spikes["e"].times
+        if comm.rank == 0:
+            np.save(folder / f"{number}.npy", times)
+    with mock.patch.object(
+        sample, "advance_windows", third if comm.rank == comm.size - 1 else inner
+    ):
+        next(parts)
+
+
+def all_checks(everyone: Any) -> None:
     for comm in (everyone, everyone.Split(color=everyone.rank // 2)):
         for check in (
             the_same_bits, pieces, the_cap, arguments_that_differ, a_rank_fails,
@@ -100,3 +130,10 @@ if __name__ == "__main__":
         ):  # fmt: skip
             check(comm)
         sys.stdout.write(f"rank {comm.rank} of {comm.size} is done\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        a_rank_is_killed(world(), Path(sys.argv[1]))
+    else:
+        all_checks(world())

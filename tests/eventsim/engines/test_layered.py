@@ -21,6 +21,7 @@ from tests.helpers.feedforward import (
     WIDE,
     Population,
     Recipe,
+    busy,
     general,
     layers_of,
     recipes,
@@ -37,41 +38,35 @@ from tests.helpers.strategies import decimals, examples
 # --- the same answer as from elsewhere ------------------------------------------------------------
 
 
-@given(recipes())
-def test_random_networks_agree_with_the_scheduler(recipe: Recipe) -> None:
-    model = recipe.model()
+def assert_runs_as_the_scheduler(model: Model) -> None:
     expected, found = decided(model), model.run()
     assert_same_run(found, expected, rtol=1e-12)
     assert_same_events(found, expected)
+
+
+@given(recipes())
+def test_random_networks_agree_with_the_scheduler(recipe: Recipe) -> None:
+    assert_runs_as_the_scheduler(recipe.model())
 
 
 @pytest.mark.slow
 @given(recipes(WIDE))
 @examples(0.5)
 def test_wide_networks_agree_with_the_scheduler(recipe: Recipe) -> None:
-    model = recipe.model()
-    expected, found = decided(model), model.run()
-    assert_same_run(found, expected, rtol=1e-12)
-    assert_same_events(found, expected)
+    assert_runs_as_the_scheduler(recipe.model())
 
 
 @given(general())
 @examples(0.5)
 def test_networks_with_several_receptors_agree_with_the_scheduler(recipe: Recipe) -> None:
-    model = recipe.model()
-    expected, found = decided(model), model.run()
-    assert_same_run(found, expected, rtol=1e-12)
-    assert_same_events(found, expected)
+    assert_runs_as_the_scheduler(recipe.model())
 
 
 @pytest.mark.slow
 @given(general(WIDE))
 @examples(0.5)
 def test_wide_networks_with_several_receptors_agree_with_the_scheduler(recipe: Recipe) -> None:
-    model = recipe.model()
-    expected, found = decided(model), model.run()
-    assert_same_run(found, expected, rtol=1e-12)
-    assert_same_events(found, expected)
+    assert_runs_as_the_scheduler(recipe.model())
 
 
 @given(general(receptors=(1,), begins=("at rest",)))
@@ -146,23 +141,7 @@ def test_what_layers_cannot_do_is_said_with_its_name_and_value() -> None:
 @pytest.mark.parametrize("form", ["dense", "sparse", "delays"])
 @pytest.mark.parametrize("n", [7, 50])
 def test_busy_neurons_do_what_they_do_in_the_scheduler(n: int, form: str) -> None:
-    """Biased and refractory ones side by side, several spikes and releases in one interval."""
-    rng = np.random.default_rng(n)
-    network = es.Network()
-    network.add_input("in", 4)
-    lif = es.LIF(
-        tau_mem=np.resize([1.0, 2.0], n),
-        refractory=np.resize([0.0, 0.2, 0.9, np.inf, 0.05], n),
-        bias=np.resize([0.0, 0.3, 0.0, 2.0, 1.5, -0.2, 0.0], n),
-    )
-    network.add_population("p", n, lif)
-    weights = rng.normal(4.0, 1.5, (4, n))
-    delays = rng.uniform(0.0, 1.0, (4, n)) if form == "delays" else 0.1
-    given = scipy.sparse.csr_array(weights) if form == "sparse" else weights
-    network.connect("in", "p", weights=given, delays=delays)
-    network.connect("in", "p", weights=-0.3 * weights, delays=0.7)
-    train = es.SpikeBatch.from_latencies(rng.uniform(0.0, 2.0, (3, 4)))
-    model = Model(network, {"in": train}, 2.6)
+    model = busy(n, form, tau_mem=np.resize([1.0, 2.0], n))
     found, expected = model.run(), model.run("scheduler")
     assert found.spike_counts("p").max() > 3
     assert_same_run(found, expected, rtol=1e-12)
@@ -251,10 +230,7 @@ def test_a_neuron_does_not_see_its_neighbours(n: int, bias: float) -> None:
 @given(recipes(t_stops=(40.0, 500.0), biases=(0.0, 0.0, 0.02, -0.3, -1.0)))
 @examples(0.5)
 def test_long_runs_with_a_bias_are_those_of_the_scheduler(recipe: Recipe) -> None:
-    model = recipe.model()
-    expected, found = decided(model), model.run()
-    assert_same_run(found, expected, rtol=1e-12)
-    assert_same_events(found, expected)
+    assert_runs_as_the_scheduler(recipe.model())
 
 
 # --- the cap --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from tests.helpers import cases
-from tests.helpers.engines import built_for, excitable, made_for, model_for
+from tests.helpers.engines import batches, built_for, excitable, made_for, model_for
 from tests.helpers.feedforward import Recipe, recipes
 from tests.helpers.naive import Case, Neuron, TooManySpikesError, simulate_changed
+from tests.helpers.ranks import between, cortex
 from tests.helpers.strategies import any_networks, decimals, examples, general_neurons
 
 ENGINES = ("scheduler", "windows")
@@ -185,6 +187,53 @@ def test_a_stream_that_was_left_goes_on_from_its_last_part(engine: str) -> None:
     assert_same_spikes([*parts, first, *rest], whole)
     again = es.simulate(network, late, 6.0, resume=parts[-1], history=False)
     assert_same_spikes([*parts, again], whole)
+
+
+@each_engine
+@given(st.data(), st.booleans())
+@examples(0.3)
+def test_a_part_from_a_file_goes_on_with_a_network_built_anew(
+    engine: str, data: st.DataObject, history: bool
+) -> None:
+    """As another process does, which has the file and builds the network once more."""
+    recipe = data.draw(batches(engine))
+    with cases.drawn_again_if_endless():
+        whole = recipe.model().run(engine, max_spikes=cases.MANY_SPIKES)
+    t_stop = recipe.model().t_stop
+    stops = sorted(data.draw(st.lists(decimals(0.0, t_stop), max_size=3)))
+    parts: list[Any] = []
+    for begin, end in itertools.pairwise([-1.0, *stops, t_stop]):
+        model = recipe.model()
+        last = pickle.loads(pickle.dumps(parts[-1])) if parts else None
+        begun = {"initial": model.initial, "engine": engine} if last is None else {"resume": last}
+        given_now = model.between(begin, end)
+        options = {"history": history, "max_spikes": cases.MANY_SPIKES, **begun}
+        if last is None or end > last.ends.max():
+            parts.append(es.simulate(model.network, given_now, end, **options))
+    assert_same_spikes(parts[-1:] if history else parts, whole)
+
+
+@each_engine
+def test_parts_that_go_on_with_networks_built_anew_are_one_run(engine: str) -> None:
+    """Receptors, neurons that differ, sparse and dense synapses with their own delays, a drive."""
+
+    def built() -> es.Network:
+        network, _, _ = cortex(apart=True)
+        network.add_poisson("ext", 43, rate=0.5, seed=1)
+        network.connect("ext", "e", es.one_to_one(43, 43, weights=0.8), receptor="exc")
+        return network
+
+    _, stimulus, t_stop = cortex()
+    whole = es.simulate(built(), stimulus, t_stop, engine=engine).batch
+    assert whole.events.spikes > 50
+    for history in (False, True):
+        parts: list[Any] = []
+        for begin, end in itertools.pairwise([-1.0, 0.7, 5.3, 5.4, t_stop]):
+            begun = {"resume": pickle.loads(pickle.dumps(parts[-1]))} if parts else {}
+            given_now = between(stimulus, begin, end)
+            options = {"engine": engine, "history": history, **begun}
+            parts.append(es.simulate(built(), given_now, end, **options))
+        assert_same_spikes(parts[-1:] if history else parts, whole)
 
 
 def test_what_a_part_keeps_does_not_grow() -> None:

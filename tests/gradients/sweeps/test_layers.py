@@ -29,6 +29,7 @@ from tests.helpers.feedforward import (
     Recipe,
     assert_identical_gradient,
     assert_same_gradient,
+    busy,
     cotangents,
     dense,
     general,
@@ -52,6 +53,14 @@ def swept(result: es.BatchResult, **options: Any) -> gradients.Gradient:
 # --- the same gradients as from elsewhere ---------------------------------------------------------
 
 
+def assert_gradients_of_the_scheduler(
+    model: Model, wrt: tuple[str, ...] = EVERY, rtol: float = 1e-10
+) -> None:
+    expected = decided(model)
+    ours, theirs = swept(model.run(), wrt=wrt), swept(expected, wrt=wrt)
+    assert_same_gradient(ours, theirs, rtol=rtol, kinds=wrt)
+
+
 def test_the_feed_forward_reference_network() -> None:
     reference = cases.load("feedforward")
     built = cases.build(reference.case)
@@ -68,17 +77,13 @@ def test_the_feed_forward_reference_network() -> None:
 def test_random_networks_have_the_gradients_of_the_scheduler(
     recipe: Recipe, wrt: tuple[str, ...]
 ) -> None:
-    model = recipe.model()
-    expected = decided(model)
-    assert_same_gradient(swept(model.run(), wrt=wrt), swept(expected), kinds=wrt)
+    assert_gradients_of_the_scheduler(recipe.model(), wrt)
 
 
 @given(looped("layered", general_networks()))
 @examples(0.5)
 def test_neurons_of_any_kind_have_the_gradients_of_the_scheduler(drawn: Batch) -> None:
-    model = drawn.model()
-    expected = decided(model)
-    assert_same_gradient(swept(model.run()), swept(expected))
+    assert_gradients_of_the_scheduler(drawn.model())
 
 
 @given(recipes(t_stops=RUNS), WRT)
@@ -88,9 +93,7 @@ def test_single_neurons_in_blocks_have_the_gradients_of_the_scheduler(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layer_plan, "BLOCK", 5)
-        model = recipe.model()
-        expected = decided(model)
-        assert_same_gradient(swept(model.run(), wrt=wrt), swept(expected), kinds=wrt)
+        assert_gradients_of_the_scheduler(recipe.model(), wrt)
 
 
 @pytest.mark.slow
@@ -99,41 +102,31 @@ def test_single_neurons_in_blocks_have_the_gradients_of_the_scheduler(
 def test_wide_networks_have_the_gradients_of_the_scheduler(
     recipe: Recipe, wrt: tuple[str, ...]
 ) -> None:
-    model = recipe.model()
-    expected = decided(model)
-    assert_same_gradient(swept(model.run(), wrt=wrt), swept(expected), kinds=wrt)
+    assert_gradients_of_the_scheduler(recipe.model(), wrt)
 
 
-@given(general(t_stops=RUNS), st.sampled_from([EVERY, FEW]))
+@given(general(t_stops=RUNS), WRT)
 def test_networks_with_several_receptors_have_the_gradients_of_the_scheduler(
     recipe: Recipe, wrt: tuple[str, ...]
 ) -> None:
-    model = recipe.model()
-    expected = decided(model)
-    ours, theirs = swept(model.run(), wrt=wrt), swept(expected, wrt=wrt)
-    assert_same_gradient(ours, theirs, rtol=1e-9, kinds=wrt)
+    assert_gradients_of_the_scheduler(recipe.model(), wrt, rtol=1e-9)
 
 
 @pytest.mark.slow
-@given(general(WIDE, t_stops=RUNS), st.sampled_from([EVERY, FEW]))
+@given(general(WIDE, t_stops=RUNS), WRT)
 @examples(0.3)
 def test_wide_networks_with_several_receptors_have_the_gradients_of_the_scheduler(
     recipe: Recipe, wrt: tuple[str, ...]
 ) -> None:
-    model = recipe.model()
-    expected = decided(model)
-    ours, theirs = swept(model.run(), wrt=wrt), swept(expected, wrt=wrt)
-    assert_same_gradient(ours, theirs, rtol=1e-9, kinds=wrt)
+    assert_gradients_of_the_scheduler(recipe.model(), wrt, rtol=1e-9)
 
 
-@given(general(t_stops=RUNS, receptors=(1,)), st.sampled_from([EVERY, FEW]))
+@given(general(t_stops=RUNS, receptors=(1,)), WRT)
 @examples(0.3)
 def test_networks_that_begin_in_any_state_have_the_gradients_of_the_scheduler(
     recipe: Recipe, wrt: tuple[str, ...]
 ) -> None:
-    model = recipe.model()
-    expected = decided(model)
-    assert_same_gradient(swept(model.run(), wrt=wrt), swept(expected, wrt=wrt), kinds=wrt)
+    assert_gradients_of_the_scheduler(recipe.model(), wrt)
 
 
 @given(recipes(t_stops=RUNS))
@@ -377,22 +370,6 @@ def test_a_gradient_by_some_is_part_of_the_whole(recipe: Recipe, wrt: set[str]) 
     assert (part.alpha == {}) == ("tau_syn" not in wrt)
     assert (part.beta == {}) == ("tau_mem" not in wrt)
     assert (part.min_slope, part.silent_fraction) == (whole.min_slope, whole.silent_fraction)
-
-
-def busy(n: int) -> Model:
-    """Neurons alike but for bias and refractory period, many of them in one interval or held."""
-    rng = np.random.default_rng(n)
-    network = es.Network()
-    network.add_input("in", 4)
-    lif = es.LIF(
-        refractory=np.resize([0.0, 0.2, 0.9, np.inf, 0.05], n),
-        bias=np.resize([0.0, 0.3, 0.0, 2.0, 1.5, -0.2, 0.0], n),
-    )
-    network.add_population("p", n, lif)
-    network.add_population("out", 2, es.LIF(threshold=[np.inf, 1.0], refractory=0.1))
-    network.connect("in", "p", weights=rng.normal(4.0, 1.5, (4, n)))
-    network.connect("p", "out", weights=rng.normal(3.0, 3.0, (n, 2)) / n, delays=0.1)
-    return Model(network, {"in": es.SpikeBatch.from_latencies(rng.uniform(0, 2, (3, 4)))}, 2.6)
 
 
 @pytest.mark.parametrize("n", [7, 50])

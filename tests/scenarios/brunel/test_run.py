@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scenarios.brunel import figures
 from scenarios.brunel import run as brunel
 from scenarios.brunel.config import SIMULATORS, BrunelOptions
 from scenarios.brunel.network import REGIMES, Brunel
@@ -98,6 +99,18 @@ def test_a_small_run_gives_a_report_and_is_not_run_again(tmp_path, monkeypatch):
     for figure in report.figures.values():
         figure.savefig(tmp_path / "picture.png", dpi=40)
     json.dumps(report.numbers, allow_nan=False)
+
+
+@pytest.mark.parametrize("duration", [10.0, 137.0, 1000.0, 5000.0])
+def test_a_bin_of_the_rates_holds_a_number_of_spikes(duration):
+    """Else the distribution of low rates would be a comb."""
+    edges = figures._rate_edges(duration)
+    possible = 1000.0 * np.arange(1, 4000) / duration
+    inside = possible[(possible > edges[0]) & (possible < edges[-1])]
+    counts, _ = np.histogram(inside, edges)
+    assert counts.min() == 1
+    assert counts.sum() == inside.size
+    assert not np.isin(edges, possible).any()
 
 
 @pytest.mark.jit

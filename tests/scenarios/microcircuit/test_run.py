@@ -6,15 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from scenarios.extras import MissingExtraError
-from scenarios.microcircuit import beside, chunks
+from scenarios.microcircuit import config as options
 from scenarios.microcircuit import run as microcircuit
-from scenarios.microcircuit.beside import NestError, require_nest
 from scenarios.microcircuit.config import MicrocircuitOptions
-from scenarios.microcircuit.in_nest import peak_memory
-from scenarios.microcircuit.measures import Trains
 from scenarios.microcircuit.model import POPULATIONS
-from scenarios.microcircuit.network import build
+from scenarios.microcircuit.network import build, for_nest
+from scenarios.networks import beside
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
 from scenarios.running.records import belonging_to
@@ -48,12 +45,13 @@ def test_the_command_leaves_spikes_a_table_and_pictures_and_is_resumed(
 def test_the_table_shows_nest_beside_ours(tmp_path, monkeypatch):
     ran = []
 
-    def fake(build, circuit, **_):
-        ran.append(build()[0].n_synapses)
+    def fake(simulator, network, more):
+        ran.append(sum(piece["pre"].size for piece in more))
+        assert (simulator.title, simulator.threads) == ("NEST, grid 0.1 ms", 1)
         times = np.arange(0.5, 60.0, 0.5)
         return {
             "times": times,
-            "indices": np.arange(times.size) % circuit.sizes.sum(),
+            "indices": np.arange(times.size) % network["sizes"].sum(),
             "seconds": np.asarray(0.03),
             "memory": np.asarray(5e8),
         }
@@ -63,7 +61,7 @@ def test_the_table_shows_nest_beside_ours(tmp_path, monkeypatch):
     with belonging_to({"scenario": "microcircuit", "config": {}}):
         report = microcircuit.run(config, tmp_path, SILENT)
         microcircuit.run(config, tmp_path, SILENT)
-    assert len(ran) == 1  # not again
+    assert ran == [SMALL.circuit.synapses.sum()]  # once
     assert report.headings == ("published", "this run", "NEST, grid 0.1 ms")
     assert all(len(row.cells) == 3 and all(row.cells) for row in report.rows)
     rows = {row.what: row.cells for row in report.rows}
@@ -75,21 +73,18 @@ def test_the_table_shows_nest_beside_ours(tmp_path, monkeypatch):
         figure.savefig(tmp_path / "picture.png", dpi=40)
 
 
-def test_nest_is_told_the_very_same_network(tmp_path):
-    net, initial = build(SMALL)
-    beside._export(net, initial, SMALL.circuit, tmp_path)
-    with np.load(tmp_path / "neurons.npz") as file:
-        given = dict(file)
+def test_nest_is_told_the_very_same_network():
+    net, _ = build(SMALL)
+    given, *more = for_nest(SMALL)
     assert given["sizes"].tolist() == list(net.populations.values())
     assert given["potential"].size == given["sizes"].sum()
     np.testing.assert_allclose(given["rate"][:2], [64.0, 64.0])
     bias = [250.0 * float(net.neurons[name].bias) for name in POPULATIONS]
     np.testing.assert_allclose(given["bias"], bias)
     matrix, delays = np.zeros((2, given["potential"].size, given["potential"].size))
-    for path in tmp_path.glob("synapses-*.npz"):
-        with np.load(path) as file:
-            np.add.at(matrix, (file["pre"], file["post"]), file["weight"])
-            np.add.at(delays, (file["pre"], file["post"]), file["delay"])
+    for piece in more:
+        np.add.at(matrix, (piece["pre"], piece["post"]), piece["weight"])
+        np.add.at(delays, (piece["pre"], piece["post"]), piece["delay"])
     for pre in POPULATIONS:
         for post in POPULATIONS:
             block = net.neurons_of(pre), net.neurons_of(post)
@@ -103,19 +98,19 @@ def test_nest_is_told_the_very_same_network(tmp_path):
                 assert not matrix[block].any()
 
 
-def test_the_memory_of_a_process_is_that_of_its_arrays():
-    before = peak_memory()
-    array = np.ones(30_000_000)
-    assert 10**6 < before < peak_memory() + 1 <= before + 2 * array.nbytes
-
-
 def test_statistics_leave_the_beginning_out():
     assert MicrocircuitOptions().transient == 500.0
     assert MicrocircuitOptions(duration=60.0).transient == 30.0
-    spikes = {"times": np.array([10.0, 40.0]), "indices": np.array([0, 0])}
+    spikes = {
+        "times": np.array([10.0, 40.0, 50.0]),
+        "indices": np.array([0, 0, 103]),
+        "seconds": np.asarray(0.0),
+    }
     found = microcircuit._found(SMALL, spikes, SMALL.transient)
-    assert isinstance(found["L23E"], Trains)
+    assert list(found) == list(POPULATIONS)
     assert found["L23E"].times.tolist() == [10.0]
+    assert found["L23I"].times.tolist() == [20.0]
+    assert found["L23I"].indices.tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -139,31 +134,28 @@ def test_bad_options_are_refused(options, expected):
 
 def test_a_missing_nest_is_named_before_any_work(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(beside, "find_spec", lambda _: None)
-    monkeypatch.delenv(beside.VARIABLE, raising=False)
+    monkeypatch.delenv(SMALL.nest.variable, raising=False)
     folder = tmp_path / "run"
     assert main(["run", "microcircuit", "--beside", "nest", "--folder", str(folder)]) == 1
     assert "got no interpreter; `make peers`" in capsys.readouterr().err
     assert not folder.exists()
-    monkeypatch.setenv(beside.VARIABLE, str(tmp_path / "nowhere"))
-    with pytest.raises(MissingExtraError, match="nowhere"):
-        require_nest()
 
 
 def test_a_nest_that_fails_is_quoted(monkeypatch):
-    monkeypatch.setenv(beside.VARIABLE, sys.executable)
-    monkeypatch.setattr(beside, "SCRIPT", "nothing.py")
-    with pytest.raises(NestError, match=r"exit code 2: .*nothing\.py"):
-        beside.simulate(lambda: build(SMALL), SMALL.circuit, duration=60.0, threads=1, seed=0)
+    monkeypatch.setenv(SMALL.nest.variable, sys.executable)
+    monkeypatch.setattr(options, "IN_NEST", "nothing.py")
+    with pytest.raises(beside.SimulatorError, match=r"NEST, .* exit code 2: .*nothing\.py"):
+        microcircuit._in_nest(SMALL)
 
 
 @pytest.mark.jit
 def test_threads_change_no_spike(tmp_path):
-    config = MicrocircuitOptions(scale=0.02, duration=100.0)
-    one, two = tmp_path / "1", tmp_path / "2"
-    for threads, folder in enumerate((one, two), 1):
-        folder.mkdir()
-        chunks.run(lambda: build(config), config.duration, threads, folder, SILENT)
-    for a, b in zip(chunks.load(one), chunks.load(two), strict=True):
-        assert a["times"].size > 50
-        np.testing.assert_array_equal(a["times"], b["times"])
-        np.testing.assert_array_equal(a["indices"], b["indices"])
+    one, two = (
+        microcircuit.run(
+            MicrocircuitOptions(scale=0.02, duration=100.0, threads=threads),
+            tmp_path / str(threads),
+            SILENT,
+        ).numbers
+        for threads in (1, 2)
+    )
+    assert one == two

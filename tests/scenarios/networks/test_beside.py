@@ -1,6 +1,7 @@
 """Other simulators, each with an interpreter of its own."""
 
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,19 @@ from scenarios.networks.beside import Simulator, SimulatorError, require_simulat
 
 VARIABLE = "EVENTSIM_SOME_PYTHON"
 SCRIPT = """
-import sys, numpy as np
+import os, pathlib, sys, numpy as np
 word, given, found = sys.argv[1:]
 arrays = dict(np.load(given))
 if word == "fail":
     sys.exit("no such model")
-np.savez(found, times=2.0 * arrays["times"], indices=[0, 1], seconds=0.5)
+more = [np.load(path)["n"] for path in sorted(pathlib.Path(given).parent.glob("more-*.npz"))]
+np.savez(found, times=2.0 * arrays["times"], indices=[0, 1], seconds=0.5, more=more,
+         threads=int(os.environ["OMP_NUM_THREADS"]))
 """
 
 
-def simulator(script: Path, *arguments: str) -> Simulator:
-    return Simulator("Some", "some_simulator", VARIABLE, script, arguments)
+def simulator(script: Path, *arguments: str, threads: int = 1) -> Simulator:
+    return Simulator("Some", "some_simulator", VARIABLE, script, arguments, threads)
 
 
 @pytest.fixture
@@ -37,6 +40,25 @@ def test_a_simulator_is_given_arrays_and_gives_spikes_back(script):
     np.testing.assert_array_equal(found["times"], [2.0, 4.0])
     np.testing.assert_array_equal(found["indices"], [0, 1])
     assert found["seconds"] == 0.5
+    assert found["more"].size == 0
+    assert found["threads"] == 1
+
+
+def test_a_large_network_is_handed_over_piece_by_piece(script):
+    """Nobody holds two pieces, nor the last one while the simulator runs."""
+    held = []
+
+    def pieces():
+        for n in range(12):
+            piece = {"n": np.array(n)}
+            held.append(weakref.ref(piece["n"]))
+            yield piece
+            del piece
+            assert held[-1]() is None
+
+    found = simulate(simulator(script, "run", threads=3), {"times": np.zeros(1)}, pieces())
+    np.testing.assert_array_equal(found["more"], np.arange(12))
+    assert found["threads"] == 3
 
 
 def test_a_simulator_that_fails_is_quoted(script):

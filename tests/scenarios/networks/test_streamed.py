@@ -1,8 +1,12 @@
 """Runs whose spikes go to a folder, chunk by chunk, and which go on after the last one."""
 
+import io
 import os
 import pickle
 import re
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import eventsim as es
+from scenarios.networks import streamed
 from scenarios.networks.streamed import Streamed, pickled, unpickled
-from scenarios.running.checkpoint import load_of_run, save_of_run
+from scenarios.running.checkpoint import save_of_run
+from scenarios.running.console.progress import SILENT
 from scenarios.running.records import OtherRunError, belonging_to
 from tests.helpers import stopping
 from tests.helpers.resuming import KilledError, assert_same_arrays
@@ -21,6 +27,12 @@ from tests.helpers.strategies import examples
 
 pytestmark = pytest.mark.jit
 T_STOP = 20.0
+Built = tuple[es.Network, dict[str, es.State]]
+
+
+@pytest.fixture(autouse=True)
+def _short_warm_up(monkeypatch):
+    monkeypatch.setattr(streamed, "WARM_UP", 0.5)
 
 
 def network(tau_syn: float = 0.0, seed: int = 0) -> es.Network:
@@ -41,25 +53,40 @@ def spikes_of(arrays):
     return {name: arrays[name][order] for name in ("times", "indices")}
 
 
-def ignored(_done, _metrics):
-    pass
+def built(tau_syn: float = 0.0) -> Built:
+    """The network once more, and where its neurons begin."""
+    return network(tau_syn), {"A": es.State(np.linspace(-1.0, 0.9, 7))}
 
 
-def killed_after(chunks: int):
-    """Tell that kills the run when so many chunks are done."""
-    left = [chunks]
-
-    def tell(done, _metrics):
-        if done > 0.0:
-            left[0] -= 1
-        if left[0] < 0:
-            raise KilledError
-
-    return tell
+def run_of(folder: Path, chunk: float = 4.0, tau_syn: float = 0.0, threads: int = 1) -> Streamed:
+    return Streamed(partial(built, tau_syn), T_STOP, chunk, folder, threads)
 
 
-def whole_run(net: es.Network):
-    result = es.simulate(net, {}, T_STOP, engine="windows")
+class Killing:
+    """Progress that kills the run when so many chunks are done, and keeps what it is told."""
+
+    def __init__(self, after: int):
+        self.after, self.told = after, []
+
+    def compiling(self):
+        return SILENT.compiling()
+
+    @contextmanager
+    def task(self, total, done=0):
+        assert (total, done <= total) == (20, True)
+
+        def tell(now, metrics):
+            assert metrics["speed"] > 0.0
+            if len(self.told) == self.after:
+                raise KilledError
+            self.told.append(now)
+
+        yield tell
+
+
+def whole_run(tau_syn: float = 0.0):
+    net, initial = built(tau_syn)
+    result = es.simulate(net, {}, T_STOP, engine="windows", initial=initial)
     spikes = result.spikes
     return spikes_of(
         {
@@ -79,18 +106,15 @@ def whole_run(net: es.Network):
 def test_a_run_that_is_killed_goes_on_to_the_same_bits(chunk, kills, tau_syn, threads):
     with TemporaryDirectory() as folder:
         for kill in kills:
-            one = Streamed(network(tau_syn), T_STOP, chunk, Path(folder), threads, "windows")
-            try:
-                one.run(killed_after(kill))
-            except KilledError:
-                continue
-        last = Streamed(network(tau_syn), T_STOP, chunk, Path(folder), threads, "windows")
-        found = last.run(ignored)
+            with suppress(KilledError):
+                run_of(Path(folder), chunk, tau_syn, threads).run(Killing(kill))
+        found = run_of(Path(folder), chunk, tau_syn, threads).run(SILENT)
         files = {path.name for path in Path(folder).iterdir()}
-    expected = whole_run(network(tau_syn))
+    expected = whole_run(tau_syn)
     assert expected["times"].size > 20
     assert_same_arrays(spikes_of(found), expected)
     assert found["seconds"] > 0.0
+    assert found["memory"] > 10**6
     assert files == {f"spikes-{k:06d}.npz" for k in range(1, 1 + int(np.ceil(T_STOP / chunk)))}
 
 
@@ -98,23 +122,22 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(chunk, kills, tau_syn, th
 @given(st.integers(0, 80))
 def test_a_run_that_is_killed_at_any_operation_on_files_goes_on(stop):
     with TemporaryDirectory() as folder:
-        try:
-            with stopping.Disk(stop).watched():
-                Streamed(network(), T_STOP, 4.0, Path(folder), 1, "windows").run(ignored)
-        except stopping.KilledError:
-            pass
-        found = Streamed(network(), T_STOP, 4.0, Path(folder), 1, "windows").run(ignored)
-    assert_same_arrays(spikes_of(found), whole_run(network()))
+        with suppress(stopping.KilledError), stopping.Disk(stop).watched():
+            run_of(Path(folder)).run(SILENT)
+        found = run_of(Path(folder)).run(SILENT)
+        files = {path.name for path in Path(folder).glob("*.npz")}
+    assert_same_arrays(spikes_of(found), whole_run())
+    assert files == {f"spikes-{k:06d}.npz" for k in range(1, 6)}
 
 
 def interrupted(folder: Path, chunks: int = 2) -> Streamed:
     """A run of five chunks of which so many are done."""
-    run = Streamed(network(), T_STOP, 4.0, folder, 1, "windows")
     with pytest.raises(KilledError):
-        run.run(killed_after(chunks - 1))
-    assert (folder / "state.npz").exists()
+        run_of(folder).run(Killing(chunks - 1))
+    kept = sorted(path.name for path in folder.glob("checkpoint-*"))
+    assert kept == [f"checkpoint-{k:06d}.npz" for k in range(1, chunks + 1)][-2:]
     assert len(list(folder.glob("spikes-*"))) == chunks
-    return Streamed(network(), T_STOP, 4.0, folder, 1, "windows")
+    return run_of(folder)
 
 
 def test_an_interrupted_run_leaves_spikes_that_can_be_read(tmp_path):
@@ -128,38 +151,54 @@ def test_an_interrupted_run_leaves_spikes_that_can_be_read(tmp_path):
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    run, begun = interrupted(tmp_path), []
-    stream = es.stream
-
-    def watched(*arguments, **options):
-        begun.append(0.0 if options["resume"] is None else options["resume"].t_stop)
-        return stream(*arguments, **options)
-
-    monkeypatch.setattr(es, "stream", watched)
-    first = run.run(ignored)
-    again = run.run(ignored)
-    assert begun == [8.0]
+    run, progress = interrupted(tmp_path), Killing(99)
+    first = run.run(progress)
+    assert progress.told == [12.0, 16.0, 20.0]
+    monkeypatch.setattr(es, "stream", None)
+    again = replace(run, build=None).run(SILENT)  # nor is the network built
     assert_same_arrays(again, first)
 
 
-@pytest.mark.parametrize("name", ["spikes-000001.npz", "spikes-000002.npz", "state.npz"])
-def test_a_damaged_file_costs_time_alone(tmp_path, name):
-    run = interrupted(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        ("spikes-000001.npz", 0.0),
+        ("spikes-000002.npz", 0.0),
+        ("spikes-000003.npz", 8.0),
+        ("checkpoint-000002.npz", 12.0),
+        ("checkpoint-000003.npz", 8.0),
+    ],
+)
+def test_a_damaged_file_costs_time_alone(tmp_path, name, begin):
+    """It goes on from the latest state that it can."""
+    run, progress = interrupted(tmp_path, 3), Killing(99)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) // 2])
-    with pytest.warns(RuntimeWarning, match=f"{name}.*simulated again"):
-        found = run.run(ignored)
-    assert_same_arrays(spikes_of(found), whole_run(network()))
+    with warned_if(begin < 12.0, f"{name}.*simulated again"):
+        found = run.run(progress)
+    assert progress.told[0] == begin + 4.0
+    assert_same_arrays(spikes_of(found), whole_run())
+
+
+def warned_if(warns: bool, match: str):
+    return pytest.warns(RuntimeWarning, match=match) if warns else nullcontext()
+
+
+def test_without_a_state_a_run_begins_anew(tmp_path):
+    run = interrupted(tmp_path)
+    for path in tmp_path.glob("checkpoint-*"):
+        path.unlink()
+    assert_same_arrays(spikes_of(run.run(SILENT)), whole_run())
 
 
 def test_a_state_that_cannot_be_read_costs_time_alone(tmp_path):
-    run = interrupted(tmp_path)
-    arrays = load_of_run(tmp_path / "state.npz")
-    arrays["result"] = np.frombuffer(pickle.dumps([1, 2]), dtype=np.uint8)
-    save_of_run(tmp_path / "state.npz", arrays)
-    with pytest.warns(RuntimeWarning, match=r"state\.npz.*simulated again"):
-        found = run.run(ignored)
-    assert_same_arrays(spikes_of(found), whole_run(network()))
+    run, progress = interrupted(tmp_path), Killing(99)
+    newest = tmp_path / "checkpoint-000002.npz"
+    save_of_run(newest, {"result": np.frombuffer(pickle.dumps([1, 2]), dtype=np.uint8)})
+    with pytest.warns(RuntimeWarning, match=r"checkpoint-000002\.npz.*simulated again"):
+        found = run.run(progress)
+    assert progress.told[0] == 8.0
+    assert_same_arrays(spikes_of(found), whole_run())
 
 
 def test_files_of_another_run_are_refused(tmp_path):
@@ -169,7 +208,7 @@ def test_files_of_another_run_are_refused(tmp_path):
         belonging_to({"scenario": "brunel", "config": {"seed": 1}}),
         pytest.raises(OtherRunError, match=r"made with seed = 0, but config\.json says"),
     ):
-        run.run(ignored)
+        run.run(SILENT)
 
 
 class Evil:
@@ -185,12 +224,31 @@ class Evil:
         (Evil(), "a result and arrays: got posix.system"),
         (es.simulate, "a result and arrays: got eventsim.simulation.simulate"),
         (np.load, "a result and arrays: got numpy.load"),
+        (io.open, "a result and arrays: got io.open"),
         ([1, 2], "a result, got list"),
     ],
 )
 def test_a_state_makes_nothing_but_results_and_arrays(value, expected):
     content = np.frombuffer(pickle.dumps(value), dtype=np.uint8)
     with pytest.raises(ValueError, match=re.escape(expected)):
+        unpickled(content, network())
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("eventsim.result", "np.memmap"),
+        ("eventsim._support.code_files", "Path"),
+        ("eventsim._support.code_files", "tempfile.TemporaryDirectory"),
+        ("eventsim.nowhere", "Result"),
+        ("eventsimilar", "Result"),
+    ],
+)
+def test_a_state_does_not_reach_through_a_module(module, name):
+    """Classes that a module has imported for itself may write files when they are called."""
+    words = b"".join(b"\x8c" + bytes([len(word)]) + word.encode() for word in (module, name))
+    content = np.frombuffer(b"\x80\x04" + words + b"\x93.", dtype=np.uint8)
+    with pytest.raises(ValueError, match="a state must hold a result and arrays"):
         unpickled(content, network())
 
 
