@@ -253,7 +253,9 @@ class WindowState(NamedTuple):
 class Deliveries(NamedTuple):
     """A chunk of deliveries: arrival times, synapse ranges, and the factors of their weights.
 
-    ``time`` is that of the spike where each synapse has its own delay.
+    Where each synapse has its own delay, times and factors are those of synapses, the rest is of
+    rows, one after the other; of sources with one synapse, ``start`` is the target.  What is
+    gathered with delays of its own has the ``time`` of the spike.
     """
 
     time: FloatArray
@@ -278,7 +280,8 @@ class Arrivals(NamedTuple):
 class Work(NamedTuple):
     """Scratch arrays of one thread.
 
-    ``times`` and ``sources`` hold a chunk of spikes; ``flights`` are the spikes that are served;
+    ``flag`` has an entry more than there are neurons, which is never set.  ``times`` and
+    ``sources`` hold a chunk of spikes; ``flights`` are the spikes that are served;
     ``horizon`` is the end of a replay, ``event`` a time before which nothing happens;
     ``currents`` (n_receptors,) are those of a neuron that is looked at, ``scratch`` is for a
     search.
