@@ -4,8 +4,8 @@
 uniform`` all of it. The peers live in their own environments, whose interpreters are given by
 ``--nest-python`` and ``--brian-python`` (or ``EVENTSIM_NEST_PYTHON``, ``EVENTSIM_BRIAN_PYTHON``);
 a peer without one is skipped. All read the same synapses and input spikes. Each simulator runs in
-its own process on one thread, in turn (so a busy machine slows all alike); the first run of each
-(compilation, page faults) is apart.
+its own process on one thread (eventsim on two as well), in turn, so a busy machine slows all alike;
+the first run of each (compilation, page faults) is apart.
 
 An event is the arrival of a spike at a neuron: recurrent (100 per spike) or external. The number
 of events is asserted, the time never. Where NEST is exact too, the spikes of the first 50 ms are
@@ -45,8 +45,12 @@ TRANSIENT = 50.0  # ms
 def runners(arguments: argparse.Namespace, size: int, delays: str, network: Path) -> dict:
     """A function per simulator that starts it."""
     spikes = network.parent
-    script = ("eventsim_recurrent.py", network, spikes / "eventsim.npz")
-    starts = {"eventsim": lambda: common.Runner(sys.executable, *script)}
+    starts = {
+        name: lambda name=name, n=n: common.Runner(
+            sys.executable, "eventsim_recurrent.py", network, spikes / f"{name}.npz", n
+        )
+        for name, n in (("eventsim", 1), ("eventsim, two threads", 2))
+    }
     for name in arguments.peers:
         starts[name] = lambda name=name: _start(arguments, size, delays, network, name)
     return starts

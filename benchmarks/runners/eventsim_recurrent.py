@@ -1,6 +1,6 @@
 """Run a network of `recurrent_network` in eventsim; print one JSON line per line read.
 
-Called by ``recurrent.py``: ``python eventsim_recurrent.py NETWORK.npz SPIKES.npz``.
+Called by ``recurrent.py``: ``python eventsim_recurrent.py NETWORK.npz SPIKES.npz THREADS``.
 """
 
 from __future__ import annotations
@@ -60,10 +60,12 @@ def _matrix(values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> sparse
     return sparse.csr_array((values, targets.ravel().astype(np.int64), rows), shape=(n, n))
 
 
-def run_once(network: rn.Recurrent, net: es.Network, stimulus: dict, path: str | None) -> dict:
+def run_once(
+    network: rn.Recurrent, net: es.Network, stimulus: dict, path: str | None, threads: int
+) -> dict:
     """Simulate and count; time the simulation alone."""
     wall, cpu = time.perf_counter(), time.process_time()
-    result = es.simulate(net, stimulus, network.t_stop)
+    result = es.simulate(net, stimulus, network.t_stop, threads=threads)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     spikes = result.spikes["neurons"]
     if path:
@@ -82,11 +84,11 @@ def run_once(network: rn.Recurrent, net: es.Network, stimulus: dict, path: str |
 
 def main() -> None:
     """Run once per line read; the first run's spikes are kept."""
-    path, spikes_path = sys.argv[1:]
+    path, spikes_path, threads = sys.argv[1:]
     network = rn.load(path)
     net, stimulus = build(network)
     for k, _ in enumerate(sys.stdin):
-        row = run_once(network, net, stimulus, spikes_path if k == 0 else None)
+        row = run_once(network, net, stimulus, spikes_path if k == 0 else None, int(threads))
         print("JSON" + json.dumps(row), flush=True)
 
 

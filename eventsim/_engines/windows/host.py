@@ -47,7 +47,7 @@ DIGITS = 20  # bits of the width: its multiples are exact
 LAST_WINDOW = 2**32  # multiples of the width are exact up to it
 MOST_WINDOWS = 10**8  # of a run: some are empty and cost nothing, but nobody waits for more
 # What is worth a thread: so many neurons, and windows.
-LEAST_NEURONS, LEAST_WINDOWS = 500, 100
+LEAST_NEURONS, LEAST_WINDOWS = 1000, 100
 
 
 # --- where the engine applies ---------------------------------------------------------------------
