@@ -37,6 +37,7 @@ MOST_OPERATIONAL = 2.0**33  # an interval, 1 on the average, is resolved to 2e-6
 FEWEST = 2**16  # spikes of a slice: what fits into the second-level cache
 BUCKETS = 2  # for each spike of a slice
 WORK = 40.0  # nanoseconds, about, of a spike
+ZERO, ONE = np.uint64(0), np.uint64(1)  # no index is negative, and none has to be looked at for it
 LEAST_REST = 2.0**-53  # the shortest interval
 
 
@@ -202,6 +203,9 @@ def _cut(clock: Clock, first: float, last: float, n: int) -> _Slices:
     """Return slices with as many spikes each, as far as can be expected."""
     begin, end = _total_at(clock, first), _total_at(clock, last)
     count = max(math.ceil((end - begin) / max(FEWEST, 4 * n)), 1)
+    if count == 1:
+        step = np.searchsorted(clock.begin, [max(first, float(clock.begin[0]))], side="right") - 1
+        return _Slices(np.array([last]), step, np.array([begin, end]))
     total = np.linspace(begin, end, count + 1)
     ends = np.empty(count)
     inner = total[1:-1]
@@ -283,27 +287,28 @@ def _emit(clock, key, sample, process, k, slices, s, buffer):
     end, last = slices.end[s], buffer.counts.size - 1
     size = 0
     buffer.counts[:] = 0
-    for i in range(time.size):
+    for i in range(np.uint64(time.size)):
         t = time[i]
         if t > end:
             continue
-        column = min(i, clock.rate.shape[0] - 1)
+        column = i if clock.rate.shape[0] > 1 else ZERO
         m, operational = number[i], due[i]
         j = _step_at(clock, column, operational, slices.step[s])
         numbers, group = buffer.ahead[i], buffer.group[i]
         while t <= end:
             if size == buffer.time.size:
                 return -1
+            spike = np.uint64(size)
             rank = clock.total[j] - slices.total[s] + (t - clock.begin[j]) * clock.density[j]
             bucket = min(max(int(BUCKETS * rank), 0), last - 1)
-            buffer.time[size], buffer.source[size], buffer.bucket[size] = t, i, bucket
-            buffer.counts[bucket + 1] += 1
+            buffer.time[spike], buffer.source[spike], buffer.bucket[spike] = t, i, bucket
+            buffer.counts[np.uint64(bucket + 1)] += 1
             size += 1
             m += 1
             if m // GROUP != group:
                 group = m // GROUP
                 fill_exponentials(key[0], key[1], group, i, sample, numbers)
-            operational += numbers[m % GROUP]
+            operational += numbers[np.uint64(m % GROUP)]
             j = _step_at(clock, column, operational, j)
             t = _time_at(clock, column, operational, j)
         number[i], due[i], time[i], buffer.group[i] = m, operational, t, group
@@ -316,13 +321,21 @@ def _scatter(buffer, size, times, sources):
     counts = buffer.counts
     for b in range(1, counts.size):
         counts[b] += counts[b - 1]
-    for a in range(size):
-        place = counts[buffer.bucket[a]]
-        counts[buffer.bucket[a]] += 1
+    for a in range(np.uint64(size)):
+        bucket = np.uint64(buffer.bucket[a])
+        place = np.uint64(counts[bucket])
+        counts[bucket] += 1
         times[place], sources[place] = buffer.time[a], buffer.source[a]
-    for a in range(1, size):
-        t, i, b = times[a], sources[a], a
-        while b and (times[b - 1] > t or (times[b - 1] == t and sources[b - 1] > i)):
-            times[b], sources[b] = times[b - 1], sources[b - 1]
-            b -= 1
-        times[b], sources[b] = t, i
+    for a in range(ONE, np.uint64(size)):
+        if times[a] <= times[a - ONE]:
+            _insert(times, sources, a)
+
+
+@inlined
+def _insert(times, sources, a):
+    """Put a spike among those before it, which are in the order of (time, source)."""
+    t, i, b = times[a], sources[a], a
+    while b > ZERO and (times[b - ONE] > t or (times[b - ONE] == t and sources[b - ONE] > i)):
+        times[b], sources[b] = times[b - ONE], sources[b - ONE]
+        b -= ONE
+    times[b], sources[b] = t, i

@@ -27,6 +27,7 @@ from eventsim._engines.scheduler.loop import (
     new_run,
     new_scratch,
 )
+from eventsim._engines.scheduler.tables import Tables, tables_of
 from eventsim._engines.status import DONE, PAUSED
 from eventsim._layout.arrivals import Begun
 from eventsim._layout.record import (
@@ -67,6 +68,7 @@ class Task(NamedTuple):
 
     wiring: Wiring
     neurons: Neurons
+    tables: Tables
     given: Stimulus
     t_stop: float
     awaited: tuple[int, int]
@@ -134,10 +136,11 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     compiled, given, old = compiled_form(job.network), job.given, job.old
     inputs = _flights_of_inputs(compiled, given)
     require(inputs < MOST_INPUTS, inputs, f"a sample must have fewer than {MOST_INPUTS} inputs")
-    neurons = _neurons(job.network)
+    neurons, tables = _neurons(job.network)
     task = Task(
-        compiled.wiring, neurons, given, job.t_stop, _awaited(job), job.max_spikes, job.threads
-    )
+        compiled.wiring, neurons, tables, given, job.t_stop, _awaited(job), job.max_spikes,
+        job.threads,
+    )  # fmt: skip
     begin = partial(_new, compiled, task) if old is None else partial(_resumed, compiled, task, old)
     kept = np.zeros(given.n_samples, dtype=np.int64) if old is None else np.diff(old.offsets)
     small = np.maximum(kept, inputs) <= SIDE_BY_SIDE
@@ -152,10 +155,12 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
 
 
 @kept_by("version")
-def _neurons(network: Network) -> Neurons:
-    """Return the neurons with their epochs."""
+def _neurons(network: Network) -> tuple[Neurons, Tables]:
+    """Return the neurons with their epochs, and their tables."""
     compiled = compiled_form(network)
-    return compiled.neurons._replace(epoch=epoch_lengths(compiled.wiring, compiled.neurons))
+    epochs = epoch_lengths(compiled.wiring, compiled.neurons)
+    neurons = compiled.neurons._replace(epoch=epochs)
+    return neurons, tables_of(network, neurons)
 
 
 def _awaited(job: Job) -> tuple[int, int]:
@@ -212,7 +217,7 @@ def _advance(task: Task, samples: Samples) -> tuple[NDArray[np.int8], FloatArray
     offsets, times, sources = task.given.arrays
     stimulus = offsets[samples.numbers], offsets[samples.numbers + 1], times, sources
     advance = partial(
-        advance_batch, task.wiring, task.neurons, stimulus, samples.state, samples.run,
+        advance_batch, task.wiring, task.neurons, task.tables, stimulus, samples.state, samples.run,
         task.t_stop, task.awaited, status, ends,
     )  # fmt: skip
 

@@ -10,7 +10,11 @@ A neuron's state is ``(I, V)`` as of a reference time.  Advancing it at every ar
 exponentials per synapse; instead time is cut into epochs of about one (shorter) time constant, the
 reference time is the start of the epoch in which the neuron was last touched, and an arrival in the
 epoch is carried back to its start by the flow with a negative lag.  All synapses of a delay group
-share that flow, so a synaptic event costs two multiply-adds and a comparison.
+share that flow, so a synaptic event costs two multiply-adds and a comparison: with a limit that is
+looked up (`eventsim._engines.scheduler.tables`).  What stays below it cannot fire until the next
+arrival; what does not is queued, for a time before which no spike is possible.  An entry that comes
+before it is left where it is, and so is one that arrivals have overtaken: what is searched for too
+early, or in vain, is not found.
 
 Epochs last a power of two, so each begins at an exact number, never after what happens in it.
 Factors stay below e^1.6, and an epoch is so short that no single arrival moves V by many
@@ -33,10 +37,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eventsim._engines.scheduler.tables import LAST, STEPS
 from eventsim._engines.status import DONE, PAUSED, RECORD_FULL
 from eventsim._layout.epochs import epoch_start, powers_of_two
+from eventsim._layout.record import BOUND as PREDICTED
 from eventsim._layout.record import (
-    BOUND,
     CURRENT,
     FURTHER,
     INPUTS,
@@ -99,8 +104,8 @@ LONGEST_EPOCH = 1.6
 class State(NamedTuple):
     """All that a run carries along: arrays of one sample, or of several with a leading axis.
 
-    ``neuron`` (n_neurons, 3 + n_receptors), with the current below which an arrival cannot lead to
-    a spike as its bound (-inf while a spike is predicted, since every arrival then changes it);
+    ``neuron`` (n_neurons, 3 + n_receptors), with -inf in the column PREDICTED while a spike or a
+    touch is predicted, since every arrival then changes it, else 0;
     ``latest`` (n_neurons,) number of each neuron's last spike; ``slope`` (n_neurons,) slope of its
     predicted one, ``again`` when its search goes on after a predicted touch; the queues of
     predicted spikes, and of neurons that were ``charged``; the queue of spikes in flight (inputs
@@ -159,7 +164,6 @@ def new_run(neurons: Neurons, start: Start, n_inputs: int, capacity: int) -> tup
     rows[:, :, CURRENT] = start.current[:, :, 0]
     rows[:, :, FURTHER + 1 :] = start.current[:, :, 1:]
     rows[:, :, POTENTIAL] = start.potential
-    rows[:, :, BOUND] = neurons.bound
     state = State(
         neuron=rows,
         latest=np.full((n_samples, n), -1, dtype=np.int32),
@@ -192,7 +196,7 @@ def new_queue(n_samples: int, n_items: int) -> Queue:
 
 @loop
 def advance_batch(
-    wiring, neurons, stimulus, state, run, t_stop, awaited, status, ends, first, last
+    wiring, neurons, tables, stimulus, state, run, t_stop, awaited, status, ends, first, last
 ):
     """Advance the samples ``first : last`` to ``t_stop``; sets their ``status`` and ``ends``.
 
@@ -216,8 +220,9 @@ def advance_batch(
             record = Record(run.time[k], run.neuron[k], run.slope[k], run.released[k])
             part = slice(stimulus[0][k], stimulus[1][k])
             status[k], ends[k] = advance(
-                wiring, neurons, stimulus[2][part], stimulus[3][part], one, record, t_stop, awaited
-            )
+                wiring, neurons, tables, stimulus[2][part], stimulus[3][part], one, record, t_stop,
+                awaited,
+            )  # fmt: skip
             if status[k] == PAUSED:
                 return
 
@@ -228,13 +233,14 @@ def _queue_of(queue, k):
 
 
 @loop
-def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
+def advance(wiring, neurons, tables, times, sources, state, run, t_stop, awaited):
     """Process the events of one sample up to and including ``t_stop``; return (status, end).
 
     A run ends earlier, at the spike with which the last of the neurons ``awaited[0]:awaited[1]``
     has fired for the first time.
     """
     count = state.count
+    limits, factors, singles = tables
     if count[STARTED] == 0:
         count[STARTED] = 1
         for i in range(neurons.kind.size):
@@ -250,6 +256,10 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
         events += 1
         if events > MOST_EVENTS or count[SYNAPTIC] > most_synaptic:
             return PAUSED, t_stop
+        if singles.target.size > 0:
+            events += _take_singles(
+                neurons, limits, factors, singles, times, sources, state, run, t_stop
+            )
         k = count[INPUTS]
         now = times[k] if k < n_inputs else math.inf
         arrival = first_time(state.flying)
@@ -300,7 +310,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
             stop = wiring.first_group[source + 1]
             delay = wiring.delay[g]
             while g < stop and wiring.delay[g] == delay:
-                _deliver(wiring, neurons, state, run, g, arrival)
+                _deliver(wiring, neurons, limits, factors, state, run, g, arrival)
                 g += 1
             if g < stop:
                 state.group[number] = g
@@ -314,7 +324,7 @@ def advance(wiring, neurons, times, sources, state, run, t_stop, awaited):
             g = wiring.first_group[sources[k]]
             stop = wiring.first_group[sources[k] + 1]
             while g < stop and wiring.delay[g] == 0.0:
-                _deliver(wiring, neurons, state, run, g, now)
+                _deliver(wiring, neurons, limits, factors, state, run, g, now)
                 g += 1
             if g < stop:
                 state.group[k] = g
@@ -381,8 +391,130 @@ def _fill_push(wiring, neurons, push):
 
 
 @inlined
-def _deliver(wiring, neurons, state, run, g, now):
+def _take_singles(neurons, limits, factors, singles, times, sources, state, run, t_stop):
+    """Let inputs of one synapse each act, up to the next other event; return how many have."""
+    arrival = first_time(state.flying)
+    first = state.count[INPUTS]
+    kind, epoch, end = np.uint64(0), 0.0, -math.inf
+    k, last = np.uint64(first), np.uint64(min(first + MOST_EVENTS, times.size))
+    while k < last:
+        now = times[k]
+        i = np.uint64(singles.target[np.uint64(sources[k])])
+        other = now >= first_time(state.predicted) or now >= arrival or now > t_stop
+        if other or i >= np.uint64(neurons.kind.size):
+            break
+        weight = singles.weight[np.uint64(sources[k])]
+        if now >= end or np.uint64(neurons.kind[i]) != kind:
+            kind = np.uint64(neurons.kind[i])
+            epoch = epoch_start(now, neurons.epoch[kind])
+            end = epoch + neurons.epoch[kind]
+        synaptic, h = _back(neurons, factors, kind, now - epoch)
+        _arrive(neurons, limits, factors, state, run, kind, i, weight, now, epoch, synaptic, h)
+        k += np.uint64(1)
+    n = np.int64(k) - first
+    state.count[INPUTS] += n
+    state.count[SYNAPTIC] += n
+    return n
+
+
+@inlined
+def _deliver(wiring, neurons, limits, factors, state, run, g, now):
     """Let the arrivals of delay group ``g`` act at time ``now``."""
+    if len(neurons.receptors) > 1 or len(neurons.charging) > 0:
+        _deliver_to_any(wiring, neurons, state, run, g, now)
+        return
+    kind = np.uint64(wiring.kind[g])
+    epoch = epoch_start(now, neurons.epoch[kind])
+    synaptic, h = _back(neurons, factors, kind, now - epoch)
+    start, stop = wiring.start[g], wiring.stop[g]
+    state.count[SYNAPTIC] += stop - start
+    for s in range(np.uint64(start), np.uint64(stop)):
+        i, weight = np.uint64(wiring.target[s]), wiring.weight[s]
+        _arrive(neurons, limits, factors, state, run, kind, i, weight, now, epoch, synaptic, h)
+
+
+@inlined
+def _back(neurons, factors, kind, lag):
+    """Return the factors of current and potential that carry an arrival back within its epoch."""
+    if factors.cells.size == 0:
+        synaptic, _, h = propagator(-lag, neurons.alpha[kind, 0], neurons.beta[kind])
+        return synaptic, h
+    place = lag * factors.cells[kind]
+    cell = np.uint64(np.int64(place))
+    x = place - np.float64(np.int64(place))
+    z = factors.rate[kind] * x
+    grown = 1.0 + z * (1.0 + z * (1 / 2 + z * (1 / 6 + z * (1 / 24 + z * (1 / 120)))))
+    h = factors.kernel[kind, cell, 6]
+    h = factors.kernel[kind, cell, 5] + x * h
+    h = factors.kernel[kind, cell, 4] + x * h
+    h = factors.kernel[kind, cell, 3] + x * h
+    h = factors.kernel[kind, cell, 2] + x * h
+    h = factors.kernel[kind, cell, 1] + x * h
+    h = factors.kernel[kind, cell, 0] + x * h
+    return factors.synaptic[kind, cell] * grown, h
+
+
+@inlined
+def _arrive(neurons, limits, factors, state, run, kind, i, weight, now, epoch, synaptic, h):
+    """Let an arrival act on neuron ``i``, which has one receptor."""
+    rows = state.neuron
+    if rows[i, REFERENCE] > now:
+        alpha, ahead = neurons.alpha[kind, 0], rows[i, REFERENCE] - now
+        rows[i, CURRENT] = arrive_held(rows[i, CURRENT], weight, ahead, alpha)
+        run.released[state.latest[i]] = rows[i, CURRENT]
+        _expect_from(neurons, state, i)
+    else:
+        if rows[i, REFERENCE] != epoch:
+            _move(neurons, factors, rows, i, kind, epoch)
+        current = rows[i, CURRENT] + weight * synaptic
+        potential = rows[i, POTENTIAL] + weight * h
+        rows[i, CURRENT] = current
+        rows[i, POTENTIAL] = potential
+        # Where infinities cancel a spike is predicted.
+        if not potential <= _limit(limits, kind, i, current) + rows[i, PREDICTED]:
+            alpha, beta = neurons.alpha[kind, 0], neurons.beta[kind]
+            if current > neurons.bound[i] * synaptic or rows[i, PREDICTED] < 0.0:
+                potential = (potential - current * (h / synaptic)) / (synaptic - (beta - alpha) * h)
+                if neurons.bias[i] != 0.0:
+                    potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
+                _expect(neurons, state, i, now, current / synaptic, potential)
+
+
+@inlined
+def _limit(limits, kind, i, current):
+    """Return the potential up to which neuron ``i``, with this current, never fires."""
+    if limits.chord.shape[0] == 0:
+        return -math.inf
+    row = i * np.uint64(limits.step)
+    x = current * limits.scale[row, 0]
+    x = x if x > 0.0 else 0.0
+    x = x if x < LAST else float(LAST)
+    cell = np.uint64(np.int64(x))
+    chord = limits.chord[kind, cell, 0] + limits.chord[kind, cell, 1] * x
+    return limits.scale[row, 1] + limits.scale[row, 2] * chord
+
+
+@inlined
+def _move(neurons, factors, rows, i, kind, epoch):
+    """Move the state of neuron ``i`` to the start of an epoch."""
+    lag = (epoch - rows[i, REFERENCE]) / neurons.epoch[kind]
+    n = np.uint64(np.int64(min(lag, float(STEPS))))
+    if n < np.uint64(STEPS) and np.float64(n) == lag and factors.cells.size > 0:
+        current = rows[i, CURRENT]
+        forward = factors.forward
+        potential = rows[i, POTENTIAL] * forward[kind, n, 1] + current * forward[kind, n, 2]
+        if neurons.bias[i] != 0.0:
+            potential += neurons.bias[i] * forward[kind, n, 3]
+        rows[i, CURRENT] = current * forward[kind, n, 0]
+        rows[i, POTENTIAL] = potential
+        rows[i, REFERENCE] = epoch
+    else:
+        _settle(neurons, rows[i], kind, epoch, neurons.bias[i])
+
+
+@inlined
+def _deliver_to_any(wiring, neurons, state, run, g, now):
+    """Let the arrivals of a delay group act on neurons of several receptors, or with charges."""
     kind, receptor = wiring.kind[g], wiring.receptor[g]
     if len(neurons.charging) > 0 and receptor == CHARGE:
         _charge(wiring, neurons, state, g, now)
@@ -416,7 +548,8 @@ def _deliver(wiring, neurons, state, run, g, now):
         if len(neurons.charging) > 0 and state.charged.place[i] >= 0:
             continue  # what follows is decided when nothing comes at this time any more
         if several:
-            if _strongest(neurons, rows[i], state.scratch[DECAYS]) > rows[i, BOUND]:
+            strongest = _strongest(neurons, rows[i], state.scratch[DECAYS])
+            if strongest > neurons.bound[i] or rows[i, PREDICTED] < 0.0:
                 potential *= forward_membrane
                 for r in range(len(neurons.receptors)):
                     own = rows[i, _column(r)]
@@ -425,7 +558,7 @@ def _deliver(wiring, neurons, state, run, g, now):
                 if neurons.bias[i] != 0.0:
                     potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
                 _expect(neurons, state, i, now, state.scratch[CURRENTS, 0], potential)
-        elif current > rows[i, BOUND] * synaptic:
+        elif current > neurons.bound[i] * synaptic or rows[i, PREDICTED] < 0.0:
             potential = potential * forward_membrane + current * forward_h
             if neurons.bias[i] != 0.0:
                 potential += neurons.bias[i] * bias_kernel(now - epoch, beta)
@@ -524,7 +657,7 @@ def _expect_from(neurons, state, i):
         for r in range(len(neurons.receptors)):
             state.scratch[CURRENTS, r] = row[_column(r)]
             strongest += max(row[_column(r)], 0.0)
-    if strongest > row[BOUND]:
+    if strongest > neurons.bound[i] or row[PREDICTED] < 0.0:
         _expect(neurons, state, i, row[REFERENCE], row[CURRENT], row[POTENTIAL])
 
 
@@ -545,18 +678,31 @@ def _expect(neurons, state, i, start, current, potential):
         alpha = neurons.alpha[kind, 0]
         lag = earliest_crossing(current, potential, alpha, beta, threshold, bias)
         due = SEARCH
-    if lag < math.inf:
-        state.slope[i] = due
-        state.neuron[i, BOUND] = -math.inf
-        put(state.predicted, i, start + lag)
-    else:
-        _forget(neurons, state, i)
+    if lag == math.inf:
+        _forget(state, i)
+    elif not _is_searched_for_by(state, i, start + lag):
+        _await(state, i, start + lag, due)
 
 
 @inlined
-def _forget(neurons, state, i):
+def _is_searched_for_by(state, i, time):
+    """Tell whether a search of neuron ``i`` is queued that is not later than ``time``."""
+    place = state.predicted.place[i]
+    return state.neuron[i, PREDICTED] == 0.0 and place >= 0 and state.predicted.time[place] <= time
+
+
+@inlined
+def _await(state, i, time, slope):
+    """Queue a spike or touch of neuron ``i``, or a search for it."""
+    state.slope[i] = slope
+    state.neuron[i, PREDICTED] = 0.0 if slope in (SEARCH, GLANCE) else -math.inf
+    put(state.predicted, i, time)
+
+
+@inlined
+def _forget(state, i):
     """Predict no spike of neuron ``i``."""
-    state.neuron[i, BOUND] = neurons.bound[i]
+    state.neuron[i, PREDICTED] = 0.0
     if state.predicted.place[i] >= 0:
         remove(state.predicted, i)
 
@@ -570,10 +716,9 @@ def _search(neurons, state, i, now):
     if state.slope[i] == TOUCHES:
         state.count[TOUCHED] += 1
         if state.again[i] < math.inf:
-            state.slope[i] = SEARCH
-            put(state.predicted, i, state.again[i])
+            _await(state, i, state.again[i], SEARCH)
         else:
-            _forget(neurons, state, i)
+            _forget(state, i)
         return
     kind = neurons.kind[i]
     beta, threshold, bias = neurons.beta[kind], neurons.threshold[i], neurons.bias[i]
@@ -592,10 +737,9 @@ def _search(neurons, state, i, now):
                 currents, potential, neurons.alpha[kind], beta, threshold, bias
             )
             if lag < math.inf:
-                state.slope[i] = SEARCH
-                put(state.predicted, i, now + lag)
+                _await(state, i, now + lag, SEARCH)
             else:
-                _forget(neurons, state, i)
+                _forget(state, i)
             return
         lag, slope, again = crossing_of(
             math.inf, currents, potential, neurons.alpha[kind], beta, threshold, bias,
@@ -607,11 +751,10 @@ def _search(neurons, state, i, now):
     state.count[SEARCHES] += 1
     if lag < math.inf:
         # A spike lies strictly after the event that releases it, if only by rounding.
-        state.slope[i] = slope
         state.again[i] = max(now + again, just_after(spike_time(now, lag)))
-        put(state.predicted, i, spike_time(now, lag))
+        _await(state, i, spike_time(now, lag), slope)
     else:
-        _forget(neurons, state, i)
+        _forget(state, i)
 
 
 @inlined
@@ -633,7 +776,7 @@ def _fire(neurons, state, run, i, now):
         row[CURRENT] = current
     row[POTENTIAL] = potential
     row[REFERENCE] = release
-    row[BOUND] = neurons.bound[i]
+    row[PREDICTED] = 0.0
     number = state.count[SPIKES]
     state.count[SPIKES] = number + 1
     state.latest[i] = number
