@@ -141,7 +141,7 @@ class Expansion(NamedTuple):
     """How far V lies below the threshold at a point; its derivatives, as in `series_root`.
 
     The ``excited`` and ``inhibited`` currents have these shares of the fall of J, both positive;
-    ``fastest`` is the largest rate, ``size`` the largest term of V.
+    ``size`` is the largest term of V.
     """
 
     gap: float
@@ -151,7 +151,6 @@ class Expansion(NamedTuple):
     fourth: float
     excited: float
     inhibited: float
-    fastest: float
     size: float
 
 
@@ -275,9 +274,6 @@ def crossing_of(limit, currents, potential, alphas, beta, threshold, bias, scrat
     bound = earliest_crossing_of(currents, potential, alphas, beta, threshold, bias)
     if bound > limit or bound == math.inf:
         return NEVER
-    lag, slope = _near(currents, potential, alphas, beta, threshold, bias)
-    if lag >= 0.0:
-        return lag, slope, math.inf
     n, lasting = _merged(currents, alphas, scratch)
     if n > 1:
         bias += lasting
@@ -285,6 +281,9 @@ def crossing_of(limit, currents, potential, alphas, beta, threshold, bias, scrat
         for k in range(n):
             slope += scratch[WEIGHTS, k]
         start = Start(n, potential, beta, threshold, bias, slope)
+        lag, slope = _near(start, scratch)
+        if lag >= 0.0:
+            return lag, slope, math.inf
         return _first_above(limit, start, scratch)
     if n == 1:
         current, alpha = scratch[WEIGHTS, 0], scratch[RATES, 0]
@@ -293,70 +292,6 @@ def crossing_of(limit, currents, potential, alphas, beta, threshold, bias, scrat
         current, alpha = lasting, 0.0
     lag, slope = crossing_within(limit, current, potential, alpha, beta, threshold, bias)
     return lag, slope, math.inf
-
-
-@loop
-def _near(currents, potential, alphas, beta, threshold, bias):
-    """Return lag and slope of the crossing if series about few points lead to it; else (-1, 0)."""
-    begin = _expansion(0.0, currents, potential, alphas, beta, threshold, bias)
-    if not begin.rise > 0.0:
-        return -1.0, 0.0
-    lag = series_root(begin.gap, begin.rise, begin.bend, begin.third, begin.fourth)
-    for _ in range(MOST_POINTS):
-        if not 0.0 < lag < LARGEST:
-            break
-        point = _expansion(lag, currents, potential, alphas, beta, threshold, bias)
-        steady = point.excited >= begin.inhibited or begin.excited <= point.inhibited
-        leak = beta * point.rise
-        if not steady or not surpasses_from(
-            point.gap, point.rise, point.excited + leak, point.size
-        ):
-            break
-        step, error = series_step(
-            point.gap, point.rise, point.bend, point.third, point.fourth,
-            point.excited + point.inhibited + leak, point.fastest + beta,
-        )  # fmt: skip
-        lag += step
-        if error < 0.25 * ULP * lag:
-            turn = point.bend - step * (point.third / 2.0 - step * point.fourth / 6.0)
-            return lag, point.rise - step * turn
-    return -1.0, 0.0
-
-
-@loop
-def _expansion(lag, currents, potential, alphas, beta, threshold, bias):
-    """Return the `Expansion` at a lag; its rise is 0 where it is the difference of large terms."""
-    J = bend = third = fourth = excited = inhibited = fastest = 0.0
-    pushed = largest = largest_push = 0.0
-    membrane = math.exp(-beta * lag)
-    for k in range(currents.size):
-        if currents[k] == 0.0:
-            continue
-        alpha = alphas[k]
-        synaptic, membrane, h = propagator(lag, alpha, beta)
-        current, push = currents[k] * synaptic, currents[k] * h
-        J += current
-        pushed += push
-        falls = alpha * current
-        bend += falls
-        third += alpha * falls
-        fourth += alpha * alpha * falls
-        excited += max(falls, 0.0)
-        inhibited -= min(falls, 0.0)
-        fastest = max(fastest, alpha)
-        largest, largest_push = max(largest, abs(current)), max(largest_push, abs(push))
-    kept = potential * membrane
-    built = bias * bias_kernel(lag, beta) if bias != 0.0 else 0.0
-    v = kept + pushed + built
-    size = max(abs(threshold), abs(kept), largest_push, abs(built))
-    rise = J - (beta * v - bias)
-    if rise <= CANCELLED * max(largest, beta * size, abs(bias)):
-        rise = 0.0
-    bend += beta * rise
-    third += beta * bend
-    return Expansion(
-        threshold - v, rise, bend, third, fourth + beta * third, excited, inhibited, fastest, size
-    )
 
 
 @loop
@@ -426,6 +361,67 @@ def _first_above(limit, start, scratch):
             foot = end
         begin, bends_up = end, not bends_up
     return NEVER
+
+
+@loop
+def _near(start, scratch):
+    """Return lag and slope of the crossing if series about few points lead to it; else (-1, 0)."""
+    begin = _expansion(0.0, start, scratch)
+    if not begin.rise > 0.0:
+        return -1.0, 0.0
+    lag = series_root(begin.gap, begin.rise, begin.bend, begin.third, begin.fourth)
+    for _ in range(MOST_POINTS):
+        if not 0.0 < lag < LARGEST:
+            break
+        point = _expansion(lag, start, scratch)
+        steady = point.excited >= begin.inhibited or begin.excited <= point.inhibited
+        leak = start.beta * point.rise
+        if not steady or not surpasses_from(
+            point.gap, point.rise, point.excited + leak, point.size
+        ):
+            break
+        step, error = series_step(
+            point.gap, point.rise, point.bend, point.third, point.fourth,
+            point.excited + point.inhibited + leak, scratch[RATES, start.n - 1] + start.beta,
+        )  # fmt: skip
+        lag += step
+        if error < 0.25 * ULP * lag:
+            turn = point.bend - step * (point.third / 2.0 - step * point.fourth / 6.0)
+            return lag, point.rise - step * turn
+    return -1.0, 0.0
+
+
+@loop
+def _expansion(lag, start, scratch):
+    """Return the `Expansion` at a lag; its rise is 0 where it is the difference of large terms."""
+    beta, bias = start.beta, start.bias
+    J = bend = third = fourth = excited = inhibited = 0.0
+    pushed = largest = largest_push = 0.0
+    membrane = 1.0
+    for k in range(start.n):
+        alpha = scratch[RATES, k]
+        synaptic, membrane, h = propagator(lag, alpha, beta)
+        current, push = scratch[WEIGHTS, k] * synaptic, scratch[WEIGHTS, k] * h
+        J += current
+        pushed += push
+        falls = alpha * current
+        bend += falls
+        third += alpha * falls
+        fourth += alpha * alpha * falls
+        excited += max(falls, 0.0)
+        inhibited -= min(falls, 0.0)
+        largest, largest_push = max(largest, abs(current)), max(largest_push, abs(push))
+    kept = start.potential * membrane
+    built = bias * bias_kernel(lag, beta) if bias != 0.0 else 0.0
+    v = kept + pushed + built
+    size = max(abs(start.threshold), abs(kept), largest_push, abs(built))
+    rise = J - (beta * v - bias)
+    if rise <= CANCELLED * max(largest, beta * size, abs(bias)):
+        rise = 0.0
+    bend += beta * rise
+    third += beta * bend
+    fourth += beta * third
+    return Expansion(start.threshold - v, rise, bend, third, fourth, excited, inhibited, size)
 
 
 @loop
