@@ -28,6 +28,7 @@ from scenarios.running.memory import peak_memory
 __all__ = ["Streamed", "pickled", "unpickled"]
 
 MOST_SPIKES = 10**9  # of a chunk
+FORMAT = 2  # of a state: another number where the engines mean something else by it
 WARM_UP = 30.0  # ms, in which the engine is compiled and arranges the synapses
 UNREADABLE = (  # what reading a pickle of another version may raise
     pickle.UnpicklingError, AttributeError, EOFError, ImportError, LookupError, TypeError,
@@ -171,7 +172,7 @@ def pickled(part: es.Result) -> NDArray[np.uint8]:
     kept = part.batch.kept
     assert kept is not None, part
     buffer = io.BytesIO()
-    _Pickler(buffer, protocol=5).dump(kept.last)
+    _Pickler(buffer, protocol=5).dump((FORMAT, kept.last))
     return np.frombuffer(buffer.getvalue(), dtype=np.uint8)
 
 
@@ -192,9 +193,11 @@ def unpickled(content: NDArray[np.uint8], network: es.Network) -> es.Result:
         found = _Unpickler(io.BytesIO(content.tobytes()), network).load()
     except UNREADABLE as error:
         raise ValueError(f"a state must hold a result and arrays: {error}") from error
-    if not isinstance(found, es.BatchResult):
-        raise ValueError(f"a state must hold a result, got {type(found).__name__}")
-    return es.Result(found)
+    number, result = found if isinstance(found, tuple) and len(found) == 2 else (None, found)
+    if number != FORMAT or not isinstance(result, es.BatchResult):
+        got = f"{type(result).__name__} of format {number}"
+        raise ValueError(f"a state must hold a result of format {FORMAT}, got {got}")
+    return es.Result(result)
 
 
 class _Unpickler(pickle.Unpickler):

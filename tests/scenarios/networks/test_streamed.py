@@ -225,7 +225,8 @@ class Evil:
         (es.simulate, "a result and arrays: got eventsim.simulation.simulate"),
         (np.load, "a result and arrays: got numpy.load"),
         (io.open, "a result and arrays: got io.open"),
-        ([1, 2], "a result, got list"),
+        ([1, 2], "a result of format 2, got list of format None"),
+        ((1, 2), "a result of format 2, got int of format 1"),
     ],
 )
 def test_a_state_makes_nothing_but_results_and_arrays(value, expected):
