@@ -133,7 +133,7 @@ SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE = range(6)
 SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART, DEGREE, N_KIND = range(6, 12)
 
 # Of the series of factors: the lowest one that is exact to rounding is taken.
-DEGREES = 8, 10, 12
+DEGREES = LOW, MEDIUM, HIGH = 8, 10, 12
 
 # Columns of Work.sums; the current of receptor r is at CURRENT + r, the sum of the positive charges
 # behind them all.
@@ -872,13 +872,13 @@ def _scatter(bundles, b, neurons, grid, n, size, start, work):
 @loop
 def _factors(deliveries, n, start, grid, kind, receptor):
     """Set what a unit arrival adds: current, potential at ``start``, reach at the window's end."""
-    degree, low, middle, high = grid.kind[kind, receptor, DEGREE], *DEGREES
-    if degree == low:
-        _sum_series(deliveries, n, start, grid, kind, receptor, low)
-    elif degree == middle:
-        _sum_series(deliveries, n, start, grid, kind, receptor, middle)
+    degree = grid.kind[kind, receptor, DEGREE]
+    if degree == LOW:
+        _sum_series(deliveries, n, start, grid, kind, receptor, LOW)
+    elif degree == MEDIUM:
+        _sum_series(deliveries, n, start, grid, kind, receptor, MEDIUM)
     else:
-        _sum_series(deliveries, n, start, grid, kind, receptor, high)
+        _sum_series(deliveries, n, start, grid, kind, receptor, HIGH)
 
 
 @inlined
