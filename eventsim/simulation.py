@@ -462,7 +462,7 @@ def _next_part(job: Job, old: BatchResult) -> tuple[BatchResult, Excess]:
 def _in_stretches(job: Job, record: tuple[str, ...]) -> tuple[BatchResult, Excess]:
     """Run a job in stretches without very many spikes, and keep those of some populations."""
     begin = 0.0 if job.old is None else _end_of(job.network, job.old)
-    length, cut = (job.t_stop - begin) / FIRST_STRETCH, Cut(job.given)
+    length, cut = _first_stretch(job, begin), Cut(job.given)
     keeping = Keeping(job.network, record, begin)
     while True:
         end = begin + length
@@ -485,10 +485,24 @@ def _in_stretches(job: Job, record: tuple[str, ...]) -> tuple[BatchResult, Exces
             return keeping.result(part)._part(np.arange(min(excess) + 1)), excess
         if is_last:
             return keeping.result(part), excess
-        # Not those under way since before: they may be many, however short the stretch.
-        spikes = part.record.time.size + np.count_nonzero(part.stimulus.times > begin)
-        length *= min(max(MOST_AT_ONCE / (1 + spikes), 0.25), 4.0)
+        length = _next_stretch(part, begin, length)
         job, begin = job._replace(old=part), end
+
+
+def _first_stretch(job: Job, begin: float) -> float:
+    """Return how long the first stretch is: as what went before suggests, if there is any."""
+    shortest, old = (job.t_stop - begin) / FIRST_STRETCH, job.old
+    if old is None:
+        return shortest
+    since = 0.0 if old.before is None else float(old.before.ends.max())
+    return max(shortest, _next_stretch(old, since, begin - since))
+
+
+def _next_stretch(part: BatchResult, since: float, length: float) -> float:
+    """Return how long a stretch may be after one that began at ``since``."""
+    # Not those under way since before: they may be many, however short the stretch.
+    spikes = part.record.time.size + np.count_nonzero(part.stimulus.times > since)
+    return length * min(max(MOST_AT_ONCE / (1 + spikes), 0.25), 4.0)
 
 
 def _check_part(network: Network, ranks: Ranks | None) -> None:
