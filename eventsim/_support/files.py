@@ -171,7 +171,8 @@ def replaced(path: Path) -> Iterator[BufferedWriter]:
     >>> path.read_bytes()
     b'all'
     """
-    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+    begin = path.name[:50]  # names have a limit
+    temporary = path.with_name(f".{begin}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
     try:
         with temporary.open("xb") as file:
             yield file

@@ -1,16 +1,20 @@
 """Each scenario, from the command line to its pictures, on a small scale."""
 
+import html
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import pytest
 
+import eventsim as es
 from scenarios.iris import run as iris
 from scenarios.iris.config import IrisOptions
+from scenarios.networks.first_spike import accuracy
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
+from scenarios.running.command.runs import new_run
 from scenarios.running.console.progress import SILENT
 from scenarios.running.registry import SCENARIOS
 from scenarios.running.training import fit
@@ -32,7 +36,7 @@ PICTURES = {
     "iris": {"first_spikes.png", "training.png"},
     "yin_yang": {"decision_regions.png", "training.png"},
 }
-ALWAYS = {"config.json", "results.json", "report.html", "weights.npz"}
+ALWAYS = {"config.json", "results.json", "report.html", "weights.npz", "network.npz"}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -59,6 +63,32 @@ def test_a_small_run_ends_with_a_table_leaves_its_files_and_is_resumed(capsys, t
     assert all(np.isfinite(weight).all() for weight in weights.values())
     assert main(["resume", str(folder)]) == 0
     assert_same_arrays(load_arrays(folder / "weights.npz"), weights)
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+def test_the_network_of_a_run_has_the_accuracy_in_its_table(tmp_path):
+    folder = tmp_path / "iris"
+    assert main(["run", "iris", "--splits", "1", "--epochs", "9", "--folder", str(folder)]) == 0
+    network = es.Network.load(folder / "network.npz")
+    task = iris.build(IrisOptions(), IrisOptions().chosen.seed)
+    spikes, labels = task.test
+    times = es.simulate(network, {"in": spikes}, task.model.t_stop).first_spikes("out")
+    found = json.loads((folder / "results.json").read_text())
+    assert accuracy(times, labels) == found["documented"] > 1 / 3
+    page = html.unescape((folder / "report.html").read_text())
+    assert f"t_stop={task.model.t_stop})" in page
+    assert 'network = eventsim.Network.load("network.npz")' in page
+
+
+def test_the_folder_of_a_run_says_what_was_used(tmp_path):
+    config = IrisOptions(epochs=3)
+    with new_run(SCENARIOS["iris"], config, tmp_path / "run") as folder:
+        content = json.loads((folder / "config.json").read_text())
+        assert content["config"] == asdict(config)
+        assert content["used"] == asdict(config.chosen)
+        assert content["used"]["epochs"] == 3
+        assert content["used"]["batch_size"] == config.chosen.batch_size is not None
 
 
 @pytest.fixture
