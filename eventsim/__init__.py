@@ -4,7 +4,7 @@ The rooms:
 
 - `eventsim.network`, `eventsim.connecting`, `eventsim.convolution`, `eventsim.generators`,
   `eventsim.spikes`,
-  `eventsim.start`, `eventsim.stimulus`: what is given;
+  `eventsim.start`, `eventsim.stimulus`: what is given; `eventsim.storage`: networks in files;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
   `eventsim.ranks`: one simulation on several processes;
 - `eventsim.result`, `eventsim.causality`: what comes out;

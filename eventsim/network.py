@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from eventsim import storage
 from eventsim._support.types import FloatArray, Int32Array, IntArray, Key, Matrix, MatrixLike
 from eventsim._support.validate import (
     LEAST,
@@ -21,6 +24,7 @@ from eventsim._support.validate import (
     as_mapping,
     as_names,
     as_nonnegative,
+    check_choice,
     check_name,
     mapping_or_empty,
     require,
@@ -41,7 +45,7 @@ from eventsim.generators import (
     skip_until,
 )
 from eventsim.model.jumps import CHARGE
-from eventsim.model.neuron import LIF, by_receptor
+from eventsim.model.neuron import LIF, by_receptor, check_size, tau_of
 from eventsim.model.parameters import DELAYS, NEURON, SYNAPSE, WEIGHTS
 from eventsim.ranks import WHOLE, Part, are_same, as_part, digest_of, own_range
 from eventsim.spikes import Spikes
@@ -339,7 +343,8 @@ class Network:
         require_size(intervals, "interval", least=LEAST)
         require(intervals > 0.0, intervals, "interval must be > 0")
         require(firsts >= 0.0, firsts, "first must be >= 0")
-        self._add_generator(name, Regular(intervals, firsts))
+        times = np.broadcast_to(intervals, n), np.broadcast_to(firsts, n)
+        self._add_generator(name, Regular(*times))
 
     def add_step_current(
         self, name: str, post: str, amplitudes: Steps, *, receptor: str | None = None
@@ -382,24 +387,39 @@ class Network:
         >>> net.projections["step", "out"].weights
         array([[ 0.5], [-0.3]])
         """
-        self._check_new(name)
         check_name(post, self._neurons, "post must be one of")
         if not isinstance(amplitudes, Steps):
             raise ValueError(f"amplitudes must be eventsim.Steps, got {shown(amplitudes)}")
-        n_post, neuron = self._neurons[post]
+        n_post, _ = self._neurons[post]
         values = amplitudes.values
         if values.shape[1:] not in ((), (n_post,)):
             raise ValueError(
                 f"amplitudes must have values (n_steps,) or (n_steps, {n_post}), got {values.shape}"
             )
-        number = _receptor_number(neuron, receptor, post)
-        _check_lasting(neuron, n_post, number, f"the receptor of the step current {name!r}")
         increments = np.diff(values.reshape(len(values), -1), axis=0, prepend=0.0)
         require_size(increments, "steps of the amplitudes")
-        n = self._checked_size(len(values), f"size of input {name!r}")
-        self._add_generator(name, StepCurrent(amplitudes.times, (name, post)))
-        weights = np.broadcast_to(increments, (n, n_post))
-        return self.connect(name, post, weights=weights, receptor=receptor)
+        weights = np.broadcast_to(increments, (len(values), n_post))
+        return self._add_steps(name, post, amplitudes.times, weights, receptor=receptor)
+
+    def _add_steps(
+        self,
+        name: str,
+        post: str,
+        times: ArrayLike,
+        weights: ArrayLike,
+        delays: float | MatrixLike = 0.0,
+        receptor: str | None = None,
+    ) -> Key:
+        """Add a step current, given the weight of each step."""
+        self._check_new(name)
+        check_name(post, self._neurons, "post must be one of")
+        steps = Steps(times, weights)
+        neuron = self._neurons[post][1]
+        number = _receptor_number(neuron, receptor, post)
+        _check_lasting(neuron, number, f"the receptor of the step current {name!r}")
+        self._checked_size(steps.times.size, f"size of input {name!r}")
+        self._add_generator(name, StepCurrent(steps.times, (name, post)))
+        return self.connect(name, post, weights=steps.values, delays=delays, receptor=receptor)
 
     def draw(
         self, name: str, t_stop: float, *, t_start: float | None = None, sample: int = 0
@@ -659,9 +679,9 @@ class Network:
         for name, generator in self._generators.items():
             if isinstance(generator, StepCurrent):
                 projection = self._projections[generator.key]
-                n, neuron = self._neurons[projection.post]
+                neuron = self._neurons[projection.post][1]
                 called = f"neurons: the receptor of the step current {name!r}"
-                _check_lasting(neuron, n, projection.receptor, called)
+                _check_lasting(neuron, projection.receptor, called)
 
     def _set_rates(self, name: str, rate: ArrayLike | Steps) -> None:
         known = {k: g for k, g in self._generators.items() if isinstance(g, Poisson)}
@@ -719,6 +739,130 @@ class Network:
         return ours is theirs or (
             is_known and whole == other._wholes.get(key) and are_same(ours.given, theirs.given)
         )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, an ``.npz`` archive without pickle; `load` reads it.
+
+        The file holds everything: sizes, neurons, weights, delays, and generators with rates and
+        seeds.  It takes the place of an older one at once, so an interruption leaves that as it
+        was.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file; its name is taken as it is.
+
+        Raises
+        ------
+        ValueError
+            If ``path`` is no name of a file, or its folder does not exist; or if the network keeps
+            the synapses of a part alone: no other process, and no other number of them, could use
+            the file.
+        OSError
+            If the system cannot write the file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> net = Network()
+        >>> net.add_population("ring", 2, LIF(tau_mem=2.0))
+        >>> key = net.connect("ring", "ring", weights=[[0.0, 1.5], [1.5, 0.0]], delays=0.5)
+        >>> path = Path(tempfile.mkdtemp()) / "ring.npz"
+        >>> net.save(path)
+        >>> Network.load(path)
+        Network(inputs={}, populations={'ring': 2}, synapses=4)
+        >>> Network.load(path).is_same(net)
+        True
+        """
+        require_whole(self, "a file")
+        storage.write(path, self._calls())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Network:
+        """Read a network from a file that `save` wrote: the same one, to the bit.
+
+        Nothing in the file is evaluated, and all that it holds is checked as if it were given to
+        the methods of a network.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file.
+
+        Returns
+        -------
+        Network
+            With inputs, populations and projections in the order in which they were added.
+
+        Raises
+        ------
+        ValueError
+            With path and reason, if the file cannot be read, is damaged, is no network, holds what
+            no network can have, or is of a later version of the format.
+
+        Examples
+        --------
+        >>> Network.load("none.npz")
+        Traceback (most recent call last):
+            ...
+        eventsim._support.files.FileError: none.npz cannot be read: No such file or directory; ...
+        """
+        network = cls()
+        with storage.reading(path) as calls:
+            for name, arguments in calls:
+                network._call(name, arguments)
+        return network
+
+    def _call(self, name: str, arguments: dict[str, Any]) -> None:
+        """Call a method that adds something, by its name in a file."""
+        check_choice(name, _ADDING, "a call")
+        try:
+            given = inspect.signature(_ADDING[name]).bind(self, **arguments)
+        except TypeError as error:
+            raise ValueError(f"the call {name} has the arguments of another: {error}") from None
+        _ADDING[name](*given.args, **given.kwargs)
+
+    def _calls(self) -> Iterator[storage.Call]:
+        """Yield the calls that build the network again: what is connected is there by then.
+
+        A step current is added together with its projection.
+        """
+        for name, (n, neuron) in self._neurons.items():
+            yield "add_population", {"name": name, "n": n, "neuron": neuron}
+        waiting = list(self._inputs)
+        for key, projection in self._projections.items():
+            if projection.pre in waiting:
+                due = waiting.index(projection.pre) + 1
+                yield from self._calls_for_inputs(waiting[:due])
+                del waiting[:due]
+            yield self._call_for_projection(key, projection)
+        yield from self._calls_for_inputs(waiting)
+
+    def _calls_for_inputs(self, names: list[str]) -> Iterator[storage.Call]:
+        for name in names:
+            size, generator = {"name": name, "n": self._inputs[name]}, self._generators.get(name)
+            if generator is None:
+                yield "add_input", size
+            elif isinstance(generator, Poisson):
+                yield "add_poisson", {**size, "rate": generator.rates, "seed": generator.seed}
+            elif isinstance(generator, Regular):
+                interval, first = map(_unrepeated, (generator.interval, generator.first))
+                yield "add_regular", {**size, "interval": interval, "first": first}
+
+    def _call_for_projection(self, key: Key, projection: Projection) -> storage.Call:
+        pre, post, *rest = key
+        weights, delays = projection.weights, projection.delays
+        receptor = _receptor_name(self._neurons[post][1], projection.receptor)
+        given: dict[str, Any] = {"post": post, "receptor": receptor}
+        generator = self._generators.get(pre)
+        if isinstance(generator, StepCurrent) and generator.key == key:
+            steps = {"times": generator.times, "weights": weights, "delays": delays}
+            return "add_steps", {"name": pre, **given, **steps}
+        given |= {"pre": pre, "name": next((name for name in rest if isinstance(name, str)), None)}
+        if isinstance(weights, sparse.csr_array):
+            return "connect", {**given, "synapses": Synapses(weights, delays)}
+        return "connect", {**given, "weights": weights, "delays": delays}
 
     def neurons_of(self, population: str, argument: str = "population") -> slice:
         """Return which neurons, numbered through all populations, a population has.
@@ -829,6 +973,17 @@ class Network:
             f"Network(inputs={dict(self.inputs)}, {drawn}populations={dict(self.populations)}, "
             f"synapses={self.n_synapses})"
         )
+
+
+# By their names in files.
+_ADDING: dict[str, Callable[..., Any]] = {
+    "add_input": Network.add_input,
+    "add_poisson": Network.add_poisson,
+    "add_regular": Network.add_regular,
+    "add_steps": Network._add_steps,
+    "add_population": Network.add_population,
+    "connect": Network.connect,
+}
 
 
 def require_whole(network: Network, purpose: str) -> None:
@@ -950,19 +1105,29 @@ def _receptor_number(neuron: LIF, receptor: str | None, post: str) -> int:
     return neuron.columns[neuron.receptors.index(receptor)]
 
 
-def _check_lasting(neuron: LIF, n: int, number: int, called: str) -> None:
+def _receptor_name(neuron: LIF, number: int) -> str | None:
+    """Return the first receptor with a current; those of one `CHARGE` are all the same."""
+    return neuron.receptors[neuron.columns.index(number)] if neuron.receptors else None
+
+
+def _check_lasting(neuron: LIF, number: int, called: str) -> None:
     """Raise a ValueError unless currents of a receptor do not decay."""
-    times = np.zeros(n) if number == CHARGE else neuron.arrays(n)["tau_syn"][:, number]
+    times = tau_of(neuron, number)
     require(np.isinf(times), times, f"{called} must have tau_syn = inf")
 
 
 def _per_source(values: ArrayLike, n: int, name: str) -> FloatArray:
-    """Return a number for each of n sources, given one or (n,)."""
+    """Return a copy of one number for all of n sources, or of (n,)."""
     array = as_floats(values, name)
     if array.shape not in ((), (n,)):
         raise ValueError(f"{name} must be () or ({n},), got shape {array.shape}")
     require_size(array, name)
-    return np.broadcast_to(array.copy(), n)
+    return array.copy()
+
+
+def _unrepeated(values: FloatArray) -> FloatArray:
+    """Return the one number that all sources have, if it is kept once for all of them."""
+    return values[:1].reshape(()) if values.strides == (0,) else values
 
 
 def _as_time(value: float, name: str) -> float:
@@ -974,7 +1139,7 @@ def _as_time(value: float, name: str) -> float:
 def _check_neuron(neuron: LIF, n: int, name: str) -> None:
     if not isinstance(neuron, LIF):
         raise ValueError(f"{name} must be an eventsim.LIF, got {shown(neuron)}")
-    neuron.arrays(n)
+    check_size(neuron, n)
 
 
 def checked_matrix(matrix: MatrixLike, shape: tuple[int, ...], name: str) -> Matrix:
@@ -999,8 +1164,7 @@ def _checked_sparse(matrix: sparse.sparray, shape: tuple[int, ...], name: str) -
         raise ValueError(
             f"{name} must be a sound sparse matrix, got one that is not: {error}"
         ) from None
-    if rows.dtype != np.float64:
-        rows = rows.astype(np.float64)
+    rows.data = rows.data.astype(np.float64, copy=False)  # that of the matrix would add multapses
     require_size(rows.data, name)
     return rows
 

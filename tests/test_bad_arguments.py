@@ -229,6 +229,22 @@ TABLE: list[Row] = [
     ("input name taken", lambda: net().add_input("out", 1), ValueError, r"'out'"),
     ("name taken", lambda: net().add_population("in", 1, es.LIF()), ValueError, r"'in'"),
     ("name a number", lambda: es.Network().add_input(7, 1), ValueError, r"got 7"),
+    # --- files
+    ("path a number", lambda: net().save(7), ValueError, r"path must be the name .*got 7"),
+    ("path of bytes", lambda: net().save(b"x"), ValueError, r"path must be the name .*got b'x'"),
+    ("path to load a number", lambda: es.Network.load(0), ValueError, r"path must be .*got 0"),
+    (
+        "path in no folder",
+        lambda: net().save("/none/such/net.npz"),
+        ValueError,
+        r"path must be in a folder that exists, got '/none/such/net\.npz'",
+    ),
+    (
+        "part of a network to be saved",
+        lambda: es.Network(part=(1, 2)).save("net.npz"),
+        ValueError,
+        r"a file needs all synapses of a network, got one .* part \(1, 2\) alone",
+    ),
     # --- rules of connection
     (
         "p above 1",

@@ -8,12 +8,14 @@ no other exception, no warning, no end of the process.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import decimal
 import fractions
 import inspect
 import itertools
 import math
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
@@ -98,6 +100,13 @@ class Call(NamedTuple):
 
     function: Callable[..., Any]
     arguments: Callable[[], dict[str, Any]]
+
+
+def in_a_folder(function: Callable[[Any], Any], path: Any) -> Any:
+    """Call a function of the name of a file in a folder of its own, which holds ``net.npz``."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        NET.save("net.npz")
+        return function(path)
 
 
 def of(make: Callable[[], Any], method: str, **arguments: Any) -> Call:
@@ -192,6 +201,12 @@ TABLE: dict[str, Call] = {
         rates={"ext": [1.0, 2.0]},
     ),
     "eventsim.Network.is_same": of(net, "is_same", other=NET),
+    "eventsim.Network.save": Call(
+        lambda path: in_a_folder(NET.save, path), lambda: {"path": "new.npz"}
+    ),
+    "eventsim.Network.load": Call(
+        lambda path: in_a_folder(es.Network.load, path), lambda: {"path": "net.npz"}
+    ),
     "eventsim.Network.neurons_of": of(net, "neurons_of", population="out"),
     "eventsim.Network.sources_of": of(net, "sources_of", name="in"),
     "eventsim.Spikes": Call(es.Spikes, lambda: {"times": [0.5, 0.25], "indices": [0, 1]}),
@@ -412,7 +427,7 @@ RECORDS = {
 }  # fmt: skip
 
 # What errors call some arguments.
-ALIASES = {"grads": "gradient", "k": "sample", "which": "sample", "n": "size"}
+ALIASES = {"grads": "gradient", "k": "sample", "which": "sample", "n": "size", "path": "file"}
 
 
 def kernels_of() -> list[Callable[..., Any]]:
@@ -550,6 +565,8 @@ POOL += [
 def evidence(value: Any, depth: int = 3) -> Iterator[str]:
     """Yield the texts by which a message may show a value: whole, in part, or by its shape."""
     yield shown(value)
+    if isinstance(value, str):  # the name of a file begins a message as it is
+        yield value
     if isinstance(value, (float, int, np.generic)):
         yield from numbers(value)
     if isinstance(value, np.ndarray):

@@ -25,7 +25,7 @@ from eventsim._support.validate import (
 from eventsim.model.jumps import CHARGE
 from eventsim.model.parameters import NEURON, neuron_parameter
 
-__all__ = ["LIF", "by_receptor"]
+__all__ = ["LIF", "by_receptor", "check_size", "tau_of"]
 
 _MEMBRANE = {
     "C_m": 250.0, "tau_m": 10.0, "t_ref": 2.0, "E_L": -70.0, "V_reset": -70.0, "V_th": -55.0,
@@ -274,6 +274,18 @@ def by_receptor(neuron: LIF, values: FloatArray) -> FloatArray | dict[str, Float
     nothing = np.zeros(values.shape[:-1])
     each = [nothing if c == CHARGE else values[..., c] for c in neuron.columns]
     return dict(zip(neuron.receptors, each, strict=True)) if neuron.receptors else each[0]
+
+
+def check_size(neuron: LIF, n: int) -> None:
+    """Raise a ValueError if a parameter is an array, but not of n neurons."""
+    for name, value in neuron._flat().items():
+        _broadcast(name, value, n)
+
+
+def tau_of(neuron: LIF, column: int) -> float | FloatArray:
+    """Return the time constant of a current; of `CHARGE`, 0."""
+    each = zip(neuron._each_tau_syn(), neuron.columns, strict=True)
+    return next(tau for tau, own in each if own == column)
 
 
 def _checked_receptors(given: Mapping[str, ArrayLike]) -> Mapping[str, float | FloatArray]:

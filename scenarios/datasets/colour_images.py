@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsim._support.files import FileError, read_npy, verified
 from eventsim._support.validate import check_choice
-from scenarios.datasets.arrays import FileError, read_npy, verified
 from scenarios.datasets.images import fashion_mnist, mnist
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import Source, download, find_folder

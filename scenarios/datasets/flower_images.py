@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.datasets.arrays import FileError, read_npy, read_npz
+from eventsim._support.files import FileError, read_npy, read_npz
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import DATA_VARIABLE, find_folder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.datasets.arrays import Content, Shape, described, fits, opened
+from eventsim._support.files import Content, Shape, described, fits, opened
 
 __all__ = ["read_idx"]
 

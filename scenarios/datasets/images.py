@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.datasets.arrays import FileError, described
+from eventsim._support.files import FileError, described
 from scenarios.datasets.idx import read_idx
 from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.datasets.sources import Source, download, find_folder

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.datasets.arrays import FileError, read_npy, read_npz
+from eventsim._support.files import FileError, read_npy, read_npz
 from scenarios.datasets.sources import find_folder
 
 __all__ = [

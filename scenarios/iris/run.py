@@ -81,6 +81,8 @@ def _report(
         notes=["accuracy after the last epoch, never the best epoch; ± is one standard deviation"],
         numbers={"documented": accuracy, "splits": splits},
         weights=main.params,
+        network=task.model.network(main.params),
+        t_stop=task.model.t_stop,
         figures=_figures(task, config, main),
     )  # fmt: skip
 

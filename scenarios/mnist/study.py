@@ -259,6 +259,8 @@ def _report(data: DataSet, config: MnistOptions, trained: list[Trained], seconds
             "seconds": {"session": seconds, "epoch": epoch, **parts},
         },
         weights=trained[0].states[0].params,
+        network=trained[0].task.model.network(trained[0].states[0].params),
+        t_stop=trained[0].task.model.t_stop,
         figures=_figures(data, config, trained),
     )
 

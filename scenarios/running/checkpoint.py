@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import secrets
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.datasets.arrays import FileError, read_npz
+from eventsim._support.files import PARTIAL, FileError, read_npz, replaced
 from scenarios.running.records import (
     DeadEndError,
     OtherRunError,
@@ -51,7 +49,6 @@ __all__ = [
 ]
 
 ORIGIN = "run"  # the array that says which run an archive belongs to
-PARTIAL = ".partial"
 KEPT = 2  # checkpoints kept: the newest, and the one to fall back on
 PATTERN = "checkpoint-*.npz"
 Arrays = dict[str, NDArray[Any]]
@@ -85,21 +82,10 @@ class TrainingState:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that, whenever the process dies, ``path`` holds the old or the new content.
 
-    The content goes to a temporary file beside it and to the disk, and is then renamed.  No other
-    process writes into that file; what a kill leaves of it is for `remove_partial`.
+    What a kill leaves on the way is for `remove_partial`.
     """
-    name = f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}"
-    temporary = path.with_name(name)
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    with replaced(path) as file:
+        file.write(content)
 
 
 def write_if_other(path: Path, content: bytes) -> None:
@@ -440,11 +426,3 @@ def _digest(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
         digest.update(f"{name}\0{array.dtype.str}\0{arrays[name].shape}\0".encode())
         digest.update(array.tobytes())
     return np.frombuffer(digest.digest(), dtype=np.uint8)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

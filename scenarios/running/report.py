@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import eventsim as es
 from scenarios.running.checkpoint import save_arrays, write_whole
 from scenarios.running.training import Params
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["Report", "Row", "percent", "show", "with_deviation", "write"]
+
+
+NETWORK = "network.npz"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Report:
         The same results for programs; goes to ``results.json``.
     weights : dict of str -> ndarray
         Goes to ``weights.npz``.
+    network : Network, optional
+        One that was trained; goes to ``network.npz``.
+    t_stop : float, optional
+        Until when it runs.
     figures : dict of str -> Figure
         By file name without ending; go to PNG files.
     headings : sequence of str
@@ -77,6 +85,8 @@ class Report:
     notes: Sequence[str] = ()
     numbers: dict[str, Any] = field(default_factory=dict)
     weights: Params = field(default_factory=dict)
+    network: es.Network | None = None
+    t_stop: float | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
     headings: Sequence[str] = ("published", "this run")
 
@@ -120,7 +130,7 @@ def show(report: Report, console: Console) -> None:
 
 
 def write(report: Report, folder: Path) -> list[Path]:
-    """Write numbers, weights, pictures and an HTML page into a run folder; return the paths."""
+    """Write numbers, weights, network, pictures and a page into a run folder; return the paths."""
     pictures = {name: _png(figure) for name, figure in report.figures.items()}
     contents = {
         "results.json": json.dumps(_strict(_numbers(report)), indent=2).encode() + b"\n",
@@ -130,7 +140,11 @@ def write(report: Report, folder: Path) -> list[Path]:
     for name, content in contents.items():
         write_whole(folder / name, content)
     save_arrays(folder / "weights.npz", report.weights)
-    return [folder / name for name in (*contents, "weights.npz")]
+    paths = [folder / name for name in (*contents, "weights.npz")]
+    if report.network is not None:
+        report.network.save(folder / NETWORK)
+        paths.append(folder / NETWORK)
+    return paths
 
 
 def _numbers(report: Report) -> dict[str, Any]:
@@ -169,11 +183,20 @@ def _page(report: Report, pictures: dict[str, bytes]) -> str:
         for name, content in pictures.items()
     )
     title = html.escape(report.title)
+    use = "" if report.network is None else f"<pre>{html.escape(_how_to_use(report))}</pre>\n"
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
         "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto}"
         "td,th{padding:.3em 1em;text-align:left;border-bottom:1px solid #ccc}"
         "img{max-width:100%;margin:1em 0}</style>\n"
         f"<h1>{title}</h1>\n<table><tr><th></th>{heads}</tr>\n{rows}"
-        f"</table>\n<ul>{notes}</ul>\n{images}</html>\n"
+        f"</table>\n<ul>{notes}</ul>\n{use}{images}</html>\n"
+    )
+
+
+def _how_to_use(report: Report) -> str:
+    """Return the lines of Python that run the trained network."""
+    return (
+        f'network = eventsim.Network.load("{NETWORK}")\n'
+        f'result = eventsim.simulate(network, {{"in": spikes}}, t_stop={report.t_stop})'
     )

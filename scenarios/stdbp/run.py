@@ -139,6 +139,8 @@ def _report(config: StdbpOptions, trained: Sequence[Trained], seconds: float) ->
             "seconds": {"session": seconds, **parts},
         },
         weights=trained[0].states[0].params,
+        network=trained[0].task.model.network(trained[0].states[0].params),
+        t_stop=trained[0].task.model.t_stop,
         figures=_figures(trained),
     )  # fmt: skip
 

@@ -95,6 +95,8 @@ def _report(
         notes=_notes(config, failed),
         numbers={"steps": done, "failed_seeds": failed, "steps_as_printed": as_printed},
         weights=weights,
+        network=task.model.network(weights),
+        t_stop=task.model.t_stop,
         figures=_figures(task, weights, done),
     )
 

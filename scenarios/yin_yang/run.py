@@ -162,6 +162,8 @@ def _report(
         ],
         numbers={"test_accuracy": accuracies, "seconds": {"session": seconds, **spent}},
         weights=states[0].params,
+        network=task.model.network(states[0].params),
+        t_stop=task.model.t_stop,
         figures=_figures(config, task, states),
     )  # fmt: skip
 

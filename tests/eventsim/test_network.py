@@ -47,6 +47,17 @@ def test_a_further_projection_between_the_same_two_gets_a_number_or_a_name() -> 
     assert list(network.projections) == keys
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float64, np.uint8])
+def test_a_multapse_of_numbers_of_any_type_stays_one(dtype: Any) -> None:
+    network = small()
+    entries = np.array([1, 2, 3], dtype=dtype), ([0, 0, 1], [2, 2, 0])
+    twice = scipy.sparse.coo_array(entries, shape=(2, 3))
+    lags = scipy.sparse.coo_array((np.array([0, 1, 2], dtype=dtype), entries[1]), shape=(2, 3))
+    key = network.connect("in", "a", weights=twice, delays=lags)
+    assert network.projections[key].values.tolist() == [1.0, 2.0, 3.0]
+    assert np.ravel(network.projections[key].delay_values).tolist() == [0.0, 1.0, 2.0]
+
+
 def test_weights_and_delays_are_kept_as_given() -> None:
     network = small()
     w = np.arange(6.0).reshape(2, 3)

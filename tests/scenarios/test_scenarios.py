@@ -1,18 +1,22 @@
 """Each scenario, from the command line to its pictures, on a small scale."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import pytest
 
+import eventsim as es
 from scenarios.iris import run as iris
 from scenarios.iris.config import IrisOptions
+from scenarios.networks.first_spike import accuracy
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
+from scenarios.running.command.runs import new_run
 from scenarios.running.console.progress import SILENT
 from scenarios.running.registry import SCENARIOS
+from scenarios.running.report import write
 from scenarios.running.training import fit
 from scenarios.xor import config as xor_config
 from scenarios.xor import run as xor
@@ -32,7 +36,7 @@ PICTURES = {
     "iris": {"first_spikes.png", "training.png"},
     "yin_yang": {"decision_regions.png", "training.png"},
 }
-ALWAYS = {"config.json", "results.json", "report.html", "weights.npz"}
+ALWAYS = {"config.json", "results.json", "report.html", "weights.npz", "network.npz"}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -61,6 +65,16 @@ def test_a_small_run_ends_with_a_table_leaves_its_files_and_is_resumed(capsys, t
     assert_same_arrays(load_arrays(folder / "weights.npz"), weights)
 
 
+def test_the_folder_of_a_run_says_what_was_used(tmp_path):
+    config = IrisOptions(epochs=3)
+    with new_run(SCENARIOS["iris"], config, tmp_path / "run") as folder:
+        content = json.loads((folder / "config.json").read_text())
+        assert content["config"] == asdict(config)
+        assert content["used"] == asdict(config.chosen)
+        assert content["used"]["epochs"] == 3
+        assert content["used"]["batch_size"] == config.chosen.batch_size is not None
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     """Scenarios that are small enough to run as plain Python."""
@@ -83,6 +97,16 @@ def test_a_tiny_run_gives_a_report(tiny, tmp_path, title):
     assert report.rows
     assert all(row.what and row.published and row.ours for row in report.rows)
     assert {f"{figure}.png" for figure in report.figures} <= PICTURES[name]
+
+
+def test_the_network_of_a_run_has_the_accuracy_in_its_table(tiny, tmp_path):
+    report = iris.run(replace(tiny["iris"], epochs=3), tmp_path, SILENT)
+    write(report, tmp_path)
+    task = iris.build(tiny["iris"], tiny["iris"].seed)
+    spikes, labels = task.test
+    network = es.Network.load(tmp_path / "network.npz")
+    times = es.simulate(network, {"in": spikes}, report.t_stop).first_spikes("out")
+    assert accuracy(times, labels) == report.numbers["documented"] > 0.0
 
 
 @pytest.mark.jit

@@ -40,9 +40,10 @@ def new_run(scenario: Scenario, config: Any, folder: Path | None) -> Iterator[Pa
         _check_unused(folder)
         remove_partial(folder)
         run = _origin(scenario, config)
-        content = json.dumps({**run, "versions": _versions()}, indent=2).encode() + b"\n"
+        used = asdict(config.chosen)  # for readers: a run goes on from what it was asked for
+        content = json.dumps({**run, "used": used, "versions": _versions()}, indent=2)
         try:
-            write_whole(folder / CONFIG, content)
+            write_whole(folder / CONFIG, content.encode() + b"\n")
             with belonging_to(run):
                 yield folder
         except Exception:

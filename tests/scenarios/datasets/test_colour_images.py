@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
 
+from eventsim._support.files import FileError
 from scenarios.datasets import colour_images
-from scenarios.datasets.arrays import FileError
 from scenarios.datasets.colour_images import ARCHIVE, CONTENTS, DATA_SETS, load_colour_images
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.helpers import idx_files

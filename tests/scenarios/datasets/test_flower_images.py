@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.datasets.arrays import FileError
+from eventsim._support.files import FileError
 from scenarios.datasets.flower_images import (
     CLASSES,
     FILES,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.datasets.arrays import FileError
+from eventsim._support.files import FileError
 from scenarios.datasets.idx import read_idx
 from tests.helpers.damage import put
 from tests.helpers.idx_files import as_idx

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventsim._support.files import FileError
 from scenarios.datasets import images
-from scenarios.datasets.arrays import FileError
 from scenarios.datasets.images import fashion_mnist, mnist
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.helpers import idx_files

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventsim._support.files import FileError
 from scenarios.datasets import points as data
-from scenarios.datasets.arrays import FileError
 from scenarios.datasets.points import LabelledData, iris, stratified_split, yin_yang, yin_yang_class
 from scenarios.datasets.sources import DATA_VARIABLE
 from tests.helpers import idx_files

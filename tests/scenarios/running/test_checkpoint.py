@@ -4,14 +4,14 @@ import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import eventsim as es
+from eventsim._support.files import FileError
 from gradients import Adam
-from scenarios.datasets.arrays import FileError
-from scenarios.running import checkpoint
 from scenarios.running.checkpoint import (
     TrainingState,
     check_like,
@@ -234,17 +234,14 @@ def test_a_death_while_writing_leaves_the_old_file(tmp_path, monkeypatch, moment
     def die(*_):
         raise KeyboardInterrupt
 
-    if moment == "fsync":
-        monkeypatch.setattr(checkpoint.os, "fsync", die)
-    else:
-        monkeypatch.setattr(checkpoint.Path, "replace", die)
+    monkeypatch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[moment], die)
     with pytest.raises(KeyboardInterrupt):
         save_arrays(path, {"W": np.zeros((2, 2))})
     np.testing.assert_array_equal(load_arrays(path)["W"], np.eye(2))
 
 
 def test_writers_of_one_file_never_show_half_of_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint.os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
     path = tmp_path / "file"
     contents = [bytes([digit]) * 100_000 for digit in b"0123"]
     write_whole(path, contents[0])

@@ -1,5 +1,6 @@
 """What the user sees while waiting, and at the end."""
 
+import html
 import io
 import json
 import math
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import eventsim as es
 from scenarios.running import report
 from scenarios.running.console import progress
 from scenarios.running.console.progress import SILENT, ConsoleProgress
@@ -96,6 +98,16 @@ def test_the_files_of_a_report_hold_its_numbers(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "a &lt; b &amp; c" in page
     assert '"x": [' in (tmp_path / "results.json").read_text()
+
+
+def test_a_trained_network_is_left_with_the_lines_that_run_it(tmp_path):
+    net = es.Network()
+    net.add_population("out", 1, es.LIF())
+    paths = report.write(small_report(network=net, t_stop=2.5), tmp_path)
+    assert tmp_path / "network.npz" in paths
+    assert es.Network.load(tmp_path / "network.npz").is_same(net)
+    page = html.unescape((tmp_path / "report.html").read_text())
+    assert 'eventsim.simulate(network, {"in": spikes}, t_stop=2.5)' in page
 
 
 def test_the_results_are_json_for_strict_readers_too(tmp_path):

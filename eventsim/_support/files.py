@@ -1,9 +1,10 @@
-"""Arrays from files that may be damaged, foreign or forged: whole and intact, or refused.
+"""Files that are written whole, and arrays from files that may be damaged, foreign or forged.
 
-Only regular files are opened, so that nothing hangs.  A header is read first and says how many
-bytes follow: 2 GiB at most, or as many as the file has itself.  Memory fills with what is there,
-not with what is promised.  One byte more is asked for to see the end, where a packed file has its
-checksum.  Nothing in a file is evaluated.
+What is written takes the place of what was there at once, or not at all.  What is read is whole and
+intact, or refused.  Only regular files are opened, so that nothing hangs.  A header is read first
+and says how many bytes follow: 2 GiB at most, or as many as the file has itself.  Memory fills with
+what is there, not with what is promised.  One byte more is asked for to see the end, where a packed
+file has its checksum.  Nothing in a file is evaluated.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import lzma
 import math
 import os
 import re
+import secrets
 import stat
 import struct
 import zipfile
@@ -22,7 +24,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import BufferedIOBase, BufferedReader
+from io import BufferedIOBase, BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -30,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "PARTIAL",
     "Content",
     "FileError",
     "Shape",
@@ -38,8 +41,11 @@ __all__ = [
     "opened",
     "read_npy",
     "read_npz",
+    "replaced",
     "verified",
 ]
+
+PARTIAL = ".partial"  # how files end that are being written
 
 Shape = tuple[int | None, ...] | None  # None: any, of one size or of all
 Kind = Any  # as the second argument of numpy.isdtype
@@ -78,7 +84,7 @@ class FileError(ValueError):
     >>> raise FileError(Path("labels.npy"), "is cut short", "10 labels")
     Traceback (most recent call last):
         ...
-    scenarios.datasets.arrays.FileError: labels.npy is cut short; expected 10 labels
+    eventsim._support.files.FileError: labels.npy is cut short; expected 10 labels
     """
 
     def __init__(self, path: Path | str, wrong: str, expected: str) -> None:
@@ -119,7 +125,9 @@ class Content:
 
     def take(self, size: int, of: str) -> bytes:
         """Return the next bytes, exactly so many; ``of`` names them in errors."""
-        return self._bytes(size, of).tobytes()
+        taken = np.empty(size, np.uint8)
+        self._fill(taken, of)
+        return taken.tobytes()
 
     def array(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C"
@@ -131,19 +139,50 @@ class Content:
                 f"is too large: its header says {shape} of {dtype} = {size} bytes, "
                 f"and at most {self.largest} are read from a file of its size"
             )
-        content = self._bytes(size, f"the array {shape} of {dtype} in its header")
+        content = np.empty(math.prod(shape), dtype)  # the system gives memory as it is filled
+        self._fill(content.view(np.uint8), f"the array {shape} of {dtype} in its header")
         if self.file.read(1):
             raise self.refusal(f"has more behind its data, {shape} of {dtype} = {size} bytes")
-        return content.view(dtype).reshape(shape, order=order)
+        return content.reshape(shape, order=order)
 
-    def _bytes(self, size: int, of: str) -> NDArray[np.uint8]:
-        taken, done = np.empty(size, np.uint8), 0  # the system gives memory as it is filled
+    def _fill(self, bytes_: NDArray[np.uint8], of: str) -> None:
+        size, done = bytes_.size, 0
         while done < size:
-            n = self.file.readinto(taken[done : done + CHUNK].data)
+            n = self.file.readinto(bytes_[done : done + CHUNK].data)
             if n == 0:
                 raise self.refusal(f"is cut short: {of} must have {size} bytes, got {done}")
             done += n
-        return taken
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BufferedWriter]:
+    """Open a file to write what ``path`` is to hold: whenever the process dies, the old or the new.
+
+    It is a temporary file beside it, which goes to the disk and is then renamed; an exception
+    removes it, and leaves ``path`` as it was.  What a kill leaves of it begins with a dot and ends
+    with `PARTIAL`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a"
+    >>> with replaced(path) as file:
+    ...     n = file.write(b"all")
+    >>> path.read_bytes()
+    b'all'
+    """
+    begin = path.name[:50]  # names have a limit
+    temporary = path.with_name(f".{begin}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
 
 
 @contextmanager
@@ -211,7 +250,10 @@ def read_npy(path: Path, shape: Shape, kind: Kind, *, checksum: bool = False) ->
 
 
 def read_npz(
-    path: Path, wanted: Mapping[str, tuple[Shape, Kind]] | None = None
+    path: Path,
+    wanted: Mapping[str, tuple[Shape, Kind]] | None = None,
+    *,
+    expected: str = "an .npz archive of numbers",
 ) -> dict[str, NDArray[Any]]:
     """Read arrays of numbers from an .npz archive.
 
@@ -222,6 +264,8 @@ def read_npz(
     wanted : mapping of str -> (shape, kind), optional
         The arrays to read, and what they must be, as for `read_npy`; the archive may hold others.
         Default: all that it lists.  The list itself has no checksum: damage may hide an array.
+    expected : str
+        What the archive should be, for errors.
 
     Returns
     -------
@@ -241,7 +285,7 @@ def read_npz(
     >>> read_npz(path, {"a": ((None,), "integral")})
     {'a': array([1, 2])}
     """
-    expected = "an .npz archive of numbers" + (f" with {' and '.join(wanted)}" if wanted else "")
+    expected += f" with {' and '.join(wanted)}" if wanted else ""
     with _regular(path, expected) as file, zipfile.ZipFile(file) as archive:
         members = _members(archive, wanted, partial(FileError, path, expected=expected))
         size, largest = sum(member.file_size for member in members), _largest(file)
@@ -298,6 +342,14 @@ def _regular(path: Path, expected: str) -> Iterator[BufferedReader]:
     except DAMAGE as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise FileError(path, f"cannot be read: {why}", expected) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _unpacked(file: BufferedReader) -> tuple[BufferedIOBase, bool]:

@@ -19,11 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from scenarios.datasets.arrays import FileError, read_npy, read_npz, verified
+from eventsim._support.files import FileError, read_npy, read_npz, verified
 from scenarios.datasets.idx import read_idx
 from scenarios.running.checkpoint import load_arrays, save_arrays
 from scenarios.running.command.cli import main
-from tests.helpers.damage import put
+from tests.helpers.damage import damaged, damages, put
 from tests.helpers.idx_files import as_idx
 
 ONE = np.arange(7)
@@ -102,33 +102,6 @@ def assert_refused_or_same(path, name, whole, content):
     put(path, content)
     with contextlib.suppress(FileError):
         assert bits(read(path)) == expected
-
-
-damages = st.lists(
-    st.one_of(
-        st.tuples(st.just("flip"), st.integers(0, 2**14), st.integers(0, 7)),
-        st.tuples(st.just("replace"), st.integers(0, 2**14), st.binary(max_size=8)),
-        st.tuples(st.just("remove"), st.integers(0, 2**14), st.integers(1, 64)),
-        st.tuples(st.just("insert"), st.integers(0, 2**14), st.binary(max_size=8)),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-def damaged(content, damage):
-    content = bytearray(content)
-    for kind, place, what in damage:
-        k = place % max(len(content), 1)
-        if kind == "flip" and content:
-            content[k] ^= 1 << what
-        elif kind == "replace":
-            content[k : k + len(what)] = what
-        elif kind == "remove":
-            del content[k : k + what]
-        elif kind == "insert":
-            content[k:k] = what
-    return bytes(content)
 
 
 @pytest.mark.parametrize("name", READERS)
