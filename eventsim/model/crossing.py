@@ -65,9 +65,9 @@ from eventsim._support.compile import scalar
 from eventsim.model.flow import bias_kernel, flow, propagator
 
 __all__ = [
+    "CANCELLED",
     "FREE_STEPS",
     "LARGEST",
-    "MOST_POINTS",
     "ROUNDING",
     "SMALLEST",
     "TOUCHES",
@@ -81,6 +81,7 @@ __all__ = [
     "middle",
     "next_crossing",
     "rise_after",
+    "searched_crossing_within",
     "series_root",
     "series_step",
     "spike_time",
@@ -98,8 +99,8 @@ ROUNDING = 2.0**-42
 
 ULP = 2.0**-52
 
-# Points about which series are tried.
-MOST_POINTS = 4
+# Of its larger term: below, dV/dt has lost digits.
+CANCELLED = 1e-3
 
 # Newton's steps before every second one is a bisection.
 FREE_STEPS = 12
@@ -167,6 +168,20 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
 
     A lag beyond the limit may be returned too.
     """
+    return _crossing(limit, current, potential, alpha, beta, threshold, bias, True)
+
+
+@scalar
+def searched_crossing_within(limit, current, potential, alpha, beta, threshold, bias):
+    """Return what `crossing_within` does, to rounding, by a search alone.
+
+    For devices: series would take registers, and threads of a warp apart.
+    """
+    return _crossing(limit, current, potential, alpha, beta, threshold, bias, False)
+
+
+@scalar
+def _crossing(limit, current, potential, alpha, beta, threshold, bias, by_series):
     slope = current - beta * potential + bias
     if current >= 0.0 and slope * limit < (threshold - potential) * (1.0 - 1e-12):
         return NEVER  # where V rises it is concave: it stays below its tangent
@@ -185,6 +200,8 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
         lag = math.nan
         if twice:
             lag = _quadratic_crossing(current, potential, alpha, beta, threshold, bias, slope)
+        if math.isnan(lag) and by_series:
+            lag = _near(current, potential, alpha, beta, threshold, bias, slope)
         if math.isnan(lag):
             lag = _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
     if lag == math.inf:
@@ -195,7 +212,7 @@ def crossing_within(limit, current, potential, alpha, beta, threshold, bias):
         return 0.0, slope
     # Where few digits cancel, as a rule, one exponential is enough.
     there = current * math.exp(-alpha * lag)
-    if there - holding > 1e-3 * max(abs(there), abs(holding)):
+    if there - holding > CANCELLED * max(abs(there), abs(holding)):
         return lag, there - holding
     synaptic, membrane, h = propagator(lag, alpha, beta)
     return lag, rise_after(current, synaptic, membrane, h, alpha, slope, holding)
@@ -210,7 +227,7 @@ def rise_after(current, synaptic, membrane, h, alpha, slope, held):
     """
     there = current * synaptic
     rise, size = there - held, max(abs(there), abs(held))
-    if abs(rise) > 1e-3 * size:
+    if abs(rise) > CANCELLED * size:
         return rise
     kept, pushed = slope * membrane, alpha * current * h
     return rise if size <= max(abs(kept), abs(pushed)) else kept - pushed
@@ -261,9 +278,6 @@ def _under_constant_drive(current, potential, beta, threshold, bias, slope):
 @scalar
 def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope):
     """Return the lag of the crossing in case 2, -lag of a touch, or ``inf``."""
-    near = _near(current, potential, alpha, beta, threshold, bias, slope)
-    if near >= 0.0:
-        return near
     peak = _peak(current, potential, alpha, beta, threshold, bias, slope)
     if peak <= LARGEST:
         top_current, excess, size = above(peak, current, potential, alpha, beta, threshold, bias)
@@ -293,29 +307,27 @@ def _before_the_maximum(current, potential, alpha, beta, threshold, bias, slope)
 
 @scalar
 def _near(current, potential, alpha, beta, threshold, bias, slope):
-    """Return the lag in case 2 if series about few points lead to it; -1: others have to decide."""
+    """Return the lag in case 2 if two series lead to it; NaN where others have to decide."""
     bend = alpha * current + beta * slope
     third = alpha * alpha * current + beta * bend
     fourth = alpha * alpha * alpha * current + beta * third
     lag = series_root(threshold - potential, slope, bend, third, fourth)
-    for _ in range(MOST_POINTS):
-        if not 0.0 < lag < LARGEST:
-            return -1.0
-        synaptic, membrane, h = propagator(lag, alpha, beta)
-        there, kept, pushed = current * synaptic, potential * membrane, current * h
-        built = bias * bias_kernel(lag, beta) if bias != 0.0 else 0.0
-        v, size = kept + pushed + built, max(abs(threshold), abs(kept), pushed, abs(built))
-        rise = rise_after(current, synaptic, membrane, h, alpha, slope, beta * v - bias)
-        gap, bend = threshold - v, alpha * there + beta * rise
-        if not surpasses_from(gap, rise, bend, size):
-            return -1.0
-        third = alpha * alpha * there + beta * bend
-        fourth = alpha * alpha * alpha * there + beta * third
-        step, error = series_step(gap, rise, bend, third, fourth, bend, alpha + beta)
-        lag += step
-        if error < 0.25 * ULP * lag:
-            return lag
-    return -1.0
+    if not 0.0 < lag < LARGEST:
+        return math.nan
+    synaptic, membrane, h = propagator(lag, alpha, beta)
+    there, kept, pushed = current * synaptic, potential * membrane, current * h
+    built = bias * bias_kernel(lag, beta) if bias != 0.0 else 0.0
+    v, size = kept + pushed + built, max(abs(threshold), abs(kept), pushed, abs(built))
+    gap, held = threshold - v, beta * v - bias
+    rise = there - held
+    bend = alpha * there + beta * rise
+    if rise <= CANCELLED * max(there, abs(held)) or not surpasses_from(gap, rise, bend, size):
+        return math.nan
+    third = alpha * alpha * there + beta * bend
+    fourth = alpha * alpha * alpha * there + beta * third
+    step, error = series_step(gap, rise, bend, third, fourth, bend, alpha + beta)
+    lag += step
+    return lag if error < 0.25 * ULP * lag else math.nan
 
 
 @scalar

@@ -78,9 +78,9 @@ from typing import NamedTuple
 
 from eventsim._support.compile import loop, scalar
 from eventsim.model.crossing import (
+    CANCELLED,
     FREE_STEPS,
     LARGEST,
-    MOST_POINTS,
     ROUNDING,
     TOUCHES,
     ULP,
@@ -105,9 +105,6 @@ NORMAL = sys.float_info.min
 
 # Of the largest term of dV/dt: what rounding decides about its sign.
 UNDECIDED = 2.0**-46
-
-# Of the largest term of dV/dt: below, it has lost digits.
-CANCELLED = 1e-3
 
 # Products below have lost digits.
 TINY = NORMAL / ULP
@@ -365,30 +362,26 @@ def _first_above(limit, start, scratch):
 
 @loop
 def _near(start, scratch):
-    """Return lag and slope of the crossing if series about few points lead to it; else (-1, 0)."""
+    """Return lag and slope of the crossing if two series lead to it; else (-1, 0)."""
     begin = _expansion(0.0, start, scratch)
     if not begin.rise > 0.0:
         return -1.0, 0.0
     lag = series_root(begin.gap, begin.rise, begin.bend, begin.third, begin.fourth)
-    for _ in range(MOST_POINTS):
-        if not 0.0 < lag < LARGEST:
-            break
-        point = _expansion(lag, start, scratch)
-        steady = point.excited >= begin.inhibited or begin.excited <= point.inhibited
-        leak = start.beta * point.rise
-        if not steady or not surpasses_from(
-            point.gap, point.rise, point.excited + leak, point.size
-        ):
-            break
-        step, error = series_step(
-            point.gap, point.rise, point.bend, point.third, point.fourth,
-            point.excited + point.inhibited + leak, scratch[RATES, start.n - 1] + start.beta,
-        )  # fmt: skip
-        lag += step
-        if error < 0.25 * ULP * lag:
-            turn = point.bend - step * (point.third / 2.0 - step * point.fourth / 6.0)
-            return lag, point.rise - step * turn
-    return -1.0, 0.0
+    if not 0.0 < lag < LARGEST:
+        return -1.0, 0.0
+    point = _expansion(lag, start, scratch)
+    steady = point.excited >= begin.inhibited or begin.excited <= point.inhibited
+    leak = start.beta * point.rise
+    if not steady or not surpasses_from(point.gap, point.rise, point.excited + leak, point.size):
+        return -1.0, 0.0
+    step, error = series_step(
+        point.gap, point.rise, point.bend, point.third, point.fourth,
+        point.excited + point.inhibited + leak, scratch[RATES, start.n - 1] + start.beta,
+    )  # fmt: skip
+    if not error < 0.25 * ULP * (lag + step):
+        return -1.0, 0.0
+    turn = point.bend - step * (point.third / 2.0 - step * point.fourth / 6.0)
+    return lag + step, point.rise - step * turn
 
 
 @loop

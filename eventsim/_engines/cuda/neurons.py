@@ -14,7 +14,12 @@ from numba import cuda
 
 from eventsim._engines.cuda.device import kernel
 from eventsim._engines.cuda.sorting import sort_anywhere
-from eventsim.model.crossing import TOUCHES, crossing_within, just_after, spike_time
+from eventsim.model.crossing import (
+    TOUCHES,
+    just_after,
+    searched_crossing_within,
+    spike_time,
+)
 from eventsim.model.flow import flow, propagator
 from eventsim.model.jumps import RESET, fire, hold
 
@@ -121,7 +126,9 @@ def advance(task, margin, spikes, room, cap, current, potential, searches, touch
             v = v * membrane + i * h
             looks = False
         while looks:
-            wait, slope = crossing_within(until - begin, acting, v, alpha, beta, threshold, bias)
+            wait, slope = searched_crossing_within(
+                until - begin, acting, v, alpha, beta, threshold, bias
+            )
             looked += 1
             spike = spike_time(begin, wait)
             if slope == TOUCHES and spike <= until:
