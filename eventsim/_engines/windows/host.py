@@ -120,17 +120,12 @@ def _ranges(kind: Int32Array) -> IntArray:
 
 
 def _grid(neurons: Neurons, width: float) -> Grid:
-    kinds = np.array(
-        [
-            [_kind_row(a, b, width) for a in alphas]
-            for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
-        ]
-    )
-    series = np.array(
-        [
-            [factor_series(a, b, width) for a in alphas]
-            for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
-        ]
+    rates = [
+        [(a, b) for a in alphas] for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
+    ]
+    kinds, series = (
+        np.array([[row_of(*pair, width) for pair in pairs] for pairs in rates])
+        for row_of in (_kind_row, factor_series)
     )
     fires = np.isfinite(neurons.threshold)
     beta = neurons.beta[neurons.kind]

@@ -673,8 +673,7 @@ def _scatter_rows(bundles, b, neurons, grid, n, start, work):
             back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
             for s in range(listed.start[k], listed.stop[k]):
                 w = bundles.weight[shift + listed.source[k] if even else np.int64(s)]
-                sums[target[s], POTENTIAL] += w * back
-                sums[target[s], column] += max(w, 0.0)
+                _add_charge(sums, target[s], column, w, back)
             arrived += np.int64(listed.stop[k]) - np.int64(listed.start[k])
         work.progress[ARRIVED] += arrived
         return
@@ -722,6 +721,13 @@ def _add(sums, i, column, potential, positive, reach, current):
     else:
         add_to_row(sums, i, potential, positive, reach, 0.0)
         sums[i, column] += current
+
+
+@inlined
+def _add_charge(sums, i, column, weight, back):
+    """Add a charge to the row of its target; ``column`` is that of the positive ones."""
+    sums[i, POTENTIAL] += weight * back
+    sums[i, column] += max(weight, 0.0)
 
 
 @inlined
@@ -800,8 +806,7 @@ def _scatter_thin(bundles, b, neurons, grid, times, sources, begin, last, start,
             positive = max(w, 0.0)
             if charges:
                 back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
-                sums[i, POTENTIAL] += w * back
-                sums[i, column] += positive
+                _add_charge(sums, i, column, w, back)
             else:
                 _add(
                     sums, i, column, w * listed.potential[k], positive,
@@ -858,8 +863,7 @@ def _scatter(bundles, b, neurons, grid, n, size, start, work):
             positive = max(w, 0.0)
             if charges:
                 back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
-                sums[target[s], POTENTIAL] += w * back
-                sums[target[s], column] += positive
+                _add_charge(sums, target[s], column, w, back)
             else:
                 _add(
                     sums, target[s], column, w * listed.potential[k], positive,
