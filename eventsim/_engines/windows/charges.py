@@ -60,9 +60,7 @@ def rise(x):
 
 
 @loop
-def deliver_charges(
-    bundles, neurons, grid, times, sources, run, state, work, crew, start, final, most
-):
+def deliver_charges(bundles, neurons, grid, times, sources, run, state, work, crew, final, most):
     """Take all neurons of a share through the window; return False if a spike finds no room.
 
     Then nothing has changed.  No more than ``most`` spikes are noted, and those of the same time.
@@ -71,33 +69,36 @@ def deliver_charges(
     arrived, touched = progress[ARRIVED], progress[TOUCHED]
     _begin(neurons, grid, state, work)
     while True:
-        b, time, following = _earliest(bundles, times, run, work)
+        b, following = _earliest(bundles, times, run, work)
         if b < 0:
             break
         if bundles.table[b, THIN]:
             fits = _deliver_thin(
-                bundles, b, neurons, grid, times, sources, run, work, crew, start, time, following,
-                most,
-            )  # fmt: skip
+                bundles, b, neurons, grid, times, sources, run, work, crew, following, most
+            )
         elif grid.step == 0:
             fits = _deliver_rows(
-                bundles, b, neurons, grid, times, sources, run, work, crew, start, time, following,
-                most, 0,
-            )  # fmt: skip
+                bundles, b, neurons, grid, times, sources, run, work, crew, following, most, 0
+            )
         else:
             fits = _deliver_rows(
-                bundles, b, neurons, grid, times, sources, run, work, crew, start, time, following,
-                most, 1,
-            )  # fmt: skip
+                bundles, b, neurons, grid, times, sources, run, work, crew, following, most, 1
+            )
         if not fits:
             progress[ARRIVED], progress[TOUCHED] = arrived, touched
             return False
-    _release(neurons, grid, work, start, work.horizon[0])
+    _release(neurons, grid, work, work.horizon[0])
     if final:
-        _end(neurons, grid, state, work, start)
+        _end(neurons, grid, state, work)
     else:
         _move(grid, state, work)
     return True
+
+
+@inlined
+def _start(grid, work):
+    """Return when the window begins."""
+    return work.progress[WINDOW] * grid.width
 
 
 # --- delivery -------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def _time_of(bundles, b, times, run, k):
 
 @inlined
 def _earliest(bundles, times, run, work):
-    """Return the bundle that delivers next, when, and when the first one of the others does."""
+    """Return the bundle that delivers next, and when the first one of the others does."""
     first, time, following = -1, math.inf, math.inf
     for b in range(bundles.table.shape[0]):
         k = work.charges.cursor[b]
@@ -121,13 +122,11 @@ def _earliest(bundles, times, run, work):
                 first, time, following = b, own, time
             else:
                 following = min(following, own)
-    return first, time, following
+    return first, following
 
 
 @inlined
-def _deliver_thin(
-    bundles, b, neurons, grid, times, sources, run, work, crew, start, time, following, most
-):
+def _deliver_thin(bundles, b, neurons, grid, times, sources, run, work, crew, following, most):
     """Deliver spikes with one synapse each, up to the first one of another bundle.
 
     Those of the same time as that are delivered as well, but not looked at.
@@ -136,11 +135,12 @@ def _deliver_thin(
     shift, single = Word(bundles.table[b, WEIGHT]), Word(bundles.table[b, SINGLE])
     of_neurons, missing, step = bundles.table[b, OF_NEURONS], neurons.kind.size, Word(grid.step)
     k, last = Word(work.charges.cursor[b]), Word(work.flights.last[b])
+    start, time = _start(grid, work), _time_of(bundles, b, times, run, k)
     due, arrived, one = _due(work), 0, Word(1)
     fits = True
     while fits:
         if due <= time:
-            due = _release(neurons, grid, work, start, time)
+            due = _release(neurons, grid, work, time)
         factor = rise(beta * (time - start))
         same = time
         while same == time:
@@ -155,7 +155,7 @@ def _deliver_thin(
             k += one
             same = _time_of(bundles, b, times, run, k) if k < last else math.inf
         if work.progress[FLAGGED] > 0 and time < following:
-            fits = _look(neurons, grid, work, crew, start, time, most)
+            fits = _look(neurons, grid, work, crew, time, most)
             due = _due(work)
         time = same
         if time >= following or k == last:
@@ -167,18 +167,19 @@ def _deliver_thin(
 
 @inlined
 def _deliver_rows(
-    bundles, b, neurons, grid, times, sources, run, work, crew, start, time, following, most, step
+    bundles, b, neurons, grid, times, sources, run, work, crew, following, most, step
 ):
     """Do the same of a bundle with rows; a literal ``step`` takes the limit out of the loop."""
     raised, beta, target = work.charges.raised, neurons.beta[bundles.table[b, KIND]], bundles.target
     shift, even, row = bundles.table[b, WEIGHT], bundles.table[b, EVEN], bundles.table[b, ROW]
     of_neurons = bundles.table[b, OF_NEURONS]
     k, last = work.charges.cursor[b], work.flights.last[b]
+    start, time = _start(grid, work), _time_of(bundles, b, times, run, k)
     due, arrived = _due(work), 0
     fits = True
     while fits:
         if due <= time:
-            due = _release(neurons, grid, work, start, time)
+            due = _release(neurons, grid, work, time)
         factor = rise(beta * (time - start))
         limit = grid.limit[0] * factor
         same = time
@@ -204,7 +205,7 @@ def _deliver_rows(
             k += 1
             same = _time_of(bundles, b, times, run, k) if k < last else math.inf
         if work.progress[FLAGGED] > 0 and time < following:
-            fits = _look(neurons, grid, work, crew, start, time, most)
+            fits = _look(neurons, grid, work, crew, time, most)
             due = _due(work)
         time = same
         if time >= following or k == last:
@@ -224,13 +225,13 @@ def _mark(work, i):
 
 
 @loop
-def _look(neurons, grid, work, crew, start, time, most):
+def _look(neurons, grid, work, crew, time, most):
     """Let those fire that are above their threshold, in the order of their numbers.
 
     Return False if a spike finds no room.
     """
     progress, charges, found = work.progress, work.charges, crew.found
-    n, fits = progress[FLAGGED], True
+    n, start, fits = progress[FLAGGED], _start(grid, work), True
     progress[FLAGGED] = 0
     sort_stably(crew.own, work.flagged, charges.spare, 0, n)
     for f in range(n):
@@ -282,9 +283,9 @@ def _queue(charges, i):
 
 
 @loop
-def _release(neurons, grid, work, start, time):
+def _release(neurons, grid, work, time):
     """Release all neurons whose time has come; return when the next one is."""
-    charges = work.charges
+    charges, start = work.charges, _start(grid, work)
     due = _due(work)
     while due <= time:
         i = charges.pending[charges.ring[HEAD] % charges.pending.size]
@@ -334,9 +335,9 @@ def _move(grid, state, work):
 
 
 @loop
-def _end(neurons, grid, state, work, start):
+def _end(neurons, grid, state, work):
     """Set the states at the end of the run, and keep those at the start of the window."""
-    charges, horizon = work.charges, work.horizon[0]
+    charges, start, horizon = work.charges, _start(grid, work), work.horizon[0]
     for i in range(neurons.kind.size):
         row, u = state.neuron[i], charges.raised[i]
         for r in range(1, len(neurons.receptors)):

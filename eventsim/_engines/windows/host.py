@@ -122,7 +122,7 @@ def _ranges(kind: Int32Array) -> IntArray:
     return np.stack([first, last, kind[first]], axis=1).astype(np.int64)
 
 
-def _grid(neurons: Neurons, width: float) -> Grid:
+def _grid(neurons: Neurons, width: float, charged: bool) -> Grid:
     rates = [
         [(a, b) for a in alphas] for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
     ]
@@ -143,7 +143,7 @@ def _grid(neurons: Neurons, width: float) -> Grid:
     threshold, holding, push, rest, limit = columns
     return Grid(
         width, kinds, series, _ranges(neurons.kind), 0 if alike else 1, threshold, holding, push,
-        0, rest, limit,
+        int(charged), rest, limit,
     )  # fmt: skip
 
 
@@ -301,14 +301,14 @@ def _cut(job: Job) -> Cut:
 
 def _shares(network: Network, cut: Cut) -> list[Share]:
     """Return the shares of a cut."""
-    forms = _forms(network)
+    forms, each = _forms(network), bundles_of(network, cut)
     if cut not in forms:
-        forms[cut] = [_form_of(network, numbers) for numbers in shares_of(network, cut)]
-    each, shares, low = bundles_of(network, cut), [], 0
-    charged = int(_is_charged(network, each[0]))
+        charged = _is_charged(network, each[0])
+        forms[cut] = [_form_of(network, numbers, charged) for numbers in shares_of(network, cut)]
+    shares, low = [], 0
     for form, bundles in zip(forms[cut], each, strict=True):
-        high, grid = low + form.numbers.size, form.grid._replace(charged=charged)
-        shares.append(Share(low, high, form.numbers, form.place, bundles, form.neurons, grid))
+        high = low + form.numbers.size
+        shares.append(Share(low, high, form.numbers, form.place, bundles, form.neurons, form.grid))
         low = high
     return shares
 
@@ -328,11 +328,11 @@ def _forms(network: Network) -> dict[Cut, list[ShareForm]]:  # noqa: ARG001
     return {}
 
 
-def _form_of(network: Network, numbers: IntArray) -> ShareForm:
+def _form_of(network: Network, numbers: IntArray, charged: bool) -> ShareForm:
     neurons = layout_of(network).neurons
     own = neurons if numbers.size == neurons.kind.size else _some(neurons, numbers)
     place = place_of(numbers, neurons.kind.size)
-    return ShareForm(numbers, place, own, _grid(own, window_width(network)))
+    return ShareForm(numbers, place, own, _grid(own, window_width(network), charged))
 
 
 def _others(network: Network, ranks: Ranks) -> Others:

@@ -226,9 +226,8 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
             if grid.charged:
                 most = cap + 1 - progress[BEFORE]
                 if deliver_charges(
-                    bundles, neurons, grid, times, sources, run, state, work, crew, start, final,
-                    most,
-                ):  # fmt: skip
+                    bundles, neurons, grid, times, sources, run, state, work, crew, final, most
+                ):
                     progress[PHASE] = RECORD
                 else:
                     status = FOUND_FULL

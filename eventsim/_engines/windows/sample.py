@@ -72,7 +72,9 @@ Call: TypeAlias = Callable[[], int]
 CHUNK = 1024
 MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
 PER_NEURON = "neuron", "level", "release", "latest"  # arrays of the state
-FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 256  # for which there is room at first
+# For which there is room at first: so many, but for so many of each neuron, or one of so many.
+FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 256
+ARRIVALS_OF, FOUND_OF = 4, 8
 FOUND_SPIKES = np.dtype([(name, of.dtype) for name, of in new_record(0)._asdict().items()])
 
 
@@ -155,7 +157,8 @@ class _Sample:
         self.works = [_new_work(share) for share in shares]
         self.board = np.zeros(COUNTS + LINE * len(shares), dtype=np.int64)
         self.votes = np.zeros((2, LINE * len(shares)))
-        self._take_found(new_record((len(shares), FEW_FOUND)))
+        most = max(share.own.size for share in shares)
+        self._take_found(new_record((len(shares), max(FEW_FOUND, most // FOUND_OF))))
         for work in self.works:
             work.progress[SPIKES] = work.progress[BEFORE] = kept
             work.progress[WINDOW] = state.mark[4]
@@ -358,6 +361,7 @@ def _new_work(share: Share) -> Work:
         np.empty(CHUNK, dtype=np.int64),
         *[np.empty(CHUNK) for _ in range(3)],
     )
+    n_arrivals = max(FEW_ARRIVALS, ARRIVALS_OF * n_neurons // 2048 * 2048)
     n_bundles, n_own = bundles.table.shape[0], int(bundles.table[:, OWN].max(initial=0))
     return Work(
         sums=_aligned_rows(n_neurons, 4 if columns == 4 else 8 * -(-columns // 8)),
@@ -367,9 +371,9 @@ def _new_work(share: Share) -> Work:
         sources=np.empty(CHUNK, dtype=np.int64),
         deliveries=deliveries,
         flights=_flights(n_bundles, n_own, FEW_FLIGHTS),
-        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), FEW_ARRIVALS, columns > 4),
-        order=np.empty(FEW_ARRIVALS, dtype=np.int32),
-        spare=np.empty(FEW_ARRIVALS, dtype=np.int32),
+        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals, columns > 4),
+        order=np.empty(n_arrivals, dtype=np.int32),
+        spare=np.empty(n_arrivals, dtype=np.int32),
         progress=np.zeros(N_PROGRESS, dtype=np.int64),
         horizon=np.zeros(1),
         event=np.zeros(1),
