@@ -223,7 +223,7 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
                 continue
         if progress[PHASE] == SCATTER:
             work.horizon[0] = t_stop if final else stop
-            if grid.charged:
+            if len(neurons.charging) > 0 and grid.charged:
                 most = cap + 1 - progress[BEFORE]
                 if deliver_charges(
                     bundles, neurons, grid, times, sources, run, state, work, crew, final, most
