@@ -8,6 +8,7 @@ no other exception, no warning, no end of the process.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import datetime as dt
 import decimal
@@ -95,6 +96,25 @@ def loss(_: Any) -> gradients.Loss:
     return gradients.Loss(1.0, potentials={"out": np.zeros(3)})
 
 
+class Quantity:
+    """Numbers with a unit, like astropy's."""
+
+    def __init__(self, value: Any, unit: str = "ms") -> None:
+        self.value, self.unit = np.asarray(value), unit
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        return self.value
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        return f"<Quantity {self.value} {self.unit}>"
+
+    def to_value(self, unit: str) -> Any:
+        return self.value * {"ms": 1.0, "us": 1000.0}[unit]
+
+
 class Call(NamedTuple):
     """What is called, and how to make good arguments for it, by name."""
 
@@ -146,6 +166,7 @@ TABLE: dict[str, Call] = {
     "eventsim.LIF.arrays": of(es.LIF, "arrays", n=3),
     "eventsim.State": Call(es.State, lambda: STATE),
     "eventsim.Steps": Call(es.Steps, lambda: {"times": [0.0, 1.0], "values": [2.0, 3.0]}),
+    "eventsim.in_unit": Call(es.in_unit, lambda: {"value": Quantity([0.5, 1.0]), "unit": "us"}),
     "eventsim.first_crossing": Call(es.first_crossing, lambda: SEARCH),
     "eventsim.simulate": Call(es.simulate, lambda: RUN),
     "eventsim.stream": Call(lambda **given: next(es.stream(**given)), lambda: STREAM),
@@ -490,14 +511,14 @@ class Hostile:
     __float__ = __int__ = __index__ = __getattr__ = __getitem__ = __contains__ = __lt__ = refuse
 
 
-class Quantity(np.ndarray):
+class Array(np.ndarray):
     """Numbers with a unit."""
 
     units = "ms"
 
 
-def with_unit(*values: float) -> Quantity:
-    return np.array(values).view(Quantity)
+def with_unit(*values: float) -> Array:
+    return np.array(values).view(Array)
 
 
 def nested() -> list[Any]:
@@ -640,6 +661,43 @@ NEVER += [
     lambda: np.array(["2000", "2001"], dtype="M8[Y]"),
     lambda: np.broadcast_to(1.0, (HUGE, HUGE)),
 ]
+
+
+def of_pint(value: Any) -> Any:
+    pint = pytest.importorskip("pint", reason="values of pint")
+    return value * pint.get_application_registry().ms
+
+
+def of_quantities(value: Any) -> Any:
+    quantities = pytest.importorskip("quantities", reason="values of quantities")
+    return value * quantities.ms
+
+
+def in_a_deque(value: Any) -> Any:
+    return collections.deque([of_quantities(value)])
+
+
+def replaced(value: Any, by: Callable[[Any], Any], depth: int = 4) -> Iterator[Any]:
+    """Yield a value again and again, each time with a unit at another number or array in it."""
+    if isinstance(value, (float, int, np.ndarray)) and not isinstance(value, bool):
+        yield by(value)
+    elif depth and isinstance(value, dict):
+        for key, part in value.items():
+            yield from ({**value, key: new} for new in replaced(part, by, depth - 1))
+    elif depth and type(value) in (list, tuple):
+        for k, part in enumerate(value):
+            for new in replaced(part, by, depth - 1):
+                yield type(value)((*value[:k], new, *value[k + 1 :]))
+
+
+@pytest.mark.parametrize("by", [of_pint, of_quantities, in_a_deque, Quantity])
+@pytest.mark.parametrize("name", TABLE)
+def test_a_number_with_a_unit_is_refused_wherever_it_stands_and_the_unit_is_named(
+    name: str, by: Callable[[Any], Any]
+) -> None:
+    for arguments in replaced(TABLE[name].arguments(), by):
+        with pytest.raises(ValueError, match=r"\bms\b|millisecond"):
+            TABLE[name].function(**arguments)
 
 
 # Flags may be True, and a seed an integer of any size.
