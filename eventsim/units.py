@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from eventsim._support.types import FloatArray
-from eventsim._support.validate import as_floats, is_listed, shown
+from eventsim._support.validate import as_floats, check_choice, is_listed, shown
 
-__all__ = ["in_unit"]
+__all__ = ["as_times", "check_time_unit", "in_unit"]
 
 # The method by which a quantity is known, and how its numbers are got.
 WAYS: dict[str, Callable[[Any, str], Any]] = {
@@ -81,3 +81,27 @@ def _converted(value: Any, unit: str) -> Any:
 
 def _no_quantity(value: object) -> ValueError:
     return ValueError(f"value must be a quantity, with its unit, got {shown(value)}")
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+# Units of time that files may be in, and the power of ten of them that a second has.
+TIMES = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+
+
+def check_time_unit(unit: object) -> None:
+    """Raise a ValueError unless ``unit`` names a unit of time."""
+    check_choice(unit, TIMES, "unit")
+
+
+def as_times(times: FloatArray, given: str, wanted: str) -> FloatArray:
+    """Return times in another unit, each rounded once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_times(np.array([10.3]), "ms", "s")
+    array([0.0103])
+    """
+    power = TIMES[wanted] - TIMES[given]
+    return times * 10.0**power if power > 0 else times / 10.0**-power

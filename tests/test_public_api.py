@@ -249,6 +249,22 @@ TABLE: dict[str, Call] = {
     "eventsim.SpikeBatch.from_samples": Call(
         es.SpikeBatch.from_samples, lambda: {"samples": [SPIKES, SPIKES]}
     ),
+    "eventsim.Spikes.from_dataframe": Call(
+        es.Spikes.from_dataframe,
+        lambda: {"frame": result().to_dataframe(), "population": "out"},
+    ),
+    "eventsim.Spikes.from_neo": Call(
+        es.Spikes.from_neo,
+        lambda: {"source": result().to_neo("ms"), "unit": "us", "population": "out"},
+    ),
+    "eventsim.SpikeBatch.from_dataframe": Call(
+        es.SpikeBatch.from_dataframe,
+        lambda: {"frame": batch().to_dataframe(), "n_samples": 3, "population": "out"},
+    ),
+    "eventsim.SpikeBatch.from_neo": Call(
+        es.SpikeBatch.from_neo,
+        lambda: {"source": batch().to_neo("ms"), "unit": "us", "population": "out"},
+    ),
     "eventsim.SpikeBatch.__getitem__": of(
         lambda: batch().stimulus.trains["in"], "__getitem__", which=[0, 2]
     ),
@@ -265,6 +281,8 @@ TABLE: dict[str, Call] = {
     "eventsim.BatchResult.spike_counts": of(batch, "spike_counts", population="out"),
     "eventsim.BatchResult.positions": of(batch, "positions", population="out"),
     "eventsim.BatchResult.ended_when_fired": of(batch, "ended_when_fired", population="out"),
+    "eventsim.BatchResult.to_neo": of(batch, "to_neo", unit="ms"),
+    "eventsim.Result.to_neo": of(result, "to_neo", unit="ms"),
     "eventsim.BatchResult.states_at_end": of(batch, "states_at_end"),
     "eventsim.BatchResult.all_spikes": of(batch, "all_spikes", k=1),
     "eventsim.Result.potential": of(
