@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from itertools import repeat
 
 from eventsim._support.files import FileError, as_path, replaced, writable
-from eventsim._support.texts import as_decimal, as_whole, lines_of
-from eventsim._support.validate import require, shown
+from eventsim._support.texts import as_time, as_whole, lines_of
+from eventsim._support.validate import shown
 from eventsim.spikes import RecordedSpikes, Spikes, as_trains
 
 __all__ = ["read_spikes", "write_spikes"]
@@ -108,22 +108,19 @@ def _read(rows: Iterator[list[str]], population: str) -> dict[str, Spikes]:
     header = next(rows, [])
     if not {"neuron", "time"}.issubset(header) or len(set(header)) < len(header):
         raise ValueError(f"columns must be neuron, time and others, got {shown(header)}")
+    place = {name: k for k, name in enumerate(header)}
+    time, neuron = place["time"], place["neuron"]
+    whose, sample = place.get("population"), place.get("sample")
     found: dict[str, tuple[list[float], list[int]]] = {}
     samples = set()
     for row in filter(None, rows):
         if len(row) != len(header):
             raise ValueError(f"it must have {len(header)} values, got {len(row)}")
-        value = dict(zip(header, row, strict=True))
-        samples.add(value.get("sample"))
+        samples.add(None if sample is None else row[sample])
         if len(samples) > 1:
             raise ValueError(f"there must be one sample, got {shown(sorted(map(str, samples)))}")
-        times, neurons = found.setdefault(value.get("population", population), ([], []))
-        times.append(_as_time(value["time"]))
-        neurons.append(as_whole(value["neuron"], "neuron"))
+        name = population if whose is None else row[whose]
+        times, neurons = found.setdefault(name, ([], []))
+        times.append(as_time(row[time]))
+        neurons.append(as_whole(row[neuron], "neuron"))
     return {name: Spikes(*columns) for name, columns in found.items()}
-
-
-def _as_time(text: str) -> float:
-    time = as_decimal(text, "time")
-    require(time >= 0.0, time, "time must be >= 0")
-    return time

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eventsim._support.files import FileError, as_path
-from eventsim._support.texts import as_decimal, as_whole, lines_of
+from eventsim._support.texts import as_decimal, as_time, as_whole, lines_of
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_indices, as_mapping, as_positive, require, shown
 from eventsim.spikes import Spikes
@@ -160,9 +160,8 @@ class _Recording:
             columns = self._columns or self._guessed(len(words))
             if len(columns) != len(words):
                 raise ValueError(f"it must have {len(columns)} values, got {len(words)}")
-            value = dict(zip(columns, words, strict=True))
-            self.senders.append(as_whole(value["sender"], "sender"))
-            self.times.append(self._time_of(value))
+            self.senders.append(as_whole(words[0], "sender"))
+            self.times.append(self._time_of(*words[1:]))
 
     def _checked(self, columns: tuple[str, ...]) -> tuple[str, ...]:
         """Return the columns if they are those of spikes, and times in steps can be read."""
@@ -183,12 +182,11 @@ class _Recording:
             return IN_MS
         return IN_STEPS[:n] if n == 2 else IN_STEPS
 
-    def _time_of(self, value: dict[str, str]) -> float:
+    def _time_of(self, time: str, offset: str = "0") -> float:
         if self._step is None:
-            time = as_decimal(value["time_ms"], "time")
-        else:
-            steps = as_whole(value["time_step"], "time in steps")
-            offset = as_decimal(value.get("time_offset", "0"), "offset")
-            time = steps * self._step.numerator / self._step.denominator - offset
-        require(time >= 0.0, time, "time must be >= 0")
-        return time
+            return as_time(time)
+        steps = as_whole(time, "time in steps") * self._step.numerator
+        ms = steps / self._step.denominator - as_decimal(offset, "offset")
+        if ms < 0.0:
+            raise ValueError(f"time must be >= 0, got {ms!r}")
+        return ms

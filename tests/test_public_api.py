@@ -72,6 +72,16 @@ def graph() -> es.CausalityGraph:
     return result().causality()
 
 
+@cache
+def tables() -> tuple[Any, Any]:
+    return result().to_dataframe(), batch().to_dataframe()
+
+
+@cache
+def trains() -> tuple[Any, Any]:
+    return result().to_neo("ms"), batch().to_neo("ms")
+
+
 def convolution() -> es.Convolution:
     return es.Convolution(np.ones((1, 1, 2, 2)), (3, 3))
 
@@ -251,19 +261,19 @@ TABLE: dict[str, Call] = {
     ),
     "eventsim.Spikes.from_dataframe": Call(
         es.Spikes.from_dataframe,
-        lambda: {"frame": result().to_dataframe(), "population": "out"},
+        lambda: {"frame": tables()[0], "population": "out"},
     ),
     "eventsim.Spikes.from_neo": Call(
         es.Spikes.from_neo,
-        lambda: {"source": result().to_neo("ms"), "unit": "us", "population": "out"},
+        lambda: {"source": trains()[0], "unit": "us", "population": "out"},
     ),
     "eventsim.SpikeBatch.from_dataframe": Call(
         es.SpikeBatch.from_dataframe,
-        lambda: {"frame": batch().to_dataframe(), "n_samples": 3, "population": "out"},
+        lambda: {"frame": tables()[1], "n_samples": 3, "population": "out"},
     ),
     "eventsim.SpikeBatch.from_neo": Call(
         es.SpikeBatch.from_neo,
-        lambda: {"source": batch().to_neo("ms"), "unit": "us", "population": "out"},
+        lambda: {"source": trains()[1], "unit": "us", "population": "out"},
     ),
     "eventsim.SpikeBatch.__getitem__": of(
         lambda: batch().stimulus.trains["in"], "__getitem__", which=[0, 2]

@@ -12,9 +12,9 @@ from typing import cast
 from eventsim._support.files import FileError, opened
 from eventsim._support.validate import shown
 
-__all__ = ["as_decimal", "as_whole", "lines_of"]
+__all__ = ["as_decimal", "as_time", "as_whole", "lines_of"]
 
-WHOLE = re.compile(r"\+?[0-9]{1,18}")  # fits into 64 bits
+WHOLE = re.compile(r"\+?[0-9]{1,19}")
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 LONGEST = 2**16  # characters of a line
 
@@ -54,9 +54,10 @@ def as_whole(text: str, name: str) -> int:
     >>> as_whole("12", "neuron")
     12
     """
-    if not WHOLE.fullmatch(text):
-        raise ValueError(f"{name} must be a whole number >= 0, got {shown(text)}")
-    return int(text)
+    number = int(text) if WHOLE.fullmatch(text) else -1
+    if not 0 <= number < 2**63:
+        raise ValueError(f"{name} must be a whole number >= 0, of 63 bits, got {shown(text)}")
+    return number
 
 
 def as_decimal(text: str, name: str) -> float:
@@ -67,6 +68,21 @@ def as_decimal(text: str, name: str) -> float:
     >>> as_decimal("10.300", "time")
     10.3
     """
-    if not DECIMAL.fullmatch(text) or math.isinf(float(text)):
+    number = float(text) if DECIMAL.fullmatch(text) else math.inf
+    if math.isinf(number):
         raise ValueError(f"{name} must be a finite number, got {shown(text)}")
-    return float(text)
+    return number
+
+
+def as_time(text: str) -> float:
+    """Return the time that a text is; ValueError if it is none.
+
+    Examples
+    --------
+    >>> as_time("10.300")
+    10.3
+    """
+    time = as_decimal(text, "time")
+    if time < 0.0:
+        raise ValueError(f"time must be >= 0, got {text}")
+    return time

@@ -91,8 +91,9 @@ def test_trains_in_the_unit_of_the_network_are_taken_to_the_bit(
 ) -> None:
     for each in spikes.values():
         trains = [
-            neo.SpikeTrain(each.times[each.indices == k], 1e99, unit) for k in range(6)
-        ]  # fmt: skip
+            neo.SpikeTrain(each.times[each.indices == k], 1e99, unit, neuron=k)
+            for k in np.unique(each.indices)
+        ]
         assert_same({"E": es.Spikes.from_neo(trains, unit)}, {"E": each})
 
 

@@ -102,7 +102,7 @@ BROKEN = {
     "0\t10.300\n": "holds a spike of node 0",
     "8\t10.300\n": "holds a spike of node 8",
     "gid,time\n": "line 1: it must have 2 values, got 1",
-    "gid time\n": "line 1: sender must be a whole number >= 0, got 'gid'",
+    "gid time\n": "line 1: sender must be a whole number >= 0, of 63 bits, got 'gid'",
     "\x93NUMPY \udcff": "cannot be read",
 }
 BROKEN |= {f"1\t0.5\n1\t{text}\n": "line 2: " for text in NO_TIMES}
@@ -122,7 +122,7 @@ def test_a_broken_recording_is_refused_by_its_line(path: Path, text: str) -> Non
     ("text", "message"),
     [
         ("sender\ttime_ms\n1\t10.300\n", "line 1: resolution must be given for times in steps"),
-        ("1\t10.300\n", "line 1: time in steps must be a whole number >= 0, got '10.300'"),
+        ("1\t10.300\n", "line 1: time in steps must be a whole number .*, got '10.300'"),
         ("1\t1\t0.2\n", "line 1: time must be >= 0, got -0.1"),
         ("1\t1\tnan\n", "line 1: offset must be a finite number, got 'nan'"),
         ("1\t1\t0\t0\n", "line 1: it must have 3 values, got 4"),
