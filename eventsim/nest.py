@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike
 from eventsim._support.files import FileError, as_path
 from eventsim._support.texts import as_decimal, as_time, as_whole, lines_of
 from eventsim._support.types import FloatArray, IntArray
-from eventsim._support.validate import as_indices, as_mapping, as_positive, require, shown
+from eventsim._support.validate import (
+    LEAST,
+    as_indices,
+    as_mapping,
+    as_positive,
+    require,
+    require_size,
+    shown,
+)
 from eventsim.spikes import Spikes
 from eventsim.units import as_times, check_time_unit
 
@@ -66,7 +74,7 @@ def read_spikes(
     array([10.3])
     """
     check_time_unit(unit)
-    step = None if resolution is None else as_positive(resolution, "resolution")
+    step = None if resolution is None else _step_of(resolution)
     nodes = _nodes_of(populations)
     parts = [_read(place, nodes, step) for place in _places(paths)]
     places, times = (np.concatenate(columns) for columns in zip(*parts, strict=True))
@@ -97,6 +105,13 @@ def _places(paths: Any) -> list[Path]:
     return places
 
 
+def _step_of(resolution: float) -> Fraction:
+    """Return the length of a step in ms as it is written: 0.1 is a tenth."""
+    step = as_positive(resolution, "resolution")
+    require_size(step, "resolution", LEAST)
+    return Fraction(repr(step))
+
+
 def _nodes_of(populations: Any) -> Nodes:
     """Return the ids of all populations; ValueError if one is there twice."""
     parts = []
@@ -120,9 +135,9 @@ def _nodes_of(populations: Any) -> Nodes:
     return nodes
 
 
-def _read(path: Path, nodes: Nodes, resolution: float | None) -> tuple[IntArray, FloatArray]:
+def _read(path: Path, nodes: Nodes, step: Fraction | None) -> tuple[IntArray, FloatArray]:
     """Return the place among the nodes, and the time in ms, of each spike of a file."""
-    recording = _Recording(resolution)
+    recording = _Recording(step)
     for number, line in enumerate(lines_of(path, EXPECTED), 1):
         try:
             recording.take(line)
@@ -144,11 +159,11 @@ class _Recording:
     NEST 3 names the columns, in some versions behind a #; NEST 2 does not.
     """
 
-    def __init__(self, resolution: float | None) -> None:
-        """Begin with none; the resolution is that of times in steps."""
+    def __init__(self, step: Fraction | None) -> None:
+        """Begin with none; the step is that of times in steps."""
         self.senders: list[int] = []
         self.times: list[float] = []
-        self._step = None if resolution is None else Fraction(repr(resolution))
+        self._step = step
         self._columns: tuple[str, ...] = ()
 
     def take(self, line: str) -> None:
@@ -184,6 +199,11 @@ class _Recording:
 
     def _time_of(self, time: str, offset: str = "0") -> float:
         if self._step is None:
+            if time.isdigit() and not self._columns:
+                raise ValueError(
+                    "resolution must be given: without a header, whole numbers are times in steps, "
+                    f"got {time}"
+                )
             return as_time(time)
         steps = as_whole(time, "time in steps") * self._step.numerator
         ms = steps / self._step.denominator - as_decimal(offset, "offset")
