@@ -14,7 +14,7 @@ from itertools import repeat
 
 from eventsim._support.files import FileError, as_path, replaced, writable
 from eventsim._support.texts import as_time, as_whole, lines_of
-from eventsim._support.validate import shown
+from eventsim._support.validate import check_text, shown
 from eventsim.spikes import RecordedSpikes, Spikes, as_trains
 
 __all__ = ["read_spikes", "write_spikes"]
@@ -92,6 +92,7 @@ def read_spikes(path: str | os.PathLike[str], population: str = "default") -> di
     >>> read_spikes(path, "in")["in"].times
     array([0.25, 0.5 ])
     """
+    check_text(population, "population")
     place = as_path(path)
     reader = csv.reader(lines_of(place, EXPECTED), strict=True)
     try:

@@ -19,6 +19,7 @@ from eventsim._support.validate import (
     as_indices,
     as_mapping,
     as_positive,
+    check_text,
     require,
     require_size,
     shown,
@@ -116,6 +117,7 @@ def _nodes_of(populations: Any) -> Nodes:
     """Return the ids of all populations; ValueError if one is there twice."""
     parts = []
     for name, given in as_mapping(populations, "populations").items():
+        check_text(name, "each name in populations")
         parts.append(as_indices(given, f"populations[{shown(name)}]"))
         if parts[-1].ndim != 1:
             raise ValueError(

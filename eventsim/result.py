@@ -630,13 +630,18 @@ class BatchResult:
 
         Needs the extra ``io``.
         """
-        begins = np.full(len(self), self.t_start) if self.before is None else self.before.ends
-        spans = zip(begins.tolist(), self.ends.tolist(), strict=True)
         segments = (
-            neo_trains.segment_of(self._columns_of(k), span, unit, k)
-            for k, span in enumerate(spans)
+            neo_trains.segment_of(self._columns_of(k), self._span(k), unit, k)
+            for k in range(len(self))
         )
         return neo_trains.block_of(segments)
+
+    def _span(self, k: int) -> tuple[float, float]:
+        """Return where a sample begins and ends."""
+        begin = self.t_start if self.before is None else float(self.before.ends[k])
+        # A run with ``record`` only knows where the last of its samples began.
+        first = self.record.time[self.offsets[k] : self.offsets[k + 1]][:1].tolist()
+        return min([begin, *first]), float(self.ends[k])
 
     def _columns_of(self, k: int) -> dict[str, neo_trains.Columns]:
         """Return the spikes of one sample by population."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eventsim._support.extras import extra
 from eventsim._support.files import LARGEST, as_path, regular, replaced, writable
-from eventsim._support.validate import check_name, shown
+from eventsim._support.validate import check_name, check_text, shown
 from eventsim.spikes import RecordedSpikes, Spikes, as_trains
 from eventsim.units import as_times, check_time_unit
 
@@ -124,6 +124,7 @@ def read_spikes(
         >= 0.
     """
     check_time_unit(unit)
+    check_text(population, "population")
     place = as_path(path)
     with extra("io", NEED):
         import h5py

@@ -23,6 +23,7 @@ from eventsim._support.validate import (
     as_mapping,
     as_sample,
     as_samples,
+    check_text,
     require,
     shown,
 )
@@ -522,8 +523,7 @@ def as_trains(spikes: Any) -> dict[str, Spikes]:
                 f"spikes[{shown(name)}] must be Spikes of one run, as result[k].spikes of a batch "
                 f"has them, got {shown(train)}"
             )
-        if not isinstance(name, str) or not name or not name.isprintable():
-            raise ValueError(f"spikes must have printable names, got {shown(name)}")
+        check_text(name, "each name in spikes")
         trains[name] = train
     return trains
 

@@ -19,6 +19,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ import eventsim as es
 import gradients
 from eventsim._support.validate import shown
 
-PACKAGES = (es, gradients)
+PACKAGES = (es, gradients, es.csv, es.nest, es.sonata)
 KEY = ("in", "out")
 
 
@@ -133,10 +134,21 @@ class Call(NamedTuple):
 
 
 def in_a_folder(function: Callable[[Any], Any], path: Any) -> Any:
-    """Call a function of the name of a file in a folder of its own, which holds ``net.npz``."""
+    """Call a function of the name of a file in a folder of its own, which holds one of each."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        NET.save("net.npz")
+        for name, content in files().items():
+            Path(name).write_bytes(content)
         return function(path)
+
+
+@cache
+def files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        NET.save(f"{folder}/net.npz")
+        es.csv.write_spikes(f"{folder}/spikes.csv", {"in": SPIKES})
+        es.sonata.write_spikes(f"{folder}/spikes.h5", {"in": SPIKES}, unit="ms")
+        Path(folder, "spikes.gdf").write_text("1\t103\n")
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def of(make: Callable[[], Any], method: str, **arguments: Any) -> Call:
@@ -237,6 +249,37 @@ TABLE: dict[str, Call] = {
     ),
     "eventsim.Network.load": Call(
         lambda path: in_a_folder(es.Network.load, path), lambda: {"path": "net.npz"}
+    ),
+    "eventsim.csv.write_spikes": Call(
+        lambda path, spikes: in_a_folder(lambda name: es.csv.write_spikes(name, spikes), path),
+        lambda: {"path": "new.csv", "spikes": {"in": SPIKES}},
+    ),
+    "eventsim.csv.read_spikes": Call(
+        lambda path, population: in_a_folder(
+            lambda name: es.csv.read_spikes(name, population), path
+        ),
+        lambda: {"path": "spikes.csv", "population": "in"},
+    ),
+    "eventsim.nest.read_spikes": Call(
+        lambda paths, populations, unit, resolution: in_a_folder(
+            lambda names: es.nest.read_spikes(names, populations, unit=unit, resolution=resolution),
+            paths,
+        ),
+        lambda: {
+            "paths": ["spikes.gdf"], "populations": {"in": [1, 2]}, "unit": "ms", "resolution": 0.1,
+        },
+    ),
+    "eventsim.sonata.write_spikes": Call(
+        lambda path, spikes, unit: in_a_folder(
+            lambda name: es.sonata.write_spikes(name, spikes, unit=unit), path
+        ),
+        lambda: {"path": "new.h5", "spikes": {"in": SPIKES}, "unit": "ms"},
+    ),
+    "eventsim.sonata.read_spikes": Call(
+        lambda path, unit, population: in_a_folder(
+            lambda name: es.sonata.read_spikes(name, unit=unit, population=population), path
+        ),
+        lambda: {"path": "spikes.h5", "unit": "ms", "population": "in"},
     ),
     "eventsim.Network.neurons_of": of(net, "neurons_of", population="out"),
     "eventsim.Network.sources_of": of(net, "sources_of", name="in"),
@@ -476,7 +519,10 @@ RECORDS = {
 }  # fmt: skip
 
 # What errors call some arguments.
-ALIASES = {"grads": "gradient", "k": "sample", "which": "sample", "n": "size", "path": "file"}
+ALIASES = {
+    "grads": "gradient", "k": "sample", "which": "sample", "n": "size", "path": "file",
+    "paths": "path",
+}  # fmt: skip
 
 
 def kernels_of() -> list[Callable[..., Any]]:

@@ -29,6 +29,7 @@ __all__ = [
     "as_share",
     "check_choice",
     "check_name",
+    "check_text",
     "is_listed",
     "mapping_or_empty",
     "require",
@@ -277,6 +278,12 @@ def as_names(values: Any, known: Collection[str], name: str) -> tuple[str, ...]:
     if not good:
         raise ValueError(f"{name} must hold some of {tuple(known)}, got {shown(values)}")
     return tuple(names)
+
+
+def check_text(value: object, name: str) -> None:
+    """Raise a ValueError unless ``value`` is a text that can stand in any file, on one line."""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError(f"{name} must be a printable text, got {shown(value)}")
 
 
 def check_name(value: object, known: Mapping[Any, Any], message: str) -> None:

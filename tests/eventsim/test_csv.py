@@ -121,9 +121,9 @@ NOT_SPIKES: list[tuple[Any, str]] = [
     (None, "spikes must be a dict, got None"),
     ({"E": [0.5]}, r"spikes\['E'\] must be Spikes of one run, .*, got \[0.5\]"),
     ({"E": es.SpikeBatch([], [], [], 2)}, r"spikes\['E'\] must be Spikes of one run, as result"),
-    ({3: es.Spikes([], [])}, "spikes must have printable names, got 3"),
-    ({"a\nb": es.Spikes([], [])}, r"spikes must have printable names, got 'a\\nb'"),
-    ({"\ud800": es.Spikes([], [])}, r"spikes must have printable names, got '\\ud800'"),
+    ({3: es.Spikes([], [])}, "each name in spikes must be a printable text, got 3"),
+    ({"a\nb": es.Spikes([], [])}, r"each name in spikes must be a printable text, got 'a\\nb'"),
+    ({"\ud800": es.Spikes([], [])}, r"each name in spikes must be a printable text, got '\\ud800'"),
 ]
 
 

@@ -85,6 +85,20 @@ def test_a_part_of_a_run_has_trains_that_begin_where_it_begins() -> None:
         assert_same({"out": again}, {"out": part.spikes["out"].train()})
 
 
+@pytest.mark.parametrize("record", [None, ["out"]])
+def test_samples_that_go_on_from_different_ends_have_trains_of_their_own(record: Any) -> None:
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("out", 1, es.LIF(bias=8.0))
+    network.connect("in", "out", weights=[[400.0]])
+    early = es.simulate(network, [{}, {"in": es.Spikes([0.01], [0])}], 9.0, until_fired="out")
+    options = {"engine": "scheduler", "history": False, "record": record}
+    result = es.simulate(network, [{}, {}], 1.0, resume=early, **options)
+    assert result[1].spikes["out"].times[0] < result.t_start == early.ends[0]
+    again = es.SpikeBatch.from_neo(result.to_neo("ms"), "ms", "out")
+    np.testing.assert_array_equal(again.times, result.spikes["out"].times)
+
+
 @given(spikes=runs(st.just("E")), unit=st.sampled_from(["s", "ms", "us", "ns"]))
 def test_trains_in_the_unit_of_the_network_are_taken_to_the_bit(
     spikes: dict[str, es.Spikes], unit: str
