@@ -106,7 +106,7 @@ def read_spikes(path: str | os.PathLike[str], population: str = "default") -> di
 
 def _read(rows: Iterator[list[str]], population: str) -> dict[str, Spikes]:
     """Return the spikes of a table, whose first row has the names of the columns."""
-    header = next(rows, [])
+    header = [name.strip() for name in next(rows, [])]
     if not {"neuron", "time"}.issubset(header) or len(set(header)) < len(header):
         raise ValueError(f"columns must be neuron, time and others, got {shown(header)}")
     place = {name: k for k, name in enumerate(header)}
@@ -122,6 +122,6 @@ def _read(rows: Iterator[list[str]], population: str) -> dict[str, Spikes]:
             raise ValueError(f"there must be one sample, got {shown(sorted(map(str, samples)))}")
         name = population if whose is None else row[whose]
         times, neurons = found.setdefault(name, ([], []))
-        times.append(as_time(row[time]))
-        neurons.append(as_whole(row[neuron], "neuron"))
+        times.append(as_time(row[time].strip()))
+        neurons.append(as_whole(row[neuron].strip(), "neuron"))
     return {name: Spikes(*columns) for name, columns in found.items()}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eventsim._support.extras import extra
 from eventsim._support.files import LARGEST, as_path, regular, replaced, writable
-from eventsim._support.validate import check_name, check_text, shown
+from eventsim._support.validate import check_text, shown
 from eventsim.spikes import RecordedSpikes, Spikes, as_trains
 from eventsim.units import as_times, check_time_unit
 
@@ -156,7 +156,8 @@ def _train(name: str, group: h5py.Group, ids: str, unit: str, largest: int) -> S
         )  # fmt: skip
         given = group["timestamps"].attrs.get("units", "ms")
         given = given.decode() if isinstance(given, bytes) else given
-        check_name(given, SPELLINGS, "units of the timestamps must be one of")
+        if not isinstance(given, str) or given not in SPELLINGS:
+            raise ValueError(f"units of the timestamps must be s, ms, us or ns, got {shown(given)}")
         return Spikes(as_times(times.astype(np.float64), SPELLINGS[given], unit), indices)
     except ValueError as error:
         raise ValueError(f"population {shown(name)}: {error}") from error
@@ -185,6 +186,7 @@ def _member(group: h5py.Group, name: str, kind: type) -> Any:
         found = group[name]
     if not isinstance(found, kind):
         raise ValueError(
-            f"{group.name} must have the {kind.__name__.lower()} {name!r}, got {shown(list(group))}"
+            f"{shown(group.name)} must have the {kind.__name__.lower()} {shown(name)}, "
+            f"got {shown(list(group))}"
         )
     return found

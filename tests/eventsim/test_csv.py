@@ -55,7 +55,7 @@ def test_the_spikes_of_a_run_are_the_stimulus_of_another(path: Path) -> None:
 
 
 def test_a_file_without_populations_has_spikes_of_the_one_that_is_named(path: Path) -> None:
-    written(path, "time,neuron,note\r\n1e-1,3,\r\n.5,+0,x\r\n")
+    written(path, "time, neuron, note\r\n1e-1, 3,\r\n.5 ,+0,x\r\n")
     assert_same(csv.read_spikes(path, "in"), {"in": es.Spikes([0.1, 0.5], [3, 0])})
 
 

@@ -138,28 +138,43 @@ def with_spikes(times: Any, ids: Any) -> Callable[[Any], None]:
 
 
 BROKEN: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "another file": (lambda file: file.create_group("nodes"), "/ must have the group 'spikes'"),
+    "another file": (lambda file: file.create_group("nodes"), "'/' must have the group 'spikes'"),
     "no group": (
-        lambda file: file.create_dataset("spikes", data=[1.0]), "/ must have the group 'spikes'"
+        lambda file: file.create_dataset("spikes", data=[1.0]), "'/' must have the group 'spikes'"
     ),
     "a dataset": (
         lambda file: file.create_dataset("spikes/E", data=[1.0]),
-        "/spikes must have the group 'E'",
+        "'/spikes' must have the group 'E'",
     ),
     "no times": (
         lambda file: file.create_dataset("spikes/E/node_ids", data=[1]),
-        "population 'E': /spikes/E must have the dataset 'timestamps', got ['node_ids']",
+        "population 'E': '/spikes/E' must have the dataset 'timestamps', got ['node_ids']",
     ),
     "old, without times": (
         lambda file: file.create_dataset("spikes/gids", data=[1]),
-        "population 'default': /spikes must have the dataset 'timestamps'",
+        "population 'default': '/spikes' must have the dataset 'timestamps'",
     ),
-    "a link": (elsewhere, "/spikes must have the group 'E'"),
+    "a name of two lines": (
+        lambda file: file.create_group("spikes/a\nb"),
+        "population 'a\\nb': '/spikes/a\\nb' must have the dataset 'node_ids', got []",
+    ),
+    "no name": (
+        lambda file: h5py.h5g.create(file.create_group("spikes").id, b"\xff"), "can't decode"
+    ),
+    "a circle": (
+        lambda file: file.create_group("spikes").update(E=file["spikes"]),
+        "'/spikes/E' must have the dataset 'node_ids'",
+    ),
+    "a link to itself": (
+        lambda file: file.create_group("spikes").update(E=h5py.SoftLink("/spikes/E")),
+        "too many links",
+    ),
+    "a link": (elsewhere, "'/spikes' must have the group 'E'"),
     "raw bytes elsewhere": (raw, "timestamps must lie in the file"),
     "huge": (huge, "node_ids must have at most 2147483648 bytes, got 8000000000000"),
-    "hours": (with_units("h"), "population 'E': units of the timestamps must be one of"),
-    "a number as unit": (with_units(3), "units of the timestamps must be one of"),
-    "two units": (with_units(["ms", "s"]), "units of the timestamps must be one of"),
+    "hours": (with_units("h"), "population 'E': units of the timestamps must be s, ms, us or ns"),
+    "a number as unit": (with_units(3), "units of the timestamps must be s, ms, us or ns"),
+    "two units": (with_units(["ms", "s"]), "units of the timestamps must be s, ms, us or ns"),
     "bytes as unit": (with_units(np.bytes_(b"\xff")), "population 'E': "),
     "NaN": (with_spikes([0.5, np.nan], [0, 1]), "population 'E': times must be finite, got nan"),
     "infinite": (with_spikes([np.inf], [0]), "population 'E': times must be finite, got inf"),
