@@ -66,22 +66,28 @@ def _as_frame(frame: object) -> pd.DataFrame:
 
 
 def _column(frame: pd.DataFrame, name: str) -> Column:
+    return _series(frame, name).to_numpy()
+
+
+def _series(frame: pd.DataFrame, name: str) -> pd.Series:
     columns = list(frame.columns)
     if columns.count(name) != 1:
         raise ValueError(f"frame must have one column {name!r}, got {shown(columns)}")
-    return frame[name].to_numpy()
+    return frame[name]
 
 
 def _rows_of(frame: pd.DataFrame, population: str | None) -> Any:
     """Return which rows are those of a population, as an index; None: of the only one."""
-    known = []
+    known: dict[Any, None] = {}
     if "population" in frame.columns:
-        column = frame["population"]
-        known = list(column.cat.categories if hasattr(column, "cat") else column.unique())
+        column = _series(frame, "population")
+        listed = column.cat.categories if hasattr(column, "cat") else []
+        known = dict.fromkeys([*listed, *column.unique()])
     if population is None and len(known) <= 1:
         return slice(None)
     if not isinstance(population, str) or population not in known:
         raise ValueError(
-            f"population must be one of those of the frame, {shown(known)}, got {shown(population)}"
+            f"population must be one of those of the frame, {shown(list(known))}, "
+            f"got {shown(population)}"
         )
-    return _column(frame, "population") == population
+    return column.eq(population).to_numpy(dtype=bool, na_value=False)

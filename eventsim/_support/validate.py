@@ -44,7 +44,7 @@ LEAST, MOST = 1e-100, 1e100
 MOST_NUMBERED = 2**31 - 1
 
 # Types that are numbers, or whose dtype says what they are, and nothing else.
-PLAIN = frozenset({np.ndarray, np.float64, np.int64, float, int})
+PLAIN = frozenset({np.ndarray, np.float64, np.int64, float, int, range})
 
 UNITS = ("units", "unit", "dimensionality", "dimensions")
 AS_ARRAY = ("__array__", "__array_interface__", "__array_struct__")

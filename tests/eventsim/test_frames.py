@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Any
 
@@ -121,10 +122,22 @@ def test_what_is_no_table_of_spikes_is_refused(
         es.Spikes.from_dataframe(pd.DataFrame(columns), population)
 
 
-def test_a_column_that_is_there_twice_is_refused() -> None:
-    frame = pd.DataFrame([[0.5, 0, 1]], columns=["time", "neuron", "neuron"])
-    with pytest.raises(ValueError, match="frame must have one column 'neuron'"):
-        es.Spikes.from_dataframe(frame)
+@pytest.mark.parametrize("name", ["time", "neuron", "population", "sample"])
+def test_a_column_that_is_there_twice_is_refused(name: str) -> None:
+    frame = pd.DataFrame([[0.5, 0, "E", 0]], columns=["time", "neuron", "population", "sample"])
+    frame = pd.concat([frame, frame[[name]]], axis=1)
+    with pytest.raises(ValueError, match=f"frame must have one column '{name}'"):
+        es.Spikes.from_dataframe(frame, "E")
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_rows_of_no_population_are_those_of_no_population(dtype: Any) -> None:
+    names = pd.Series(["E", None, "E"], dtype=dtype)
+    frame = pd.DataFrame({"time": [0.5, 0.25, 1.0], "neuron": [0, 1, 2], "population": names})
+    assert es.Spikes.from_dataframe(frame, "E").times.tolist() == [0.5, 1.0]
+    for some, asked in itertools.product((frame, frame[:2]), (None, "x")):
+        with pytest.raises(ValueError, match=f"those of the frame, .*, got {asked!r}"):
+            es.Spikes.from_dataframe(some, asked)
 
 
 @pytest.mark.parametrize("frame", [None, {"time": [0.5]}, es.Spikes([], []), 3])
