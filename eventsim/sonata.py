@@ -75,6 +75,7 @@ def write_spikes(
     for name in trains:
         if "/" in name or name == ".":
             raise ValueError(f"spikes must have names without a /, got {shown(name)}")
+    times_in_ms = {name: as_times(train.times, unit, "ms") for name, train in trains.items()}
     with extra("io", NEED):
         import h5py
     sorting = h5py.enum_dtype(SORTING, basetype="u1")
@@ -85,7 +86,7 @@ def write_spikes(
             group = spikes_group.create_group(name)
             group.attrs.create("sorting", SORTING["by_time"], dtype=sorting)
             _write(group, "node_ids", train.indices.astype(np.uint64))
-            times = _write(group, "timestamps", as_times(train.times, unit, "ms"))
+            times = _write(group, "timestamps", times_in_ms[name])
             times.attrs["units"] = "ms"
 
 
@@ -122,6 +123,15 @@ def read_spikes(
     ValueError
         With the path, if the file is anything else or is damaged, or if a time is no finite number
         >= 0.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "spikes.h5"
+    >>> write_spikes(path, {"E": Spikes([0.5], [3])}, unit="s")
+    >>> read_spikes(path, unit="ms")["E"].times
+    array([500.])
     """
     check_time_unit(unit)
     check_text(population, "population")

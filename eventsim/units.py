@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from eventsim._support.types import FloatArray
-from eventsim._support.validate import as_floats, check_choice, is_listed, shown
+from eventsim._support.validate import as_floats, check_choice, is_listed, require, shown
 
 __all__ = ["as_times", "check_time_unit", "in_unit"]
 
@@ -95,13 +97,15 @@ def check_time_unit(unit: object) -> None:
 
 
 def as_times(times: FloatArray, given: str, wanted: str) -> FloatArray:
-    """Return times in another unit, each rounded once.
+    """Return times in another unit, each rounded once; ValueError if one gets too large.
 
     Examples
     --------
-    >>> import numpy as np
     >>> as_times(np.array([10.3]), "ms", "s")
     array([0.0103])
     """
     power = TIMES[wanted] - TIMES[given]
-    return times * 10.0**power if power > 0 else times / 10.0**-power
+    with np.errstate(over="ignore"):
+        found = times * 10.0**power if power > 0 else times / 10.0**-power
+    require(np.isinf(found) == np.isinf(times), times, f"times must be finite in {wanted}")
+    return found

@@ -229,6 +229,14 @@ def test_a_name_that_would_be_a_path_is_refused(tmp_path: Path, name: str) -> No
     assert not list(tmp_path.iterdir())
 
 
+def test_a_time_that_is_too_large_in_ms_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ValueError, match=r"times must be finite in ms, got 1e\+306"):
+        sonata.write_spikes(tmp_path / "a.h5", {"E": es.Spikes([0.5, 1e306], [0, 0])}, unit="s")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_interruption_leaves_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
