@@ -14,7 +14,7 @@ import numpy as np
 from eventsim._support.types import FloatArray
 from eventsim._support.validate import as_floats, check_choice, is_listed, require, shown
 
-__all__ = ["as_times", "check_time_unit", "in_unit"]
+__all__ = ["TIMES", "as_times", "check_time_unit", "in_unit"]
 
 # The method by which a quantity is known, and how its numbers are got.
 WAYS: dict[str, Callable[[Any, str], Any]] = {
@@ -82,7 +82,9 @@ def _converted(value: Any, unit: str) -> Any:
 
 
 def _no_quantity(value: object) -> ValueError:
-    return ValueError(f"value must be a quantity, with its unit, got {shown(value)}")
+    return ValueError(
+        f"value must be a quantity of pint, quantities, astropy or unyt, got {shown(value)}"
+    )
 
 
 # --- time -----------------------------------------------------------------------------------------

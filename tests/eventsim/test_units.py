@@ -61,7 +61,7 @@ def test_a_time_is_no_voltage(library: Any) -> None:
 
 @pytest.mark.parametrize("value", [1.0, [1.0], np.ones(2), "1 ms", None, True, object()])
 def test_what_has_no_unit_is_not_taken_for_a_value_in_it(value: Any) -> None:
-    with pytest.raises(ValueError, match="value must be a quantity, with its unit, got "):
+    with pytest.raises(ValueError, match=r"value must be a quantity of pint, .*, got "):
         es.in_unit(value, "ms")
 
 
