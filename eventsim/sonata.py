@@ -79,15 +79,15 @@ def write_spikes(
     with extra("io", NEED):
         import h5py
     sorting = h5py.enum_dtype(SORTING, basetype="u1")
-    # The format of HDF5 1.8 is the first with checksums on what is not data.
-    with replaced(target) as file, h5py.File(file, "w", libver=("v108", "v108")) as content:
+    # The format of HDF5 1.10 is the first with a checksum on all that is not data.
+    with replaced(target) as file, h5py.File(file, "w", libver=("v110", "v110")) as content:
         spikes_group = content.create_group("spikes")
         for name, train in trains.items():
             group = spikes_group.create_group(name)
             group.attrs.create("sorting", SORTING["by_time"], dtype=sorting)
             _write(group, "node_ids", train.indices.astype(np.uint64))
             times = _write(group, "timestamps", times_in_ms[name])
-            times.attrs["units"] = "ms"
+            times.attrs["units"] = np.bytes_("ms")  # others lie where there is no checksum
 
 
 def _write(group: h5py.Group, name: str, values: NDArray[Any]) -> h5py.Dataset:

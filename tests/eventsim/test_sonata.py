@@ -47,7 +47,7 @@ def test_files_are_in_ms_whatever_the_unit_of_the_network(
     sonata.write_spikes(path, {"E": es.Spikes([0.5 * factor], [3])}, unit=unit)
     with h5py.File(path) as file:
         assert file["spikes/E/timestamps"][()].tolist() == [0.5]
-        assert file["spikes/E/timestamps"].attrs["units"] == "ms"
+        assert file["spikes/E/timestamps"].attrs["units"] == b"ms"
     assert read(path, unit)["E"].times.tolist() == [0.5 * factor]
 
 
@@ -212,6 +212,14 @@ def test_damage_is_refused_or_without_effect(path: Path, damage: Any) -> None:
     found = refused_or_read(path, read)
     if found is not None:
         assert_same(found, SPIKES)
+
+
+def test_nothing_in_a_file_is_without_a_checksum(path: Path) -> None:
+    sonata.write_spikes(path, SPIKES, unit="ms")
+    content = path.read_bytes()
+    for place in range(0, len(content), 5):
+        put(path, content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        assert refused_or_read(path, read) is None, place
 
 
 @given(share=st.floats(0.0, 1.0, exclude_max=True))
