@@ -33,7 +33,7 @@ from eventsim.convolution import Convolution
 from eventsim.generators import Steps
 from eventsim.model.neuron import LIF
 
-__all__ = ["Call", "reading", "write"]
+__all__ = ["Call", "reading", "writable", "write"]
 
 FORMAT, VERSION = "eventsim network", 1
 HEADER = "header"
@@ -54,7 +54,7 @@ def write(path: str | os.PathLike[str], calls: Iterable[Call]) -> None:
     ValueError
         If there can be no such file; before anything is written.
     """
-    target = _writable(path)
+    target = writable(path)
     packer = _Packer()
     header = {
         "format": FORMAT,
@@ -125,7 +125,7 @@ class _Packer:
         return self._names[memory]
 
 
-def _writable(path: str | os.PathLike[str]) -> Path:
+def writable(path: str | os.PathLike[str]) -> Path:
     """Return the file that is to be written: what a link leads to."""
     try:
         target = Path(os.path.realpath(_as_path(path)))
