@@ -15,10 +15,9 @@ from scipy import sparse
 from eventsim._support.extras import extra
 from eventsim._support.files import replaced
 from eventsim._support.types import FloatArray, Key, Matrix
-from eventsim._support.validate import LEAST, as_positive, shown
+from eventsim._support.validate import as_positive, shown
 from eventsim.convolution import Convolution
 from eventsim.generators import Regular
-from eventsim.model.jumps import CHARGE as CHARGED
 from eventsim.model.neuron import LIF
 from eventsim.network import Network, Projection, require_whole
 from eventsim.nir.forms import Shape, as_matrix, is_diagonal
@@ -436,8 +435,6 @@ class _Exporter:
         p = way.projection
         n_pre, n_post = p.weights.shape
         values = np.asarray(p.delay_values)
-        if self._network.populations.get(p.pre) and p.receptor == CHARGED:
-            values = np.where(values == LEAST, 0.0, values)  # as `load` has them
         if not values.any():
             return None, None
         if values.ndim == 0:

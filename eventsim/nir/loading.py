@@ -291,7 +291,7 @@ def _groups(
                     f"{pre} never spikes, so that it can lead to an Output alone, got "
                     f"{chain(dict.fromkeys((pre.name, a, b)))}"
                 )
-            groups[b].add(path, place, is_neuron=path.source in groups)
+            groups[b].add(path, place)
     return groups
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from scipy import sparse
 
 from eventsim._support.types import BoolArray, FloatArray, Matrix
-from eventsim._support.validate import LEAST
 from eventsim.convolution import Convolution
 from eventsim.model.neuron import LIF
 from eventsim.nir.nodes import Node
@@ -47,7 +46,7 @@ class Wire(NamedTuple):
         """Whether a charge arrives at the very time of its spike."""
         delays = self.delays
         values = delays.data if isinstance(delays, sparse.csr_array) else delays
-        return bool(np.any(np.equal(values, LEAST)))
+        return bool(np.any(np.equal(values, 0.0)))
 
 
 class Group:
@@ -75,8 +74,8 @@ class Group:
         """Whether its potentials jump with each spike."""
         return not self._has_synapse and self._units.width is None
 
-    def add(self, path: Path, place: int, *, is_neuron: bool) -> None:
-        """Add what comes along a path and, at the end of it, an edge; of a neuron or not."""
+    def add(self, path: Path, place: int) -> None:
+        """Add what comes along a path and, at the end of it, an edge."""
         if path.source == ONE:
             values, delays = wired(path, self._bias_factor)
             each = delays if isinstance(delays, float) else _as_dense(delays)
@@ -85,8 +84,6 @@ class Group:
             return
         weights, delays = wired(path, self._factor)
         delays = _with_values(delays, lambda lag: lag / self._units.time)
-        if self.is_charged and is_neuron:  # none is 0, but those that were move no time
-            delays = _with_values(delays, lambda lag: np.maximum(lag, LEAST))
         self._wires.append(Wire(path.source, weights, delays, place))
         width = self._units.width
         if not self._has_synapse and width is not None:
