@@ -197,20 +197,29 @@ def _shapes_of(graph: Graph) -> dict[str, Shape]:
     while waiting:
         name = waiting.pop()
         if name not in shapes:
-            given = next((shapes[pre] for pre in graph.before[name] if pre in shapes), None)
-            made = shape_after(graph.nodes[name], given)
+            pre = next((pre for pre in graph.before[name] if pre in shapes), None)
+            made = _shape_along(graph, shapes, pre, name)
             if made is not None:
                 shapes[name] = made
                 waiting += graph.after[name]
     for name, node in graph.nodes.items():
         if name not in shapes:
             raise ValueError(f"the shape of {node} must follow from the graph, got none")
-        for pre in graph.before[name]:
-            try:
-                shape_after(node, shapes[pre])
-            except ValueError as error:
-                raise ValueError(f"{chain((pre, name))}: {error}") from error
+    for pre, name in graph.edges:
+        _shape_along(graph, shapes, pre, name)
     return shapes
+
+
+def _shape_along(
+    graph: Graph, shapes: Mapping[str, Shape], pre: str | None, name: str
+) -> Shape | None:
+    """Return the shape of what a node makes of what another one sends."""
+    if pre is None:
+        return shape_after(graph.nodes[name], None)
+    try:
+        return shape_after(graph.nodes[name], shapes[pre])
+    except ValueError as error:
+        raise ValueError(f"{chain((pre, name))}: {error}") from error
 
 
 def _signals_of(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Path]]:

@@ -102,7 +102,7 @@ class Node(NamedTuple):
         called, given = f"{field} of {self}", np.asarray(self.fields[field])
         if given.shape not in ((), (1,), (n,)):
             raise ValueError(f"{called} must be {n} whole numbers, got shape {given.shape}")
-        each = np.broadcast_to(given, (n,)) if given.ndim else [given[()]] * n
+        each = np.broadcast_to(given, (n,)).tolist()
         return tuple(as_count(number, called, least) for number in each)
 
     def shape(self, field: str) -> tuple[int, ...] | None:
@@ -113,7 +113,7 @@ class Node(NamedTuple):
         sizes = np.atleast_1d(np.asarray(given))
         if sizes.ndim != 1:
             raise ValueError(f"{field} of {self} must be a shape, got {shown(given)}")
-        return tuple(as_count(size, f"{field} of {self}") for size in sizes)
+        return tuple(as_count(size, f"{field} of {self}") for size in sizes.tolist())
 
 
 @dataclass(frozen=True)
