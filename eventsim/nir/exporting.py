@@ -28,6 +28,7 @@ from eventsim.storage import writable
 __all__ = ["export", "save"]
 
 CURRENT, CHARGE, PULSE = "current", "charge", "pulse"  # how a spike reaches a neuron
+ROUNDING = 2.0**-50  # of delays that are sums
 
 
 def export(network: Network, dt: float | None = None, lossy: bool = False) -> Any:
@@ -427,7 +428,8 @@ class _Exporter:
             return matrix
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         if np.unique(rows * matrix.shape[1] + matrix.indices).size < matrix.nnz:
-            self._lose(f"several synapses between two neurons, got them in {key}", "with their sum")
+            what = f"multapses (several synapses between two neurons), got them in {key}"
+            self._lose(what, "with their sums")
         return matrix.toarray()
 
     def _delays(self, way: _Way) -> tuple[FloatArray | None, FloatArray | None]:
@@ -445,9 +447,16 @@ class _Exporter:
             each[places] = values
             if np.array_equal(each[places], values):
                 return (each, None) if places is rows else (None, each)
+        if isinstance(p.weights, np.ndarray):
+            matrix = values.reshape(p.weights.shape)
+            after = matrix[0] - matrix[0].min()
+            before = matrix[:, 0] - after[0]
+            error = np.abs(before[:, None] + after - matrix).max()
+            if before.min() >= 0.0 and error <= ROUNDING * values.max():
+                return before, after
         raise ValueError(
             f"NIR has delays of neurons, not of synapses: those of {way.key} must be the same in "
-            f"each row or in each column, got {shown(p.delays)}"
+            f"each row or in each column, or sums of such, got {shown(p.delays)}"
         )
 
     def _chain(self, way: _Way, steps: list[tuple[str, Any]]) -> None:

@@ -16,7 +16,7 @@ import eventsim as es
 nir = pytest.importorskip("nir", reason="the extra io is not installed")
 h5py = pytest.importorskip("h5py", reason="the extra io is not installed")
 
-from eventsim.nir import load  # noqa: E402  # needs the extra
+from eventsim.nir import export, load  # noqa: E402  # needs the extra
 
 LIF = {
     "tau": np.full(3, 0.01, np.float32), "r": np.ones(3, np.float32),
@@ -178,8 +178,9 @@ def test_the_published_graphs_are_read() -> None:
     forms = {key: type(p.weights) for key, p in network.projections.items()}
     assert forms["input", "1"] is forms["1", "3"] is forms["3", "6"] is es.Convolution
     for name in ("braille", "braille_norse"):
-        network, _ = load(published() / f"{name}.nir", 1e-4)
+        network, _ = load(published() / f"{name}.nir")
         assert dict(network.populations) == {"lif1.lif": 38, "lif2": 7}
+        assert load(export(network))[0].is_same(network)
     with pytest.raises(ValueError, match="there is no 'lif' among"):
         load(published() / "braille_subgraph_malformed.nir")
 
