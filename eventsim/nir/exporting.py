@@ -18,7 +18,7 @@ from eventsim._support.types import FloatArray, Key, Matrix
 from eventsim._support.validate import as_positive, shown
 from eventsim.convolution import Convolution
 from eventsim.generators import Regular
-from eventsim.model.neuron import LIF
+from eventsim.model.neuron import LIF, tau_of
 from eventsim.network import Network, Projection, require_whole
 from eventsim.nir.forms import Shape, as_matrix, is_diagonal
 from eventsim.nir.loading import NEVER, unused
@@ -91,6 +91,8 @@ def export(network: Network, dt: float | None = None, lossy: bool = False) -> An
     if not isinstance(lossy, bool):
         raise ValueError(f"lossy must be True or False, got {shown(lossy)}")
     require_whole(network, "a graph of NIR")
+    if not network.populations:
+        raise ValueError(f"network must have populations, got {shown(network)}")
     return _Exporter(network, step, lossy, nir).graph()
 
 
@@ -205,7 +207,7 @@ class _Exporter:
             self._lose(f"refractory period, got {longest} at {name!r}")
         values = lif.arrays(n)
         leaks = np.isfinite(values["tau_mem"])
-        tau_syn = np.broadcast_to(next(iter(lif._each_tau_syn())), n)
+        tau_syn = np.broadcast_to(tau_of(lif, lif.columns[0]), n)
         if np.any(leaks != leaks[0]):
             raise ValueError(
                 f"tau_mem of {name!r} must be finite for all neurons or for none, got inf"
@@ -246,12 +248,15 @@ class _Exporter:
             generator.interval[0] == NEVER
             and generator.first[0] == 0.0
             and all(isinstance(p.weights, np.ndarray) for p in ways)
-            and all(p.delays == 0.0 and self._has_synapse(p.post) for p in ways)
+            and all(isinstance(p.delays, float) and p.delays == 0.0 for p in ways)
+            and all(self._has_synapse(p.post) for p in ways)
         )
 
     def _has_synapse(self, name: str) -> bool:
+        """Tell whether currents decay at a population."""
         lif = self._network.neurons[name]
-        return all(np.all((tau > 0.0) & np.isfinite(tau)) for tau in lif._each_tau_syn())
+        tau = tau_of(lif, lif.columns[0])
+        return bool(np.all(np.greater(tau, 0.0) & np.isfinite(tau)))
 
     def _ways(self, kinds: Mapping[str, str], constants: list[str]) -> list[_Way]:
         """Return all projections but those of constants; of a pair, which makes pulses, one."""

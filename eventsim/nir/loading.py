@@ -173,6 +173,8 @@ def _with_inputs(graph: Graph) -> Graph:
     """Return a graph in which inputs lead to all nodes to which nothing leads, as in NIR itself."""
     nodes, edges = dict(graph.nodes), list(graph.edges)
     for name, node in graph.nodes.items():
+        if not graph.before[name] and node.kind == "Output":
+            raise ValueError(f"something must lead to {node}, got no edge to it")
         if not graph.before[name] and node.kind != "Input":
             new = unused(f"input_{name}", nodes)
             nodes[new] = Node(new, "Input", {"shape": shape_before(node)})

@@ -128,6 +128,8 @@ class Group:
         text += "" if low == high else f" to {high:.6g}"
         if self.is_charged:
             text += ", with which a spike moves v at once"
+        if self._has_synapse and self._units.width is not None:
+            text += ", of any width of a spike"
         if self._has_synapse and self._built_up.any():
             text += f"; the bias builds up behind the synapse, by the generator {constants!r}"
         if self._late:

@@ -220,6 +220,10 @@ LOST: dict[str, tuple[Callable[[], es.Network], str]] = {
         "refractory period, got 0.1 at 'a'",
     ),
     "generator": (lambda: noisy(), "generators, whose spikes are drawn, got 'ext'"),
+    "late generator": (lambda: regular([[0.5, 1.0, 2.0]]), "generators, .*got 'ext'"),
+    "generator of no constant": (
+        lambda: regular(0.0), "constant current that does not pass the synapse, got 1.0 at 'a'"
+    ),
     "bias": (
         lambda: net(es.LIF(tau_mem=2.0, bias=0.25)),
         "constant current that does not pass the synapse, got 0.25 at 'a'",
@@ -233,6 +237,13 @@ LOST: dict[str, tuple[Callable[[], es.Network], str]] = {
         "place where 'a' begins, got rest 0.5",
     ),
 }  # fmt: skip
+
+
+def regular(delays: Any) -> es.Network:
+    network = net()
+    network.add_regular("ext", 1, interval=1e100)
+    network.connect("ext", "a", weights=np.ones((1, 3)), delays=delays)
+    return network
 
 
 def noisy() -> es.Network:
@@ -260,6 +271,7 @@ def test_a_constant_current_becomes_another_leak_potential() -> None:
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "no network": (lambda: export(None), "network must be an eventsim.Network, got None"),  # type: ignore[arg-type]
     "a part": (lambda: export(es.Network(part=(0, 2))), r"needs all synapses .*\(0, 2\)"),
+    "nothing": (lambda: export(es.Network()), "network must have populations, got Network"),
     "dt": (lambda: export(net(), dt=-1.0), "dt must be > 0 and finite, got -1.0"),
     "lossy": (lambda: export(net(), lossy="yes"), "lossy must be True or False, got 'yes'"),  # type: ignore[arg-type]
     "receptors": (

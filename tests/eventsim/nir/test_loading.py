@@ -408,6 +408,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "edge to an input": (
         lambda: graph({**ends(1, 1), "lif": lif()}, "in lif in"), "nothing may lead to an input"
     ),
+    "output without an edge": (
+        lambda: graph({**ends(1, 1), "lif": lif()}, "in lif"), r"must lead to 'out' \(Output\)"
+    ),
     "edge from an output": (
         lambda: graph({**ends(1, 1), "lif": lif()}, "in lif out lif"),
         "nothing may follow an output, got 'out' -> 'lif'",
