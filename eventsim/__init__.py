@@ -8,6 +8,7 @@ The rooms:
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
   `eventsim.ranks`: one simulation on several processes;
 - `eventsim.result`, `eventsim.causality`: what comes out;
+- `eventsim.nir`: networks from other tools, and for them;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
 - ``_engines``, ``_layout``, ``_support``: private; DESIGN.md says what is where.
 """

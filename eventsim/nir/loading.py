@@ -33,7 +33,14 @@ ANALOGUE = ("CubaLI", "LI", "I")
 
 
 class Report(tuple[str, ...]):
-    """What became of each node of a graph: a line for each, and printed as such."""
+    """What became of each node of a graph: a tuple of a line for each, and printed as such.
+
+    Examples
+    --------
+    >>> print(Report(["in (Input): input of 2", "out (Output): spikes of lif"]))
+    in (Input): input of 2
+    out (Output): spikes of lif
+    """
 
     __slots__ = ()
 

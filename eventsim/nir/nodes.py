@@ -6,7 +6,10 @@ than a file of its size could need is refused, and nothing of ``metadata`` is lo
 
 from __future__ import annotations
 
+import mmap
 import os
+import re
+import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ __all__ = ["EXPECTED", "LARGEST", "NEURONS", "Graph", "Node", "chain", "read_gra
 EXPECTED = "a file with a NIR graph, as nir.write makes it"
 DEEPEST = 32  # groups within groups
 LARGEST = 2**31  # bytes of all arrays of a file
+HEAP_OBJECT = struct.Struct("<H6xQ")  # of HDF5: number and size
 REQUIRED = object()
 
 _GEOMETRY = dict.fromkeys(("weight", "stride", "padding", "dilation", "groups", "bias"), REQUIRED)
@@ -307,6 +311,8 @@ def _of_file(path: Any) -> Mapping[str, Any]:
     if not is_file:
         raise FileError(place, "is no file", EXPECTED)
     try:
+        if _has_endless_heap(place):
+            raise FileError(place, "has a damaged heap of texts", EXPECTED)
         with h5py.File(place, "r") as file:
             content = dict(_contents(file, DEEPEST, [LARGEST]))
     except (OSError, RuntimeError, KeyError, TypeError, UnicodeError) as error:
@@ -316,6 +322,25 @@ def _of_file(path: Any) -> Mapping[str, Any]:
         found = root.get("type") if isinstance(root, Mapping) else sorted(content)
         raise ValueError(f"it must hold a NIRGraph, got {shown(found)}")
     return root
+
+
+def _has_endless_heap(path: Path) -> bool:
+    """Tell whether HDF5 would look for the end of its texts for ever.
+
+    They lie in collections of objects: each has a number, 0 for what is free, and a size, by which
+    the library (2.0) goes on to the next one.
+    """
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for heap in re.finditer(rb"GCOL\x01\x00{3}(.{8})", content, re.DOTALL):
+            place, end = heap.end(), heap.start() + int.from_bytes(heap[1], "little")
+            while place + HEAP_OBJECT.size <= min(end, len(content)):
+                number, size = HEAP_OBJECT.unpack_from(content, place)
+                if not number and size < HEAP_OBJECT.size:
+                    return True
+                place += -(-size // 8) * 8 + HEAP_OBJECT.size if number else size
+    return False
 
 
 def _contents(group: Any, depth: int, room: list[int]) -> Iterator[tuple[str, Any]]:

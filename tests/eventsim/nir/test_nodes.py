@@ -117,6 +117,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a group within itself": (lambda path: within_itself(path), "nested more than 32 deep"),
     "more than there is": (lambda path: promising(path), "at most 2147483648 bytes, got more in"),
+    "a heap without an end": (lambda path: endless(path), "has a damaged heap of texts"),
     "values elsewhere": (lambda path: elsewhere(path), "must hold its values itself"),
 }  # fmt: skip
 
@@ -134,6 +135,18 @@ def within_itself(path: Path) -> Path:
 def promising(path: Path) -> Path:
     with h5py.File(written(path), "a") as file:
         file["node/nodes/fc"].create_dataset("more", (2**40,), "f8", chunks=(2**10,))
+    return path
+
+
+def endless(path: Path) -> Path:
+    """A file whose heap of texts goes on with objects of no size, as that library reads it."""
+    content = bytearray(written(path).read_bytes())
+    place = content.index(b"GCOL") + 16
+    while content[place]:  # the number of an object; 0: what is free
+        size = int.from_bytes(content[place + 8 : place + 16], "little")
+        place += 16 + -(-size // 8) * 8
+    content[place + 8 : place + 16] = bytes(8)
+    path.write_bytes(content)
     return path
 
 

@@ -117,8 +117,8 @@ def answer(graph: Any, k: int) -> dict[float, np.ndarray]:
         signals[name] = later(each, given)
         if k < 0 and hasattr(each, "bias"):
             bias = each.bias if isinstance(each, nir.Affine) else each.bias[:, None, None]
-            start = signals[name].get(0.0, 0.0)
-            signals[name][0.0] = start + bias
+            silence = 0.0 * next(iter(signals[name].values()))
+            signals[name][0.0] = signals[name].get(0.0, silence) + bias
     raise AssertionError("no neurons")
 
 
