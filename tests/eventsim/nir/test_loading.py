@@ -148,7 +148,7 @@ def test_a_bias_builds_up_behind_a_synapse_from_its_delay_on() -> None:
     assert results[1].potential("n2", at=1.5)[0] == node.v_leak[0] != ours[0][0]
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_charges_run_through_layers_at_once(seed: int) -> None:
     rng = np.random.default_rng(seed)

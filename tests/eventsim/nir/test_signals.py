@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import eventsim as es
@@ -122,6 +122,7 @@ def answer(graph: Any, k: int) -> dict[float, np.ndarray]:
     raise AssertionError("no neurons")
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(linear_graphs())
 def test_what_comes_to_neurons_is_what_the_nodes_before_send(made: Any) -> None:
     network, _ = load(made)
