@@ -10,6 +10,7 @@ The rooms:
 - `eventsim.result`, `eventsim.causality`: what comes out;
 - `eventsim.units`: values that carry a unit; `eventsim.csv`, `eventsim.nest`, `eventsim.sonata`:
   spikes in files; `eventsim.frames`, `eventsim.neo`: as tables and spike trains;
+- `eventsim.nir`: networks from other tools, and for them;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
 - ``_engines``, ``_layout``, ``_support``: private; DESIGN.md says what is where.
 """
