@@ -1,0 +1,239 @@
+"""Workers of Dask: processes of this machine, or those of a scheduler that runs already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from eventsim._support.threads import thread_count
+from scenarios.extras import require
+from scenarios.running.pieces import Crew, CrewError, check_code
+from scenarios.running.versions import code
+
+__all__ = ["ANSWER", "WAIT", "at_scheduler", "on_this_machine"]
+
+ANSWER = 10.0  # s, within which a scheduler answers
+WAIT = 60.0  # s, for which nobody may be there to work, unless the user says another number
+CLOSING = 5.0  # s, for what is closed in good order
+
+# A worker computes as this process would: Dask would give BLAS and PyTorch one thread.
+SETTINGS = {
+    "distributed.nanny.pre-spawn-environ": {},
+    "distributed.comm.timeouts.connect": ANSWER,
+    "distributed.worker.memory.terminate": False,
+    "distributed.worker.memory.pause": False,
+}
+
+
+@contextmanager
+def on_this_machine(workers: int) -> Iterator[Crew]:
+    """Start worker processes, among which the processors are divided; end them with the block.
+
+    Raises
+    ------
+    MissingExtraError
+        If Dask is not installed.
+    """
+    distributed = _dask()
+    with (
+        _quiet(),
+        _settings(),
+        tempfile.TemporaryDirectory(prefix="eventsim-workers-") as scratch,
+    ):
+        with _deaf_to_interrupts():
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=None,
+                local_directory=scratch,
+                silence_logs=logging.CRITICAL,
+            )
+        try:
+            with _connected(distributed, cluster, WAIT) as client:
+                threads = max(1, thread_count(None) // workers)
+                yield _DaskCrew(_executor(client), threads, client, WAIT)
+        finally:
+            _end(cluster)
+
+
+@contextmanager
+def at_scheduler(address: str, wait: float = WAIT) -> Iterator[Crew]:
+    """Take the workers of a Dask scheduler, each of which is to use one processor.
+
+    Parameters
+    ----------
+    address : str
+        Such as "tcp://10.0.0.1:8786".
+    wait : float
+        For how many seconds there may be no worker.
+
+    Raises
+    ------
+    MissingExtraError
+        If Dask is not installed.
+    CrewError
+        If no scheduler answers, there are no workers, or one of them computes with other code or
+        does several things at once.
+    """
+    distributed = _dask()
+    with _quiet(), _settings(), _connected(distributed, address, wait) as client:
+        crew = _DaskCrew(_executor(client), 1, client, wait)
+        crew.await_workers()
+        _check_workers(client)
+        yield crew
+
+
+def _dask() -> Any:
+    require("cluster", ("distributed",), "sharing a run among workers")
+    import distributed  # late: an extra, slow to import
+
+    return distributed
+
+
+@contextmanager
+def _connected(distributed: Any, place: Any, wait: float) -> Iterator[Any]:  # noqa: ARG001
+    try:
+        client = distributed.Client(
+            place, timeout=ANSWER, set_as_default=False, direct_to_workers=False
+        )
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise CrewError(
+            f"no Dask scheduler answers at {place} within {ANSWER:g} s: {_first_line(error)}"
+        ) from error
+    try:
+        yield client
+    finally:
+        with suppress(Exception):  # what is lost already cannot be closed
+            client.close(timeout=CLOSING)
+
+
+def _executor(client: Any) -> Any:
+    return client.get_executor(pure=False)
+
+
+@dataclass(frozen=True)
+class _DaskCrew(Crew):
+    client: Any = None
+    wait: float = WAIT
+    seen: list[float] = field(default_factory=lambda: [time.monotonic()])  # somebody, the last time
+
+    def check(self) -> None:
+        if self.client.status != "running":
+            raise CrewError(f"the scheduler at {self._address} is gone")
+        if self._count():
+            self.seen[0] = time.monotonic()
+        elif time.monotonic() - self.seen[0] > self.wait:
+            raise CrewError(
+                f"the scheduler at {self._address} has had no worker for {self.wait:g} s"
+            )
+
+    def await_workers(self) -> None:
+        """Wait for the first worker."""
+        while not self._count():
+            self.check()
+            time.sleep(0.1)
+
+    def explained(self, error: Exception, name: str) -> Exception:
+        if type(error).__name__ == "KilledWorker":
+            return CrewError(
+                f"the piece {name} was given up: each worker that did it died, the last one "
+                "at the fourth try; is there enough memory?"
+            )
+        if isinstance(error, ImportError):
+            return CrewError(f"a worker has not what the piece {name} needs: {error}")
+        return super().explained(error, name)
+
+    @property
+    def _address(self) -> str:
+        return str(self.client.scheduler.address) if self.client.scheduler else "its address"
+
+    def _count(self) -> int:
+        """Return how many workers there are, 0 if the scheduler does not say so in time."""
+        try:
+            found = self.client.sync(self.client.scheduler.identity, callback_timeout=ANSWER)
+        except (OSError, TimeoutError, AttributeError):
+            return 0
+        return len(found["workers"])
+
+
+def _check_workers(client: Any) -> None:
+    """Raise a `CrewError` that names a worker which would not compute the same."""
+    for address, threads in client.nthreads().items():
+        if threads != 1:
+            raise CrewError(
+                f"worker {address} does {threads} things at once in one process, which has one "
+                "generator of random numbers: start it with --nthreads 1 (and --nworkers "
+                f"{threads})"
+            )
+    for address, error in client.run(_refusal, code(), on_error="return").items():
+        if error is not None:
+            raise CrewError(f"{address}: {_first_line(error)}")
+
+
+def _refusal(wanted: dict[str, str]) -> str | None:
+    """Return why this process cannot work, None if it can."""
+    try:
+        check_code(wanted)
+    except CrewError as error:
+        return str(error)
+    return None
+
+
+def _first_line(error: object) -> str:
+    words = str(error).strip().splitlines()
+    return words[0] if words else type(error).__name__
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    import dask
+
+    with dask.config.set(SETTINGS):
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let what goes wrong be told once, by an error."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let threads and processes that are started here not see Ctrl-C, which is for this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(cluster: Any) -> None:
+    """End the workers at once: what they had to keep is in the run folder."""
+    for nanny in list(cluster.workers.values()):
+        nanny.close_gracefully()  # which is to say: it starts no other process
+        if nanny.pid:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
+    with suppress(Exception):
+        cluster.close(timeout=CLOSING)
