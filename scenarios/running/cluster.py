@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import re
 import signal
 import tempfile
 import threading
@@ -23,6 +25,10 @@ __all__ = ["ANSWER", "WAIT", "at_scheduler", "on_this_machine"]
 ANSWER = 10.0  # s, within which a scheduler answers
 WAIT = 60.0  # s, for which nobody may be there to work, unless the user says another number
 CLOSING = 5.0  # s, for what is closed in good order
+ADDRESS = re.compile(
+    r"(?:(?:tcp|tls|ucx|wss?)://)?(?:\[[0-9a-fA-F:.%\w]+\]|[^\s:/@\[\]]+):([0-9]{1,5})"
+)
+TALKERS = ("distributed", "tornado", "asyncio")  # loggers
 
 # A worker computes as this process would: Dask would give BLAS and PyTorch one thread.
 SETTINGS = {
@@ -58,9 +64,9 @@ def on_this_machine(workers: int) -> Iterator[Crew]:
                 silence_logs=logging.CRITICAL,
             )
         try:
-            with _connected(distributed, cluster, WAIT) as client:
+            with _connected(distributed, cluster) as client:
                 threads = max(1, thread_count(None) // workers)
-                yield _DaskCrew(_executor(client), threads, client, WAIT)
+                yield _DaskCrew(client.get_executor(pure=False), threads, client)
         finally:
             _end(cluster)
 
@@ -80,16 +86,21 @@ def at_scheduler(address: str, wait: float = WAIT) -> Iterator[Crew]:
     ------
     MissingExtraError
         If Dask is not installed.
+    ValueError
+        If that is no address.
     CrewError
         If no scheduler answers, there are no workers, or one of them computes with other code or
         does several things at once.
     """
     distributed = _dask()
-    with _quiet(), _settings(), _connected(distributed, address, wait) as client:
-        crew = _DaskCrew(_executor(client), 1, client, wait)
-        crew.await_workers()
-        _check_workers(client)
-        yield crew
+    _check_address(address)
+    with _quiet(), _settings():
+        _check_answer(distributed, address)
+        with _connected(distributed, address) as client:
+            crew = _DaskCrew(client.get_executor(pure=False), 1, client, wait)
+            crew.await_workers()
+            _check_workers(client)
+            yield crew
 
 
 def _dask() -> Any:
@@ -99,25 +110,51 @@ def _dask() -> Any:
     return distributed
 
 
-@contextmanager
-def _connected(distributed: Any, place: Any, wait: float) -> Iterator[Any]:  # noqa: ARG001
-    try:
-        client = distributed.Client(
-            place, timeout=ANSWER, set_as_default=False, direct_to_workers=False
+def _check_address(address: str) -> None:
+    """Raise a ValueError unless a scheduler can be looked for there.
+
+    Examples
+    --------
+    >>> _check_address("node7")
+    Traceback (most recent call last):
+        ...
+    ValueError: scheduler must be an address such as tcp://10.0.0.1:8786, got 'node7'
+    """
+    found = ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found[1]) < 2**16:
+        raise ValueError(
+            f"scheduler must be an address such as tcp://10.0.0.1:8786, got {address!r}"
         )
-    except (OSError, ValueError, TypeError, ImportError) as error:
+
+
+def _check_answer(distributed: Any, address: str) -> None:
+    """Raise a `CrewError` unless a scheduler answers; a client would be hard to be rid of."""
+
+    async def asked() -> Any:
+        async with distributed.rpc(address) as place:
+            return await place.identity()
+
+    async def in_time() -> Any:
+        return await asyncio.wait_for(asked(), ANSWER)
+
+    try:
+        kind = asyncio.run(in_time())["type"]
+    except Exception as error:  # whatever may answer there, and however
         raise CrewError(
-            f"no Dask scheduler answers at {place} within {ANSWER:g} s: {_first_line(error)}"
+            f"no Dask scheduler answers at {address} within {ANSWER:g} s: {_first_line(error)}"
         ) from error
+    if kind != "Scheduler":
+        raise CrewError(f"{address} must be the address of a Dask scheduler, got that of a {kind}")
+
+
+@contextmanager
+def _connected(distributed: Any, place: Any) -> Iterator[Any]:
+    client = distributed.Client(place, timeout=ANSWER, set_as_default=False)
     try:
         yield client
     finally:
-        with suppress(Exception):  # what is lost already cannot be closed
+        with suppress(Exception):  # what is lost cannot be closed
             client.close(timeout=CLOSING)
-
-
-def _executor(client: Any) -> Any:
-    return client.get_executor(pure=False)
 
 
 @dataclass(frozen=True)
@@ -176,7 +213,7 @@ def _check_workers(client: Any) -> None:
             )
     for address, error in client.run(_refusal, code(), on_error="return").items():
         if error is not None:
-            raise CrewError(f"{address}: {_first_line(error)}")
+            raise CrewError(f"{address} cannot do this run: {_first_line(error)}")
 
 
 def _refusal(wanted: dict[str, str]) -> str | None:
@@ -204,7 +241,8 @@ def _settings() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Let what goes wrong be told once, by an error."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in TALKERS]
+    loggers = [logging.getLogger(name) for name in {*known, *TALKERS}]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
