@@ -10,15 +10,15 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from eventsim._support.sources import OtherCodeError, check_code, code
 from eventsim._support.threads import thread_count
 from scenarios.extras import require
-from scenarios.running.pieces import Crew, CrewError, check_code
-from scenarios.running.versions import code
+from scenarios.running.pieces import PACKAGES, Crew, CrewError
 
 __all__ = ["ANSWER", "WAIT", "at_scheduler", "on_this_machine"]
 
@@ -59,7 +59,7 @@ def on_this_machine(workers: int) -> Iterator[Crew]:
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=0,
-                dashboard_address=None,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 local_directory=scratch,
                 silence_logs=logging.CRITICAL,
             )
@@ -211,16 +211,16 @@ def _check_workers(client: Any) -> None:
                 "generator of random numbers: start it with --nthreads 1 (and --nworkers "
                 f"{threads})"
             )
-    for address, error in client.run(_refusal, code(), on_error="return").items():
+    for address, error in client.run(_refusal, code(*PACKAGES), on_error="return").items():
         if error is not None:
             raise CrewError(f"{address} cannot do this run: {_first_line(error)}")
 
 
-def _refusal(wanted: dict[str, str]) -> str | None:
+def _refusal(wanted: Mapping[str, str]) -> str | None:
     """Return why this process cannot work, None if it can."""
     try:
         check_code(wanted)
-    except CrewError as error:
+    except OtherCodeError as error:
         return str(error)
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import threading
 import time
 import warnings
@@ -21,19 +22,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from eventsim._support.sources import check_code, code
 from eventsim._support.threads import limited
 from scenarios.running.console.progress import Progress, Tell
 from scenarios.running.lock import holder
 from scenarios.running.records import CONFIG, Origin, belonging_to, origin
 from scenarios.running.registry import find
-from scenarios.running.versions import code
 
 __all__ = [
+    "PACKAGES",
     "Crew",
     "CrewError",
     "Piece",
     "carry_out",
-    "check_code",
     "do_elsewhere",
     "do_piece",
     "is_shared",
@@ -42,6 +43,7 @@ __all__ = [
 
 T = TypeVar("T")
 Works = Mapping[str, Callable[[], Any]]
+PACKAGES = ("eventsim", "gradients", "scenarios")
 SECONDS = 1.0  # between two looks at how far the workers are, and at whether they are wanted
 
 
@@ -89,7 +91,7 @@ class Piece:
     holder : str
         Who holds the folder: once that is another, nobody waits for the piece.
     code : dict of str -> str
-        What the run is computed with: see `versions.code`.
+        What the run is computed with.
     threads : int
         How many threads to use.
     """
@@ -99,7 +101,7 @@ class Piece:
     place: str
     name: str
     holder: str
-    code: dict[str, str]
+    code: Mapping[str, str]
     threads: int
 
 
@@ -208,10 +210,9 @@ class _Foreman:
     def _piece(self, name: str) -> Piece:
         run = origin()
         assert run is not None, "who shares a run holds its folder"
-        return Piece(
-            run, str(self.folder.resolve()), str(Path.cwd()), name, holder(self.folder), code(),
-            self.crew.threads,
-        )  # fmt: skip
+        place, here = str(Path.cwd()), code(*PACKAGES)
+        folder, who = str(self.folder.resolve()), holder(self.folder)
+        return Piece(run, folder, place, name, who, here, self.crew.threads)
 
     def _finished(
         self, futures: Mapping[Future[Any], str], watch: Callable[[], None]
@@ -253,15 +254,17 @@ def do_piece(piece: Piece) -> tuple[Any, list[tuple[str, type[Warning], str, int
 
     Raises
     ------
+    OtherCodeError
+        If this process computes with other code.
     CrewError
-        If this process computes with other code, or does not see the run folder.
+        If it does not see the run folder.
     """
     check_code(piece.code)
     folder = Path(piece.folder)
     if not (folder / CONFIG).is_file() or not Path(piece.place).is_dir():
         raise CrewError(
-            f"{_myself()} does not see {piece.folder} or {piece.place}: workers need the file "
-            "system of the one who runs the command"
+            f"worker {platform.node()}, process {os.getpid()}, does not see {piece.folder} or "
+            f"{piece.place}: workers need the file system of the one who runs the command"
         )
     with (
         _ONE_AT_A_TIME,
@@ -275,25 +278,6 @@ def do_piece(piece: Piece) -> tuple[Any, list[tuple[str, type[Warning], str, int
 
 
 _ONE_AT_A_TIME = threading.Lock()  # of a process: warnings, folder and random numbers are its own
-
-
-def check_code(wanted: Mapping[str, str]) -> None:
-    """Raise a `CrewError` if this process computes with other code than is wanted."""
-    here = code()
-    other = [name for name in wanted if here.get(name) != wanted[name]]
-    if other:
-        found, run = (
-            ", ".join(f"{name} {each.get(name, 'not installed')}" for name in other)
-            for each in (here, wanted)
-        )
-        raise CrewError(
-            f"{_myself()} has {found}, but the run {run}: its numbers could be others; install the "
-            "same there, and start the worker anew"
-        )
-
-
-def _myself() -> str:
-    return f"worker {os.uname().nodename}, process {os.getpid()},"
 
 
 class _ReachedError(BaseException):

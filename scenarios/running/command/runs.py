@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
+from importlib import metadata
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from scenarios.running.checkpoint import check_folder, remove_partial, write_who
 from scenarios.running.lock import LOCK, held
 from scenarios.running.records import CONFIG, belonging_to, parse
 from scenarios.running.registry import Scenario, find
-from scenarios.running.versions import versions
 
 __all__ = ["forget", "is_blank", "new_run", "old_run", "read_folder"]
+
+PACKAGES = ("eventsim-snn", "numba", "numpy", "torch")
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def new_run(scenario: Scenario, config: Any, folder: Path | None) -> Iterator[Pa
         remove_partial(folder)
         run = _origin(scenario, config)
         used = asdict(config.chosen)  # for readers: a run goes on from what it was asked for
-        content = json.dumps({**run, "used": used, "versions": versions()}, indent=2)
+        content = json.dumps({**run, "used": used, "versions": _versions()}, indent=2)
         try:
             write_whole(folder / CONFIG, content.encode() + b"\n")
             with belonging_to(run):
@@ -158,15 +160,25 @@ def _is_ours(path: Path) -> bool:
 
 
 def _compare_versions(folder: Path) -> None:
-    began, here = _content(folder)["versions"], versions()
+    began, here = _content(folder)["versions"], _versions()
     other = [name for name in {**began, **here} if began.get(name) != here.get(name)]
     if other:
         then, now = (
-            ", ".join(f"{name} {each.get(name, 'not known')}" for name in other)
-            for each in (began, here)
+            ", ".join(f"{name} {versions.get(name, 'not known')}" for name in other)
+            for versions in (began, here)
         )
         warnings.warn(
             f"the run was begun with {then}, and goes on with {now}: numbers may differ from those "
             "of a run with one of them",
             stacklevel=4,
         )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+            found[name] = "not installed"
+    return found
