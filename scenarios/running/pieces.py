@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Said = tuple[str, type[Warning], str, int]  # a warning, and where it came from
 Works = Mapping[str, Callable[[], Any]]
 PACKAGES = ("eventsim", "gradients", "scenarios")
 SECONDS = 1.0  # between two looks at how far the workers are, and at whether they are wanted
@@ -195,6 +196,7 @@ def _without_result(work: Callable[[], object]) -> None:
 class _Foreman:
     crew: Crew
     folder: Path
+    said: set[Said] = field(default_factory=set)
 
     @contextmanager
     def done(self, works: Works, watch: Callable[[], None]) -> Iterator[Iterator[tuple[str, Any]]]:
@@ -231,18 +233,17 @@ class _Foreman:
         except (Exception, CancelledError) as error:
             self.crew.check()
             raise self.crew.explained(error, name) from error
-        for message, category, file, line in said:
-            warnings.warn_explicit(message, category, file, line, registry=_SAID)
+        for warning in said:
+            if warning not in self.said:  # once, as one process would say it
+                self.said.add(warning)
+                warnings.warn_explicit(*warning)
         return result
-
-
-_SAID: dict[Any, Any] = {}  # what was said once of a line of code is not said again
 
 
 # --- the one who works ----------------------------------------------------------------------------
 
 
-def do_piece(piece: Piece) -> tuple[Any, list[tuple[str, type[Warning], str, int]]]:
+def do_piece(piece: Piece) -> tuple[Any, list[Said]]:
     """Do a piece: what an executor calls, in whatever process.
 
     Returns
@@ -272,6 +273,7 @@ def do_piece(piece: Piece) -> tuple[Any, list[tuple[str, type[Warning], str, int
         chdir(piece.place),
         limited(piece.threads),
         belonging_to(piece.run),
+        _sharing(None),
     ):
         result = _reached(piece)()
     return result, [(str(w.message), w.category, w.filename, w.lineno) for w in said]

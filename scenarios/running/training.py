@@ -31,7 +31,7 @@ from scenarios.running.checkpoint import (
     write_whole,
 )
 from scenarios.running.console.progress import SILENT, Progress, Tell
-from scenarios.running.pieces import carry_out, is_shared
+from scenarios.running.pieces import CrewError, carry_out, is_shared
 from scenarios.running.records import as_line, origin_line, parse, read_lines
 from scenarios.running.stopwatch import Stopwatch
 
@@ -425,6 +425,8 @@ def replicate(
     ------
     ValueError
         If the records in ``path`` belong to another run.
+    CrewError
+        If this is done by a worker on its way to a later piece, and there are none.
     """
     done = _read_records(path) if path else {}
     lacking = {seed: partial(run, seed) for seed in seeds if seed not in done}
@@ -438,6 +440,9 @@ def replicate(
             report(finished, done[seed])
     if path and done:
         _write_records(path, seeds, done)  # without what was damaged
+    unseen = [seed for seed in seeds if seed not in done]
+    if unseen:
+        raise CrewError(f"{path} lacks the records of {unseen[:5]}: a worker does not see them yet")
     return [done[seed] for seed in seeds]
 
 
