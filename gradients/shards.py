@@ -7,7 +7,7 @@ order.  So whoever does a shard, and how often it was tried, changes no bit of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial, reduce
@@ -18,7 +18,7 @@ from scipy import sparse
 
 from eventsim._support.sources import check_code, code
 from eventsim._support.types import FloatArray
-from eventsim._support.validate import as_count, as_positive, shown
+from eventsim._support.validate import as_count, shown
 from eventsim.network import Network
 from eventsim.result import ActivityError, BatchResult, joined_batch
 from eventsim.simulation import simulate
@@ -32,6 +32,7 @@ from gradients.timing_backprop import check_derivatives, timing_backprop
 __all__ = ["SHARDS", "Cut", "Sharing", "as_sharing", "backward", "cut_up", "forward"]
 
 SHARDS = 8  # where an executor is given, and no number
+WAIT = 3600.0  # s, for which a shard is waited for
 PACKAGES = ("eventsim", "gradients")
 BY_SAMPLE = ("first_spikes", "potentials")
 
@@ -49,13 +50,10 @@ class Sharing:
         Number of shards; of fewer samples, one for each.
     executor : Executor, optional
         Who does them; None: this process, one after the other.
-    timeout : float, optional
-        Seconds after which a shard that is waited for is given up.
     """
 
     shards: int
     executor: Executor | None
-    timeout: float | None
 
     def edges(self, n_samples: int) -> list[tuple[int, int]]:
         """Return the first sample of each shard, and one past its last."""
@@ -81,17 +79,19 @@ class Sharing:
 
     def _result(self, future: Future[T], k: int, n: int) -> T:
         try:
-            return future.result(self.timeout)
+            return future.result(WAIT)
         except TimeoutError as error:
             if future.done():  # by an error of its own
                 raise
             raise TimeoutError(
-                f"shard {k} of {n} was not done {self.timeout:g} s after it was waited for: are "
-                "there workers left?"
+                f"shard {k} of {n} was not done {WAIT:g} s after it was waited for: are there "
+                "workers left?"
             ) from error
+        except CancelledError as error:
+            raise RuntimeError(f"shard {k} of {n} was given up: its workers are gone") from error
 
 
-def as_sharing(shards: object, executor: object, timeout: object) -> Sharing | None:
+def as_sharing(shards: object, executor: object) -> Sharing | None:
     """Return how a minibatch is shared as the arguments say; None: it is not.
 
     Raises
@@ -104,10 +104,9 @@ def as_sharing(shards: object, executor: object, timeout: object) -> Sharing | N
             "executor must be a concurrent.futures.Executor, such as a Dask client's "
             f"get_executor(), got {shown(executor)}"
         )
-    seconds = None if timeout is None else as_positive(timeout, "timeout")
     if shards is None:
-        return None if executor is None else Sharing(SHARDS, executor, seconds)
-    return Sharing(as_count(shards, "shards"), executor, seconds)
+        return None if executor is None else Sharing(SHARDS, executor)
+    return Sharing(as_count(shards, "shards"), executor)
 
 
 class Cut(NamedTuple):
@@ -206,8 +205,11 @@ def _of_whole(error: ActivityError, cut: Cut, before: Sequence[BatchResult]) -> 
 def _run(
     network: Network, trains: Trains, initial: Mapping[str, State] | None, options: dict[str, Any]
 ) -> BatchResult:
-    """Return the run of a shard, without what the caller has."""
-    result: Any = simulate(network, trains, initial=initial, **options)
+    return _alone(simulate(network, trains, initial=initial, **options))
+
+
+def _alone(result: Any) -> Any:
+    """Return a run without what it was given, which the other side has."""
     return replace(result, network=None, stimulus=None)
 
 
@@ -226,7 +228,10 @@ def backward(
     """
     derivatives = {name: getattr(loss, name) for name in ("spike_times", *BY_SAMPLE)}
     check_derivatives(result, **derivatives)
-    calls = [(result[a:b], {**_own(result, derivatives, a, b), **options}) for a, b in cut.edges]
+    calls = []
+    for (a, b), trains, initial in zip(cut.edges, cut.trains, cut.initial, strict=True):
+        own = {**_own(result, derivatives, a, b), **options}
+        calls.append((result.network, trains, initial, _alone(result[a:b]), own))
     with sharing.results(_swept, calls) as found:
         parts = list(found)
     return _summed(parts, result, cut)
@@ -248,8 +253,15 @@ def _own(
     return own
 
 
-def _swept(result: BatchResult, options: dict[str, Any]) -> Gradient:
-    return timing_backprop(result, **options)
+def _swept(
+    network: Network,
+    trains: Trains,
+    initial: Mapping[str, State] | None,
+    run: BatchResult,
+    options: dict[str, Any],
+) -> Gradient:
+    stimulus, _ = read_stimulus(network, trains, initial)
+    return timing_backprop(replace(run, network=network, stimulus=stimulus), **options)
 
 
 def _summed(parts: Sequence[Gradient], result: BatchResult, cut: Cut) -> Gradient:

@@ -60,7 +60,6 @@ def value_and_grad(
     threads: int | None = ...,
     shards: int | None = ...,
     executor: Executor | None = ...,
-    timeout: float | None = ...,
 ) -> tuple[float, Gradient, BatchResult]: ...
 
 
@@ -78,7 +77,6 @@ def value_and_grad(
     threads: int | None = None,
     shards: int | None = None,
     executor: Executor | None = None,
-    timeout: float | None = None,
 ) -> tuple[float, Gradient, Result | BatchResult]:
     """Simulate a network, and return the value of a loss with its exact gradient.
 
@@ -99,8 +97,6 @@ def value_and_grad(
         Who does the shards, such as a `ProcessPoolExecutor` or a Dask client's
         ``get_executor(pure=False)``, with one thread each unless ``threads`` says another number;
         default: this process, in turn.  The loss is evaluated here, and need not be pickled.
-    timeout : float, optional
-        Seconds after which a shard that is waited for is given up; default: never.
 
     Returns
     -------
@@ -122,7 +118,9 @@ def value_and_grad(
     ActivityError
         If a sample exceeds ``max_spikes``.
     TimeoutError
-        If a shard was not done in time.
+        If a shard was not done an hour after it was waited for.
+    RuntimeError
+        If the executor gave a shard up, or its process has another version of this package.
 
     Warns
     -----
@@ -164,7 +162,7 @@ def value_and_grad(
     options: dict[str, Any] = {
         "engine": engine, "until_fired": until_fired, "max_spikes": max_spikes, "threads": threads,
     }  # fmt: skip
-    sharing = as_sharing(shards, executor, timeout)
+    sharing = as_sharing(shards, executor)
     if sharing is not None:
         return _of_shards(sharing, network, stimulus, loss, t_stop, wanted, initial, options)
     result = simulate(network, stimulus, t_stop, initial=initial, **options)

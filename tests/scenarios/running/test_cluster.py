@@ -94,7 +94,7 @@ def test_shards_on_two_workers_are_those_of_one_process(crew):
     batch = {"in": es.SpikeBatch.from_latencies(rng.random((9, 4)))}
     loss = gradients.FirstSpikeCrossEntropy("out", tau0=0.3, wake=0.1).of(rng.integers(0, 2, 9))
     alone, both = (
-        gradients.value_and_grad(net, batch, loss, 2.0, shards=3, executor=who, timeout=120.0)
+        gradients.value_and_grad(net, batch, loss, 2.0, shards=3, executor=who)
         for who in (None, crew.executor)
     )
     assert both[0] == alone[0]
