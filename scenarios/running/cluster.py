@@ -34,8 +34,7 @@ TALKERS = ("distributed", "tornado", "asyncio")  # loggers
 SETTINGS = {
     "distributed.nanny.pre-spawn-environ": {},
     "distributed.comm.timeouts.connect": ANSWER,
-    "distributed.worker.memory.terminate": False,
-    "distributed.worker.memory.pause": False,
+    "distributed.admin.large-graph-warning-threshold": "1 GiB",  # it is no graph
 }
 
 
@@ -58,7 +57,7 @@ def on_this_machine(workers: int) -> Iterator[Crew]:
             cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
-                memory_limit=0,
+                memory_limit=0,  # none but that of the computer, as for one process
                 scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 local_directory=scratch,
                 silence_logs=logging.CRITICAL,
