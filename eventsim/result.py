@@ -26,6 +26,8 @@ from eventsim._layout.record import (
     TOUCHED,
     EndState,
     Record,
+    end_to_end,
+    joined_samples,
     of_samples,
     replaced,
 )
@@ -65,6 +67,7 @@ __all__ = [
     "RecordedSpikes",
     "Result",
     "begun_from",
+    "joined_batch",
     "require_whole",
 ]
 
@@ -859,6 +862,20 @@ def require_whole(batch: BatchResult, name: str) -> None:
             f"{name} needs the whole run: simulate with history=True from the start on, got a part "
             f"from t = {batch.t_start} to {batch.t_stop}"
         )
+
+
+def joined_batch(network: Network, stimulus: Stimulus, parts: Sequence[BatchResult]) -> BatchResult:
+    """Return the run of a whole stimulus from those of its samples, some after others."""
+    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+    return replace(
+        parts[0],
+        network=network,
+        stimulus=stimulus,
+        ends=np.concatenate([part.ends for part in parts]),
+        record=end_to_end([part.record for part in parts]),
+        offsets=np.concatenate([[0], np.cumsum(sizes)]),
+        state=joined_samples([part.state for part in parts]),
+    )
 
 
 def begun_from(neurons: Neurons, rows: FloatArray, ends: FloatArray) -> Begun:

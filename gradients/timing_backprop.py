@@ -172,6 +172,16 @@ def timing_backprop(
     return _gradient(batch, loss, _swept(batch, loss, threads), wanted)
 
 
+def check_derivatives(
+    batch: BatchResult,
+    spike_times: Mapping[str, ArrayLike],
+    first_spikes: Mapping[str, ArrayLike],
+    potentials: Mapping[str, ArrayLike],
+) -> None:
+    """Raise a ValueError unless derivatives fit a run."""
+    _cotangents(batch, spike_times, first_spikes, potentials, None, {})
+
+
 def wanted_parameters(wrt: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names in ``wrt``, all if it is None; ValueError if it holds others."""
     every = (*DIFFERENTIABLE, INITIAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any, TypeAlias, overload
 
@@ -20,6 +21,7 @@ from eventsim.start import State
 from gradients.gradient import Gradient
 from gradients.losses.loss import Loss
 from gradients.losses.term import Labelled, Term
+from gradients.shards import Sharing, as_sharing, backward, cut_up, forward
 from gradients.timing_backprop import timing_backprop, wanted_parameters
 
 __all__ = ["value_and_grad"]
@@ -56,6 +58,8 @@ def value_and_grad(
     until_fired: str | None = ...,
     max_spikes: int = ...,
     threads: int | None = ...,
+    shards: int | None = ...,
+    executor: Executor | None = ...,
 ) -> tuple[float, Gradient, BatchResult]: ...
 
 
@@ -71,6 +75,8 @@ def value_and_grad(
     until_fired: str | None = None,
     max_spikes: int = 10_000_000,
     threads: int | None = None,
+    shards: int | None = None,
+    executor: Executor | None = None,
 ) -> tuple[float, Gradient, Result | BatchResult]:
     """Simulate a network, and return the value of a loss with its exact gradient.
 
@@ -83,6 +89,14 @@ def value_and_grad(
         losses, or a function of your own, from the `Result` or `BatchResult` to a `Loss`.
     wrt : iterable of str, or None
         By which parameters to differentiate, as for `timing_backprop`; None: by all.
+    shards : int, optional
+        Into how many shards to cut a batch, whose gradients are added in their order (one for each
+        sample, if there are fewer of these).  The sum depends on this number in its last digits,
+        and on nothing else.  Default: the batch is not cut; with an ``executor``: 8.
+    executor : concurrent.futures.Executor, optional
+        Who does the shards, such as a `ProcessPoolExecutor` or a Dask client's
+        ``get_executor(pure=False)``, with one thread each unless ``threads`` says another number;
+        default: this process, in turn.  The loss is evaluated here, and need not be pickled.
 
     Returns
     -------
@@ -99,9 +113,14 @@ def value_and_grad(
     ValueError
         As `eventsim.simulate` and `timing_backprop`; if ``loss`` returns something else than a
         `Loss`; or if a loss of potentials is to be read where ``until_fired`` ended the run, a time
-        that itself depends on the parameters.
+        that itself depends on the parameters.  With shards: if there is a single sample, spikes
+        are drawn by generators, or the engine is one of devices.
     ActivityError
         If a sample exceeds ``max_spikes``.
+    TimeoutError
+        If a shard was not done an hour after it was waited for.
+    RuntimeError
+        If the executor gave a shard up, or its process has another version of this package.
 
     Warns
     -----
@@ -126,6 +145,11 @@ def value_and_grad(
     0.01404
     >>> gradient.weights[key]       # more weight, more potential, less loss
     array([[-0.054134]])
+
+    The same in two shards; two processes would take ``executor=ProcessPoolExecutor(2)``, too:
+
+    >>> gradients.value_and_grad(net, {"in": latencies}, loss, 1.0, shards=2)[1].weights[key]
+    array([[-0.054134]])
     """
     if not callable(loss):
         raise ValueError(f"loss must be a function of the result, got {shown(loss)}")
@@ -135,14 +159,14 @@ def value_and_grad(
     if isinstance(loss, Labelled):
         loss.check(network, _n_samples(stimulus))
         _check_end(until_fired, loss.loss.reads_potentials)
-    result = simulate(
-        network, stimulus, t_stop, engine=engine, initial=initial, until_fired=until_fired,
-        max_spikes=max_spikes, threads=threads,
-    )  # fmt: skip
-    found = loss(result)
-    if not isinstance(found, Loss):
-        raise ValueError(f"loss must return a gradients.Loss, got {shown(found)}")
-    _check_end(until_fired, bool(found.potentials))
+    options: dict[str, Any] = {
+        "engine": engine, "until_fired": until_fired, "max_spikes": max_spikes, "threads": threads,
+    }  # fmt: skip
+    sharing = as_sharing(shards, executor)
+    if sharing is not None:
+        return _of_shards(sharing, network, stimulus, loss, t_stop, wanted, initial, options)
+    result = simulate(network, stimulus, t_stop, initial=initial, **options)
+    found = _evaluated(loss, result, until_fired)
     gradient = timing_backprop(
         result,
         first_spikes=found.first_spikes,
@@ -152,6 +176,36 @@ def value_and_grad(
         threads=threads,
     )
     return found.value, _pushed(gradient, network, found.incoming), result
+
+
+def _of_shards(
+    sharing: Sharing,
+    network: Network,
+    stimulus: Any,
+    loss: Callable[[Any], Loss],
+    t_stop: float,
+    wanted: tuple[str, ...],
+    initial: Mapping[str, State] | None,
+    options: dict[str, Any],
+) -> tuple[float, Gradient, BatchResult]:
+    if options["threads"] is None and sharing.executor is not None:
+        options["threads"] = 1
+    cut = cut_up(sharing, network, stimulus, initial, options["engine"])
+    result = forward(sharing, network, cut, t_stop=t_stop, **options)
+    found = _evaluated(loss, result, options["until_fired"])
+    gradient = backward(sharing, result, cut, found, wrt=wanted, threads=options["threads"])
+    return found.value, _pushed(gradient, network, found.incoming), result
+
+
+def _evaluated(
+    loss: Callable[[Any], Loss], result: Result | BatchResult, until_fired: str | None
+) -> Loss:
+    """Return the loss of a run, checked."""
+    found = loss(result)
+    if not isinstance(found, Loss):
+        raise ValueError(f"loss must return a gradients.Loss, got {shown(found)}")
+    _check_end(until_fired, bool(found.potentials))
+    return found
 
 
 def _check_end(until_fired: str | None, reads_potentials: bool) -> None:

@@ -491,7 +491,7 @@ TABLE: dict[str, Call] = {
         lambda: {
             "network": NET, "stimulus": {"in": SPIKES}, "loss": loss, "t_stop": 1.0,
             "wrt": ["weights"], "engine": "auto", "initial": INITIAL, "until_fired": None,
-            "max_spikes": 100, "threads": 1,
+            "max_spikes": 100, "threads": 1, "shards": None, "executor": None,
         },
     ),
     "gradients.Loss": Call(

@@ -24,6 +24,7 @@ __all__ = [
     "EndState",
     "Record",
     "end_to_end",
+    "joined_samples",
     "new_record",
     "of_samples",
     "positions_behind",
@@ -105,3 +106,15 @@ def of_samples(arrays: Any, samples: IntArray) -> Any:
     if hasattr(arrays, "of"):
         return arrays.of(samples)
     return type(arrays)._make(of_samples(part, samples) for part in arrays)
+
+
+def joined_samples(parts: Sequence[Any]) -> Any:
+    """Return nested named tuples of arrays with the samples of several, one after another.
+
+    What is ragged does it itself: it has a method ``joined``.
+    """
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    if hasattr(parts[0], "joined"):
+        return parts[0].joined(parts)
+    return type(parts[0])._make(joined_samples(column) for column in zip(*parts, strict=True))

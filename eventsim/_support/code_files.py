@@ -13,7 +13,6 @@ import hashlib
 import os
 import pickle
 import stat
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -28,6 +27,8 @@ from numba.core.caching import (
     IndexDataCacheFile,
     UserWideCacheLocator,
 )
+
+from eventsim._support.sources import digest_of_sources
 
 __all__ = ["files_can_be_kept", "keep_code"]
 
@@ -121,17 +122,7 @@ def _own_folder() -> Path:
 def _stamp(function: Callable[..., Any]) -> tuple[Any, ...]:
     """Return what the machine code of a function depends on, besides its own file."""
     package = function.__module__.partition(".")[0]
-    return config.BOUNDSCHECK, _digest_of("eventsim"), _digest_of(package)
-
-
-@cache
-def _digest_of(package: str) -> str:
-    """Return a digest of all source files of a package."""
-    digest = DIGEST()
-    for folder in getattr(sys.modules.get(package), "__path__", ()):
-        for path in sorted(Path(folder).rglob("*.py")):
-            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return config.BOUNDSCHECK, digest_of_sources("eventsim"), digest_of_sources(package)
 
 
 @cache

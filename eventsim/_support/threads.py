@@ -12,8 +12,10 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from itertools import pairwise
 from typing import TypeVar
@@ -23,13 +25,14 @@ import numpy as np
 from eventsim._support.types import BoolArray
 from eventsim._support.validate import as_count
 
-__all__ = ["for_each_part", "interruptible", "stop_if_told", "thread_count"]
+__all__ = ["for_each_part", "interruptible", "limited", "stop_if_told", "thread_count"]
 
 # ns; a thread that waits for the interpreter lock wakes up some 50 us later, several times a piece
 LEAST_WORK = 1_000_000
 LONG_WORK = 100_000_000
 
 _helper = threading.local()
+_LIMIT: ContextVar[int | None] = ContextVar("limit", default=None)
 
 Result = TypeVar("Result")
 
@@ -62,8 +65,26 @@ def interruptible(function: Callable[[BoolArray], Result], work: float) -> Resul
             stop[0] = True
 
 
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Let as many threads be used, in this block, where their number is left open.
+
+    Examples
+    --------
+    >>> with limited(3):
+    ...     thread_count(None), thread_count(5)
+    (3, 5)
+    """
+    token = _LIMIT.set(threads)
+    try:
+        yield
+    finally:
+        _LIMIT.reset(token)
+
+
 def thread_count(threads: int | None) -> int:
     """Return the number of threads to use: ``threads``, or all processors if it is None."""
+    threads = _LIMIT.get() if threads is None else threads
     if threads is not None:
         return as_count(threads, "threads")
     if hasattr(os, "sched_getaffinity"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scenarios.networks.recording import Recording, spread
 from scenarios.networks.streamed import Streamed
 from scenarios.running.checkpoint import made_once
 from scenarios.running.console.progress import Progress
+from scenarios.running.pieces import do_elsewhere
 from scenarios.running.report import Report, Row
 
 __all__ = ["run"]
@@ -46,6 +48,11 @@ def run(config: BrunelOptions, folder: Path, progress: Progress) -> Report:
     from scenarios.brunel.figures import activity, statistics
 
     chosen = config.chosen
+    regimes = {
+        folder / name: partial(_found, name, chosen, folder / name, progress)
+        for name in chosen.regimes
+    }
+    do_elsewhere(regimes, progress.named("Brunel", "regime"))
     runs: dict[str, dict[str, Found]] = {
         name: _found(name, chosen, folder / name, progress.named(name, "ms"))
         for name in chosen.regimes

@@ -24,6 +24,7 @@ from scenarios.coherence.simulation import Chunk, Scheme, Segments, shot_noise, 
 from scenarios.coherence.theory import Neuron, Spectra, firing_rate, half_height, spectra
 from scenarios.running.checkpoint import Arrays, made_once
 from scenarios.running.console.progress import Progress
+from scenarios.running.pieces import carry_out
 
 if TYPE_CHECKING:
     from scenarios.coherence.config import CoherenceOptions
@@ -183,11 +184,16 @@ def study(config: CoherenceOptions, folder: Path, progress: Progress) -> Study:
     with progress.compiling():
         _compile(neurons[0])
     simulations = _simulations(config)
-    found: dict[str, Estimate] = {}
-    with progress.named("coherence", "simulation").task(len(simulations)) as tell:
-        for k, (name, begin) in enumerate(simulations.items()):
-            found[name] = _kept(folder / f"{name}.npz", config, begin)
-            tell(k + 1, {})
+    works = {
+        folder / f"{name}.npz": partial(_keep, folder / f"{name}.npz", config, begin)
+        for name, begin in simulations.items()
+    }
+    kept: dict[Path, Arrays] = {}
+    with progress.named("coherence", "simulation").task(len(works)) as tell:
+        for path, arrays in carry_out(works):
+            kept[path] = arrays
+            tell(len(kept), {})
+    found = {path.stem: _as_estimate(kept[path]) for path in works}
     milliseconds = _milliseconds(neurons[0], found[_name(0, "white")].frequencies)
     responses = [_response(config, k, neuron, found) for k, neuron in enumerate(neurons)]
     convergence = _convergence(config, found, responses[0])
@@ -256,14 +262,17 @@ def _name(k: int, kind: str) -> str:
     return f"neuron-{k}-{kind}"
 
 
-def _kept(path: Path, config: CoherenceOptions, begin: Begin) -> Estimate:
-    """Return what a simulation found, from its file if there is one."""
+def _keep(path: Path, config: CoherenceOptions, begin: Begin) -> Arrays:
+    """Return what a simulation found, as its file has it; it is made where there is none."""
 
     def make() -> Arrays:
         found = estimate(begin(), config.width).nearest(config.frequencies())
         return {name: np.asarray(value) for name, value in asdict(found).items()}
 
-    arrays = made_once(path, make)
+    return made_once(path, make)
+
+
+def _as_estimate(arrays: Arrays) -> Estimate:
     return Estimate(
         arrays["frequencies"],
         arrays["gain"],

@@ -15,7 +15,7 @@ from scenarios.flowers.report import Kind, kind_title, notes, rows
 from scenarios.running.checkpoint import write_whole
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report
-from scenarios.running.training import Metrics, Settings, fit_seeds
+from scenarios.running.training import Metrics, Series, Settings, fit_series
 
 if TYPE_CHECKING:
     from scenarios.flowers.task import FlowerTask
@@ -102,27 +102,32 @@ def run(config: FlowersOptions, folder: Path, progress: Progress) -> Report:
     parts = split(flower_images(config.data_dir), config.test_share, config.split_seed)
     write_whole(folder / PAGE, _page(parts["test"]).encode())  # first: it may refuse the images
     started = time.perf_counter()
-    kinds = [
-        _train(config, parts, network, control, folder, progress)
+    series = {
+        (network, control): _series(config, parts, network, control, folder)
         for network in config.networks
         for control in ((False, True) if config.control else (False,))
-    ]
+    }
+    states = fit_series(
+        series, range(config.seed, config.seed + config.chosen.seeds), progress=progress
+    )
+    kinds = [Kind(*kind, trained) for kind, trained in states.items()]
     seconds = time.perf_counter() - started
     return _report(config, parts, kinds, seconds, folder)
 
 
-def _train(
+def _series(
     config: FlowersOptions,
     parts: dict[str, LabelledImages],
     network: str,
     control: bool,
     folder: Path,
-    progress: Progress,
-) -> Kind:
+) -> Series:
     from scenarios.flowers.task import no_better
 
     title = kind_title(network, control)
-    states = fit_seeds(
+    return Series(
+        title,
+        folder / title.replace(", ", "-").replace(" ", "-"),
         lambda seed: learner(
             config, build(config, parts, network, seed, control=control), network
         ),
@@ -132,12 +137,7 @@ def _train(
             seed=seed,
             stop=no_better(config.patience),
         ),
-        range(config.seed, config.seed + config.chosen.seeds),
-        folder=folder / title.replace(", ", "-").replace(" ", "-"),
-        progress=progress,
-        title=title,
     )  # fmt: skip
-    return Kind(network, control, states)
 
 
 def _page(test: LabelledImages) -> str:

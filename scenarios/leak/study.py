@@ -19,7 +19,7 @@ from scenarios.leak.task import LeakTask, build, learner
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.torch_learner import TorchLearner, device, load_params
-from scenarios.running.training import fit_seeds, replicate
+from scenarios.running.training import Series, fit_series, replicate
 
 __all__ = ["NOISY", "Studied", "check", "settled", "study", "title", "warm_up"]
 
@@ -108,17 +108,11 @@ def study(config: LeakOptions, parts: Parts, folder: Path, progress: Progress) -
     def fresh(tau_m: float, seed: int) -> TorchLearner:
         return learner(config, build(config, tau_m, parts, seed))
 
-    states = {
-        tau_m: fit_seeds(
-            partial(fresh, tau_m),
-            config.settings,
-            seeds,
-            folder=_folder(folder, tau_m),
-            progress=progress,
-            title=title(tau_m),
-        )
+    series = {
+        tau_m: Series(title(tau_m), _folder(folder, tau_m), partial(fresh, tau_m), config.settings)
         for tau_m in config.tau_m
     }
+    states = fit_series(series, seeds, progress=progress)
     return [
         _measured(config, tau_m, parts, seeds, states[tau_m], folder, progress)
         for tau_m in config.tau_m

@@ -22,7 +22,7 @@ from scenarios.networks.readout import ReadoutNetwork
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.stopwatch import spent
-from scenarios.running.training import Params, fit_seeds, last, replicate, warm_up
+from scenarios.running.training import Params, Series, fit_series, last, replicate, warm_up
 
 if TYPE_CHECKING:
     from scenarios.leak_exact.config import LeakExactOptions
@@ -131,7 +131,16 @@ def study(config: LeakExactOptions, folder: Path, progress: Progress) -> Study:
             warm_up(task)
             task.model.stopwatch.reset()
     started = time.perf_counter()
-    kinds = [_kind(config, tau, tasks[tau], folder, progress) for tau in config.chosen.taus]
+    seeds = range(config.seed, config.seed + config.chosen.seeds)
+    states = fit_series(
+        {tau: _series(config, tau, task, folder) for tau, task in tasks.items()},
+        seeds,
+        progress=progress,
+    )
+    kinds = [
+        _disturbed(config, tau, task, dict(zip(seeds, states[tau], strict=True)), folder, progress)
+        for tau, task in tasks.items()
+    ]
     effects = {name: effect([kind.lost(name) for kind in kinds]) for name in NOISES}
     model = tasks[config.chosen.taus[0]].model
     network = model.network(kinds[0].states[0].params)
@@ -165,28 +174,32 @@ def effect(losses: Sequence[Floats]) -> Effect:
                   ordered)  # fmt: skip
 
 
-def _kind(
+def _series(
+    config: LeakExactOptions, tau: float, task: ImageTask[ReadoutNetwork], folder: Path
+) -> Series:
+    variant = config.variant(tau)
+    return Series(
+        variant.title,
+        folder / variant.folder,
+        lambda _: task,
+        partial(config.readout(tau).settings, task.n_train),
+        task.model.stopwatch,
+    )
+
+
+def _disturbed(
     config: LeakExactOptions,
     tau: float,
     task: ImageTask[ReadoutNetwork],
+    by_seed: Mapping[int, TrainingState],
     folder: Path,
     progress: Progress,
 ) -> Kind:
-    variant = config.variant(tau)
-    seeds = range(config.seed, config.seed + config.chosen.seeds)
-    readout = config.readout(tau)
-    states = fit_seeds(
-        lambda _: task,
-        partial(readout.settings, task.n_train),
-        seeds,
-        folder=folder / variant.folder,
-        progress=progress,
-        title=variant.title,
-    )
-    by_seed = dict(zip(seeds, states, strict=True))
+    """Disturb the input of trained networks; what is done is kept in their folder."""
+    variant, states = config.variant(tau), list(by_seed.values())
     records = replicate(
-        seeds,
-        lambda seed: _disturbed(task, by_seed[seed].params),
+        list(by_seed),
+        lambda seed: _accuracies(task, by_seed[seed].params),
         path=folder / variant.folder / "noise.jsonl",
         progress=progress.named(f"{variant.title}, noise", "network"),
     )
@@ -195,7 +208,7 @@ def _kind(
     return Kind(config.title(tau), states, clean, spikes, noisy)
 
 
-def _disturbed(task: ImageTask[ReadoutNetwork], params: Params) -> dict[str, list[float]]:
+def _accuracies(task: ImageTask[ReadoutNetwork], params: Params) -> dict[str, list[float]]:
     """Return the accuracy of a network at each severity of each kind of noise."""
     model, spikes, labels = task.model, task.test_spikes, task.test.labels
     found: dict[str, list[float]] = {}

@@ -22,7 +22,7 @@ from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent
 from scenarios.running.stopwatch import session_note, spent
-from scenarios.running.training import Learner, fit_seeds, last, seconds_per_epoch, warm_up
+from scenarios.running.training import Learner, Series, fit_series, last, seconds_per_epoch, warm_up
 
 __all__ = ["DataSet", "Published", "Variant", "build", "learner", "train_and_report", "variants"]
 
@@ -196,29 +196,29 @@ def train_and_report(
         warm_up(task)
         task.model.stopwatch.reset()
     started = time.perf_counter()
-    trained = [
-        _train(data, config, variant, task, folder, progress) for variant, task in tasks.items()
-    ]
+    states = fit_series(
+        {kind: _series(data, config, kind, task, folder) for kind, task in tasks.items()},
+        range(config.seed, config.seed + config.chosen.seeds),
+        progress=progress,
+    )
+    trained = [Trained(kind, task, states[kind]) for kind, task in tasks.items()]
     return _report(data, config, trained, time.perf_counter() - started)
 
 
-def _train(
+def _series(
     data: DataSet,
     config: MnistOptions,
     variant: Variant,
     task: ImageTask[ReadoutNetwork],
     folder: Path,
-    progress: Progress,
-) -> Trained:
-    states = fit_seeds(
-        lambda seed: learner(config, task, seed),
+) -> Series:
+    return Series(
+        f"{data.title}, {variant.title}",
+        folder / variant.folder,
+        partial(learner, config, task),
         partial(config.settings, task.n_train),
-        range(config.seed, config.seed + config.chosen.seeds),
-        folder=folder / variant.folder,
-        progress=progress,
-        title=f"{data.title}, {variant.title}",
+        task.model.stopwatch,
     )
-    return Trained(variant, task, states)
 
 
 def learner(

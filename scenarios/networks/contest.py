@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from scenarios.networks.feed_forward import Classification
 from scenarios.networks.first_spike import Classifier
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
-from scenarios.running.training import Metrics, Params, Settings, Task, fit_seeds
+from scenarios.running.training import Metrics, Params, Series, Settings, Task, fit_series
 
 if TYPE_CHECKING:
     from scenarios.networks.feed_forward import Classification
@@ -158,17 +159,21 @@ def train(
     contest: Contest, seeds: Sequence[int], folder: Path, progress: Progress
 ) -> dict[str, list[TrainingState]]:
     """Train every method with every seed, or go on with it; return the states by method."""
-    return {
-        name: fit_seeds(
-            lambda _, task=task: task,  # type: ignore[misc]
+    series = {
+        name: Series(
+            f"{contest.title}, {name}",
+            folder / contest.folder / _file_name(name),
+            partial(_same, task),
             contest.settings,
-            seeds,
-            folder=folder / contest.folder / _file_name(name),
-            progress=progress,
-            title=f"{contest.title}, {name}",
         )
         for name, task in contest.tasks.items()
     }
+    return fit_series(series, seeds, progress=progress)
+
+
+def _same(task: Task, seed: int) -> Task:  # noqa: ARG001
+    """Return the task, which is the same for all seeds."""
+    return task
 
 
 def run_exactly(contest: Contest, states: Sequence[TrainingState]) -> list[float]:

@@ -27,12 +27,15 @@ class Scenario:
         The publication that it reproduces.
     large : bool
         Whether it fills the memory with one network: then what is freed goes back to the system.
+    pieces : bool
+        Whether there is something for several workers to do at once.
     """
 
     name: str
     summary: str
     source: str
     large: bool = False
+    pieces: bool = True
 
     def module(self) -> Any:
         """Import what runs the scenario: it has a function `run`."""
@@ -63,7 +66,10 @@ BRUNEL = "Brunel 2000, Fig. 8"
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("xor", "XOR of two spike times, from many random initialisations", LEE + ", §5.1"),
+        Scenario(  # its networks are trained side by side as it is
+            "xor", "XOR of two spike times, from many random initialisations", LEE + ", §5.1",
+            pieces=False,
+        ),
         Scenario("iris", "Iris flowers, over one documented and 20 random splits", LEE + ", §5.2"),
         Scenario("yin_yang", "Yin-Yang picture: 5000 points, three classes", LEE + ", §5.3"),
         Scenario("mnist", "MNIST digits by potentials of a multi-spike network", YAMAMOTO),
@@ -75,13 +81,15 @@ SCENARIOS = {
         Scenario("clock", "Clocked spikes and surrogate gradients beside the exact ones", CLOCKS),
         Scenario("compare", "Exact against surrogate gradients, trained alike", LEE + ", Fig. 5"),
         Scenario("gradcheck", "Exact gradients beside central differences", LEE + ", Eq. 10"),
-        Scenario("cuba", "Excitation and inhibition in balance, beside NEST and Brian2", BRETTE),
+        Scenario("cuba", "Excitation and inhibition in balance, beside NEST and Brian2", BRETTE,
+                 pieces=False),
         Scenario("brunel", "Four regimes of a sparse network, without a grid", BRUNEL),
-        Scenario("microcircuit", "The cortical microcircuit, off the grid", POTJANS, large=True),
+        Scenario("microcircuit", "The cortical microcircuit, off the grid", POTJANS, large=True,
+                 pieces=False),
         Scenario("adaptation", "Adaptation learnt from spikes, by exact gradients", TEETER),
         Scenario("flowers", "Flowers by clocked LIF units before an LSTM, fed by columns", GERUM),
     )
-}
+}  # fmt: skip
 
 
 def find(name: str) -> Scenario:

@@ -23,7 +23,12 @@ class Stopwatch:
 
     def add(self, name: str, started: float) -> None:
         """Count the time since ``started`` (`time.perf_counter`) towards ``name``."""
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        self.take({name: time.perf_counter() - started})
+
+    def take(self, seconds: Mapping[str, float]) -> None:
+        """Count seconds, some of which others may have measured."""
+        for name, more in seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + more
 
 
 def spent(watches: Iterable[Stopwatch]) -> dict[str, float]:
@@ -46,10 +51,16 @@ def session_note(seconds: float, parts: Mapping[str, float]) -> str:
     --------
     >>> session_note(9.0, {"training steps": 4.0, "evaluation": 3.0})
     'of 9 s in this session: training steps 4 s, evaluation 3 s, all else 2 s'
+    >>> session_note(9.0, {"training steps": 12.0, "evaluation": 3.0})  # of several workers
+    '9 s in this session; training steps 12 s, evaluation 3 s, added up over workers'
     """
     named = {
         ("training steps" if name == "training" else name): part for name, part in parts.items()
     }
-    named["all else"] = max(seconds - sum(parts.values()), 0.0)
+    rest = seconds - sum(parts.values())
+    if rest >= 0.0:
+        named["all else"] = rest
     spent_on = ", ".join(f"{name} {part:.0f} s" for name, part in named.items())
+    if rest < 0.0:
+        return f"{seconds:.0f} s in this session; {spent_on}, added up over workers"
     return f"of {seconds:.0f} s in this session: {spent_on}"

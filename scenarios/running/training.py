@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,16 +31,20 @@ from scenarios.running.checkpoint import (
     write_whole,
 )
 from scenarios.running.console.progress import SILENT, Progress, Tell
+from scenarios.running.pieces import CrewError, carry_out, is_shared
 from scenarios.running.records import as_line, origin_line, parse, read_lines
+from scenarios.running.stopwatch import Stopwatch
 
 __all__ = [
     "Learner",
+    "Series",
     "Settings",
     "Step",
     "Task",
     "check_seed",
     "fit",
     "fit_seeds",
+    "fit_series",
     "in_chunks",
     "last",
     "replicate",
@@ -53,6 +57,7 @@ PCG = type(np.random.default_rng().bit_generator).__name__
 
 Params = dict[str, NDArray[np.float64]]
 Metrics = dict[str, float]
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +263,40 @@ def fit(
     return course.state()
 
 
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Networks of one kind, of which each seed gives one.
+
+    Attributes
+    ----------
+    title : str
+        Their name, for the progress.
+    folder : Path
+        Of their checkpoints: each network has one of its own in it.
+    task, settings : callable
+        What to train, and how, by the seed.
+    stopwatch : Stopwatch, optional
+        Where the time of their training is counted, whoever trains them.
+    """
+
+    title: str
+    folder: Path
+    task: Callable[[int], Task | Learner]
+    settings: Callable[[int], Settings]
+    stopwatch: Stopwatch | None = None
+
+    def place(self, seed: int) -> Path:
+        """Return the folder of a network."""
+        return self.folder / f"seed-{seed}"
+
+    def fit(self, seed: int, progress: Progress) -> TrainingState:
+        """Train a network, or go on with it."""
+        return fit(
+            self.task(seed), self.settings(seed), folder=self.place(seed),
+            progress=progress.named(f"{self.title}, seed {seed}"),
+        )  # fmt: skip
+
+
 def fit_seeds(
     task: Callable[[int], Task | Learner],
     settings: Callable[[int], Settings],
@@ -266,16 +305,64 @@ def fit_seeds(
     folder: Path,
     progress: Progress,
     title: str,
+    stopwatch: Stopwatch | None = None,
 ) -> list[TrainingState]:
-    """Train one network for each seed, as `fit`, each in a folder of its own.
+    """Train one network for each seed, as `fit`, each in a folder of its own: a `Series` alone."""
+    series = Series(title, folder, task, settings, stopwatch)
+    return fit_series({title: series}, seeds, progress=progress)[title]
 
-    What to train, and how, is asked for by the seed.
+
+def fit_series(
+    series: Mapping[K, Series], seeds: Iterable[int], *, progress: Progress
+) -> dict[K, list[TrainingState]]:
+    """Train the networks of several series, with the same seeds; return them by series.
+
+    Each is a piece of the run: workers, if there are any, train them side by side.
     """
-    return [
-        fit(task(seed), settings(seed), folder=folder / f"seed-{seed}",
-            progress=progress.named(f"{title}, seed {seed}"))
-        for seed in seeds
-    ]  # fmt: skip
+    seeds = list(seeds)
+    if is_shared():
+        _fit_elsewhere(series.values(), seeds, progress)
+    return {key: [one.fit(seed, progress) for seed in seeds] for key, one in series.items()}
+
+
+def _fit_elsewhere(series: Iterable[Series], seeds: Sequence[int], progress: Progress) -> None:
+    """Let the workers train networks, whose checkpoints are then in their folders."""
+    networks = {one.place(seed): (one, seed) for one in series for seed in seeds}
+    epochs = {place: one.settings(seed).epochs for place, (one, seed) in networks.items()}
+    newest: dict[Path, Metrics] = {}
+    with progress.named(f"{len(networks)} networks").task(sum(epochs.values())) as report:
+
+        def watch() -> None:
+            for place in epochs.keys() - over:
+                newest[place] = _newest_record(place)
+            done = sum(epochs[place] if place in over else newest[place]["epoch"]
+                       for place in networks)  # fmt: skip
+            report(done, max(newest.values(), key=lambda record: record["epoch"], default={}))
+
+        over: set[Path] = set()
+        works = {place: partial(_timed_fit, *each, progress) for place, each in networks.items()}
+        for place, seconds in carry_out(works, watch):
+            over.add(place)
+            stopwatch = networks[place][0].stopwatch
+            if stopwatch is not None:
+                stopwatch.take(seconds)
+
+
+def _timed_fit(series: Series, seed: int, progress: Progress) -> dict[str, float]:
+    """Train a network; return how long it took, by the words of its stopwatch."""
+    if series.stopwatch is not None:
+        series.stopwatch.reset()
+    series.fit(seed, progress)
+    return {} if series.stopwatch is None else dict(series.stopwatch.seconds)
+
+
+def _newest_record(place: Path) -> Metrics:
+    """Return the record of the newest epoch of a network that others train."""
+    try:
+        newest = (place / METRICS).read_text().splitlines()[-1]
+    except (FileNotFoundError, IndexError):
+        return {"epoch": 0.0}
+    return parse(newest)
 
 
 def check_seed(seed: int) -> None:
@@ -338,21 +425,36 @@ def replicate(
     ------
     ValueError
         If the records in ``path`` belong to another run.
+    CrewError
+        If this is done by a worker on its way to a later piece, and there are none.
     """
     done = _read_records(path) if path else {}
-    if path and done:
-        _write_records(path, seeds, done)
-    finished = sum(seed in done for seed in seeds)
+    lacking = {seed: partial(run, seed) for seed in seeds if seed not in done}
+    finished = len(seeds) - len(lacking)
     with progress.task(len(seeds), finished) as report:
-        for seed in seeds:
-            if seed in done:
-                continue
-            done[seed] = parse(json.dumps({"seed": seed, **run(seed)}))
+        for seed, record in _carried_out(lacking, path):
+            done[seed] = parse(json.dumps({"seed": seed, **record}))
             if path:
                 _write_records(path, seeds, done)
             finished += 1
             report(finished, done[seed])
+    if path and done:
+        _write_records(path, seeds, done)  # without what was damaged
+    unseen = [seed for seed in seeds if seed not in done]
+    if unseen:
+        raise CrewError(f"{path} lacks the records of {unseen[:5]}: a worker does not see them yet")
     return [done[seed] for seed in seeds]
+
+
+def _carried_out(
+    works: Mapping[int, Callable[[], dict[str, Any]]], path: Path | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the records of works by their numbers; workers may make those that go to a file."""
+    if path is None:
+        yield from ((number, work()) for number, work in works.items())
+        return
+    for place, record in carry_out({path / str(number): work for number, work in works.items()}):
+        yield int(place.name), record
 
 
 def in_chunks(n_samples: int, size: int = 1000) -> list[slice]:

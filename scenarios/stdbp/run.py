@@ -16,7 +16,7 @@ from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row, percent
 from scenarios.running.stopwatch import session_note, spent
-from scenarios.running.training import fit_seeds, last, seconds_per_epoch, warm_up
+from scenarios.running.training import Series, fit_series, last, seconds_per_epoch, warm_up
 from scenarios.stdbp.config import CSNN, StdbpOptions
 from scenarios.stdbp.network import Activity, ReLPSPNetwork
 
@@ -86,25 +86,28 @@ def run(config: StdbpOptions, folder: Path, progress: Progress) -> Report:
             warm_up(task)
             task.model.stopwatch.reset()
     started = time.perf_counter()
-    trained = [_train(config, network, tasks[network], folder, progress) for network in tasks]
+    states = fit_series(
+        {network: _series(config, network, task, folder) for network, task in tasks.items()},
+        range(config.seed, config.seed + config.chosen.seeds),
+        progress=progress,
+    )
+    trained = [_examined(network, task, states[network]) for network, task in tasks.items()]
     return _report(config, trained, time.perf_counter() - started)
 
 
-def _train(
-    config: StdbpOptions,
-    network: str,
-    task: ImageTask[ReLPSPNetwork],
-    folder: Path,
-    progress: Progress,
-) -> Trained:
-    states = fit_seeds(
+def _series(
+    config: StdbpOptions, network: str, task: ImageTask[ReLPSPNetwork], folder: Path
+) -> Series:
+    return Series(
+        network,
+        folder / network,
         lambda _: task,
         partial(config.settings, network, task.n_train),
-        range(config.seed, config.seed + config.chosen.seeds),
-        folder=folder / network,
-        progress=progress,
-        title=network,
+        task.model.stopwatch,
     )
+
+
+def _examined(network: str, task: ImageTask[ReLPSPNetwork], states: list[TrainingState]) -> Trained:
     activity = task.model.examine(states[0].params, *task.held_out)
     return Trained(network, task, states, activity)
 

@@ -108,6 +108,7 @@ def run(config: YinYangOptions, folder: Path, progress: Progress) -> Report:
         folder=folder,
         progress=progress,
         title="Yin-Yang",
+        stopwatch=task.model.stopwatch,
     )
     seconds = time.perf_counter() - started
     report = _report(config, task, states, seconds)

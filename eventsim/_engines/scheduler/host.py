@@ -6,10 +6,10 @@ longer arrays, without the others; and one by one, each in arrays of its own, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ from eventsim._layout.record import (
     REFERENCE,
     SPIKES,
     Record,
+    end_to_end,
+    joined_samples,
     new_record,
     of_samples,
 )
@@ -350,7 +352,7 @@ def begun_anew(old: BatchResult, network: Network, begun: Begun) -> BatchResult:
         flights.append(_flights_after(compiled.wiring, times, sources, float(old.ends[k])))
     state = SchedulerState(
         new.neuron, new.latest, new.slope, new.again, new.predicted, new.charged,
-        _end_to_end(flights), new.count,
+        joined_samples(flights), new.count,
     )  # fmt: skip
     return replace(old, network=network, state=state)
 
@@ -477,23 +479,11 @@ def _joined(progress: Progress) -> tuple[Record, FloatArray, SchedulerState]:
         last = min(progress.excess)
         progress.excess = {last: progress.excess[last]}
         order = order[numbers[order] <= last]
-    state = _end_to_end([part.state for part in parts])
+    state = joined_samples([part.state for part in parts])
     spikes, _ = taken(np.concatenate([[0], np.cumsum(state.count[:, SPIKES])]), order)
-    record = _end_to_end([part.record for part in parts])
+    record = end_to_end([part.record for part in parts])
     return (
         Record._make(column[spikes] for column in record),
         np.concatenate([part.ends for part in parts])[order],
         of_samples(state, order),
     )
-
-
-def _end_to_end(parts: Sequence[Any]) -> Any:
-    """Join the arrays of nested named tuples."""
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    columns = list(zip(*parts, strict=True))
-    if not isinstance(parts[0], Flights):
-        return type(parts[0])._make(_end_to_end(column) for column in columns)
-    sizes = np.concatenate([np.diff(offsets) for offsets in columns[0]])
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    return Flights(offsets, *(np.concatenate(column) for column in columns[1:]))

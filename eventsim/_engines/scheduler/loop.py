@@ -33,6 +33,7 @@ the sum of those that are positive.  After a touch the search goes on where V ma
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -140,6 +141,14 @@ class Flights(NamedTuple):
         """Return those of some samples."""
         take, offsets = taken(self.offsets, samples)
         return Flights(offsets, self.time[take], self.item[take], self.group[take])
+
+    @staticmethod
+    def joined(parts: Sequence[Flights]) -> Flights:
+        """Return those of the samples of several, one after another."""
+        sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+        columns = list(zip(*parts, strict=True))[1:]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        return Flights(offsets, *(np.concatenate(column) for column in columns))
 
 
 class SchedulerState(NamedTuple):

@@ -8,17 +8,20 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import field, fields, make_dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from scenarios.extras import require
 from scenarios.running.command.interrupts import ends_as_interrupt
 from scenarios.running.console.terminal import visible
-from scenarios.running.options import Option, options_of
+from scenarios.running.options import Option, Range, options_of
 from scenarios.running.registry import SCENARIOS, Scenario, find
+
+if TYPE_CHECKING:
+    from scenarios.running.pieces import Crew
 
 __all__ = ["COMMANDS", "dispatch"]
 
@@ -31,6 +34,7 @@ This command runs published experiments and sets your numbers beside the publish
   eventsim info                  versions, CUDA devices, and a self-test of the engines
   eventsim run NAME [options]    run it; `eventsim run NAME --help` lists its options
   eventsim resume FOLDER         go on with a run that was interrupted, from where it was
+  ... --workers N                let N processes share its networks: the same numbers, sooner
   eventsim help COMMAND          how a command is used
   eventsim --version
 
@@ -46,12 +50,34 @@ USAGE = {
     "info": "usage: eventsim info [NAME]\n\nSay what an experiment does, and what was published; "
     "without NAME: versions,\nCUDA devices, and a self-test of the engines.\n",
     "run": HELP,
-    "resume": "usage: eventsim resume FOLDER\n\nGo on with a run that was interrupted, from where "
-    "it was.\n",
+    "resume": "usage: eventsim resume FOLDER [--workers N | --scheduler ADDRESS [--wait SECONDS]]"
+    "\n\nGo on with a run that was interrupted, from where it was.  Its settings stay; workers may "
+    "be others,\nsee `eventsim run NAME --help`.\n",
     "help": HELP,
 }
 HELP_WORDS = ("-h", "--help")
 FOLDER = Option(str, optional=True, help="Where to write the run [runs/NAME-DATE-TIME].")
+CREW = {  # who does the work, which changes no number: no part of the configuration
+    "workers": Option(
+        int,
+        optional=True,
+        range=Range(1, 1000),
+        help="How many processes of this machine share the networks, replicates and sweeps of the "
+        "run: the same numbers, sooner.",
+    ),
+    "scheduler": Option(
+        str,
+        optional=True,
+        help='In the place of --workers: the address of a Dask scheduler, "tcp://HOST:8786", whose '
+        "workers share the run (docs/clusters.md).",
+    ),
+    "wait": Option(
+        float,
+        optional=True,
+        range=Range(1.0, 1e6),
+        help="With --scheduler: for how many seconds there may be no worker [60].",
+    ),
+}
 METAVARS = {bool: "{True,False}", int: "INT", float: "FLOAT", str: "TEXT"}
 
 
@@ -119,33 +145,65 @@ def _run(arguments: Sequence[str]) -> int:
     _require_extras()
     options = _parse(scenario, arguments[1:])
     chosen = options.pop("folder")
+    helpers = {name: options.pop(name) for name in CREW}
     config = scenario.options()(**options)
     config.require()
     from scenarios.running.command.runs import new_run  # late: slow to import
 
     with (
+        _crew(scenario, **helpers) as crew,
         new_run(scenario, config, Path(chosen) if chosen else None) as folder,
         _telling_how_to_go_on(folder),
     ):
-        return _execute(scenario, config, folder)
+        return _execute(scenario, config, folder, crew)
 
 
 def _resume(arguments: Sequence[str]) -> int:
-    word = _one(arguments, "eventsim resume FOLDER")
+    word = _one(arguments[:1], "eventsim resume FOLDER")
     if word.startswith("-"):
-        raise ValueError(f"`eventsim resume` has no options, got {word!r}")
+        raise ValueError(f"`eventsim resume` needs a folder first, got {word!r}")
     FOLDER.check(word, "folder")
     folder = Path(word)
     _require_extras()
-    from scenarios.running.command.runs import old_run  # late: slow to import
+    helpers = _parsed(CREW, dict.fromkeys(CREW), arguments[1:], "eventsim resume FOLDER", "")
+    from scenarios.running.command.runs import old_run, read_folder  # late: slow to import
 
     with (
         _warnings_on_stderr(),
+        _crew(read_folder(folder)[0], **helpers) as crew,
         old_run(folder) as (scenario, config),
         _telling_how_to_go_on(folder),
     ):
         config.require()
-        return _execute(scenario, config, folder)
+        return _execute(scenario, config, folder, crew)
+
+
+def _crew(
+    scenario: Scenario, workers: int | None, scheduler: str | None, wait: float | None
+) -> AbstractContextManager[Crew | None]:
+    """Return who shares the run: nobody, unless the user asks for it."""
+    if workers is None and scheduler is None:
+        if wait is not None:
+            raise ValueError(f"wait must be given with --scheduler alone, got {wait:g}")
+        return nullcontext()
+    if not scenario.pieces:
+        raise ValueError(
+            f"{scenario.name} is one piece of work that cannot be shared: workers and scheduler "
+            f"must not be given, got {workers if scheduler is None else scheduler}"
+        )
+    from scenarios.running import cluster  # late: an extra
+
+    if scheduler is not None:
+        if workers is not None:
+            raise ValueError(
+                "workers and scheduler must not both be given: a scheduler has its own workers, "
+                f"got {workers} and {scheduler}"
+            )
+        return cluster.at_scheduler(scheduler, cluster.WAIT if wait is None else wait)
+    if wait is not None:
+        raise ValueError(f"wait must be given with --scheduler alone, got {wait:g}")
+    assert workers is not None
+    return cluster.on_this_machine(workers)
 
 
 @contextmanager
@@ -193,12 +251,23 @@ def _typed(path: Path) -> str:
 
 def _parse(scenario: Scenario, arguments: Sequence[str]) -> dict[str, Any]:
     """Return the values of the options, by name: what tyro splits, read by the fields' types."""
+    kind: Any = scenario.options()
+    options = {**options_of(kind), "folder": FOLDER, **CREW}
+    defaults = dict.fromkeys(options) | {each.name: each.default for each in fields(kind)}
+    about = f"{scenario.summary}, after {scenario.source}.\n{inspect.getdoc(kind)}"
+    return _parsed(options, defaults, arguments, f"eventsim run {scenario.name}", about)
+
+
+def _parsed(
+    options: Mapping[str, Option],
+    defaults: Mapping[str, Any],
+    arguments: Sequence[str],
+    command: str,
+    about: str,
+) -> dict[str, Any]:
     import tyro
 
-    kind: Any = scenario.options()
-    options = {**options_of(kind), "folder": FOLDER}
     _check_switches(arguments, options)
-    defaults = {each.name: each.default for each in fields(kind)} | {"folder": None}
     shape: Any = make_dataclass(
         "Options",
         [(name, _argument(option), field(default=defaults[name]))
@@ -207,8 +276,8 @@ def _parse(scenario: Scenario, arguments: Sequence[str]) -> dict[str, Any]:
     parsed, others = tyro.cli(
         shape,
         args=list(arguments),
-        prog=f"eventsim run {scenario.name}",
-        description=f"{scenario.summary}, after {scenario.source}.\n{inspect.getdoc(kind)}",
+        prog=command,
+        description=about,
         return_unknown_args=True,
     )
     if others:
@@ -279,12 +348,13 @@ def _unknown(word: str, options: Mapping[str, Option]) -> str:
     return f"there is no option {word!r}{hint}"
 
 
-def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
-    """Run a scenario in its folder, show its table and write its files."""
+def _execute(scenario: Scenario, config: Any, folder: Path, crew: Crew | None) -> int:
+    """Run a scenario in its folder, alone or with a crew; show its table and write its files."""
     from scenarios.running import report
     from scenarios.running.console.progress import ConsoleProgress
     from scenarios.running.console.screen import Screen
     from scenarios.running.memory import keep_freed_memory
+    from scenarios.running.pieces import shared_with
 
     if not scenario.large:
         keep_freed_memory()
@@ -296,7 +366,8 @@ def _execute(scenario: Scenario, config: Any, folder: Path) -> int:
     say(f"{scenario.name}: {scenario.summary}; run folder {folder}")
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: say(f"warning: {message}")
-        result = scenario.module().run(config, folder, ConsoleProgress(screen, scenario.name))
+        with shared_with(crew, folder):
+            result = scenario.module().run(config, folder, ConsoleProgress(screen, scenario.name))
     paths = report.write(result, folder)
     report.show(result, screen)
     pictures = [str(path) for path in paths if path.suffix == ".png"]

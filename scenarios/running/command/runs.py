@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.running.checkpoint import check_folder, remove_partial, write_whole
-from scenarios.running.command.lock import LOCK, held
+from scenarios.running.lock import LOCK, held
 from scenarios.running.records import CONFIG, belonging_to, parse
 from scenarios.running.registry import Scenario, find
 

@@ -114,7 +114,7 @@ def test_info_says_what_was_published(capsys, name):
         (["xro"], ["or a scenario: one of xor", "got 'xro'", "did you mean 'xor'?"]),
         (["--version", "2"], ["takes no arguments, got '2'"]),
         (["help", "learn"], ["got 'learn'"]),
-        (["resume", "-x"], ["has no options, got '-x'"]),
+        (["resume", "-x"], ["needs a folder first, got '-x'"]),
         (["resume", ""], ["folder must be text without NUL, and not empty"]),
         (["learn"], ["command must be one of list, info, run, resume", "got 'learn'"]),
         (["list", "all"], ["takes no arguments, got 'all'"]),

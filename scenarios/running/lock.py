@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-__all__ = ["LOCK", "held"]
+__all__ = ["LOCK", "held", "holder"]
 
 LOCK = ".lock"  # stays in the folder, empty unless somebody holds it
 
@@ -40,6 +40,14 @@ def held(folder: Path) -> Iterator[None]:
             os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def holder(folder: Path) -> str:
+    """Return who holds a folder, as `held` names it; empty if nobody does."""
+    try:
+        return (folder / LOCK).read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _lock(handle: int, path: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.running.command.lock import LOCK, held
+from scenarios.running.lock import LOCK, held
 
 ROOT = Path(__file__).parents[4]
 HOLDER = """
 import sys
 from pathlib import Path
-from scenarios.running.command.lock import held
+from scenarios.running.lock import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
