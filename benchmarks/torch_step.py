@@ -4,8 +4,8 @@
 `torch.optim.Adam` and a `SpikingNetwork`, and with `gradients.Adam` and the scenario's task: in
 turn, so that a busy machine slows both alike, with one thread and with two, each number of threads
 in a fresh process.  It prints medians of wall and of processor time, and the test accuracy of both
-after ``--epochs``.  Weights, order of the images and learning rate are the same, so the accuracies
-differ by rounding alone.
+after ``--epochs``.  Initial weights, order of the images and learning rate are the same, so the two
+differ by rounding, until a spike comes or goes in one of them and not yet in the other.
 """
 
 from __future__ import annotations

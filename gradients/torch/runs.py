@@ -208,7 +208,9 @@ class Runs(NamedTuple):
         if self.n_members == 1 or len(self.batches) > 1:
             return self.batches[member]
         (batch,) = self.batches
-        return batch and batch[member * self.n_samples : (member + 1) * self.n_samples]
+        if batch is None:
+            return None
+        return batch[member * self.n_samples : (member + 1) * self.n_samples]
 
 
 # --- running --------------------------------------------------------------------------------------

@@ -42,9 +42,9 @@ def varied() -> es.Network:
     net.connect("in", "image", weights=kernel, delays=0.2)
     some = sparse.csr_array(rng.uniform(2.0, 4.0, (4, 3)) * (rng.uniform(size=(4, 3)) < 0.7))
     net.connect("image", "mixed", weights=some, delays=0.1, receptor="exc")
-    net.connect("other", "mixed", weights=rng.uniform(2.0, 4.0, (2, 3)), receptor="exc")
+    net.connect("other", "mixed", weights=rng.uniform(0.5, 1.0, (2, 3)), receptor="exc")
     own = np.array([[0.0, -0.5, -0.7], [-0.6, 0.0, -0.4], [-0.3, -0.2, 0.0]])
-    net.connect("mixed", "mixed", weights=own, delays=0.3, receptor="inh", name="own")
+    net.connect("mixed", "mixed", weights=own, delays=0.05, receptor="inh", name="own")
     return net
 
 

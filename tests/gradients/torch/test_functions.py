@@ -59,12 +59,19 @@ def test_gradients_by_all_parameters_and_latencies_are_those_of_differences(opti
     assert torch.autograd.gradcheck(gives(own), (times, *parameters(own)), fast_mode=True)
 
 
+def of_several_spikes(kinds: tuple[str, ...]) -> SpikingNetwork:
+    options = {"read": "spikes", "n_spikes": 3, "t_stop": 3.0}
+    return SpikingNetwork(varied(), ("in", "other"), "mixed", learn=kinds, **options)
+
+
 def test_gradients_of_sparse_shared_and_recurrent_synapses_are_those_of_differences() -> None:
     kinds = ("weights", "tau_syn", "threshold")
-    own = SpikingNetwork(varied(), ("in", "other"), "mixed", learn=kinds, t_stop=2.0)
+    own = of_several_spikes(kinds)
     rng = np.random.default_rng(1)
     inputs = [torch.tensor(rng.uniform(0.0, 0.5, (2, n))).requires_grad_() for n in (9, 2)]
     assert torch.autograd.gradcheck(gives(own), (*inputs, *parameters(own)), fast_mode=True)
+    gives(own)(*inputs, *parameters(own)).sum().backward()
+    assert all(each.grad.any() for each in (*inputs, *parameters(own)[:5]))
 
 
 @pytest.mark.parametrize("options", READS[:2], ids=str)
@@ -244,6 +251,22 @@ def test_where_what_was_kept_is_a_copy_the_way_back_is_the_same() -> None:
         outputs = moved(latencies())
     outputs[:3].sum().backward()
     assert torch.equal(moved.weights[IN].grad, own.weights[IN].grad)
+
+
+def test_what_changes_in_place_after_the_run_is_not_in_its_gradient() -> None:
+    """Runs share no memory with parameters, whatever the form of these."""
+    gradients = []
+    for factor in (1.0, 3.0):
+        own = of_several_spikes(("weights",))
+        rng = np.random.default_rng(1)
+        outputs = own(*(torch.tensor(rng.uniform(0.0, 0.5, (2, n))) for n in (9, 2)))
+        for parameter in own.parameters():
+            parameter.data.mul_(factor)
+        outputs[torch.isfinite(outputs)].sum().backward()
+        gradients.append([parameter.grad for parameter in own.parameters()])
+    for found, expected in zip(*gradients, strict=True):
+        assert torch.equal(found, expected)
+        assert expected.any()
 
 
 def test_a_checkpoint_gives_the_same_gradients() -> None:

@@ -310,6 +310,7 @@ def loaded(context: str, workers: int) -> Any:
     return torch.cat(list(loader))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.jit
 @pytest.mark.slow
 @pytest.mark.parametrize("context", ["fork", "spawn"])
