@@ -120,7 +120,7 @@ class Members:
 
     def split(self, tensor: Tensor) -> Tensor:
         """Return what was made of joined operands, with the new axis in front again."""
-        return tensor.reshape(self.size, -1, *tensor.shape[1:])
+        return tensor.reshape(self.size, len(tensor) // self.size, *tensor.shape[1:])
 
 
 # --- through torch.func ---------------------------------------------------------------------------

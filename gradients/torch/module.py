@@ -179,9 +179,11 @@ class SpikingNetwork(nn.Module):
         if len(latencies) != len(names):
             raise ValueError(f"latencies must be given for {names}, got {len(latencies)} tensors")
         for name, tensor in zip(names, latencies, strict=True):
-            if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-                found = tensor.dtype if isinstance(tensor, Tensor) else shown(tensor)
-                raise ValueError(f"latencies of {name!r} must be a tensor of floats, got {found}")
+            if not isinstance(tensor, Tensor):
+                raise ValueError(f"latencies of {name!r} must be a Tensor, got {shown(tensor)}")
+            if not tensor.is_floating_point() or tensor.layout != torch.strided:
+                found = f"{tensor.dtype}, {tensor.layout}"
+                raise ValueError(f"latencies of {name!r} must be dense floats, got {found}")
             if tensor.shape[-1:] != (sizes[name],) or tensor.shape[:-1] != latencies[0].shape[:-1]:
                 raise ValueError(
                     f"latencies of {name!r} must be (..., {sizes[name]}), with the same leading "
@@ -211,10 +213,12 @@ class SpikingNetwork(nn.Module):
         Raises
         ------
         ValueError
-            If the structure is another one.
+            If the structure is another one, or the state is none.
         """
+        if not isinstance(state, Tensor) or state.dtype != torch.uint8:
+            raise ValueError(f"the extra state must be bytes of a network, got {shown(state)}")
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.npz"
+            path = Path(folder) / "extra_state"
             path.write_bytes(state.cpu().numpy().tobytes())
             network = Network.load(path)
         self.setting = self.setting.of_network(network)

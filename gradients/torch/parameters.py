@@ -71,8 +71,7 @@ class Parameters(nn.Module):
                     f"{leaf.kind} must be of populations and projections whose names torch can "
                     f"give to parameters, without '.' and not taken, got {leaf.name!r}"
                 )
-            what = f"{leaf.kind} of {leaf.name!r}"
-            start = self._parameter(values_of(leaf.of(tree), what), what)
+            start = self._parameter(values_of(leaf.of(tree), leaf.called), leaf.called)
             self.register_parameter(name, nn.Parameter(start))
             self._names[leaf.key if leaf.receptor is None else (leaf.key, leaf.receptor)] = name
 

@@ -66,6 +66,11 @@ class Leaf(NamedTuple):
             return ":".join([f"{pre}->{post}", *map(str, rest)])
         return self.key if self.receptor is None else f"{self.key}:{self.receptor}"
 
+    @property
+    def called(self) -> str:
+        """Its name in messages."""
+        return f"{self.kind} of {self.name!r}"
+
     def of(self, tree: Any) -> Any:
         """Return what a tree has for it: a number, an array or a sparse matrix."""
         value = tree[self.kind][self.key]
@@ -116,6 +121,8 @@ class Setting:
         Of `eventsim.simulate`.
     name : str
         By which `setting_of` finds it, in this process.
+    shapes : tuple of tuple of int
+        Of the values of each leaf.
     """
 
     network: Network
@@ -129,11 +136,15 @@ class Setting:
     silent: float
     engine: str
     name: str = field(init=False)
+    shapes: tuple[Shape, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Take a name."""
+        """Take a name, and look up the shapes."""
         object.__setattr__(self, "name", str(next(_numbers)))
         _SETTINGS[self.name] = self
+        tree = self.network.parameters({leaf.kind for leaf in self.leaves})
+        shapes = (values_of(leaf.of(tree), leaf.name).shape for leaf in self.leaves)
+        object.__setattr__(self, "shapes", tuple(shapes))
 
     def __deepcopy__(self, _: object) -> Setting:
         """Return itself: nothing in it changes."""
@@ -151,18 +162,27 @@ class Setting:
         return (*np.shape(self.at), n) if self.read == "potential" else (n,)
 
     def tree(self, values: Sequence[FloatArray]) -> Tree:
-        """Return values of the parameters in the form that networks and gradients have."""
+        """Return values of the parameters in the form that networks and gradients have.
+
+        Raises
+        ------
+        ValueError
+            If a value has another shape, or one of a projection is not finite.
+        """
         tree: Tree = {}
-        for leaf, value in zip(self.leaves, values, strict=True):
+        for leaf, shape, value in zip(self.leaves, self.shapes, values, strict=True):
+            if value.shape != shape:
+                raise ValueError(f"{leaf.called} must have shape {shape}, got {value.shape}")
             leaf.put(tree, self._like(leaf, value))
         return tree
 
     def _like(self, leaf: Leaf, value: FloatArray) -> Any:
+        if leaf.kind not in ("weights", "delays"):
+            return value
+        require(np.isfinite(value), value, f"{leaf.called} must be finite")
         if leaf.kind == "delays" and value.ndim == 0:
             return float(value)
-        if leaf.kind in ("weights", "delays"):
-            return self.network.projections[leaf.key].like(value.reshape(-1))
-        return value
+        return self.network.projections[leaf.key].like(value.reshape(-1))
 
     def with_values(self, values: Sequence[FloatArray]) -> Network:
         """Return the network with other values of its parameters."""

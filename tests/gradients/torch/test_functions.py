@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
@@ -148,6 +149,17 @@ def test_gradients_of_each_sample_are_those_of_samples_alone(options: Any) -> No
     for k, sample in enumerate(latencies()):
         alone = grad(loss_of(own))(params, sample)
         assert_same({name: value[k] for name, value in each.items()}, alone)
+
+
+def test_a_projection_without_synapses_has_a_gradient_without_entries() -> None:
+    net = network()
+    net.connect("out", "hidden", weights=sparse.csr_array((2, 4)), delays=0.1)
+    own = SpikingNetwork(net, learn=("weights", "delays"), t_stop=3.0)
+    params = dict(own.named_parameters())
+    each = vmap(grad(loss_of(own)), (None, 0))(params, latencies())
+    assert each["weights.out->hidden"].shape == (4, 0)
+    own(latencies())[:3].sum().backward()
+    assert own.weights["out", "hidden"].grad.shape == (0,)
 
 
 @by_read

@@ -375,8 +375,9 @@ def test_names_that_torch_cannot_give_are_refused() -> None:
 
 WRONG: list[tuple[Any, str]] = [
     ((), r"latencies must be given for \('in',\), got 0 tensors"),
-    (([[0.0] * 3],), r"latencies of 'in' must be a tensor of floats, got \[\[0\.0"),
-    ((torch.zeros(2, 3, dtype=torch.int64),), "must be a tensor of floats, got torch.int64"),
+    (([[0.0] * 3],), r"latencies of 'in' must be a Tensor, got \[\[0\.0"),
+    ((torch.zeros(2, 3, dtype=torch.int64),), "must be dense floats, got torch.int64"),
+    ((torch.zeros(2, 3).to_sparse(),), "must be dense floats, got torch.float32, torch.sparse_coo"),
     ((torch.zeros(2, 4),), r"latencies of 'in' must be \(\.\.\., 3\), .* got \(2, 4\)"),
     ((torch.tensor(0.0),), r"latencies of 'in' must be \(\.\.\., 3\), .* got \(\)"),
     ((torch.tensor([0.0, -0.5, 0.0]),), r"latencies of 'in' must be >= 0, .* got -0\.5"),
@@ -388,6 +389,26 @@ WRONG: list[tuple[Any, str]] = [
 def test_wrong_latencies_are_an_error_that_quotes_them(given: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         layer()(*given)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.zeros(5, 4), r"weights of 'in->hidden' must have shape \(3, 4\), got \(5, 4\)"),
+        (torch.full((3, 4), math.nan), "weights of 'in->hidden' must be finite, got nan"),
+    ],
+)
+def test_wrong_values_of_parameters_are_named(value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        torch.func.functional_call(layer(), {"weights.in->hidden": value}, (latencies(),))
+
+
+@pytest.mark.parametrize("state", [None, torch.zeros(5), torch.zeros(5, dtype=torch.uint8)])
+def test_a_state_that_is_none_is_refused_and_changes_nothing(state: Any) -> None:
+    own = layer()
+    with pytest.raises(ValueError, match=r"extra.state"):
+        own.load_state_dict({**own.state_dict(), "_extra_state": state})
+    torch.testing.assert_close(own(latencies()), layer()(latencies()), rtol=0, atol=0)
 
 
 def test_an_engine_that_there_is_not_is_named_before_anything_runs() -> None:
