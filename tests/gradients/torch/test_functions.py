@@ -351,7 +351,7 @@ def test_compiled_second_derivatives_are_refused() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=8)
+@settings(max_examples=max(3, settings.default.max_examples // 12))
 def test_gradients_of_drawn_layers_are_those_of_differences(seed: int) -> None:
     rng = np.random.default_rng(seed)
     options = READS[rng.integers(len(READS))]
