@@ -8,10 +8,16 @@ The rooms:
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
   `eventsim.ranks`: one simulation on several processes;
 - `eventsim.result`, `eventsim.causality`: what comes out;
+- `eventsim.units`: values that carry a unit; `eventsim.csv`, `eventsim.nest`, `eventsim.sonata`:
+  spikes in files; `eventsim.frames`, `eventsim.neo`: as tables and spike trains;
+- `eventsim.nir`: networks from other tools, and for them;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
 - ``_engines``, ``_layout``, ``_support``: private; DESIGN.md says what is where.
 """
 
+from eventsim import csv as csv
+from eventsim import nest as nest
+from eventsim import sonata as sonata
 from eventsim.causality import CausalityGraph, Synapse
 from eventsim.connecting import (
     Synapses,
@@ -31,6 +37,7 @@ from eventsim.result import ActivityError, BatchResult, EventCounts, RecordedSpi
 from eventsim.simulation import simulate, stream
 from eventsim.spikes import SpikeBatch, Spikes
 from eventsim.start import State
+from eventsim.units import in_unit
 
 __all__ = [
     "LIF",
@@ -55,6 +62,7 @@ __all__ = [
     "fixed_outdegree",
     "fixed_probability",
     "fixed_total_number",
+    "in_unit",
     "one_to_one",
     "pooling",
     "simulate",

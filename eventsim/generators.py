@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +46,8 @@ __all__ = [
 
 MOST_DRAWN = 10**9  # spikes of a piece, of all samples
 MOST_SKIPPED = 10**6  # spikes of a piece that is drawn to be left out
+# Where pieces are short, as many are drawn at once as have so many spikes in all, or a source.
+PIECES_AHEAD, FEWEST_AHEAD, SPIKES_AHEAD = 63, 2**14, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,15 +276,32 @@ class Poisson:
         return PoissonTrains(self, samples, self.clock, process, -np.inf)
 
 
+class Ahead(NamedTuple):
+    """Spikes of one sample that are drawn until ``t``, and where the process stands then."""
+
+    times: FloatArray
+    sources: IntArray
+    process: Process
+    t: float
+
+
 @dataclass(frozen=True, eq=False)
 class PoissonTrains:
-    """Where the trains of a `Poisson` generator stand at ``t``, in some samples."""
+    """Where the trains of a `Poisson` generator stand at ``t``, in some samples.
+
+    ``process`` is that at ``t``.  Many short draws in a row would each ask all sources for few
+    spikes: so some are drawn ``ahead``, of which the first ``taken`` have been returned; then the
+    process is that where they begin, at ``since``.
+    """
 
     generator: Poisson
     samples: IntArray
     clock: Clock
     process: Process
     t: float
+    since: float = -np.inf
+    ahead: Ahead | None = None
+    taken: int = 0
 
     @property
     def limit(self) -> float:
@@ -295,25 +314,80 @@ class PoissonTrains:
 
     def draw(self, t: float) -> tuple[SpikeBatch, PoissonTrains]:
         """Return the spikes until ``t`` that are not drawn yet, and where they end."""
-        key = self.generator.key
-        draw = partial(draw_processes, self.clock, key, self.samples, self.process, self.t, t)
-        times, sources, offsets, process = interruptible(draw, WORK * self.expected(t))
-        batch = SpikeBatch.from_sorted(times, sources, offsets)
-        return batch, replace(self, process=process, t=t)
+        until, ahead = self._worth_drawing(t), self.ahead
+        if ahead is None and until == t:
+            times, sources, offsets, process = self._draw(self.process, self.t, t)
+            return SpikeBatch.from_sorted(times, sources, offsets), self._at(t, process)
+        if ahead is not None and t <= ahead.t:
+            last = int(np.searchsorted(ahead.times, t, side="right"))
+            found = ahead.times[self.taken : last], ahead.sources[self.taken : last]
+            return _one_sample(*found), replace(self, t=t, taken=last)
+        since, process = (self.t, self.process) if ahead is None else (ahead.t, ahead.process)
+        times, sources, _, after = self._draw(process, since, until)
+        last = int(np.searchsorted(times, t, side="right"))
+        found = times[:last], sources[:last]
+        if ahead is not None:
+            rest = ahead.times[self.taken :], ahead.sources[self.taken :]
+            found = np.concatenate([rest[0], found[0]]), np.concatenate([rest[1], found[1]])
+        if until == t:
+            return _one_sample(*found), self._at(t, after)
+        more = Ahead(times, sources, after, until)
+        return _one_sample(*found), replace(
+            self, process=process, t=t, since=since, ahead=more, taken=last
+        )
+
+    def _draw(
+        self, process: Process, first: float, last: float
+    ) -> tuple[FloatArray, IntArray, IntArray, Process]:
+        draw = partial(
+            draw_processes, self.clock, self.generator.key, self.samples, process, first, last
+        )
+        work = WORK * expected(self.clock, first, last) * self.samples.size
+        return interruptible(draw, work)
+
+    def _worth_drawing(self, t: float) -> float:
+        """Return until when to draw: longer than to ``t`` if that is one of many short pieces."""
+        if self.samples.size > 1 or self.t == -np.inf or t == self.t:
+            return t
+        length = t - self.t
+        enough = max(FEWEST_AHEAD, SPIKES_AHEAD * self.generator.n)
+        pieces = min(enough // (1.0 + expected(self.clock, self.t, t)), PIECES_AHEAD)
+        until = min(t + pieces * length, self.limit)
+        return until if expected(self.clock, t, until) <= 2.0 * enough else t
+
+    def _at(self, t: float, process: Process) -> PoissonTrains:
+        """Return where the trains stand at ``t``, with nothing drawn ahead."""
+        return replace(self, process=process, t=t, since=-np.inf, ahead=None, taken=0)
+
+    def _settled(self) -> PoissonTrains:
+        """Return the same with nothing drawn ahead."""
+        if self.ahead is None:
+            return self
+        *_, process = self._draw(self.process, self.since, self.t)
+        return self._at(self.t, process)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: what is drawn ahead can be drawn again."""
+        return vars(self._settled())
 
     def under(self, generator: Poisson) -> PoissonTrains:
         """Return how the trains go on; under other rates, what is left of each interval counts."""
         new, old = generator.rates, self.generator.rates
-        if are_same((new.times, new.values), (old.times, old.values)):
+        if new is old or are_same((new.times, new.values), (old.times, old.values)):
             return replace(self, generator=generator)
         clock = generator.clock_from(max(self.t, 0.0))
-        process = rewound(self.process, self.clock, clock)
-        return replace(self, generator=generator, clock=clock, process=process)
+        process = rewound(self._settled().process, self.clock, clock)
+        return replace(self._at(self.t, process), generator=generator, clock=clock)
 
     def of(self, which: IntArray) -> PoissonTrains:
         """Return the trains of some samples."""
-        process = Process._make(column[which] for column in self.process)
-        return replace(self, samples=self.samples[which], process=process)
+        settled = self._settled()
+        process = Process._make(column[which] for column in settled.process)
+        return replace(settled, samples=self.samples[which], process=process)
+
+
+def _one_sample(times: FloatArray, sources: IntArray) -> SpikeBatch:
+    return SpikeBatch.from_sorted(times, sources, np.array([0, times.size]))
 
 
 def read_rates(rate: Steps | ArrayLike, n: int, name: str) -> Steps:

@@ -520,7 +520,8 @@ class Network:
             changing it afterwards changes nothing here.
         delays : float, or same shape (and sparsity) as ``weights``
             Time from spike to arrival, >= 0 (default: 0); one for all synapses of a convolution,
-            and 0 onto an earliest-spike pool.
+            and 0 onto an earliest-spike pool.  > 0 of charges (receptors without a current) from a
+            population to itself, or to one that was added before it.
         receptor : str, optional
             Name of the receptor of ``post`` whose current it adds to; default: the first one.
         name : str, optional
@@ -669,8 +670,15 @@ class Network:
         return new
 
     def _check_charges(self, key: Key, projection: Projection) -> None:
-        """Raise a ValueError if charges could come back at the very time of the spike."""
-        if projection.receptor == CHARGE and projection.pre in self._neurons:
+        """Raise a ValueError if charges could come back at the very time of the spike.
+
+        Neurons that are charged at one time are asked in the order of their numbers, so what is
+        passed on to later ones comes in time.
+        """
+        order = list(self._neurons)
+        if projection.receptor != CHARGE or projection.pre not in order:
+            return
+        if order.index(projection.pre) >= order.index(projection.post):
             values = projection.delay_values
             require(np.greater(values, 0.0), values, f"delays of charges {key} must be > 0")
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsim._support.extras import extra
 from eventsim._support.types import FloatArray
 from eventsim._support.validate import as_count, shown
 
@@ -92,13 +93,8 @@ def world() -> Communicator:
     >>> comm = world()  # doctest: +SKIP
     >>> result = es.simulate(net, stimulus, 1e3, comm=comm)  # doctest: +SKIP
     """
-    try:
+    with extra("mpi", "a simulation on several processes needs"):
         from mpi4py import MPI
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            "a simulation on several processes needs mpi4py, which is not installed; "
-            "install the extra \"mpi\": pip install 'eventsim-snn[mpi]'"
-        ) from error
     comm: Communicator = MPI.COMM_WORLD
     return comm
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eventsim import frames
+from eventsim import neo as neo_trains
 from eventsim._layout.arrivals import Begun, Fired, list_arrivals, most_arrivals, sample_states
 from eventsim._layout.record import (
     CURRENT,
@@ -49,6 +51,10 @@ from eventsim.model.jumps import AT_ONCE, CHARGE
 from eventsim.network import Network
 from eventsim.spikes import RecordedSpikes, taken
 from eventsim.stimulus import Stimulus
+
+if TYPE_CHECKING:
+    import neo
+    import pandas as pd
 
 __all__ = [
     "ActivityError",
@@ -594,6 +600,58 @@ class BatchResult:
             begun.currents[k, lost[k]] = currents[0, lost[k]]
         return begun
 
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return all recorded spikes as a pandas table, ascending in (sample, time).
+
+        Columns ``sample``, ``population`` (a categorical that lists silent populations, too),
+        ``neuron`` (within its population), ``time`` and ``slope``.  Needs the extra ``io``.
+        """
+        trains = list(self.spikes.values())
+        sizes = [len(train) for train in trains]
+        samples, neurons, times, slopes = (
+            np.concatenate([getattr(train, name) for train in trains] or [np.empty(0)])
+            for name in ("samples", "indices", "times", "slopes")
+        )
+        order = np.lexsort((times, samples))
+        return frames.frame_of(
+            {
+                "sample": samples[order],
+                "population": frames.named(
+                    np.repeat(np.arange(len(trains)), sizes)[order], list(self.spikes)
+                ),
+                "neuron": neurons[order],
+                "time": times[order],
+                "slope": slopes[order],
+            }
+        )
+
+    def to_neo(self, unit: str) -> neo.Block:
+        """Return a neo block with a segment for each sample, each as `Result.to_neo` makes it.
+
+        Needs the extra ``io``.
+        """
+        segments = (
+            neo_trains.segment_of(self._columns_of(k), self._span(k), unit, k)
+            for k in range(len(self))
+        )
+        return neo_trains.block_of(segments)
+
+    def _span(self, k: int) -> tuple[float, float]:
+        """Return where a sample begins and ends."""
+        begin = self.t_start if self.before is None else float(self.before.ends[k])
+        # A run with ``record`` only knows where the last of its samples began.
+        first = self.record.time[self.offsets[k] : self.offsets[k + 1]][:1].tolist()
+        return min([begin, *first]), float(self.ends[k])
+
+    def _columns_of(self, k: int) -> dict[str, neo_trains.Columns]:
+        """Return the spikes of one sample by population."""
+        columns = {}
+        for name, train in self.spikes.items():
+            own = slice(*np.searchsorted(train.samples, [k, k + 1]).tolist())
+            spikes = train.times[own], train.indices[own], train.slopes[own]
+            columns[name] = (self.network.populations[name], *spikes)
+        return columns
+
     def all_spikes(self, k: int) -> tuple[FloatArray, IntArray]:
         """Return (times, sources) of all spikes of sample ``k``, the inputs' first.
 
@@ -732,6 +790,47 @@ class Result:
         ``receptor`` names one; default: their sum.
         """
         return self.batch.current(population, at, receptor, neurons)[0]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return all recorded spikes as a pandas table, ascending in time (extra ``io``).
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``sample`` (0), ``population`` (a categorical that lists silent populations,
+            too), ``neuron`` (within its population), ``time`` and ``slope``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return self.batch.to_dataframe()
+
+    def to_neo(self, unit: str) -> neo.Segment:
+        """Return the recorded spikes as a segment of neo (extra ``io``).
+
+        Parameters
+        ----------
+        unit : {"s", "ms", "us", "ns"}
+            The unit of the network's time, which nothing in a network says.
+
+        Returns
+        -------
+        neo.Segment
+            A spike train for each neuron of each recorded population, in their order, from
+            ``t_start`` to ``t_stop`` of the run; empty ones of those that are silent.  Annotations
+            are ``population`` and ``neuron``; the array annotation ``slope`` has dV/dt at each
+            spike.
+
+        Raises
+        ------
+        ImportError
+            If neo is not installed.
+        ValueError
+            If there is no such unit.
+        """
+        return self.batch.to_neo(unit).segments[0]
 
     def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eventsim import frames
+from eventsim import neo as neo_trains
 from eventsim._support.compile import loop
 from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim._support.validate import (
@@ -18,11 +20,16 @@ from eventsim._support.validate import (
     as_count,
     as_floats,
     as_indices,
+    as_mapping,
     as_sample,
     as_samples,
+    check_text,
     require,
     shown,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "RecordedSpikes",
@@ -31,6 +38,7 @@ __all__ = [
     "Spikes",
     "Train",
     "appended",
+    "as_trains",
     "continued",
     "extended",
     "merged",
@@ -104,6 +112,79 @@ class Spikes(_Kept):
     def order(self) -> IntArray:
         """Position of each spike in the caller's arrays."""
         return _positions(self._order, len(self))
+
+    @classmethod
+    def from_dataframe(cls, frame: pd.DataFrame, population: str | None = None) -> Spikes:
+        """Take spikes out of a table, such as that of `Result.to_dataframe` (extra ``io``).
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            With columns ``neuron`` and ``time``; of ``sample``, if it is there, one value.
+        population : str, optional
+            Which of those in the column ``population``; default: the only one.
+
+        Returns
+        -------
+        Spikes
+            Its ``order`` counts the rows that were taken.
+
+        Raises
+        ------
+        ValueError
+            If columns are missing, a population is not known or none is named, there are several
+            samples, or as `Spikes`.
+
+        Examples
+        --------
+        >>> frame = Spikes([0.5, 0.25], [0, 3]).to_dataframe()
+        >>> Spikes.from_dataframe(frame).indices
+        array([3, 0])
+        """
+        return cls(*frames.read_one(frame, population))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a pandas table with the columns ``neuron`` and ``time`` (extra ``io``)."""
+        return frames.frame_of({"neuron": self.indices, "time": self.times})
+
+    @classmethod
+    def from_neo(cls, source: Any, unit: str, population: str | None = None) -> Spikes:
+        """Take spikes out of the spike trains of neo (extra ``io``).
+
+        Parameters
+        ----------
+        source : neo.Segment, neo.Block of one segment, neo.Group, or list of neo.SpikeTrain
+            The neuron of a train is its annotation ``neuron``, as `Result.to_neo` writes it; where
+            no train has one, its place in the list.
+        unit : {"s", "ms", "us", "ns"}
+            The unit of the network's time, to which times are converted.
+        population : str, optional
+            Which trains, by their annotation ``population``; default: all, which must be of one.
+
+        Returns
+        -------
+        Spikes
+            Its ``order`` counts the spikes train by train.
+
+        Raises
+        ------
+        ValueError
+            If there are several segments or populations, or anything but spike trains, two trains
+            of one neuron, or as `Spikes`.
+
+        Warns
+        -----
+        UserWarning
+            If trains have waveforms, which are left out.
+
+        Examples
+        --------
+        >>> import neo
+        >>> train = neo.SpikeTrain([2.5, 0.5], units="ms", t_stop=3.0)
+        >>> Spikes.from_neo([train], unit="ms").times
+        array([0.5, 2.5])
+        """
+        return cls(*neo_trains.read_one(source, unit, population))
 
     def __len__(self) -> int:
         """Return the number of spikes."""
@@ -266,6 +347,66 @@ class SpikeBatch(_Kept):
         return self
 
     @classmethod
+    def from_dataframe(
+        cls, frame: pd.DataFrame, n_samples: int, population: str | None = None
+    ) -> SpikeBatch:
+        """Take spikes out of a table, such as that of `BatchResult.to_dataframe` (extra ``io``).
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            With columns ``sample``, ``neuron`` and ``time``.
+        n_samples : int
+            Number of samples: the table does not tell of those without spikes.
+        population : str, optional
+            As for `Spikes.from_dataframe`.
+
+        Raises
+        ------
+        ValueError
+            As `Spikes.from_dataframe` and `SpikeBatch`.
+
+        Examples
+        --------
+        >>> frame = SpikeBatch([0.5, 0.25], [0, 3], samples=[1, 0], n_samples=2).to_dataframe()
+        >>> SpikeBatch.from_dataframe(frame, n_samples=3)
+        SpikeBatch(3 samples, 2 spikes)
+        """
+        return cls(*frames.read_all(frame, population), n_samples)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a pandas table: ``sample``, ``neuron`` and ``time`` (extra ``io``)."""
+        return frames.frame_of({"sample": self.samples, "neuron": self.indices, "time": self.times})
+
+    @classmethod
+    def from_neo(cls, source: Any, unit: str, population: str | None = None) -> SpikeBatch:
+        """Take spikes out of a neo block: each of its segments is a sample (extra ``io``).
+
+        Parameters
+        ----------
+        source : neo.Block or list of neo.Segment
+            At least one segment.
+        unit, population
+            As for `Spikes.from_neo`.
+
+        Raises
+        ------
+        ValueError
+            As `Spikes.from_neo`.
+
+        Examples
+        --------
+        >>> import neo
+        >>> block = neo.Block()
+        >>> block.segments.extend([neo.Segment(), neo.Segment()])
+        >>> block.segments[1].spiketrains.append(neo.SpikeTrain([2.5], 3.0, "ms"))
+        >>> SpikeBatch.from_neo(block, unit="ms")
+        SpikeBatch(2 samples, 1 spikes)
+        """
+        samples = neo_trains.read_all(source, unit, population)
+        return cls.from_samples([Spikes(*sample) for sample in samples])
+
+    @classmethod
     def from_samples(cls, samples: Sequence[Spikes]) -> SpikeBatch:
         """Join the `Spikes` of several samples into one batch.
 
@@ -370,6 +511,21 @@ class RecordedSpikes:
         if self.n_samples is None:
             return Spikes(self.times, self.indices)
         return SpikeBatch(self.times, self.indices, self.samples, self.n_samples)
+
+
+def as_trains(spikes: Any) -> dict[str, Spikes]:
+    """Return the `Spikes` of one run by name, for a file; ValueError if they are anything else."""
+    trains = {}
+    for name, given in as_mapping(spikes, "spikes").items():
+        train = given.train() if isinstance(given, RecordedSpikes) else given
+        if not isinstance(train, Spikes):
+            raise ValueError(
+                f"spikes[{shown(name)}] must be Spikes of one run, as result[k].spikes of a batch "
+                f"has them, got {shown(train)}"
+            )
+        check_text(name, "each name in spikes")
+        trains[name] = train
+    return trains
 
 
 # --- reading --------------------------------------------------------------------------------------

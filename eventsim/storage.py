@@ -19,14 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib import metadata
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from eventsim._support.files import FileError, read_npz, replaced
+from eventsim._support.files import FileError, as_path, read_npz, replaced, writable
 from eventsim._support.validate import as_count, shown
 from eventsim.connecting import Synapses
 from eventsim.convolution import Convolution
@@ -54,7 +53,7 @@ def write(path: str | os.PathLike[str], calls: Iterable[Call]) -> None:
     ValueError
         If there can be no such file; before anything is written.
     """
-    target = _writable(path)
+    target = writable(path)
     packer = _Packer()
     header = {
         "format": FORMAT,
@@ -77,7 +76,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Iterator[Call]]:
         With path and reason, if the file is no network, is damaged or is of a later version, or if
         a ValueError is raised within the context.
     """
-    place = _as_path(path)
+    place = as_path(path)
     arrays = read_npz(place, expected=EXPECTED)
     try:
         yield _calls(arrays)
@@ -123,36 +122,6 @@ class _Packer:
             self._names[memory] = name = f"array{len(self.arrays)}"
             self.arrays[name] = array
         return self._names[memory]
-
-
-def _writable(path: str | os.PathLike[str]) -> Path:
-    """Return the file that is to be written: what a link leads to."""
-    try:
-        target = Path(os.path.realpath(_as_path(path)))
-        found = target.exists()
-    except OSError as error:
-        raise _no_path(path) from error
-    if not target.parent.is_dir():
-        raise ValueError(f"path must be in a folder that exists, got {shown(path)}")
-    if found and not target.is_file():
-        raise ValueError(f"path must be a regular file, or a new one, got {shown(path)}")
-    return target
-
-
-def _as_path(path: object) -> Path:
-    """Return what can be the name of a file."""
-    try:
-        text = os.fspath(path)  # type: ignore[call-overload]
-        known = isinstance(text, str) and text and b"\0" not in os.fsencode(text)
-    except Exception:  # whatever a foreign object raises
-        known = False
-    if not known:
-        raise _no_path(path)
-    return Path(text)
-
-
-def _no_path(path: object) -> ValueError:
-    return ValueError(f"path must be the name of a file, a str or os.PathLike, got {shown(path)}")
 
 
 def _release() -> str:

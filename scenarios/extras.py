@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from eventsim._support.extras import advice
+
 __all__ = ["MissingExtraError", "require", "require_engine"]
 
 
@@ -40,8 +42,7 @@ def require(extra: str, modules: tuple[str, ...], purpose: str) -> None:
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise MissingExtraError(
-            f"{purpose} needs {', '.join(missing)}, which {verb} not installed; "
-            f"install the extra \"{extra}\": pip install 'eventsim-snn[{extra}]'"
+            f"{purpose} needs {', '.join(missing)}, which {verb} not installed; {advice(extra)}"
         )
 
 

@@ -8,6 +8,7 @@ no other exception, no warning, no end of the process.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import datetime as dt
 import decimal
@@ -18,6 +19,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +31,7 @@ import eventsim as es
 import gradients
 from eventsim._support.validate import shown
 
-PACKAGES = (es, gradients)
+PACKAGES = (es, gradients, es.csv, es.nest, es.sonata)
 KEY = ("in", "out")
 
 
@@ -71,6 +73,16 @@ def graph() -> es.CausalityGraph:
     return result().causality()
 
 
+@cache
+def tables() -> tuple[Any, Any]:
+    return result().to_dataframe(), batch().to_dataframe()
+
+
+@cache
+def trains() -> tuple[Any, Any]:
+    return result().to_neo("ms"), batch().to_neo("ms")
+
+
 def convolution() -> es.Convolution:
     return es.Convolution(np.ones((1, 1, 2, 2)), (3, 3))
 
@@ -95,6 +107,25 @@ def loss(_: Any) -> gradients.Loss:
     return gradients.Loss(1.0, potentials={"out": np.zeros(3)})
 
 
+class Quantity:
+    """Numbers with a unit, like astropy's."""
+
+    def __init__(self, value: Any, unit: str = "ms") -> None:
+        self.value, self.unit = np.asarray(value), unit
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        return self.value
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        return f"<Quantity {self.value} {self.unit}>"
+
+    def to_value(self, unit: str) -> Any:
+        return self.value * {"ms": 1.0, "us": 1000.0}[unit]
+
+
 class Call(NamedTuple):
     """What is called, and how to make good arguments for it, by name."""
 
@@ -103,10 +134,21 @@ class Call(NamedTuple):
 
 
 def in_a_folder(function: Callable[[Any], Any], path: Any) -> Any:
-    """Call a function of the name of a file in a folder of its own, which holds ``net.npz``."""
+    """Call a function of the name of a file in a folder of its own, which holds one of each."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        NET.save("net.npz")
+        for name, content in files().items():
+            Path(name).write_bytes(content)
         return function(path)
+
+
+@cache
+def files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        NET.save(f"{folder}/net.npz")
+        es.csv.write_spikes(f"{folder}/spikes.csv", {"in": SPIKES})
+        es.sonata.write_spikes(f"{folder}/spikes.h5", {"in": SPIKES}, unit="ms")
+        Path(folder, "spikes.gdf").write_text("1\t103\n")
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def of(make: Callable[[], Any], method: str, **arguments: Any) -> Call:
@@ -146,6 +188,7 @@ TABLE: dict[str, Call] = {
     "eventsim.LIF.arrays": of(es.LIF, "arrays", n=3),
     "eventsim.State": Call(es.State, lambda: STATE),
     "eventsim.Steps": Call(es.Steps, lambda: {"times": [0.0, 1.0], "values": [2.0, 3.0]}),
+    "eventsim.in_unit": Call(es.in_unit, lambda: {"value": Quantity([0.5, 1.0]), "unit": "us"}),
     "eventsim.first_crossing": Call(es.first_crossing, lambda: SEARCH),
     "eventsim.simulate": Call(es.simulate, lambda: RUN),
     "eventsim.stream": Call(lambda **given: next(es.stream(**given)), lambda: STREAM),
@@ -207,6 +250,37 @@ TABLE: dict[str, Call] = {
     "eventsim.Network.load": Call(
         lambda path: in_a_folder(es.Network.load, path), lambda: {"path": "net.npz"}
     ),
+    "eventsim.csv.write_spikes": Call(
+        lambda path, spikes: in_a_folder(lambda name: es.csv.write_spikes(name, spikes), path),
+        lambda: {"path": "new.csv", "spikes": {"in": SPIKES}},
+    ),
+    "eventsim.csv.read_spikes": Call(
+        lambda path, population: in_a_folder(
+            lambda name: es.csv.read_spikes(name, population), path
+        ),
+        lambda: {"path": "spikes.csv", "population": "in"},
+    ),
+    "eventsim.nest.read_spikes": Call(
+        lambda paths, populations, unit, resolution: in_a_folder(
+            lambda names: es.nest.read_spikes(names, populations, unit=unit, resolution=resolution),
+            paths,
+        ),
+        lambda: {
+            "paths": ["spikes.gdf"], "populations": {"in": [1, 2]}, "unit": "ms", "resolution": 0.1,
+        },
+    ),
+    "eventsim.sonata.write_spikes": Call(
+        lambda path, spikes, unit: in_a_folder(
+            lambda name: es.sonata.write_spikes(name, spikes, unit=unit), path
+        ),
+        lambda: {"path": "new.h5", "spikes": {"in": SPIKES}, "unit": "ms"},
+    ),
+    "eventsim.sonata.read_spikes": Call(
+        lambda path, unit, population: in_a_folder(
+            lambda name: es.sonata.read_spikes(name, unit=unit, population=population), path
+        ),
+        lambda: {"path": "spikes.h5", "unit": "ms", "population": "in"},
+    ),
     "eventsim.Network.neurons_of": of(net, "neurons_of", population="out"),
     "eventsim.Network.sources_of": of(net, "sources_of", name="in"),
     "eventsim.Spikes": Call(es.Spikes, lambda: {"times": [0.5, 0.25], "indices": [0, 1]}),
@@ -228,6 +302,22 @@ TABLE: dict[str, Call] = {
     "eventsim.SpikeBatch.from_samples": Call(
         es.SpikeBatch.from_samples, lambda: {"samples": [SPIKES, SPIKES]}
     ),
+    "eventsim.Spikes.from_dataframe": Call(
+        es.Spikes.from_dataframe,
+        lambda: {"frame": tables()[0], "population": "out"},
+    ),
+    "eventsim.Spikes.from_neo": Call(
+        es.Spikes.from_neo,
+        lambda: {"source": trains()[0], "unit": "us", "population": "out"},
+    ),
+    "eventsim.SpikeBatch.from_dataframe": Call(
+        es.SpikeBatch.from_dataframe,
+        lambda: {"frame": tables()[1], "n_samples": 3, "population": "out"},
+    ),
+    "eventsim.SpikeBatch.from_neo": Call(
+        es.SpikeBatch.from_neo,
+        lambda: {"source": trains()[1], "unit": "us", "population": "out"},
+    ),
     "eventsim.SpikeBatch.__getitem__": of(
         lambda: batch().stimulus.trains["in"], "__getitem__", which=[0, 2]
     ),
@@ -244,6 +334,8 @@ TABLE: dict[str, Call] = {
     "eventsim.BatchResult.spike_counts": of(batch, "spike_counts", population="out"),
     "eventsim.BatchResult.positions": of(batch, "positions", population="out"),
     "eventsim.BatchResult.ended_when_fired": of(batch, "ended_when_fired", population="out"),
+    "eventsim.BatchResult.to_neo": of(batch, "to_neo", unit="ms"),
+    "eventsim.Result.to_neo": of(result, "to_neo", unit="ms"),
     "eventsim.BatchResult.states_at_end": of(batch, "states_at_end"),
     "eventsim.BatchResult.all_spikes": of(batch, "all_spikes", k=1),
     "eventsim.Result.potential": of(
@@ -427,7 +519,10 @@ RECORDS = {
 }  # fmt: skip
 
 # What errors call some arguments.
-ALIASES = {"grads": "gradient", "k": "sample", "which": "sample", "n": "size", "path": "file"}
+ALIASES = {
+    "grads": "gradient", "k": "sample", "which": "sample", "n": "size", "path": "file",
+    "paths": "path",
+}  # fmt: skip
 
 
 def kernels_of() -> list[Callable[..., Any]]:
@@ -490,14 +585,14 @@ class Hostile:
     __float__ = __int__ = __index__ = __getattr__ = __getitem__ = __contains__ = __lt__ = refuse
 
 
-class Quantity(np.ndarray):
+class Array(np.ndarray):
     """Numbers with a unit."""
 
     units = "ms"
 
 
-def with_unit(*values: float) -> Quantity:
-    return np.array(values).view(Quantity)
+def with_unit(*values: float) -> Array:
+    return np.array(values).view(Array)
 
 
 def nested() -> list[Any]:
@@ -640,6 +735,43 @@ NEVER += [
     lambda: np.array(["2000", "2001"], dtype="M8[Y]"),
     lambda: np.broadcast_to(1.0, (HUGE, HUGE)),
 ]
+
+
+def of_pint(value: Any) -> Any:
+    pint = pytest.importorskip("pint", reason="values of pint")
+    return value * pint.get_application_registry().ms
+
+
+def of_quantities(value: Any) -> Any:
+    quantities = pytest.importorskip("quantities", reason="values of quantities")
+    return value * quantities.ms
+
+
+def in_a_deque(value: Any) -> Any:
+    return collections.deque([of_quantities(value)])
+
+
+def replaced(value: Any, by: Callable[[Any], Any], depth: int = 4) -> Iterator[Any]:
+    """Yield a value again and again, each time with a unit at another number or array in it."""
+    if isinstance(value, (float, int, np.ndarray)) and not isinstance(value, bool):
+        yield by(value)
+    elif depth and isinstance(value, dict):
+        for key, part in value.items():
+            yield from ({**value, key: new} for new in replaced(part, by, depth - 1))
+    elif depth and type(value) in (list, tuple):
+        for k, part in enumerate(value):
+            for new in replaced(part, by, depth - 1):
+                yield type(value)((*value[:k], new, *value[k + 1 :]))
+
+
+@pytest.mark.parametrize("by", [of_pint, of_quantities, in_a_deque, Quantity])
+@pytest.mark.parametrize("name", TABLE)
+def test_a_number_with_a_unit_is_refused_wherever_it_stands_and_the_unit_is_named(
+    name: str, by: Callable[[Any], Any]
+) -> None:
+    for arguments in replaced(TABLE[name].arguments(), by):
+        with pytest.raises(ValueError, match=r"\bms\b|millisecond"):
+            TABLE[name].function(**arguments)
 
 
 # Flags may be True, and a seed an integer of any size.

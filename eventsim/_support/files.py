@@ -24,25 +24,30 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import BufferedIOBase, BufferedReader, BufferedWriter
+from io import BufferedIOBase, BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsim._support.validate import shown
+
 __all__ = [
     "PARTIAL",
     "Content",
     "FileError",
     "Shape",
+    "as_path",
     "described",
     "fits",
     "opened",
     "read_npy",
     "read_npz",
+    "regular",
     "replaced",
     "verified",
+    "writable",
 ]
 
 PARTIAL = ".partial"  # how files end that are being written
@@ -154,8 +159,34 @@ class Content:
             done += n
 
 
+def writable(path: str | os.PathLike[str]) -> Path:
+    """Return the file that is to be written: what a link leads to; ValueError if none can be."""
+    try:
+        target = Path(os.path.realpath(as_path(path)))
+        found = target.exists()
+    except OSError as error:
+        raise _no_path(path) from error
+    if not target.parent.is_dir():
+        raise ValueError(f"path must be in a folder that exists, got {shown(path)}")
+    if found and not target.is_file():
+        raise ValueError(f"path must be a regular file, or a new one, got {shown(path)}")
+    return target
+
+
+def as_path(path: object) -> Path:
+    """Return what can be the name of a file; ValueError if it cannot."""
+    try:
+        text = os.fspath(path)  # type: ignore[call-overload]
+        known = isinstance(text, str) and text and b"\0" not in os.fsencode(text)
+    except Exception:  # whatever a foreign object raises
+        known = False
+    if not known:
+        raise _no_path(path)
+    return Path(text)
+
+
 @contextmanager
-def replaced(path: Path) -> Iterator[BufferedWriter]:
+def replaced(path: Path) -> Iterator[BufferedRandom]:
     """Open a file to write what ``path`` is to hold: whenever the process dies, the old or the new.
 
     It is a temporary file beside it, which goes to the disk and is then renamed; an exception
@@ -174,7 +205,7 @@ def replaced(path: Path) -> Iterator[BufferedWriter]:
     begin = path.name[:50]  # names have a limit
     temporary = path.with_name(f".{begin}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -186,6 +217,21 @@ def replaced(path: Path) -> Iterator[BufferedWriter]:
 
 
 @contextmanager
+def regular(path: Path, expected: str) -> Iterator[BufferedReader]:
+    """Open a regular file; whatever goes wrong with it from then on is a FileError."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a FIFO would wait for its writer
+            raise FileError(path, "is no regular file", expected)
+        with path.open("rb") as file:
+            yield file
+    except FileError:
+        raise
+    except DAMAGE as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise FileError(path, f"cannot be read: {why}", expected) from error
+
+
+@contextmanager
 def opened(path: Path, expected: str) -> Iterator[Content]:
     """Open a regular file, plain or packed by gzip or xz; its first bytes say which.
 
@@ -194,7 +240,7 @@ def opened(path: Path, expected: str) -> Iterator[Content]:
     FileError
         If it cannot be opened or, within the context, if what is read is damaged.
     """
-    with _regular(path, expected) as file:
+    with regular(path, expected) as file:
         content, has_checksum = _unpacked(file)
         yield Content(path, expected, content, has_checksum, _largest(file))
 
@@ -208,7 +254,7 @@ def verified(path: Path, sha256: str, expected: str) -> Iterator[BufferedReader]
     FileError
         If it cannot be opened or has another SHA-256 than the given one.
     """
-    with _regular(path, expected) as file:
+    with regular(path, expected) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:
             raise FileError(path, f"has the SHA-256 {found}", f"{expected}, {sha256}")
@@ -286,7 +332,7 @@ def read_npz(
     {'a': array([1, 2])}
     """
     expected += f" with {' and '.join(wanted)}" if wanted else ""
-    with _regular(path, expected) as file, zipfile.ZipFile(file) as archive:
+    with regular(path, expected) as file, zipfile.ZipFile(file) as archive:
         members = _members(archive, wanted, partial(FileError, path, expected=expected))
         size, largest = sum(member.file_size for member in members), _largest(file)
         if size > largest:
@@ -329,19 +375,8 @@ def fits(found: tuple[int, ...], shape: Shape) -> bool:
     )
 
 
-@contextmanager
-def _regular(path: Path, expected: str) -> Iterator[BufferedReader]:
-    """Open a regular file; whatever goes wrong with it from then on is a FileError."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a FIFO would wait for its writer
-            raise FileError(path, "is no regular file", expected)
-        with path.open("rb") as file:
-            yield file
-    except FileError:
-        raise
-    except DAMAGE as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise FileError(path, f"cannot be read: {why}", expected) from error
+def _no_path(path: object) -> ValueError:
+    return ValueError(f"path must be the name of a file, a str or os.PathLike, got {shown(path)}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -29,6 +29,8 @@ __all__ = [
     "as_share",
     "check_choice",
     "check_name",
+    "check_text",
+    "is_listed",
     "mapping_or_empty",
     "require",
     "require_size",
@@ -42,9 +44,10 @@ LEAST, MOST = 1e-100, 1e100
 MOST_NUMBERED = 2**31 - 1
 
 # Types that are numbers, or whose dtype says what they are, and nothing else.
-PLAIN = frozenset({np.ndarray, np.float64, np.int64, float, int})
+PLAIN = frozenset({np.ndarray, np.float64, np.int64, float, int, range})
 
 UNITS = ("units", "unit", "dimensionality", "dimensions")
+AS_ARRAY = ("__array__", "__array_interface__", "__array_struct__")
 
 _short = reprlib.Repr()
 _short.maxother = _short.maxstring = _short.maxlong = 80
@@ -159,6 +162,7 @@ def as_count(value: Any, name: str, least: int = 1, most: int = 2**63 - 1) -> in
     """Return ``value`` as an int; ValueError unless it is a whole number in [least, most]."""
     number = value[()] if type(value) is np.ndarray and value.ndim == 0 else value
     is_whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+    is_whole = is_whole and not _unit_of(number)
     if not is_whole or isinstance(number, np.timedelta64) or number < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {shown(value)}")
     if number > most:
@@ -193,15 +197,22 @@ def _array(values: Any, name: str, expected: str, kinds: str) -> NDArray[Any]:
     return array
 
 
-def _odd_parts(values: object) -> Iterator[object]:
+def _odd_parts(values: Any) -> Iterator[object]:
     """Yield the values in nested lists that are more than numbers or arrays of them."""
     if type(values) in PLAIN:
         return
-    if not isinstance(values, (list, tuple)):
+    if not is_listed(values):
         yield values
     elif not PLAIN.issuperset(map(type, values)):
         for part in values:
             yield from _odd_parts(part)
+
+
+def is_listed(values: Any) -> bool:
+    """Tell whether numpy would look at the items of a value: of a list, a deque ..."""
+    if isinstance(values, (str, bytes)) or any(hasattr(values, name) for name in AS_ARRAY):
+        return False
+    return hasattr(values, "__len__") and hasattr(values, "__getitem__")
 
 
 def _obstacle(part: object) -> str:
@@ -210,8 +221,16 @@ def _obstacle(part: object) -> str:
         return "without a mask" if np.ma.is_masked(part) else ""
     if isinstance(part, (bool, np.bool_)):
         return "numbers, not flags"
-    if any(hasattr(part, name) for name in UNITS):
-        return "plain numbers in the network's unit of time"
+    unit = _unit_of(part)
+    return f"plain numbers, not values in {unit} (eventsim.in_unit converts them)" if unit else ""
+
+
+def _unit_of(part: object) -> str:
+    """Return the name of the unit that a value carries, of whichever library; "": it has none."""
+    for name in UNITS:
+        if hasattr(part, name):
+            text = str(getattr(part, name)).removeprefix("1.0 ")  # quantities: 1.0 ms
+            return " ".join(text.split())[:MOST_SHOWN] or "a unit"
     return ""
 
 
@@ -259,6 +278,12 @@ def as_names(values: Any, known: Collection[str], name: str) -> tuple[str, ...]:
     if not good:
         raise ValueError(f"{name} must hold some of {tuple(known)}, got {shown(values)}")
     return tuple(names)
+
+
+def check_text(value: object, name: str) -> None:
+    """Raise a ValueError unless ``value`` is a text that can stand in any file, on one line."""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError(f"{name} must be a printable text, got {shown(value)}")
 
 
 def check_name(value: object, known: Mapping[Any, Any], message: str) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scenarios.adaptation.config import AdaptationOptions
 from scenarios.adaptation.fit import fit, problem
+from scenarios.adaptation.network import cells
 from scenarios.running.console.progress import Progress
 from scenarios.running.report import Report, Row
 from scenarios.running.training import replicate
@@ -36,6 +37,7 @@ def run(config: AdaptationOptions, folder: Path, progress: Progress) -> Report:
         path=folder / "fits.jsonl",
         progress=progress.named("adaptation", "start"),
     )
+    tau, strength = _best(fits)["path"][-1]
     return Report(
         title=f"Adaptation learnt from {whole.target.size} spikes",
         rows=_rows(config, fits),
@@ -46,7 +48,9 @@ def run(config: AdaptationOptions, folder: Path, progress: Progress) -> Report:
             *_lost(config, fits),
         ],
         numbers={"fits": list(fits), "target": whole.target.tolist()},
-        weights=dict(zip(("tau", "strength"), np.array(_best(fits)["path"][-1]), strict=True)),
+        weights={"tau": np.array(tau), "strength": np.array(strength)},
+        network=cells(tau, strength, config.inputs),
+        t_stop=config.duration,
         figures={"adaptation": learnt(config, whole, fits)},
     )
 

@@ -31,4 +31,6 @@ published.  `docs/flowers_search.md` has what was tried, and where training the 
   eventsim run flowers --network 2 --unit-rate 0.001
 
 The run folder also holds `interactive.html`: a LIF unit and its gradient through time to play with.
+It holds no `network.npz`: an LSTM, and units on a clock that are driven by pixels, not by spikes,
+are no network of eventsim.  `weights.npz` has the weights of all modules.
 """

@@ -33,4 +33,8 @@ the target output at each step, without its mean; white noise has a critical fre
 cycles per step, near the published value without leak.  The potential of the output, a running
 sum, is at a tenth of that whatever the leak.  The leak correction of Eq. 5 is not added: the way
 back goes through the decay of the potential itself.
+
+The run folder holds no `network.npz`: these networks are modules of PyTorch on a clock, whose input
+spikes have signs and whose pools pass on averages, so they are no network of eventsim.
+`weights.npz` has the weights of the first one.  `leak_exact` has networks that are, and leaves one.
 """

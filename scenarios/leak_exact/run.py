@@ -47,6 +47,8 @@ def run(config: LeakExactOptions, folder: Path, progress: Progress) -> Report:
         ],
         numbers=_numbers(results),
         weights=results.kinds[0].states[0].params,
+        network=results.network,
+        t_stop=results.t_stop,
         figures={"noise": figure(results), "training": learning_curves(curves)},
     )
 

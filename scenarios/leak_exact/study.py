@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+import eventsim as es
 from scenarios.leak.claims import margin_of_mean
 from scenarios.leak_exact.noise import NOISES
 from scenarios.mnist.study import build
@@ -95,6 +96,10 @@ class Study:
         In the order of the time constants.
     effects : dict of str -> Effect
         By kind of noise.
+    network : Network
+        The first of the leakiest.
+    t_stop : float
+        Until when networks run.
     seconds : float
         Of this session.
     parts : dict of str -> float
@@ -103,6 +108,8 @@ class Study:
 
     kinds: list[Kind]
     effects: Mapping[str, Effect]
+    network: es.Network
+    t_stop: float
     seconds: float
     parts: Mapping[str, float]
 
@@ -126,8 +133,11 @@ def study(config: LeakExactOptions, folder: Path, progress: Progress) -> Study:
     started = time.perf_counter()
     kinds = [_kind(config, tau, tasks[tau], folder, progress) for tau in config.chosen.taus]
     effects = {name: effect([kind.lost(name) for kind in kinds]) for name in NOISES}
+    model = tasks[config.chosen.taus[0]].model
+    network = model.network(kinds[0].states[0].params)
     parts_spent = spent(task.model.stopwatch for task in tasks.values())
-    return Study(kinds, effects, time.perf_counter() - started, parts_spent)
+    seconds = time.perf_counter() - started
+    return Study(kinds, effects, network, model.t_stop, seconds, parts_spent)
 
 
 def effect(losses: Sequence[Floats]) -> Effect:

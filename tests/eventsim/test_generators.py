@@ -175,7 +175,7 @@ def test_pieces_of_any_cut_are_one_draw(data: st.DataObject) -> None:
     cuts = sorted(
         data.draw(st.lists(st.floats(0.0, 6.0) | st.integers(0, 48).map(lambda k: k / 8)))
     )
-    at = nothing_drawn(np.array([0, 3]))
+    at = nothing_drawn(np.array(data.draw(st.sampled_from([[3], [0, 3]]))))
     whole, _ = draw_until(network.generators, at, 6.0)
     pieces: dict[str, list[tuple[Any, ...]]] = {name: [] for name in network.inputs}
     for t in [*cuts, 6.0]:
@@ -186,6 +186,40 @@ def test_pieces_of_any_cut_are_one_draw(data: st.DataObject) -> None:
         assert sorted(pieces[name]) == [
             *zip(train.samples, train.times, train.indices, strict=True)
         ]
+
+
+STORED = [lambda at: at, lambda at: pickle.loads(pickle.dumps(at)), lambda at: at.of(np.array([0]))]
+
+
+@given(st.data(), st.sampled_from([1 / 16, 0.3]))
+def test_what_is_drawn_ahead_is_what_would_be_drawn_later(
+    data: st.DataObject, length: float
+) -> None:
+    """Whatever is done on the way: rates change, the state is stored, a sample is taken."""
+    network = poisson(data.draw(all_steps(2)), 2)
+    networks = st.sampled_from([network, network.replace(rates={"ext": 2.5})])
+    way = data.draw(st.lists(st.tuples(networks, st.sampled_from(STORED)), min_size=3))
+    found = []
+    for pieces_ahead in (0, data.draw(st.integers(1, 20))):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("eventsim.generators.PIECES_AHEAD", pieces_ahead)
+            at, trains = nothing_drawn(np.array([5])), []
+            for k, (each, stored) in enumerate(way):
+                train, at = draw_until(each.generators, stored(at), (k + 1) * length)
+                trains.append(train["ext"].sample(0))
+        found.append(trains)
+    for now, later in zip(*found, strict=True):
+        assert_same(now, later)
+
+
+def test_many_short_pieces_are_drawn_ahead() -> None:
+    generators, at = poisson(3.0, 4).generators, nothing_drawn(np.array([0]))
+    ahead = []
+    for t in (0.1, 0.2, 0.3, 4.0):
+        _, at = draw_until(generators, at, t)
+        trains: Any = at.trains["ext"]
+        ahead.append(trains.ahead and trains.ahead.t)
+    assert ahead == [None, pytest.approx(0.2 + 6.3), pytest.approx(6.5), pytest.approx(6.5)]
 
 
 def test_a_part_is_what_the_whole_has_there() -> None:

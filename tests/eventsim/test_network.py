@@ -290,6 +290,21 @@ def test_charges_between_neurons_take_a_while() -> None:
     assert net.replace(delays={slow: 0.0, key: 0.25}).projections[key].delays == 0.25
 
 
+def test_charges_are_passed_on_at_once_to_populations_that_were_added_later() -> None:
+    net = es.Network()
+    net.add_input("in", 1)
+    for name in "abc":
+        net.add_population(name, 1, es.LIF(tau_syn=0.0))
+    for pre, post, weight in (("in", "a", 2.0), ("a", "b", 1.5), ("a", "c", 2.0), ("b", "c", -1.5)):
+        net.connect(pre, post, weights=[[weight]])
+    result = es.simulate(net, {"in": es.Spikes([0.0, 0.5], [0, 0])}, 1.0)
+    assert {name: s.times.tolist() for name, s in result.spikes.items() if name != "in"} == {
+        "a": [0.0, 0.5], "b": [0.0, 0.5], "c": [],
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"delays of charges \('c', 'a'\) must be > 0, got 0\.0"):
+        net.connect("c", "a", weights=[[1.0]])
+
+
 # --- the same network -----------------------------------------------------------------------------
 
 

@@ -19,7 +19,10 @@ from eventsim._engines.base import Excess, Job, batch_result
 from eventsim._engines.parts import carried_from
 from eventsim._engines.scheduler import host as scheduler
 from eventsim._engines.scheduler.loop import SchedulerState
+from eventsim._engines.windows.arrays import DEGREES, HELD, MARGIN, Grid, WindowState
 from eventsim._engines.windows.bundles import (
+    OWN,
+    Bundles,
     Cut,
     bundles_of,
     cut_at_hand,
@@ -27,13 +30,13 @@ from eventsim._engines.windows.bundles import (
     place_of,
     shares_of,
 )
-from eventsim._engines.windows.loop import DEGREES, HELD, MARGIN, Grid, WindowState
 from eventsim._engines.windows.sample import Others, Share, run_sample
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
 from eventsim._layout.wiring import Neurons, delay_spans, kept_by, layout_of
 from eventsim._support.threads import for_each_part
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import bias_kernel, propagator
+from eventsim.model.jumps import CHARGE
 from eventsim.network import Network
 from eventsim.ranks import WHOLE, Ranks
 from eventsim.result import BatchResult, begun_from
@@ -119,7 +122,7 @@ def _ranges(kind: Int32Array) -> IntArray:
     return np.stack([first, last, kind[first]], axis=1).astype(np.int64)
 
 
-def _grid(neurons: Neurons, width: float) -> Grid:
+def _grid(neurons: Neurons, width: float, charged: bool) -> Grid:
     rates = [
         [(a, b) for a in alphas] for alphas, b in zip(neurons.alpha, neurons.beta, strict=True)
     ]
@@ -133,10 +136,40 @@ def _grid(neurons: Neurons, width: float) -> Grid:
     holding[fires] = beta[fires] * neurons.threshold[fires] - neurons.bias[fires]
     holding[fires] -= MARGIN * np.abs(holding[fires])
     push = np.array([bias_kernel(width, b) for b in neurons.beta])[neurons.kind] * neurons.bias
-    columns = [neurons.threshold, holding, push]
+    rest, limit = _charged_limits(neurons)
+    columns = [neurons.threshold, holding, push, rest, limit]
     alike = all(np.all(column == column[:1]) for column in columns)
     columns = [np.ascontiguousarray(column[:1] if alike else column) for column in columns]
-    return Grid(width, kinds, series, _ranges(neurons.kind), 0 if alike else 1, *columns)
+    threshold, holding, push, rest, limit = columns
+    return Grid(
+        width, kinds, series, _ranges(neurons.kind), 0 if alike else 1, threshold, holding, push,
+        int(charged), rest, limit,
+    )  # fmt: skip
+
+
+def _charged_limits(neurons: Neurons) -> tuple[FloatArray, FloatArray]:
+    """Return where neurons rest, and how far above it charges may set them off.
+
+    That is less than up to the threshold, by more than any rounding.
+    """
+    beta, fires = neurons.beta[neurons.kind], np.isfinite(neurons.threshold)
+    rest = np.divide(neurons.bias, beta, out=np.zeros_like(beta), where=beta > 0.0)
+    limit = neurons.threshold - rest
+    limit[fires] -= MARGIN * (np.abs(neurons.threshold) + np.abs(rest))[fires]
+    return rest, limit
+
+
+def _is_charged(network: Network, bundles: Bundles) -> bool:
+    """Tell whether all that arrives are charges, without which no neuron fires.
+
+    So the potentials of all must fall to a rest below threshold, or stay where they are.
+    """
+    if any(set(neuron.columns) != {CHARGE} for neuron in network.neurons.values()):
+        return False
+    neurons = layout_of(network).neurons
+    beta, bias, threshold = neurons.beta[neurons.kind], neurons.bias, neurons.threshold
+    stays = np.where(bias == 0.0, threshold >= 0.0, (beta > 0.0) & (bias < beta * threshold))
+    return bool(np.all(stays)) and not bundles.table[:, OWN].any()
 
 
 def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
@@ -268,11 +301,12 @@ def _cut(job: Job) -> Cut:
 
 def _shares(network: Network, cut: Cut) -> list[Share]:
     """Return the shares of a cut."""
-    forms = _forms(network)
+    forms, each = _forms(network), bundles_of(network, cut)
     if cut not in forms:
-        forms[cut] = [_form_of(network, numbers) for numbers in shares_of(network, cut)]
+        charged = _is_charged(network, each[0])
+        forms[cut] = [_form_of(network, numbers, charged) for numbers in shares_of(network, cut)]
     shares, low = [], 0
-    for form, bundles in zip(forms[cut], bundles_of(network, cut), strict=True):
+    for form, bundles in zip(forms[cut], each, strict=True):
         high = low + form.numbers.size
         shares.append(Share(low, high, form.numbers, form.place, bundles, form.neurons, form.grid))
         low = high
@@ -294,11 +328,11 @@ def _forms(network: Network) -> dict[Cut, list[ShareForm]]:  # noqa: ARG001
     return {}
 
 
-def _form_of(network: Network, numbers: IntArray) -> ShareForm:
+def _form_of(network: Network, numbers: IntArray, charged: bool) -> ShareForm:
     neurons = layout_of(network).neurons
     own = neurons if numbers.size == neurons.kind.size else _some(neurons, numbers)
     place = place_of(numbers, neurons.kind.size)
-    return ShareForm(numbers, place, own, _grid(own, window_width(network)))
+    return ShareForm(numbers, place, own, _grid(own, window_width(network), charged))
 
 
 def _others(network: Network, ranks: Ranks) -> Others:

@@ -61,10 +61,8 @@ h(W) itself, since it is made from two terms that nearly cancel.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eventsim._engines.status import (
     ARRIVALS_FULL,
@@ -76,6 +74,57 @@ from eventsim._engines.status import (
     MEETS,
     PAUSED,
     RECORD_FULL,
+)
+from eventsim._engines.windows.arrays import (
+    ARRIVED,
+    BEFORE,
+    BEGUN,
+    CLOSE,
+    COUNTS,
+    CURRENT,
+    DEGREE,
+    FAILED,
+    FIRST_CHOSEN,
+    FLAGGED,
+    FOUND,
+    GATHER,
+    GATHERED,
+    HELD,
+    HIGH,
+    INVERSE,
+    JUMP,
+    KERNEL,
+    LAST_CHOSEN,
+    LEVEL,
+    LINE,
+    LOW,
+    MARGIN,
+    MARKED_ARRIVED,
+    MARKED_SEARCHES,
+    MARKED_TOUCHED,
+    MEDIUM,
+    MEETING,
+    MEMBRANE,
+    MET,
+    PHASE,
+    POSITIVE,
+    POTENTIAL,
+    RATIO,
+    REACH,
+    RECORD,
+    REPLAY,
+    REPLAYED,
+    SAFE_KERNEL,
+    SCATTER,
+    SEARCHES,
+    SELECT,
+    SPIKES,
+    SYNAPTIC,
+    TOUCHED,
+    WAITING,
+    WINDOW,
+    factor_of,
+    note,
 )
 from eventsim._engines.windows.bundles import (
     DELAY,
@@ -89,7 +138,8 @@ from eventsim._engines.windows.bundles import (
     THIN,
     WEIGHT,
 )
-from eventsim._layout.record import BOUND, Record
+from eventsim._engines.windows.charges import deliver_charges
+from eventsim._layout.record import BOUND
 from eventsim._layout.record import FURTHER as BEHIND
 from eventsim._support.compile import inlined, loop, scalar
 from eventsim._support.machine import (
@@ -102,7 +152,6 @@ from eventsim._support.machine import (
     publish,
 )
 from eventsim._support.sorting import sort_stably
-from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
     TOUCHES,
     crossing_within,
@@ -114,52 +163,10 @@ from eventsim.model.currents import crossing_of, earliest_crossing_of, flow_of
 from eventsim.model.flow import flow, propagator
 from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, fire, hold, surpasses
 
-__all__ = [
-    "DEGREES",
-    "Arrivals",
-    "Crew",
-    "Deliveries",
-    "Flights",
-    "Grid",
-    "WindowState",
-    "Work",
-    "advance_windows",
-]
-
-MARGIN = 1e-9
-
-# Columns of Grid.kind.
-SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE = range(6)
-SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART, DEGREE, N_KIND = range(6, 12)
-
-# Of the series of factors: the lowest one that is exact to rounding is taken.
-DEGREES = LOW, MEDIUM, HIGH = 8, 10, 12
-
-# Columns of Work.sums; the current of receptor r is at CURRENT + r, the sum of the positive charges
-# behind them all.
-POTENTIAL, POSITIVE, REACH, CURRENT = range(4)
-
-# Columns of WindowState.level; the current of a further receptor r is at LEVEL + r.
-LEVEL = 1
-
-# Entries of Work.progress; BEFORE: spikes of earlier windows, MARKED: their arrivals and searches;
-# FOUND: spikes of this window, BEGUN: those before the neuron that is replayed; MEETING: how often
-# the shares have agreed.
-(
-    WINDOW, PHASE, SPIKES, BEFORE, FOUND, BEGUN, ARRIVED, SEARCHES, TOUCHED, FLAGGED, REPLAYED,
-    GATHERED, MARKED_ARRIVED, MARKED_SEARCHES, MARKED_TOUCHED, FIRST_CHOSEN, LAST_CHOSEN, MEETING,
-    N_PROGRESS,
-) = range(19)  # fmt: skip
-
-# Phases of a window; JUMP: nothing arrives, CLOSE: its spikes are recorded.
-SELECT, JUMP, SCATTER, GATHER, REPLAY, RECORD, CLOSE = range(7)
+__all__ = ["advance_windows", "stays_below"]
 
 # Of a share that has worked off a window so far: no reason to return.
 GOES_ON = -1
-
-# Entries of Crew.board: how many shares wait, how often all have met, whether one has failed, and
-# how many spikes each has found; each in a cache line of its own, as are the votes.
-WAITING, MET, FAILED, COUNTS, LINE = 0, 8, 16, 24, 8
 
 # Spikes ahead whose synapses are fetched.
 AHEAD = 2
@@ -170,138 +177,6 @@ FLAG, CHOSEN = 1, 2
 # Neurons looked at and arrivals before a call is PAUSED; an arrival that is replayed counts as so
 # many.
 MOST_LOOKS, REPLAYING = 5_000_000, 10
-
-# As potential: the neuron is refractory at the end of the window.
-HELD = math.inf
-
-
-class Grid(NamedTuple):
-    """The windows, and what a flow over a whole window needs.
-
-    ``kind`` (n_kinds, n_receptors, N_KIND); ``series`` (n_kinds, n_receptors, 2, 13) has the
-    coefficients of what a unit arrival adds to current and potential; ``ranges`` (n_ranges, 3)
-    first neuron, one past the last, and kind of neurons that follow each other.  ``threshold``,
-    ``holding`` (the current that holds V at threshold, less a margin) and ``push`` (potential left
-    by the bias) of neuron i are at ``i * step``; ``step`` is 0 if all neurons are alike.
-    """
-
-    width: float
-    kind: FloatArray
-    series: FloatArray
-    ranges: IntArray
-    step: int
-    threshold: FloatArray
-    holding: FloatArray
-    push: FloatArray
-
-
-class Flights(NamedTuple):
-    """Spikes of which something may arrive.
-
-    Of bundle b those numbered ``first[b]`` to ``last[b]``.  Of a bundle with delays of its own
-    ``begin`` and ``end`` (n_own, room) have how many synapses of the row of each of them have been
-    served before the window, and at its end; spike k is in column ``k % room``, a power of two.
-    """
-
-    first: IntArray
-    last: IntArray
-    begin: Int32Array
-    end: Int32Array
-
-
-class Crew(NamedTuple):
-    """The shares that run side by side, as one of them sees it.
-
-    ``number`` of this one, of ``size``; ``is_all`` unless other processes have some of the neurons.
-    ``own`` has the numbers of its neurons, ``place`` (n_all_neurons,) their places in it, -1
-    elsewhere.  ``board`` is where they meet; ``votes`` (2, size * 8) what they say; ``found``
-    (size, room) the spikes of a window, share by share; ``order`` and ``spare``, of that shape,
-    sort them.
-    """
-
-    number: int
-    size: int
-    is_all: bool
-    own: IntArray
-    place: Int32Array
-    board: IntArray
-    votes: FloatArray
-    found: Record
-    order: Int32Array
-    spare: Int32Array
-
-
-class WindowState(NamedTuple):
-    """All that a run carries along: arrays of one sample, or of a batch with a leading axis.
-
-    ``neuron`` is the state at the end of the run, as in the scheduler; ``level`` (n_neurons, 1 +
-    n_receptors) current, potential, and the currents of further receptors at the start of the
-    window that holds the end, ``release``
-    (n_neurons,) the time up to which a potential is `HELD`, ``latest`` (n_neurons,) number of the
-    last spike before that window.  ``count`` as in the scheduler; ``mark``: spikes, arrivals,
-    searches and touches before that window, and its number.
-    """
-
-    neuron: FloatArray
-    level: FloatArray
-    release: FloatArray
-    latest: Int32Array
-    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
-    mark: IntArray
-
-
-class Deliveries(NamedTuple):
-    """A chunk of deliveries: arrival times, synapse ranges, and the factors of their weights.
-
-    Where each synapse has its own delay, times and factors are those of synapses, the rest is of
-    rows, one after the other; of sources with one synapse, ``start`` is the target.  What is
-    gathered with delays of its own has the ``time`` of the spike.
-    """
-
-    time: FloatArray
-    start: NDArray[np.uint64]
-    stop: NDArray[np.uint64]
-    source: IntArray
-    current: FloatArray
-    potential: FloatArray
-    reach: FloatArray
-
-
-class Arrivals(NamedTuple):
-    """Gathered arrivals, in linked lists, latest first, that begin at ``head`` (n_neurons,)."""
-
-    head: Int32Array
-    time: FloatArray
-    weight: FloatArray
-    receptor: NDArray[np.int8]
-    following: Int32Array
-
-
-class Work(NamedTuple):
-    """Scratch arrays of one thread.
-
-    ``flag`` has an entry more than there are neurons, which is never set.  ``times`` and
-    ``sources`` hold a chunk of spikes; ``flights`` are the spikes that are served;
-    ``horizon`` is the end of a replay, ``event`` a time before which nothing happens;
-    ``currents`` (n_receptors,) are those of a neuron that is looked at, ``scratch`` is for a
-    search.
-    """
-
-    sums: FloatArray
-    flag: NDArray[np.uint8]
-    flagged: Int32Array
-    times: FloatArray
-    sources: IntArray
-    deliveries: Deliveries
-    flights: Flights
-    arrivals: Arrivals
-    order: Int32Array
-    spare: Int32Array
-    progress: IntArray
-    horizon: FloatArray
-    event: FloatArray
-    currents: FloatArray
-    scratch: FloatArray
 
 
 @loop
@@ -347,15 +222,24 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
                     return PAUSED
                 continue
         if progress[PHASE] == SCATTER:
-            _send_all(bundles, neurons, grid, times, sources, run, start, before, work)
-            if final:
-                _dismiss_finally(neurons, grid, state, work, start)
-            else:
-                _dismiss(neurons, grid, state, work)
             work.horizon[0] = t_stop if final else stop
-            progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
-            progress[FOUND] = 0
-            progress[PHASE] = GATHER
+            if len(neurons.charging) > 0 and grid.charged:
+                most = cap + 1 - progress[BEFORE]
+                if deliver_charges(
+                    bundles, neurons, grid, times, sources, run, state, work, crew, final, most
+                ):
+                    progress[PHASE] = RECORD
+                else:
+                    status = FOUND_FULL
+            else:
+                _send_all(bundles, neurons, grid, times, sources, run, start, before, work)
+                if final:
+                    _dismiss_finally(neurons, grid, state, work, start)
+                else:
+                    _dismiss(neurons, grid, state, work)
+                progress[FIRST_CHOSEN], progress[LAST_CHOSEN] = 0, progress[FLAGGED]
+                progress[FOUND] = 0
+                progress[PHASE] = GATHER
         while status == GOES_ON and progress[PHASE] < RECORD:
             if progress[PHASE] == GATHER:
                 _choose(work)
@@ -988,16 +872,6 @@ def _most(neurons, level, kind):
     return most
 
 
-@scalar
-def window_factor(below, step, part, window):
-    """Return the factor by which a window lets an exponential fall: ``below``, or the next number.
-
-    The exact one lies a ``part`` of the way between the two.  The larger one is taken in as many
-    windows: were it always the nearer one, its rounding would add up over millions of windows.
-    """
-    return below + step if math.floor((window + 1) * part) > math.floor(window * part) else below
-
-
 @inlined
 def _raised(neurons, sums, potential, kind):
     """Return the potential at the start with as much more as charges may add, seen from the end."""
@@ -1030,9 +904,9 @@ def _dismiss_range(q, step, neurons, grid, state, work):
     level, sums, flagged = state.level, work.sums, work.progress[FLAGGED]
     kind = grid.kind[grid.ranges[q, 2]]
     window, h = float(work.progress[WINDOW]), kind[0, KERNEL]
-    synaptic, membrane = _factor(kind[0], SYNAPTIC, window), _factor(kind[0], MEMBRANE, window)
+    synaptic, membrane = factor_of(kind[0], SYNAPTIC, window), factor_of(kind[0], MEMBRANE, window)
     for r in range(1, len(neurons.receptors)):
-        work.currents[r] = _factor(kind[r], SYNAPTIC, window)
+        work.currents[r] = factor_of(kind[r], SYNAPTIC, window)
     ratio, inverse = kind[0, RATIO], kind[0, INVERSE]
     threshold, holding, push = grid.threshold[0], grid.holding[0], grid.push[0]
     for i in range(np.uint64(grid.ranges[q, 0]), np.uint64(grid.ranges[q, 1])):
@@ -1065,13 +939,6 @@ def _dismiss_range(q, step, neurons, grid, state, work):
         for r in range(1, len(neurons.receptors) + len(neurons.charging)):
             sums[i, CURRENT + r] = 0.0
     work.progress[FLAGGED] = flagged
-
-
-@inlined
-def _factor(row, column, window):
-    """Return the factor of a row of `Grid.kind` in this window: of a current, or the membrane."""
-    steps = SYNAPTIC_STEP if column == SYNAPTIC else MEMBRANE_STEP
-    return window_factor(row[column], row[steps], row[steps + 1], window)
 
 
 @loop
@@ -1144,7 +1011,7 @@ def _replay(neurons, state, run, work, crew, start, final):
                     for r in range(len(neurons.receptors)):
                         currents[r] = hold(currents[r], refractory, alphas[r])
                     number = before + spikes
-                    _note(crew, spikes, now, i, AT_ONCE, _sum(currents) if several else current)
+                    note(crew, spikes, now, i, AT_ONCE, _sum(currents) if several else current)
                     spikes += 1
                     now, potential = now + refractory, RESET
             while now <= until and not charged:
@@ -1183,7 +1050,7 @@ def _replay(neurons, state, run, work, crew, start, final):
                     for r in range(len(neurons.receptors)):
                         currents[r] = hold(currents[r], held, alphas[r])
                 number = before + spikes
-                _note(crew, spikes, spike, i, slope, _sum(currents) if several else current)
+                note(crew, spikes, spike, i, slope, _sum(currents) if several else current)
                 spikes += 1
             if now < until:
                 if several:
@@ -1226,16 +1093,6 @@ def _replay(neurons, state, run, work, crew, start, final):
             for r in range(1, len(neurons.receptors)):
                 state.level[i, LEVEL + r] = currents[r]
     return True
-
-
-@inlined
-def _note(crew, place, spike, i, slope, released):
-    """Note a spike that was found."""
-    found = crew.found
-    found.time[crew.number, place] = spike
-    found.neuron[crew.number, place] = crew.own[i]
-    found.slope[crew.number, place] = slope
-    found.released[crew.number, place] = released
 
 
 @inlined

@@ -25,8 +25,7 @@ from eventsim._engines.status import (
     MEETS,
     RECORD_FULL,
 )
-from eventsim._engines.windows.bundles import OF_NEURONS, OWN, Bundles
-from eventsim._engines.windows.loop import (
+from eventsim._engines.windows.arrays import (
     ARRIVED,
     BEFORE,
     BEGUN,
@@ -49,14 +48,16 @@ from eventsim._engines.windows.loop import (
     TOUCHED,
     WINDOW,
     Arrivals,
+    Charges,
     Crew,
     Deliveries,
     Flights,
     Grid,
     WindowState,
     Work,
-    advance_windows,
 )
+from eventsim._engines.windows.bundles import OF_NEURONS, OWN, Bundles
+from eventsim._engines.windows.loop import advance_windows
 from eventsim._layout.record import Record, new_record
 from eventsim._layout.wiring import Neurons
 from eventsim._support.threads import stop_if_told
@@ -71,7 +72,9 @@ Call: TypeAlias = Callable[[], int]
 CHUNK = 1024
 MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
 PER_NEURON = "neuron", "level", "release", "latest"  # arrays of the state
-FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 256  # for which there is room at first
+# For which there is room at first: so many, but for so many of each neuron, or one of so many.
+FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 256
+ARRIVALS_OF, FOUND_OF = 4, 8
 FOUND_SPIKES = np.dtype([(name, of.dtype) for name, of in new_record(0)._asdict().items()])
 
 
@@ -151,10 +154,11 @@ class _Sample:
         room = max(kept // 8, min(2 * n_neurons, max_spikes + 1 - kept))
         self.run = Record._make(array.copy() for array in record)
         _resize(self.run, kept + max(64, room))
-        self.works = [_new_work(share.neurons, share.bundles) for share in shares]
+        self.works = [_new_work(share) for share in shares]
         self.board = np.zeros(COUNTS + LINE * len(shares), dtype=np.int64)
         self.votes = np.zeros((2, LINE * len(shares)))
-        self._take_found(new_record((len(shares), FEW_FOUND)))
+        most = max(share.own.size for share in shares)
+        self._take_found(new_record((len(shares), max(FEW_FOUND, most // FOUND_OF))))
         for work in self.works:
             work.progress[SPIKES] = work.progress[BEFORE] = kept
             work.progress[WINDOW] = state.mark[4]
@@ -210,13 +214,14 @@ class _Sample:
     def _find_more(self, shares: Sequence[int]) -> None:
         """Make room for more spikes of a window, or find no more than exceed the cap."""
         room, most = self.found.time.shape[1], self.max_spikes + 1 - self.works[0].progress[BEFORE]
+        is_enough = room >= 2 * most and not self.shares[0].grid.charged
         for k in shares:
             progress = self.works[k].progress
-            if room >= 2 * most:
+            if is_enough:
                 self._shorten(k, int(most))
             else:
                 progress[FOUND] = progress[BEGUN]  # the neuron that found no room begins anew
-        if room < 2 * most:
+        if not is_enough:
             larger = new_record((len(self.shares), 2 * room))
             for name in Record._fields:
                 getattr(larger, name)[:, :room] = getattr(self.found, name)
@@ -344,8 +349,9 @@ def _neurons_here(others: Others) -> IntArray:
     return np.flatnonzero(others.rank_of == others.ranks.part[0])
 
 
-def _new_work(neurons: Neurons, bundles: Bundles) -> Work:
+def _new_work(share: Share) -> Work:
     """Return scratch arrays of a share."""
+    neurons, bundles = share.neurons, share.bundles
     n_neurons, n_receptors = neurons.kind.size, len(neurons.receptors)
     columns = 3 + n_receptors + len(neurons.charging)
     deliveries = Deliveries(
@@ -355,6 +361,7 @@ def _new_work(neurons: Neurons, bundles: Bundles) -> Work:
         np.empty(CHUNK, dtype=np.int64),
         *[np.empty(CHUNK) for _ in range(3)],
     )
+    n_arrivals = max(FEW_ARRIVALS, ARRIVALS_OF * n_neurons // 2048 * 2048)
     n_bundles, n_own = bundles.table.shape[0], int(bundles.table[:, OWN].max(initial=0))
     return Work(
         sums=_aligned_rows(n_neurons, 4 if columns == 4 else 8 * -(-columns // 8)),
@@ -364,14 +371,15 @@ def _new_work(neurons: Neurons, bundles: Bundles) -> Work:
         sources=np.empty(CHUNK, dtype=np.int64),
         deliveries=deliveries,
         flights=_flights(n_bundles, n_own, FEW_FLIGHTS),
-        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), FEW_ARRIVALS, columns > 4),
-        order=np.empty(FEW_ARRIVALS, dtype=np.int32),
-        spare=np.empty(FEW_ARRIVALS, dtype=np.int32),
+        arrivals=_room(np.full(n_neurons, -1, dtype=np.int32), n_arrivals, columns > 4),
+        order=np.empty(n_arrivals, dtype=np.int32),
+        spare=np.empty(n_arrivals, dtype=np.int32),
         progress=np.zeros(N_PROGRESS, dtype=np.int64),
         horizon=np.zeros(1),
         event=np.zeros(1),
         currents=np.zeros(n_receptors),
         scratch=np.empty(scratch_shape(n_receptors)),
+        charges=_charges(n_neurons if share.grid.charged else 0, n_bundles),
     )
 
 
@@ -385,6 +393,13 @@ def _aligned_rows(n: int, width: int) -> FloatArray:
 def _room(head: Int32Array, n: int, several: bool) -> Arrivals:
     receptor = np.empty(n if several else 0, dtype=np.int8)
     return Arrivals(head, np.empty(n), np.empty(n), receptor, np.empty(n, dtype=np.int32))
+
+
+def _charges(n_neurons: int, n_bundles: int) -> Charges:
+    raised, until = np.empty((2, n_neurons))
+    ring, cursor = np.zeros(2, dtype=np.int64), np.zeros(n_bundles, dtype=np.int64)
+    pending, spare = np.empty((2, n_neurons), dtype=np.int32)
+    return Charges(raised, until, pending, spare, ring, cursor)
 
 
 def _flights(n_bundles: int, n_own: int, room: int) -> Flights:

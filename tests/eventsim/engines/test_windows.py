@@ -17,12 +17,10 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from eventsim._engines.windows import host, sample
+from eventsim._engines.windows.arrays import window_factor
 from eventsim._engines.windows.host import _fall, _kind_row, factor_series, window_width
-from eventsim._engines.windows.loop import (
-    sort_stably,
-    stays_below,
-    window_factor,
-)
+from eventsim._engines.windows.loop import stays_below
+from eventsim._support.sorting import sort_stably
 from eventsim.model.flow import flow, propagator
 from tests.helpers import cases, naive
 from tests.helpers.cases import assert_same_trains, decided

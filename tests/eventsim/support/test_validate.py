@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+from collections import UserList, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -62,9 +63,14 @@ NUMBERS: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (quantity(5.0), "must be plain numbers in the network's unit of time, got Quantity"),
-        ([quantity(5.0)[0:1], [1.0]], "must be plain numbers in the network's unit of time"),
-        (Unit("ms"), "must be plain numbers in the network's unit of time, got <"),
+        (
+            quantity(5.0),
+            r"must be plain numbers, not values in ms \(.*\), got Quantity",
+        ),
+        ([quantity(5.0)[0:1], [1.0]], "must be plain numbers, not values in ms .*, got"),
+        (deque([quantity(5.0), 1.0]), r"not values in ms .*, got deque\(\[Quantity"),
+        (UserList([[quantity(5.0)]]), r"not values in ms .*, got \[\[Quantity"),
+        (Unit("ms"), "must be plain numbers, not values in ms .*, got <"),
         (np.ma.masked_array([1.0, 2.0], [True, False]), "must be without a mask, got masked"),
         (np.ma.masked, "must be without a mask, got masked"),
         (1.0 + 0.0j, r"numbers?.*got \(1\+0j\)"),

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 
+import eventsim as es
 from scenarios.adaptation import figures
 from scenarios.adaptation import run as adaptation
 from scenarios.adaptation.config import AdaptationOptions
 from scenarios.adaptation.fit import fit, problem
 from scenarios.adaptation.network import CELLS, cells, poisson
 from scenarios.running.console.progress import SILENT
+from scenarios.running.report import write
 
 pytestmark = pytest.mark.jit
 
@@ -68,6 +70,10 @@ def test_a_small_run_gives_a_report_and_is_not_run_again(tmp_path, monkeypatch):
     report.figures["adaptation"].savefig(tmp_path / "picture.png", dpi=40)
     json.dumps(report.numbers, allow_nan=False)
     assert set(report.weights) == {"tau", "strength"}
+    write(report, tmp_path)
+    network, whole = es.Network.load(tmp_path / "network.npz"), problem(SMALL)
+    result = es.simulate(network, {"in": whole.inputs}, report.t_stop, engine="scheduler")
+    np.testing.assert_allclose(result.spikes["cells"].times, whole.target, atol=1e-6)
 
 
 def test_a_target_without_intervals_is_refused():

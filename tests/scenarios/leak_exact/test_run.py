@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import eventsim as es
 from scenarios.leak_exact import run as leak_exact
 from scenarios.leak_exact import study as leak_exact_study
 from scenarios.leak_exact.config import LeakExactOptions
@@ -18,6 +19,7 @@ from scenarios.mnist.study import build
 from scenarios.running.checkpoint import load_arrays
 from scenarios.running.command.cli import main
 from scenarios.running.console.progress import SILENT
+from scenarios.running.report import write
 from tests.helpers import idx_files
 from tests.helpers.resuming import assert_same_arrays
 
@@ -47,7 +49,7 @@ def made_up(losses, spikes=(3.0, 2.0, 1.0)):
         for title, loss, rate in zip(TITLES, losses, spikes, strict=True)
     ]  # fmt: skip
     effects = {name: effect([kind.lost(name) for kind in kinds]) for name in NOISES}
-    return Study(kinds, effects, 1.0, {})
+    return Study(kinds, effects, es.Network(), 1.0, 1.0, {})
 
 
 def test_a_tiny_run_gives_a_report(noise, tmp_path):
@@ -60,6 +62,16 @@ def test_a_tiny_run_gives_a_report(noise, tmp_path):
             NOISES, (2, 8)
         )
     assert (tmp_path / "multi-non-leaky" / "seed-1" / "metrics.jsonl").exists()
+    assert_network_has_accuracy_of_table(report, tiny(noise), tmp_path)
+
+
+def assert_network_has_accuracy_of_table(report, config, folder):
+    write(report, folder)
+    network = es.Network.load(folder / "network.npz")
+    task = build(config.readout(0.8), config.variant(0.8), config.images())
+    result = es.simulate(network, {"in": task.test_spikes}, report.t_stop)
+    right = result.potential("out").argmax(axis=1) == task.test.labels
+    assert np.mean(right) == report.numbers["networks"]["tau_I = 0.8"]["accuracy"][0]
 
 
 @pytest.mark.slow
