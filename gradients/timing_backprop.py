@@ -76,7 +76,7 @@ def timing_backprop(
     spike_times: Mapping[str, ArrayLike] | ArrayLike | None = None,
     first_spikes: Mapping[str, ArrayLike] | None = None,
     potentials: Mapping[str, ArrayLike] | None = None,
-    potentials_at: float | None = None,
+    potentials_at: ArrayLike | None = None,
     integrals: Mapping[str, tuple[ArrayLike, float, float]] | None = None,
     wrt: Iterable[str] | None = None,
     threads: int | None = None,
@@ -94,9 +94,10 @@ def timing_backprop(
     first_spikes : dict of str -> (n,) or (n_samples, n) array_like
         Derivative by ``result.first_spikes(name)``; must be 0 for silent neurons.
     potentials : dict of str -> (n,) or (n_samples, n) array_like
-        Derivative by the membrane potentials at the time ``potentials_at``.
-    potentials_at : float, optional
-        Default: ``result.t_stop``.
+        Derivative by the membrane potentials at the time ``potentials_at``; at several times
+        (n_times, n) or (n_samples, n_times, n), as `BatchResult.potential` returns them.
+    potentials_at : float or (n_times,) array_like, optional
+        Default: ``result.t_stop``.  On a graph: one time.
     integrals : dict of str -> (values, t_start, t_end)
         Derivative by the integrals of the membrane potentials over ``[t_start, t_end]``; values as
         for ``potentials``.
@@ -199,7 +200,7 @@ def _cotangents(
     spike_times: Mapping[str, ArrayLike],
     first_spikes: Mapping[str, ArrayLike],
     potentials: Mapping[str, ArrayLike],
-    potentials_at: float | None,
+    potentials_at: ArrayLike | None,
     integrals: Mapping[str, tuple[ArrayLike, float, float]],
 ) -> Cotangents:
     """Return the `Cotangents` of the caller's dicts."""
@@ -232,14 +233,20 @@ def _cotangents(
     )
 
 
-def _per_neuron(batch: BatchResult, name: str, values: ArrayLike, argument: str) -> FloatArray:
-    """Return values (n_samples, n) of a population; a single run may leave the first axis out."""
+def _per_neuron(
+    batch: BatchResult,
+    name: str,
+    values: ArrayLike,
+    argument: str,
+    times: tuple[int, ...] = (),
+) -> FloatArray:
+    """Return values (n_samples, *times, n); a single run may leave the first axis out."""
     part = batch.network.neurons_of(name, argument)
-    n = part.stop - part.start
+    own = (*times, part.stop - part.start)
     values = as_floats(values, f"{argument}[{name!r}]")
-    if len(batch) == 1 and values.ndim == 1:
-        return as_finite(values, (n,), f"{argument}[{name!r}]")[None]
-    return as_finite(values, (len(batch), n), f"{argument}[{name!r}]")
+    if len(batch) == 1 and values.ndim == len(own):
+        return as_finite(values, own, f"{argument}[{name!r}]")[None]
+    return as_finite(values, (len(batch), *own), f"{argument}[{name!r}]")
 
 
 def _time_in_run(batch: BatchResult, time: float, name: str) -> float:
@@ -257,14 +264,18 @@ def _rows(batch: BatchResult, name: str, values: FloatArray | float, fill: float
 
 
 def _potential_events(
-    batch: BatchResult, potentials: Mapping[str, ArrayLike], at: float | None
+    batch: BatchResult, potentials: Mapping[str, ArrayLike], at: ArrayLike | None
 ) -> list[Event]:
-    time = batch.t_stop if at is None else _time_in_run(batch, at, "potentials_at")
+    given = as_floats(batch.t_stop if at is None else at, "potentials_at")
+    if given.ndim > 1:
+        raise ValueError(f"potentials_at must be a time or (n_times,), got shape {given.shape}")
+    times = [_time_in_run(batch, time, "potentials_at") for time in given.reshape(-1).tolist()]
     events = []
     for name, values in potentials.items():
-        values = _per_neuron(batch, name, values, "potentials")
-        rows = _rows(batch, name, values, 0.0)
-        events.append((time, SET_POTENTIAL, rows, rows.sum(axis=0)))
+        values = _per_neuron(batch, name, values, "potentials", given.shape)
+        for k, time in enumerate(times):
+            rows = _rows(batch, name, values[:, k] if given.ndim else values, 0.0)
+            events.append((time, SET_POTENTIAL, rows, rows.sum(axis=0)))
     return events
 
 

@@ -156,3 +156,7 @@ def for_each_part(
 @cache
 def _pool(helpers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(helpers, thread_name_prefix="eventsim")
+
+
+if hasattr(os, "register_at_fork"):  # the threads of a pool do not live on in a forked process
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -25,7 +25,7 @@ def backprop_on_graph(
     graph: CausalityGraph,
     spike_times: Mapping[str, ArrayLike] | ArrayLike,
     potentials: Mapping[str, ArrayLike],
-    potentials_at: float | None,
+    potentials_at: ArrayLike | None,
     wanted: Collection[str],
 ) -> Gradient:
     """Return the `Gradient` of a loss on a causality graph, by the parameters that are wanted.
@@ -65,7 +65,7 @@ def _spike_cotangent(
 
 
 def _probes(
-    graph: CausalityGraph, potentials: Mapping[str, ArrayLike], at: float | None
+    graph: CausalityGraph, potentials: Mapping[str, ArrayLike], at: ArrayLike | None
 ) -> tuple[FloatArray, IntArray, Edges, Rows] | None:
     """Return (cotangents, neurons, edges, rows) of the potentials that the loss depends on."""
     if not potentials:

@@ -378,6 +378,33 @@ def test_potentials_at_an_earlier_time_are_those_of_a_shorter_run() -> None:
         )
 
 
+@pytest.mark.parametrize("times", [[2.0, 0.5, 2.0], [3.0, 3.0], []])
+def test_potentials_at_several_times_have_the_sum_of_their_gradients(times: list[float]) -> None:
+    network, batch = two_layers()
+    result = es.simulate(network, {"in": batch}, 3.0)
+    rng = np.random.default_rng(0)
+    v = {name: rng.normal(size=(len(batch), len(times), n))
+         for name, n in network.populations.items()}  # fmt: skip
+    found = gradients.timing_backprop(result, potentials=v, potentials_at=times)
+    for key in network.projections:
+        expected = np.zeros(network.projections[key].weights.shape)
+        for k, at in enumerate(times):
+            own = {name: values[:, k] for name, values in v.items()}
+            one = gradients.timing_backprop(result, potentials=own, potentials_at=at)
+            expected += one.weights[key]
+        np.testing.assert_allclose(found.weights[key], expected, rtol=1e-10, atol=1e-12)
+    if not times:
+        return
+    alone = gradients.timing_backprop(
+        result[0], potentials={name: rows[0] for name, rows in v.items()}, potentials_at=times
+    )
+    assert alone.norm > 0.0
+    with pytest.raises(ValueError, match=r"potentials\['out'\] must have shape"):
+        gradients.timing_backprop(result, potentials={"out": v["out"][:, 0]}, potentials_at=times)
+    with pytest.raises(ValueError, match=r"potentials_at must be in \[0, t_stop\] .* got 3\.5"):
+        gradients.timing_backprop(result, potentials=v, potentials_at=[*times[1:], 3.5])
+
+
 @pytest.mark.parametrize("name", ["adaptation", "everything", "initial_state_receptors"])
 def test_potentials_at_any_time_have_the_gradients_of_a_run_that_ends_then(name: str) -> None:
     """By the sweep of the long run, and by its graph."""

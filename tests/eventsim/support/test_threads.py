@@ -136,6 +136,34 @@ def test_control_c_tells_a_long_call_to_stop_and_waits_for_it() -> None:
     assert seen == ["stop"]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be made by fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """Those of its parent are gone: it must not wait for them, and have as many again."""
+
+    def callers() -> int:
+        seen = set()
+
+        def part(*_: int) -> None:
+            seen.add(threading.get_ident())
+            time.sleep(0.02)
+
+        for_each_part(part, 12, 3, 12.0 * LEAST_WORK)
+        return len(seen)
+
+    callers()  # helpers are there, and wait
+    child = os.fork()
+    if not child:
+        os._exit(0 if callers() > 1 else 1)
+    end = time.monotonic() + 60.0
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            pytest.fail("the forked process hangs")
+        time.sleep(0.01)
+    assert ended == (child, 0)
+
+
 def told(function: Callable[[BoolArray], Any], work: float) -> Any:
     return function(np.ones(1, dtype=np.bool_))
 
