@@ -181,18 +181,24 @@ class Function:
         return Runs(axes, n_samples, batches)
 
     def _kept_runs(self, operands: Sequence[FloatArray], n_axes: int, keep: bool) -> Runs:
-        """Return the runs of operands, made now if they are not kept, and keep them, or no more."""
-        key = digest_of(n_axes, list(operands))
+        """Return the runs of operands, made now if they are not kept, and keep them, or no more.
+
+        Axes of length 1 in all operands do not count: derivatives may have more than the run.
+        """
+        axes = _axes_of(operands, n_axes)
+        alone = tuple(k for k, size in enumerate(axes) if size == 1)
+        own, n_own = [np.squeeze(x, alone) for x in operands], n_axes - len(alone)
+        key = digest_of(n_own, own)
         with self._lock:
             runs = self._kept.pop(key, None)
         if runs is None:
-            runs = self._run(operands, n_axes)
+            runs = self._run(own, n_own)
         if keep:
             with self._lock:
                 self._kept[key] = runs
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-        return runs
+        return runs._replace(axes=axes)
 
     def _groups(
         self, runs: Runs, members: Shape, wanted: dict[int, Shape]

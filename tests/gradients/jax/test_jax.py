@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eventsim as es
@@ -141,7 +141,7 @@ def test_values_and_gradients_are_ours_to_the_bit(
 @pytest.mark.parametrize("read", ["first_spikes", "spikes"])
 def test_both_modes_agree_with_differences(read: str) -> None:
     apply = bound(read=read, n_spikes=2 if read == "spikes" else None)
-    latencies = jnp.array([[0.1, 0.5, 0.9], [0.3, 0.0, 0.2]])
+    latencies = jnp.array([[0.1, 0.5, 0.9], [0.3, 0.05, 0.2]])
     assert np.isfinite(apply(apply.params, latencies)).all()
     check_grads(apply, (apply.params, latencies), 1, modes=("fwd", "rev"), eps=1e-6)
 
@@ -199,7 +199,7 @@ def test_several_inputs_and_outputs_are_arguments_and_a_tuple() -> None:
     np.testing.assert_array_equal(one, run.first_spikes("one"))
     by_left = jax.grad(lambda x: apply({}, right, x)[0][0, 0])(left)
     expected = gradients.timing_backprop(run, first_spikes={"two": [[1.0]]}).input_times["left"]
-    np.testing.assert_array_equal(by_left[0], expected)
+    np.testing.assert_allclose(by_left[0], expected, rtol=1e-14)
 
 
 def test_a_kernel_and_a_delay_of_a_projection_are_parameters() -> None:
@@ -209,7 +209,7 @@ def test_a_kernel_and_a_delay_of_a_projection_are_parameters() -> None:
     kernel = np.array([[[[1.5, 0.5], [1.0, 2.0]]]])
     key = net.connect("in", "out", weights=es.Convolution(kernel, (3, 3)), delays=0.25)
     apply = gradients.jax.bind(net, t_stop=4.0, learn=("weights", "delays"))
-    latencies = np.linspace(0.0, 0.8, 9)
+    latencies = np.linspace(0.1, 0.9, 9)
     assert apply.params["weights"][key].shape == kernel.shape
     assert apply.params["delays"][key].shape == ()
     check_grads(apply, (apply.params, latencies), 1, modes=("fwd", "rev"), eps=1e-6)
@@ -233,7 +233,11 @@ def test_the_network_of_parameters_is_the_one_that_is_run() -> None:
     run = es.simulate(net, {"in": es.SpikeBatch.from_latencies(LATENCIES)}, T_STOP)
     np.testing.assert_array_equal(apply(params, LATENCIES), run.first_spikes("out"))
     assert apply.network({}).is_same(network())
-    assert apply.network({"weights": params["weights"]}).neurons == network().neurons
+    part = apply.network({"weights": params["weights"]})
+    np.testing.assert_array_equal(part.projections[HIDDEN].values, net.projections[HIDDEN].values)
+    np.testing.assert_array_equal(
+        part.projections[HIDDEN].delays, network().projections[HIDDEN].delays
+    )
 
 
 def test_parameters_of_single_precision_have_gradients_of_single_precision() -> None:
@@ -246,48 +250,49 @@ def test_parameters_of_single_precision_have_gradients_of_single_precision() -> 
 # --- transformations ------------------------------------------------------------------------------
 
 
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    n=st.integers(1, 4),
-    silent=st.floats(0.0, 0.6),
-    compiled=st.booleans(),
-)
-def test_members_of_a_map_are_what_each_is_alone(
-    seed: int, n: int, silent: float, compiled: bool
-) -> None:
-    rng, apply = np.random.default_rng(seed), bound()
-    latencies = rng.uniform(0.0, 2.0, (n, 2, 3))
-    latencies[rng.random(latencies.shape) < silent] = np.inf
-    factors = jnp.asarray(rng.uniform(0.7, 1.4, n))
-    members = jax.vmap(lambda c: jax.tree.map(lambda leaf: c * leaf, apply.params))(factors)
-    wrapped = jax.jit if compiled else (lambda function: function)
-    function = jax.value_and_grad(lambda *each: total(apply, *each), argnums=(0, 1))
-    alone = [
-        function(jax.tree.map(lambda leaf, k=k: leaf[k], members), latencies[k]) for k in range(n)
-    ]
-    mapped = wrapped(jax.vmap(function))(members, latencies)
-    for k, each in enumerate(alone):
-        own = jax.tree.map(lambda leaf, k=k: leaf[k], mapped)
-        np.testing.assert_allclose(flat(own), flat(each), rtol=1e-12, atol=1e-13)
+def value_and_slopes(params: Any, latencies: Any) -> Any:
+    return jax.value_and_grad(total, argnums=(1, 2))(bound(), params, latencies)
 
 
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 4))
-def test_a_gradient_of_a_map_is_the_sum_over_its_members(seed: int, n: int) -> None:
-    rng, apply = np.random.default_rng(seed), bound()
-    latencies = rng.uniform(0.0, 2.0, (n, 2, 3))
+def of_map(params: Any, latencies: Any) -> Any:
+    """Derivatives of the sum of a map, by what its members have in common and by their own."""
 
     def mapped(params: Any, latencies: Any) -> Any:
-        return jnp.sum(jax.vmap(lambda x: total(apply, params, x))(latencies))
+        return jnp.sum(jax.vmap(lambda x: total(bound(), params, x))(latencies))
 
-    found = jax.jit(jax.grad(mapped, argnums=(0, 1)))(apply.params, latencies)
-    expected = jax.grad(lambda *each: total(apply, *each), argnums=(0, 1))(apply.params, latencies)
-    np.testing.assert_allclose(flat(found), flat(expected), rtol=1e-11, atol=1e-13)
+    return jax.grad(mapped, argnums=(0, 1))(params, latencies)
+
+
+@cache
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(function)
+
+
+def scaled(factor: Any) -> Any:
+    return jax.tree.map(lambda leaf: factor * leaf, bound().params)
+
+
+@settings(max_examples=max(10, settings.default.max_examples // 10))
+@given(seed=st.integers(0, 2**32 - 1), silent=st.floats(0.0, 0.6))
+def test_members_of_a_map_are_what_each_is_alone(seed: int, silent: float) -> None:
+    rng = np.random.default_rng(seed)
+    latencies = rng.uniform(0.0, 2.0, (3, 2, 3))
+    latencies[rng.random(latencies.shape) < silent] = np.inf
+    factors = rng.uniform(0.7, 1.4, 3)
+    members = jax.vmap(scaled)(factors)
+    found = compiled(jax.vmap(value_and_slopes))(members, latencies)
+    for k, factor in enumerate(factors):
+        alone = compiled(value_and_slopes)(scaled(factor), latencies[k])
+        own = jax.tree.map(lambda leaf, k=k: leaf[k], found)
+        np.testing.assert_allclose(flat(own), flat(alone), rtol=1e-11, atol=1e-12)
+    summed = compiled(of_map)(bound().params, latencies)
+    together = compiled(value_and_slopes)(bound().params, latencies.reshape(6, 3))[1]
+    np.testing.assert_allclose(flat(summed), flat(together), rtol=1e-11, atol=1e-12)
 
 
 def test_nested_maps_with_operands_in_common_are_what_each_is_alone() -> None:
     apply = bound()
     factors = jnp.array([0.8, 1.0, 1.2])
-    scaled = lambda c: jax.tree.map(lambda leaf: c * leaf, apply.params)  # noqa: E731
     over_samples = lambda c: jax.vmap(lambda x: apply(scaled(c), x))(LATENCIES)  # noqa: E731
     found = jax.vmap(over_samples)(factors)
     other = jax.vmap(lambda x: jax.vmap(lambda c: apply(scaled(c), x))(factors), out_axes=1)(
@@ -363,16 +368,15 @@ def test_two_steps_of_gradient_descent_are_those_of_our_optimizer() -> None:
 
 @given(
     seed=st.integers(0, 2**32 - 1),
-    shape=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     silent=st.floats(0.0, 1.0),
     tau0=st.floats(0.05, 5.0),
     gamma=st.sampled_from([0.0, 0.1]),
     smoothing=st.sampled_from([0.0, 0.3]),
 )
 def test_the_loss_is_ours_in_value_and_gradient(
-    seed: int, shape: tuple[int, int], silent: float, tau0: float, gamma: float, smoothing: float
+    seed: int, silent: float, tau0: float, gamma: float, smoothing: float
 ) -> None:
-    rng = np.random.default_rng(seed)
+    rng, shape = np.random.default_rng(seed), (5, 3)
     times, labels = rng.uniform(0.0, 4.0, shape), rng.integers(0, shape[1], shape[0])
     times[rng.random(shape) < silent] = np.inf
     options = {
@@ -392,7 +396,7 @@ def test_the_loss_is_ours_in_value_and_gradient(
         ({"times": [1.0]}, r"times must be \(n_samples, n_classes\).*got \(1,\) and \(1,\)"),
         ({"labels": [0, 1]}, r"labels \(n_samples,\).*got \(1, 2\) and \(2,\)"),
         ({"labels": [0.5]}, "labels must be integers, got float64"),
-        ({"tau0": 0.0}, "tau0 must be > 0, got 0.0"),
+        ({"tau0": 0.0}, "tau0 must be > 0 and finite, got 0.0"),
     ],
 )
 def test_a_loss_of_what_does_not_fit_is_refused(given: dict[str, Any], message: str) -> None:
@@ -454,12 +458,16 @@ def test_keys_that_jax_cannot_sort_are_refused() -> None:
         ({"weights": {("in", "out"): 1.0}}, LATENCIES, r"alone, got 'weights'\[\('in', 'out'\)\]"),
         ({"weights": {OUT: np.ones((4, 2))}}, LATENCIES, r"must have shape \(6,\), got \(4, 2\)"),
         ({"tau_syn": {"in": np.ones(4)}}, LATENCIES, r"alone, got 'tau_syn'\['in'\]"),
-        ({"weights": {OUT: None}}, LATENCIES, r"params\['weights'\].* must be numbers, got None"),
+        (
+            {"weights": {OUT: None}},
+            LATENCIES,
+            r"params\['weights'\].* must be real numbers.*got None",
+        ),
         (3, LATENCIES, "params must be a dict, got 3"),
         ({}, LATENCIES[:, :2], r"latencies of 'in' must be \(..., 3\).*got \(3, 2\)"),
         ({}, 0.5, r"latencies of 'in' must be \(..., 3\).*got \(\)"),
-        ({}, LATENCIES > 0, "latencies of 'in' must be numbers.*got"),
-        ({}, "soon", "latencies of 'in' must be numbers, got 'soon'"),
+        ({}, LATENCIES > 0, "latencies of 'in' must be real numbers.*got"),
+        ({}, "soon", "latencies of 'in' must be real numbers.*got 'soon'"),
         ({}, -LATENCIES, "latencies of 'in' must be >= 0, or inf where silent, got -0.1"),
         ({}, np.full(3, np.nan), "latencies of 'in' must be >= 0, or inf where silent, got nan"),
     ],
@@ -491,7 +499,7 @@ def test_without_64_bits_nothing_is_run() -> None:
             call()
 
 
-BAD = jnp.full(3, -1.0)
+BAD = np.full(3, -1.0)
 MESSAGE = "latencies of 'in' must be >= 0, or inf where silent, got -1.0"
 
 
@@ -519,7 +527,7 @@ def test_a_compiled_call_that_has_gone_well_fails_and_goes_well_again() -> None:
     compiled, apply = jax.jit(bound()), bound()
     expected = compiled(apply.params, LATENCIES)
     with pytest.raises((ValueError, RuntimeError), match=r"got -1\.0"):
-        jax.block_until_ready(compiled(apply.params, jnp.full((3, 3), -1.0)))
+        jax.block_until_ready(compiled(apply.params, np.full((3, 3), -1.0)))
     np.testing.assert_array_equal(compiled(apply.params, LATENCIES), expected)
 
 
@@ -578,7 +586,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_derivative_runs_the_network_once_and_keeps_nothing(runs: list[int]) -> None:
-    apply = bound()
+    apply = gradients.jax.bind(network(), t_stop=T_STOP, learn=None)
     loss = lambda *given: total(apply, *given)  # noqa: E731
     for function, samples in (
         (jax.grad(loss), [3]),
@@ -596,14 +604,13 @@ def test_a_derivative_runs_the_network_once_and_keeps_nothing(runs: list[int]) -
 
 
 def test_what_nobody_asks_for_is_forgotten_and_run_again_to_the_same_bits(runs: list[int]) -> None:
-    apply = bound(threads=1)
+    apply = gradients.jax.bind(network(), t_stop=T_STOP)
     pulls = [jax.vjp(lambda x: apply({}, x), LATENCIES + 0.01 * k)[1] for k in range(10)]
     assert len(apply._function._kept) < len(pulls)
     runs.clear()
     first, again = (pulls[0](jnp.zeros((3, 2)).at[1].set(1.0)) for _ in range(2))
     assert runs == [3, 3]
     np.testing.assert_array_equal(first, again)
-    apply._function._kept.clear()
 
 
 def test_samples_that_draw_are_members_alone() -> None:
