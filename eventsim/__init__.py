@@ -7,7 +7,7 @@ The rooms:
   `eventsim.start`, `eventsim.stimulus`: what is given; `eventsim.storage`: networks in files;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
   `eventsim.ranks`: one simulation on several processes;
-- `eventsim.result`, `eventsim.causality`: what comes out;
+- `eventsim.result`, `eventsim.causality`: what comes out; `eventsim.cost`: what it costs;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
 - ``_engines``, ``_layout``, ``_support``: private; DESIGN.md says what is where.
 """
@@ -22,6 +22,7 @@ from eventsim.connecting import (
     one_to_one,
 )
 from eventsim.convolution import Convolution, pooling
+from eventsim.cost import Operations, operations
 from eventsim.generators import Steps
 from eventsim.model.neuron import LIF
 from eventsim.model.search import first_crossing
@@ -40,6 +41,7 @@ __all__ = [
     "Convolution",
     "EventCounts",
     "Network",
+    "Operations",
     "Projection",
     "RankError",
     "RecordedSpikes",
@@ -56,6 +58,7 @@ __all__ = [
     "fixed_probability",
     "fixed_total_number",
     "one_to_one",
+    "operations",
     "pooling",
     "simulate",
     "stream",
