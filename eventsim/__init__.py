@@ -7,7 +7,7 @@ The rooms:
   `eventsim.start`, `eventsim.stimulus`: what is given; `eventsim.storage`: networks in files;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
   `eventsim.ranks`: one simulation on several processes;
-- `eventsim.result`, `eventsim.causality`: what comes out;
+- `eventsim.result`, `eventsim.causality`: what comes out; `eventsim.cost`: what it costs;
 - `eventsim.units`: values that carry a unit; `eventsim.csv`, `eventsim.nest`, `eventsim.sonata`:
   spikes in files; `eventsim.frames`, `eventsim.neo`: as tables and spike trains;
 - `eventsim.nir`: networks from other tools, and for them;
@@ -28,6 +28,7 @@ from eventsim.connecting import (
     one_to_one,
 )
 from eventsim.convolution import Convolution, pooling
+from eventsim.cost import Operations, operations
 from eventsim.generators import Steps
 from eventsim.model.neuron import LIF
 from eventsim.model.search import first_crossing
@@ -47,6 +48,7 @@ __all__ = [
     "Convolution",
     "EventCounts",
     "Network",
+    "Operations",
     "Projection",
     "RankError",
     "RecordedSpikes",
@@ -64,6 +66,7 @@ __all__ = [
     "fixed_total_number",
     "in_unit",
     "one_to_one",
+    "operations",
     "pooling",
     "simulate",
     "stream",

@@ -189,6 +189,7 @@ TABLE: dict[str, Call] = {
     "eventsim.State": Call(es.State, lambda: STATE),
     "eventsim.Steps": Call(es.Steps, lambda: {"times": [0.0, 1.0], "values": [2.0, 3.0]}),
     "eventsim.in_unit": Call(es.in_unit, lambda: {"value": Quantity([0.5, 1.0]), "unit": "us"}),
+    "eventsim.operations": Call(es.operations, lambda: {"result": batch()}),
     "eventsim.first_crossing": Call(es.first_crossing, lambda: SEARCH),
     "eventsim.simulate": Call(es.simulate, lambda: RUN),
     "eventsim.stream": Call(lambda **given: next(es.stream(**given)), lambda: STREAM),
@@ -512,9 +513,9 @@ SRM = tuple(inspect.signature(gradients.SRM).parameters)
 # Records: the library makes them, and they hold what they are given.
 RECORDS = {
     "eventsim.ActivityError", "eventsim.BatchResult", "eventsim.CausalityGraph",
-    "eventsim.EventCounts", "eventsim.Projection", "eventsim.Projection.like",
-    "eventsim.RankError", "eventsim.RecordedSpikes", "eventsim.Result", "eventsim.Synapse",
-    "eventsim.Synapses",
+    "eventsim.EventCounts", "eventsim.Operations", "eventsim.Projection",
+    "eventsim.Projection.like", "eventsim.RankError", "eventsim.RecordedSpikes",
+    "eventsim.Result", "eventsim.Synapse", "eventsim.Synapses",
     "gradients.Jacobian", "gradients.SilentLabelsWarning",
 }  # fmt: skip
 

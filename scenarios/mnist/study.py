@@ -20,7 +20,7 @@ from scenarios.networks.feed_forward import ImageTask
 from scenarios.networks.readout import ReadoutNetwork, highest
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
-from scenarios.running.report import Report, Row, percent
+from scenarios.running.report import OPERATIONS_NOTE, Report, Row, operation_rows, percent
 from scenarios.running.stopwatch import session_note, spent
 from scenarios.running.training import Learner, Series, fit_series, last, seconds_per_epoch, warm_up
 
@@ -236,6 +236,8 @@ def _report(data: DataSet, config: MnistOptions, trained: list[Trained], seconds
     known = bool(data.published)
     parts = spent(kind.task.model.stopwatch for kind in trained)
     epoch = seconds_per_epoch(state for kind in trained for state in kind.states)
+    model, params = trained[0].task.model, trained[0].states[0].params
+    cost = model.cost(params, trained[0].task.test_spikes)
     return Report(
         title=f"{data.title}, 784-{config.hidden}-10, exact gradients",
         rows=[
@@ -243,11 +245,13 @@ def _report(data: DataSet, config: MnistOptions, trained: list[Trained], seconds
             Row("networks of each kind", "10" if known else "–", f"{config.chosen.seeds}"),
             Row("epochs", "100" if known else "–", f"{config.chosen.epochs}"),
             Row("training time of one epoch", "–", f"{epoch:.1f} s"),
+            *operation_rows(cost),
         ],
         notes=[
             "accuracy after the last epoch, never the best epoch; ± is one standard deviation in "
             "this run, the standard error of 10 networks in the publication",
             session_note(seconds, parts),
+            OPERATIONS_NOTE,
         ],
         numbers={
             "networks": {
@@ -256,11 +260,12 @@ def _report(data: DataSet, config: MnistOptions, trained: list[Trained], seconds
                 }
                 for kind in trained
             },
+            "neurobench": cost.neurobench,
             "seconds": {"session": seconds, "epoch": epoch, **parts},
         },
-        weights=trained[0].states[0].params,
-        network=trained[0].task.model.network(trained[0].states[0].params),
-        t_stop=trained[0].task.model.t_stop,
+        weights=params,
+        network=model.network(params),
+        t_stop=model.t_stop,
         figures=_figures(data, config, trained),
     )
 

@@ -25,7 +25,7 @@ from scenarios.datasets.labelled_images import LabelledImages
 from scenarios.running.dropout import Kept, step_of_some
 from scenarios.running.options import Checked
 from scenarios.running.stopwatch import Stopwatch
-from scenarios.running.training import Metrics, Params, Step
+from scenarios.running.training import Metrics, Params, Step, in_chunks
 
 __all__ = ["Classes", "Classification", "FeedForward", "ImageTask", "Labelled", "Normal"]
 
@@ -114,6 +114,12 @@ class FeedForward(Checked, ABC):
         assert isinstance(result, es.BatchResult)
         self.stopwatch.add("evaluation", started)
         return result
+
+    def cost(self, weights: Params, batch: es.SpikeBatch) -> es.Operations:
+        """Return what runs cost: of at most 1000 samples, the first ones, and in no stopwatch."""
+        some = {"in": batch[in_chunks(len(batch))[0]]}
+        result = es.simulate(self.network(weights), some, self.t_stop, **self.run_with)
+        return es.operations(result)
 
     def step(self, weights: Params, batch: es.SpikeBatch, labels: Classes) -> Step:
         """Return the loss over a batch, and its exact gradient."""

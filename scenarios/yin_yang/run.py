@@ -20,7 +20,7 @@ from scenarios.networks.feed_forward import Classification
 from scenarios.networks.first_spike import Classifier
 from scenarios.running.checkpoint import TrainingState
 from scenarios.running.console.progress import Progress
-from scenarios.running.report import Report, Row, percent
+from scenarios.running.report import OPERATIONS_NOTE, Report, Row, operation_rows, percent
 from scenarios.running.stopwatch import session_note
 from scenarios.running.training import Params, fit_seeds, warm_up
 from scenarios.yin_yang.config import NORMALS, T_EARLY, TAU_SYN, YinYangOptions
@@ -146,6 +146,7 @@ def _report(
     accuracies = [state.history[-1]["test_accuracy"] for state in states]
     spent = task.model.stopwatch.seconds
     beside = BESIDE[config.recipe]
+    cost = task.model.cost(states[0].params, task.test[0])
     training = sum(record["seconds"] for state in states for record in state.history)
     return Report(
         title=f"Yin-Yang, {N_INPUTS}-{config.chosen.hidden}-{N_CLASSES}, exact gradients"
@@ -155,13 +156,19 @@ def _report(
             Row("seeds", beside.seeds, f"{len(states)}"),
             Row("epochs", beside.epochs, f"{config.chosen.epochs}"),
             Row("training time of one seed", beside.duration, f"{training / len(states):.0f} s"),
+            *operation_rows(cost),
         ],
         notes=[
             "accuracy after the last epoch, never the best epoch; ± is one standard deviation",
             "each seed: " + ", ".join(f"{100 * value:.1f}" for value in accuracies) + " %",
             session_note(seconds, spent),
+            OPERATIONS_NOTE,
         ],
-        numbers={"test_accuracy": accuracies, "seconds": {"session": seconds, **spent}},
+        numbers={
+            "test_accuracy": accuracies,
+            "neurobench": cost.neurobench,
+            "seconds": {"session": seconds, **spent},
+        },
         weights=states[0].params,
         network=task.model.network(states[0].params),
         t_stop=task.model.t_stop,

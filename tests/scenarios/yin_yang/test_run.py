@@ -29,6 +29,12 @@ def test_a_tiny_run_with_learnt_delays_shows_them(tmp_path):
     assert report.title.endswith("by weights and delays")
     assert report.rows[0].published == "98.2 % (DelGrad, delays learnt, one network)"
     assert len(report.numbers["test_accuracy"]) == 2
+    counts = report.numbers["neurobench"]["synaptic_operations"]
+    assert counts["Effective_ACs"] > counts["Effective_MACs"] == 0.0
+    assert counts["Dense"] == 5 * 5 + 5 * 3
+    assert [row.what for row in report.rows][-3:] == [
+        "accumulates per sample, of Dense", "activation sparsity", "footprint",
+    ]  # fmt: skip
     assert any(note.startswith("each seed: ") for note in report.notes)
 
 
