@@ -40,10 +40,11 @@ from eventsim.stimulus import (
     with_drawn,
 )
 
-__all__ = ["simulate", "stream"]
+__all__ = ["ENGINE_NAMES", "simulate", "stream"]
 
 Answer = TypeVar("Answer")
 
+ENGINE_NAMES = ("auto", *ENGINES)
 IN_PARTS = "windows"  # the engine that can run the parts of a network on several processes
 MOST_CHUNKS = 1e15  # of a stream: their numbers are exact
 FIRST_STRETCH = 1024  # part of a run of which not all is kept, at first
@@ -374,7 +375,7 @@ def _checked(network: Network, engine: str, t_stop: float, ranks: Ranks | None) 
         raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
     _check_part(network, ranks)
     layout_of(network)
-    check_choice(engine, ("auto", *ENGINES), "engine")
+    check_choice(engine, ENGINE_NAMES, "engine")
     t_stop = as_nonnegative(t_stop, "t_stop")
     require_size(t_stop, "t_stop")
     return _beyond_pools(network, t_stop, np.inf)

@@ -18,10 +18,10 @@ from scipy import sparse
 
 from eventsim._support.sources import check_code, code
 from eventsim._support.types import FloatArray
-from eventsim._support.validate import as_count, shown
+from eventsim._support.validate import as_count, check_choice, shown
 from eventsim.network import Network
 from eventsim.result import ActivityError, BatchResult, joined_batch
-from eventsim.simulation import simulate
+from eventsim.simulation import ENGINE_NAMES, simulate
 from eventsim.spikes import SpikeBatch
 from eventsim.start import State
 from eventsim.stimulus import Stimulus, read_stimulus
@@ -135,7 +135,8 @@ def cut_up(
     """
     if not isinstance(network, Network):
         raise ValueError(f"network must be an eventsim.Network, got {shown(network)}")
-    if str(engine).startswith("cuda"):
+    check_choice(engine, ENGINE_NAMES, "engine")
+    if engine.startswith("cuda"):
         raise ValueError(f"engine must be one of processors with shards, got {engine!r}")
     if network.generators:
         raise ValueError(
