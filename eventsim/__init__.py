@@ -7,7 +7,7 @@ The rooms:
   `eventsim.start`, `eventsim.stimulus`: what is given; `eventsim.storage`: networks in files;
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
   `eventsim.ranks`: one simulation on several processes;
-- `eventsim.result`, `eventsim.causality`: what comes out;
+- `eventsim.result`, `eventsim.causality`: what comes out; `eventsim.plot`: pictures of it;
 - `eventsim.units`: values that carry a unit; `eventsim.csv`, `eventsim.nest`, `eventsim.sonata`:
   spikes in files; `eventsim.frames`, `eventsim.neo`: as tables and spike trains;
 - `eventsim.model`: the neuron: its parameters, flow, crossing and jumps, once for all engines;
