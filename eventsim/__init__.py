@@ -8,6 +8,7 @@ The rooms:
 - `eventsim.simulation`: the front door, which checks, chooses an engine and calls it;
   `eventsim.ranks`: one simulation on several processes;
 - `eventsim.result`, `eventsim.causality`: what comes out; `eventsim.cost`: what it costs;
+  `eventsim.plot`: pictures of it;
 - `eventsim.units`: values that carry a unit; `eventsim.csv`, `eventsim.nest`, `eventsim.sonata`:
   spikes in files; `eventsim.frames`, `eventsim.neo`: as tables and spike trains;
 - `eventsim.nir`: networks from other tools, and for them;

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple, TypeAlias
 import networkx as nx
 import numpy as np
 
+from eventsim import plot as draw
 from eventsim._layout.arrivals import Arrivals, list_arrivals, most_arrivals
 from eventsim._layout.wiring import Neurons, compiled_form, layout_of
 from eventsim._support.compile import inlined, loop, scalar
@@ -419,6 +420,65 @@ class CausalityGraph:
                 values = weight, delay, by_weight, by_cause, receptor
                 edge["synapses"] += (Synapse(label(synapse), *values),)
         return dag
+
+    def plot(self, *, unit: str | None = None, ax: draw.Axes | None = None) -> draw.Axes:
+        """Draw the spikes and an arrow from each cause to each effect (extra ``plot``).
+
+        Parameters
+        ----------
+        unit : str, optional
+            The unit of the network's time, for the label.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default: a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Neurons that are silent keep their rows; in a graph made by hand each node has one.
+            Arrows of resets alone are dotted.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there are more spikes or arrows than can be told apart.
+        """
+        if len(self) > draw.MOST_NODES:
+            raise ValueError(
+                f"a graph that is drawn must have at most {draw.MOST_NODES} spikes, "
+                f"got {len(self)}: to_networkx() returns it for other tools"
+            )
+        arrows = self._arrows()
+        if arrows.cause.size > draw.MOST_ARROWS:
+            raise ValueError(
+                f"a graph that is drawn must have at most {draw.MOST_ARROWS} arrows, "
+                f"got {arrows.cause.size}: to_networkx() returns it for other tools"
+            )
+        return draw.causes(self._drawn(), arrows, unit, ax)
+
+    def _arrows(self) -> draw.Arrows:
+        """Return the edges, each once."""
+        n = len(self)
+        pairs = self.edges.cause * n + self.edges.row + self.input_times.size
+        each, which = np.unique(pairs, return_inverse=True)
+        by_synapse = np.bincount(which, self.edges.synapse >= 0, minlength=each.size)
+        return draw.Arrows(each // max(n, 1), each % max(n, 1), by_synapse == 0.0)
+
+    def _drawn(self) -> draw.Drawn:
+        """Return the nodes by input and population; those of a graph by hand by their own names."""
+        times = np.concatenate([self.input_times, self.times])
+        if self.network is None:
+            names, numbers = [str(node) for node in self.nodes], np.arange(len(self))
+            return draw.Drawn(names, [1] * len(self), times, numbers, np.zeros_like(numbers))
+        sizes = {**self.network.inputs, **self.network.populations}
+        starts = np.array(list(layout_of(self.network).first_source.values()))
+        n_inputs = layout_of(self.network).n_inputs
+        sources = np.concatenate([self.input_sources, self.neurons + n_inputs])
+        groups = np.searchsorted(starts, sources, side="right") - 1
+        return draw.Drawn(
+            list(sizes), list(sizes.values()), times, groups, sources - starts[groups]
+        )
 
     def synapse_labels(self) -> Callable[[int], Hashable]:
         """Return a function from a synapse's number to its label ``(key, pre, post)``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventsim import frames
 from eventsim import neo as neo_trains
+from eventsim import plot as draw
 from eventsim._layout.arrivals import Begun, Fired, list_arrivals, most_arrivals, sample_states
 from eventsim._layout.record import (
     CURRENT,
@@ -40,6 +41,7 @@ from eventsim._support.validate import (
     MOST,
     as_floats,
     as_indices,
+    as_names,
     as_sample,
     as_samples,
     check_name,
@@ -655,6 +657,23 @@ class BatchResult:
             columns[name] = (self.network.populations[name], *spikes)
         return columns
 
+    def _turns(self, population: str, neuron: int) -> FloatArray:
+        """Return when the potential of a neuron of the first sample may jump or bend, in any order.
+
+        It does at arrivals, at its own spikes, and at the ends of their refractory periods.
+        """
+        compiled = compiled_form(self.network)
+        number = self.network.neurons_of(population).start + neuron
+        times, sources = self.all_spikes(0)
+        spikes = compiled.wiring, times, sources, float(self.ends[0])
+        arrivals = interruptible(
+            partial(list_arrivals, *spikes, (number, number + 1)),
+            most_arrivals(compiled.wiring, times.size),
+        )
+        own = times[(sources == compiled.n_inputs + number) & (times > -np.inf)]
+        release = own + compiled.neurons.refractory[number]
+        return np.concatenate([arrivals.time, own, release])
+
     def all_spikes(self, k: int) -> tuple[FloatArray, IntArray]:
         """Return (times, sources) of all spikes of sample ``k``, the inputs' first.
 
@@ -834,6 +853,106 @@ class Result:
             If there is no such unit.
         """
         return self.batch.to_neo(unit).segments[0]
+
+    def plot_raster(
+        self,
+        populations: Sequence[str] | None = None,
+        *,
+        unit: str | None = None,
+        ax: draw.Axes | None = None,
+    ) -> draw.Axes:
+        """Draw when each neuron fired, population above population (extra ``plot``).
+
+        Parameters
+        ----------
+        populations : sequence of str, optional
+            Names of populations and inputs, the lowest first; default: all recorded populations.
+        unit : str, optional
+            The unit of the network's time, for the label.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default: a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            A neuron that is silent keeps its row.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there is no such population or input, or its spikes are not recorded.
+        """
+        known = [*self.network.inputs, *self.spikes]
+        chosen = self.spikes if populations is None else as_names(populations, known, "populations")
+        trains = {name: self._train_of(name) for name in chosen}
+        return draw.raster(trains, self.batch._span(0), unit, ax)
+
+    def _train_of(self, name: str) -> draw.Train:
+        """Return the spikes of a population or an input."""
+        if name in self.spikes:
+            spikes = self.spikes[name]
+            return draw.Train(self.network.populations[name], spikes.times, spikes.indices)
+        part, given = self.network.sources_of(name), self.stimulus
+        own = (given.sources >= part.start) & (given.sources < part.stop)
+        return draw.Train(
+            self.network.inputs[name], given.times[own], given.sources[own] - part.start
+        )
+
+    def plot_potential(
+        self,
+        population: str,
+        neurons: ArrayLike | None = None,
+        *,
+        unit: str | None = None,
+        ax: draw.Axes | None = None,
+    ) -> draw.Axes:
+        """Draw exact membrane potentials, with their jumps and thresholds (extra ``plot``).
+
+        Parameters
+        ----------
+        population : str
+            Name of a population.
+        neurons : (n_chosen,) array_like of int, optional
+            Neurons of the population; default: all.
+        unit : str, optional
+            The unit of the network's time, for the label.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default: a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            A line for each neuron, and a dotted one for each finite threshold.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there is no such population or neuron, there are more than can be told apart, or the
+            spikes of some populations alone are recorded.
+        """
+        batch, part = self.batch, self.network.neurons_of(population)
+        chosen = np.arange(part.stop - part.start)[batch._chosen(population, neurons)]
+        if chosen.size > draw.MOST_TRACES:
+            raise ValueError(
+                f"neurons must choose at most {draw.MOST_TRACES} of {population!r}, whose "
+                f"potentials can be told apart, got {chosen.size}"
+            )
+        if batch.kept is not None:
+            require_whole(batch, "plot_potential")
+        begin, end = batch.t_start, self.t_stop
+        inside = (begin if batch.before is None else float(np.nextafter(begin, np.inf)), end)
+        values = self.network.neurons[population].arrays(part.stop - part.start)
+        traces = []
+        for k in chosen.tolist():
+            constants = np.concatenate([[values["tau_mem"][k]], np.ravel(values["tau_syn"][k])])
+            times = draw.times_between(batch._turns(population, k), inside, constants)
+            potential = self.potential(population, times, [k])[:, 0]
+            traces.append(draw.Trace(k, times, potential, float(values["threshold"][k])))
+        return draw.potentials(traces, population, (begin, end), unit, ax)
 
     def causality(self) -> CausalityGraph:
         """Return the `CausalityGraph`: which spike caused which."""

@@ -22,10 +22,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 import eventsim as es
 import gradients
@@ -154,6 +156,18 @@ def files() -> dict[str, bytes]:
 def of(make: Callable[[], Any], method: str, **arguments: Any) -> Call:
     """Return the call of a method of what ``make`` returns."""
     return Call(lambda **changed: getattr(make(), method)(**changed), lambda: arguments)
+
+
+def drawing(make: Callable[[], Any], method: str, **arguments: Any) -> Call:
+    """Return the call of a method that draws."""
+
+    def draw(**changed: Any) -> Any:
+        try:
+            return getattr(make(), method)(**changed)
+        finally:
+            plt.close("all")
+
+    return Call(draw, lambda: {**arguments, "unit": "ms", "ax": Figure().subplots()})
 
 
 NEURON = {
@@ -360,6 +374,11 @@ TABLE: dict[str, Call] = {
     "eventsim.CausalityGraph.from_networkx": Call(
         es.CausalityGraph.from_networkx, lambda: {"dag": graph().to_networkx()}
     ),
+    "eventsim.Result.plot_raster": drawing(result, "plot_raster", populations=["out", "in"]),
+    "eventsim.Result.plot_potential": drawing(
+        result, "plot_potential", population="out", neurons=[1, 0]
+    ),
+    "eventsim.CausalityGraph.plot": drawing(graph, "plot"),
     "eventsim.CausalityGraph.equations": of(graph, "equations", neurons=[0, 2], times=[0.5, 1.0]),
     "gradients.Adam": Call(
         gradients.Adam,

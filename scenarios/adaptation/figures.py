@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from scenarios.adaptation.config import AdaptationOptions
 from scenarios.adaptation.fit import Problem
 from scenarios.adaptation.network import CELLS, SLOW, THRESHOLD
-from scenarios.running.figures import CLASS_COLOURS, exact_times
+from scenarios.running.figures import CLASS_COLOURS, exact_times, plain_ticks
 
 __all__ = ["learnt"]
 
@@ -89,6 +89,7 @@ def _steps(ax: Axes, fits: Fits) -> None:
         ax.plot(np.maximum(fit["distances"], ROUNDING), marker=".", markersize=4, **style)
     ax.set(yscale="log", xlabel="step", ylabel="distance to the target (ms)",
            title="Root mean square of the differences of spike times")  # fmt: skip
+    plain_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -107,6 +108,4 @@ def _ways(ax: Axes, config: AdaptationOptions, problem: Problem, fits: Fits) -> 
            xlim=(tau[0], tau[-1]), ylim=(strength[0], strength[-1]),
            title="The ways of the two values, over the distance of all spikes")  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_locator(NullLocator())
+        plain_ticks(axis)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scenarios.brunel.measures import population_rate, spectrum
 from scenarios.brunel.network import REGIMES
 from scenarios.networks.recording import Recording
-from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, colours, new_figure
+from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, colours, new_figure, plain_ticks
 
 __all__ = ["activity", "statistics"]
 
@@ -106,6 +106,8 @@ def statistics(recordings: Mapping[str, Mapping[str, Recording]]) -> Figure:
     cvs.axvline(1.0, color="0.7", linestyle="--", linewidth=1)
     power.set(xlim=(0.0, HIGHEST), yscale="log", xlabel="frequency (Hz)",
               ylabel="power of the population's rate (Hz² / Hz)")  # fmt: skip
+    plain_ticks(rates.xaxis)
+    plain_ticks(power.yaxis)
     figure.legend(*rates.get_legend_handles_labels(), loc="outside lower center", frameon=False,
                   fontsize=8, ncols=len(recordings))  # fmt: skip
     return figure

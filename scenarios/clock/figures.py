@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from scenarios.networks.contest_figures import COLOURS
-from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, deviation
+from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, deviation, plain_ticks
 
 __all__ = ["LABELS", "clock", "mean_and_spread", "select"]
 
@@ -50,7 +50,7 @@ def clock(
         The scale of each derivative where the number of steps was varied.
     """
     names = list(dict.fromkeys(name for name, _ in angles))
-    figure = Figure(figsize=(14.0, 0.8 + 3.7 * len(names)), layout="constrained")
+    figure = Figure(figsize=(12.0, 0.8 + 3.7 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 3, squeeze=False)
     _errors(axes[0, 0], spikes)
     _lost(axes[1, 0], spikes)
@@ -112,6 +112,8 @@ def _errors(ax: Axes, spikes: Sequence[Record]) -> None:
     ax.plot([], [], "--", color=NEUTRAL, label="soft reset")
     ax.set(xscale="log", yscale="log", xlabel="time step (time constants: about 1)",
            ylabel="error of a spike time, median", title="Spikes of random networks")  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        plain_ticks(axis)
     ax.legend(frameon=False, fontsize=8)
 
 
@@ -132,6 +134,7 @@ def _lost(ax: Axes, spikes: Sequence[Record]) -> None:
     ax.plot([], [], ":", color=NEUTRAL, label="invented")
     ax.set(xscale="log", yscale="log", xlabel="time step (time constants: about 1)",
            ylabel="part of the exact spikes", title="Spikes missed, or invented")  # fmt: skip
+    plain_ticks(ax.xaxis)
     ax.yaxis.set_major_formatter(lambda share, _: f"{100.0 * share:g} %")
     ax.legend(frameon=False, fontsize=8)
 
@@ -163,6 +166,7 @@ def _against_slope(ax: Axes, name: str, stages: Mapping[str, Runs], n_steps: int
             ax.axhline(level, linestyle=line, color=COLOURS[kind], linewidth=1)
     _as_cosines(ax, f"{name}: by the steepness, {n_steps} steps")
     ax.set(xscale="log", xlabel="steepness of the derivative (1 / threshold)")
+    plain_ticks(ax.xaxis)
 
 
 def _band(

@@ -24,7 +24,7 @@ PANELS = {
 
 def errors_by_step(checks: Sequence[Check]) -> Figure:
     """Draw the relative difference from the exact gradient, the median over the entries."""
-    figure, axes = new_figure(14.0, 4.4, len(PANELS), sharex=True, sharey=True)
+    figure, axes = new_figure(12.0, 4.4, len(PANELS), sharex=True, sharey=True)
     for ax, (name, kinds) in zip(axes, PANELS.items(), strict=True):
         shown = [check for check in checks if check.title.startswith(kinds)]
         for check, colour in zip(shown, colours(len(shown)), strict=True):
@@ -35,7 +35,7 @@ def errors_by_step(checks: Sequence[Check]) -> Figure:
         ax.plot(STEPS[-7:], 1e-17 / STEPS[-7:], color=NEUTRAL, linestyle=":", linewidth=1)
         ax.set(xscale="log", yscale="log", xlabel="step h")
         ax.set_title(name, fontsize=10)
-        ax.legend(frameon=False, fontsize=7, loc="lower left")
+        ax.legend(frameon=False, fontsize=8, loc="lower left")
     axes[0].set_ylim(bottom=1e-13)  # room for the names
     axes[0].set_ylabel("error of the central difference (relative)")
     for k, text, error in ((1, "h²", STEPS[1] ** 2), (-2, "1/h", 1e-17 / STEPS[-2])):

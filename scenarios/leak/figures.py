@@ -12,7 +12,14 @@ from matplotlib.ticker import MaxNLocator
 
 from scenarios.leak.measures import AMPLITUDES, Measures
 from scenarios.leak.study import CONDITIONS, Studied, title
-from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, deviation, new_figure, with_bars
+from scenarios.running.figures import (
+    CLASS_COLOURS,
+    NEUTRAL,
+    as_epochs,
+    deviation,
+    new_figure,
+    with_bars,
+)
 
 __all__ = [
     "accuracy_curves",
@@ -115,10 +122,10 @@ def training_curves(studied: Sequence[Studied]) -> Figure:
     left.plot([], [], ":", color=NEUTRAL, label="training (mean over the epoch)")
     left.plot([], [], color=NEUTRAL, label="test (end of the epoch)")
     left.legend(frameon=False, fontsize=8)
-    left.set(xlabel="epoch", ylabel="sum of squared errors per image")
-    middle.set(xlabel="epoch", ylabel="accuracy (%)")
+    left.set(ylabel="sum of squared errors per image")
+    middle.set(ylabel="accuracy (%)")
     for ax in (left, middle):
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        as_epochs(ax)
     right.set(xlabel="SSE of training", ylabel="SSE of test")
     right.set_title("to the left: later epochs", fontsize=9)
     right.legend(frameon=False, fontsize=8)

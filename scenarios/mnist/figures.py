@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 TIME = "time (units of the length of a run)"
 MANY = 20  # hidden neurons in one panel, as in the paper
+EDGE = 0.02  # of the length of a run: room for what happens at its ends
 TALLEST = 12  # spikes: larger counts share the last bar
 
 
@@ -191,7 +193,7 @@ def dynamics(result: es.Result, classes: Sequence[str], title: str) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.title.set_fontsize(10)
     for ax in axes[2]:
-        ax.set(xlabel=TIME, xlim=(0.0, result.t_stop))
+        ax.set(xlabel=TIME, xlim=(-EDGE * result.t_stop, (1.0 + EDGE) * result.t_stop))
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -217,6 +219,20 @@ def _inputs(ax: Axes, result: es.Result) -> None:
     ax.plot(stimulus.times, stimulus.sources, "o", color=NEUTRAL, markersize=2)
     ax.set(ylabel="pixel (row by row)", title=f"{stimulus.times.size} input spikes")
     ax.invert_yaxis()
+    _image(ax, stimulus.times, stimulus.sources, result)
+
+
+def _image(ax: Axes, times: Floats, sources: NDArray[np.int64], result: es.Result) -> None:
+    """Draw the sample itself, if it is a square: the earlier a pixel fires, the darker it is."""
+    n = result.network.inputs["in"]
+    side = math.isqrt(n)
+    if side * side != n:
+        return
+    pixels = np.zeros(n)
+    pixels[sources] = 1.0 - times / result.t_stop
+    inset = ax.inset_axes((0.02, 0.02, 0.3, 0.45), zorder=1, label="<sample>")  # below the spikes
+    inset.imshow(pixels.reshape(side, side), cmap="Greys", vmin=0.0, vmax=1.0, alpha=0.6)
+    inset.set(xticks=[], yticks=[])
 
 
 def _outputs(axes: Sequence[Axes], result: es.Result, classes: Sequence[str]) -> None:

@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from scenarios.networks.contest import EXACT, NAMES, seconds
 from scenarios.running.checkpoint import TrainingState
-from scenarios.running.figures import deviation
+from scenarios.running.figures import as_epochs, deviation, plain_ticks
 
 __all__ = ["COLOURS", "curves"]
 
@@ -26,7 +25,6 @@ COLOURS = {  # of the derivatives; Okabe & Ito's
     "fast_sigmoid": "#009E73",
     "arctan": "#CC79A7",
 }
-ERRORS = (0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # ticks
 
 
 def curves(contests: Mapping[str, Trained]) -> Figure:
@@ -40,9 +38,10 @@ def curves(contests: Mapping[str, Trained]) -> Figure:
     contests : dict of str -> (dict of str -> list of TrainingState)
         Trained networks by title and method.
     """
-    figure = Figure(figsize=(20.0, 3.5 * len(contests)), layout="constrained")
-    rows = figure.subplots(len(contests), 5, squeeze=False)
-    for row, (title, trained) in zip(rows, contests.items(), strict=True):
+    figure = Figure(figsize=(10.0, 6.0 * len(contests)), layout="constrained")
+    panels = figure.subplots(2 * len(contests), 3, squeeze=False).reshape(-1, 2, 3)
+    for ((*losses, names), errors), (title, trained) in zip(panels, contests.items(), strict=True):
+        row = [*losses, *errors]
         for name, states in trained.items():
             style = _style(name)
             epochs = _of(states, lambda one: one["epoch"])
@@ -54,34 +53,34 @@ def curves(contests: Mapping[str, Trained]) -> Figure:
             _band(row[2], epochs, error, style)
             _band(row[3], time[:, 1:], error[:, 1:], style)
             _ends(row[4], _of(states, lambda one: one["test_spikes"]), error, style)
-        _label(row, title, trained)
+        _label(row, title)
+        _name(names, trained)
     return figure
 
 
-def _label(row: Sequence[Axes], title: str, trained: Trained) -> None:
+def _label(row: Sequence[Axes], title: str) -> None:
     row[0].set(title=title)
     row[4].set(xlabel="spikes of a hidden neuron per sample", xlim=(0.0, None))
     for ax in row[:2]:
         ax.set(ylabel="test cross-entropy", ylim=(0.0, None))
     for ax in row[2:]:
         ax.set(ylabel="test error (%)", yscale="log")
-        ax.yaxis.set_major_locator(FixedLocator(ERRORS))
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_locator(NullLocator())
+        plain_ticks(ax.yaxis)
     for ax in (row[1], row[3]):
         ax.set(xlabel="seconds of training", xscale="log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_locator(NullLocator())
+        plain_ticks(ax.xaxis)
     for ax in (row[0], row[2]):
-        ax.set(xlabel="epoch")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        as_epochs(ax)
     for ax in row:
         ax.spines[["top", "right"]].set_visible(False)
         ax.title.set_fontsize(11)
+
+
+def _name(ax: Axes, trained: Trained) -> None:
+    """Use up a panel for the names of the methods."""
+    ax.set_axis_off()
     handles = [Line2D([], [], label=name, **_style(name)) for name in trained]
-    row[4].legend(handles=handles, frameon=False, fontsize=8, loc="upper left",
-                  bbox_to_anchor=(1.0, 1.0))  # fmt: skip
+    ax.legend(handles=handles, frameon=False, fontsize=9, loc="center left")
 
 
 def _style(name: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 import eventsim as es
@@ -22,6 +23,7 @@ __all__ = [
     "TIME",
     "Curve",
     "as_accuracy",
+    "as_epochs",
     "colours",
     "deviation",
     "draw_line",
@@ -29,6 +31,7 @@ __all__ = [
     "exact_times",
     "learning_curves",
     "new_figure",
+    "plain_ticks",
     "trained",
     "training_curves",
     "with_bars",
@@ -48,6 +51,9 @@ TICKS: tuple[tuple[float, ...], ...] = (  # errors in percent, the closest first
     (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 80),
 )
 TICK_HEIGHT = 0.04  # of the axis
+LEAST_TICKS = 3
+CLOSE, DECADE = 5.0, 10.0  # times the lowest value: up to there ticks are even, or many
+PLAIN = 100.0  # times the lowest value: up to there an axis has plain numbers
 
 
 def new_figure(
@@ -99,9 +105,12 @@ def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: 
         right.annotate(
             "chance", (0.01, 100 * chance + 1), xycoords=("axes fraction", "data"), color="0.5"
         )
-    left.set(xlabel="epoch", ylabel="loss (cross-entropy + cost of lateness)", yscale="log")
+    left.set(ylabel="loss (cross-entropy + cost of lateness)", yscale="log")
+    plain_ticks(left.yaxis)
     lowest, highest = (90.0, 100.3) if accurate else (min(30.0, 90 * chance), 101.0)
-    right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(lowest, highest))
+    right.set(ylabel="accuracy (%)", ylim=(lowest, highest))
+    for ax in (left, right):
+        as_epochs(ax)
     left.legend(frameon=False)
     return figure
 
@@ -144,8 +153,7 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
     as_accuracy(middle, "accuracy")
     right.set(ylabel="spikes per hidden neuron", ylim=(0.0, None))
     for ax in (left, middle, right):
-        ax.set_xlabel("epoch")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        as_epochs(ax)
     left.legend(frameon=False, fontsize=8)
     figure.legend(*right.get_legend_handles_labels(), loc="outside right center", frameon=False,
                   fontsize=8)  # fmt: skip
@@ -186,6 +194,7 @@ def draw_line(
     """Draw a metric against epochs, where it is known."""
     known = [record for record in history if key in record]
     epochs, values = [r["epoch"] for r in known], [to_axis(r[key]) for r in known]
+    style["marker"] = "o" if len(known) == 1 else ""  # a line needs two points
     ax.plot(epochs, values, color=colour, linewidth=1.2, alpha=0.9, **style)
 
 
@@ -206,15 +215,48 @@ def as_accuracy(ax: Axes, name: str) -> None:
     """
     ax.set(ylabel=f"{name} (%)", yscale="log")
     low, high = ax.get_ylim()
-    apart = (high / low) ** TICK_HEIGHT
-    for errors in TICKS:
-        ticks = [error for error in errors if low <= error <= high]
-        if all(b >= a * apart for a, b in pairwise(ticks)):
-            break
+    ticks = _errors_between(low, high)
     ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set_yticklabels([f"{100.0 - error:g}" for error in ticks])
     ax.invert_yaxis()
+
+
+def _errors_between(low: float, high: float) -> list[float]:
+    """Return errors in percent that can be told apart on a logarithmic axis."""
+    apart = (high / low) ** TICK_HEIGHT
+    for errors in TICKS:
+        ticks = [float(error) for error in errors if low <= error <= high]
+        if all(b >= a * apart for a, b in pairwise(ticks)):
+            break
+    if len(ticks) < LEAST_TICKS:  # all errors are about the same
+        even = np.round(MaxNLocator(5).tick_values(low, high), 12)
+        ticks = [tick for tick in even.tolist() if low <= tick <= high]
+    return ticks
+
+
+def plain_ticks(axis: Axis) -> None:
+    """Write plain numbers at a logarithmic axis, unless it spans many decades.
+
+    matplotlib labels a span of less than a decade as multiples of a power, as in 6 x 10^-1.
+    """
+    low, high = axis.get_view_interval()
+    if high > PLAIN * low:
+        return
+    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if high < DECADE * low else (1.0, 2.0, 5.0)
+    even, powers = MaxNLocator(5), LogLocator(subs=subs)
+    axis.set_major_locator(even if high < CLOSE * low else powers)
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def as_epochs(ax: Axes) -> None:
+    """Label a horizontal axis of epochs, which are whole numbers, even if there is only one."""
+    ax.set_xlabel("epoch")
+    low, high = ax.get_xlim()
+    if high - low < 1.0:
+        ax.set_xlim(low - 0.5, high + 0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def colours(n: int) -> list[Any]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import eventsim as es
-from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, exact_times, new_figure
+from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, exact_times, new_figure, plain_ticks
 from scenarios.stdbp.grazing import (
     ALPHA,
     INPUTS,
@@ -77,6 +77,8 @@ def exploding_gradients() -> Figure:
         _gradients(right, scaled(neuron, critical * SCALES, T_STOP)[1], name, colour)
     right.set(xscale="log", yscale="log", xlabel="slope of the potential at the spike",
               ylabel="|gradient| of the spike time by the weights")  # fmt: skip
+    for axis in (right.xaxis, right.yaxis):
+        plain_ticks(axis)
     right.legend(frameon=False, fontsize=8)
     right.set_title("exact gradients, weights scaled alike", fontsize=10)
     return figure

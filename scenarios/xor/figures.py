@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from scenarios.running.figures import CLASS_COLOURS, TIME, new_figure
@@ -24,6 +25,8 @@ def step_histogram(steps: Sequence[int], published_mean: float) -> Figure:
     ax.axvline(published_mean, color=CLASS_COLOURS[1], linestyle="--",
                label=f"published mean, {published_mean:.2f}")  # fmt: skip
     ax.set(xlabel="steps until all four patterns are right", ylabel="initialisations")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False)
     return figure
 

@@ -9,8 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Arc, Circle, Patch
 from numpy.typing import NDArray
 
+from scenarios.datasets.points import R_BIG, R_SMALL
 from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, new_figure
 
 __all__ = ["class_planes", "delay_histograms"]
@@ -28,6 +30,8 @@ def class_planes(
     resolution: int = 150,
 ) -> Figure:
     """Draw data over decision regions, the class of the first spike, and by how much it leads.
+
+    Lines are the boundaries of the true classes.
 
     Parameters
     ----------
@@ -59,9 +63,10 @@ def class_planes(
     left.set_title(f"{len(points)} test points, {100 * right.mean():.1f} % right", fontsize=10)
     middle.set_title("class of the first output spike", fontsize=10)
     last.set_title("lead over the second output spike, or the end", fontsize=10)
-    for ax in (left, middle, last):
+    for ax, colour in ((left, "0.3"), (middle, "black"), (last, "white")):
         ax.set(xlabel="x", ylabel="y", aspect="equal", xlim=(0, 1), ylim=(0, 1))
-        ax.add_patch(_circle())
+        for patch in _boundary(colour):
+            ax.add_patch(patch)
     return figure
 
 
@@ -115,7 +120,13 @@ def _points(
     ax.legend(fontsize=8, loc="upper right", framealpha=0.9)
 
 
-def _circle() -> Any:
-    from matplotlib.patches import Circle
-
-    return Circle((0.5, 0.5), 0.5, fill=False, color="0.3", linewidth=0.8)
+def _boundary(colour: str) -> list[Patch]:
+    """Return the circle, its dots, and the two half circles between yin and yang."""
+    left, right = (0.5 * R_BIG, R_BIG), (1.5 * R_BIG, R_BIG)
+    line: dict[str, Any] = {"fill": False, "edgecolor": colour, "linewidth": 0.9}
+    circles = [((R_BIG, R_BIG), R_BIG), (left, R_SMALL), (right, R_SMALL)]
+    halves = [(left, 180.0, 360.0), (right, 0.0, 180.0)]
+    return [
+        *(Circle(centre, radius, **line) for centre, radius in circles),
+        *(Arc(middle, R_BIG, R_BIG, theta1=a, theta2=b, **line) for middle, a, b in halves),
+    ]

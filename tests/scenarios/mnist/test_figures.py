@@ -115,6 +115,20 @@ def test_no_two_ticks_of_an_accuracy_overlap(low, high):
     assert np.all(np.diff(ticks) > 0.039)
 
 
+def test_the_dynamics_show_the_image_and_what_happens_at_the_ends():
+    result = run()
+    panels = figures.dynamics(result, "abc", "a sample").axes
+    (sample,) = [child for panel in panels for child in panel.child_axes]
+    pixels = sample.images[0].get_array().ravel()
+    given = result.batch.stimulus
+    np.testing.assert_allclose(pixels[given.sources], 1.0 - given.times / result.t_stop)
+    assert np.count_nonzero(pixels) <= given.sources.size
+    for panel in panels:
+        if panel is not sample:
+            low, high = panel.get_xlim()
+            assert low < 0.0 < result.t_stop < high
+
+
 def test_every_count_is_in_a_histogram():
     for ax in histograms().axes[:4]:
         assert sum(bar.get_height() for bar in ax.patches if hasattr(bar, "get_height")) == (
