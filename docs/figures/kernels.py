@@ -6,7 +6,7 @@ import numpy as np
 import eventsim as es
 
 times = np.linspace(0.0, 6.0, 241)
-cases = [(2.0, 0.5), (1.0, 1.0), (np.inf, 1.0), (1.0, np.inf), (np.inf, np.inf)]
+cases = [(2.0, 0.5), (1.0, 1.0), (np.inf, 0.5), (1.0, np.inf), (np.inf, np.inf)]
 
 fig, axes = plt.subplots(figsize=(6.0, 3.5), layout="constrained")
 for tau_mem, tau_syn in cases:

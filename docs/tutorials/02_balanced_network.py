@@ -54,7 +54,7 @@ for name, offset, color in (("E", 0, "C0"), ("I", 160, "C3")):
     shown = spikes.indices < sizes[name] // 20
     axes.plot(spikes.times[shown], spikes.indices[shown] + offset, ".", color=color, label=name)
 axes.set(xlabel="time (ms)", ylabel="neuron (every twentieth)", xlim=(0.0, 1000.0))
-axes.legend(loc="upper right")
+fig.legend(loc="outside right upper")
 plt.show()
 
 # %%
