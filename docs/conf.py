@@ -2,6 +2,11 @@
 
 from importlib.metadata import version as version_of
 
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
 project = "eventsim"
 author = "the eventsim authors"
 version = release = version_of("eventsim-snn")
@@ -18,7 +23,16 @@ extensions = [
 ]
 exclude_patterns = ["_build", "figures", "tutorials", "gallery/**.ipynb"]
 templates_path = ["_templates"]
-default_role = "py:obj"  # single backticks are names, as in the docstrings
+
+# Single backticks are names, as in the docstrings.  A name that is none is an error, but for those
+# that have no page: of other libraries, of private modules, and what only the inside knows.
+default_role = "py:obj"
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:obj", r"(numpy|scipy)\..+"),
+    ("py:obj", r"(eventsim\.model|gradients\._sweeps)\..+"),
+    ("py:obj", r"CHARGE|CudaResult|DeviceRun|Edges|EndState|Rows"),
+]
 
 # Markdown: links to headings, equations between dollars.
 myst_enable_extensions = ["dollarmath"]
@@ -32,6 +46,7 @@ numpydoc_show_class_members = False
 
 # The tutorials are run while the pages are built; one that fails ends the build.
 sphinx_gallery_conf = {
+    "capture_repr": (),
     "examples_dirs": "tutorials",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
@@ -55,3 +70,23 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_show_sourcelink = False
+
+
+def in_packages(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+) -> nodes.Element | None:
+    """Find a public name that is written without its package."""
+    if node.get("reftype") != "obj":
+        return None
+    domain, target = env.domains["py"], node["reftarget"]
+    names = [f"{package}.{target}" for package in ("eventsim", "gradients")]
+    found = [
+        domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
+        for name in names
+    ]
+    return next(filter(None, found), None)
+
+
+def setup(app: Sphinx) -> None:
+    """Look for names in the packages."""
+    app.connect("missing-reference", in_packages)

@@ -30,7 +30,7 @@ w_out = net.connect("hidden", "out", weights=rng.uniform(0.02, 0.06, (10, 1)), d
 
 stimulus = {"in": es.Spikes(times=[2.0, 5.0, 9.0, 20.0, 22.0], indices=[0, 1, 2, 0, 1])}
 result = es.simulate(net, stimulus, t_stop=50.0)
-result.spikes["out"].times
+print(result.spikes["out"].times)
 
 # %%
 # These times are right to rounding error.  One bit before the first of them, the potential is the
