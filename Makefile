@@ -34,7 +34,7 @@ OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard test
 	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence \
 	tests/scenarios/networks/test_cuda_learner.py
 
-.PHONY: help run test lint unit bounds coverage bench peers lock dist clean
+.PHONY: help run test lint unit bounds coverage bench docs peers lock dist clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -75,10 +75,15 @@ bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are
 		$(SAY) "$$script"; $(BIN)/python "$$script"; \
 	done
 
+docs: $(VENV)/.for-docs  ## build the documentation, in docs/_build/html; a warning is an error
+	@$(SAY) "sphinx (it runs the tutorials: a minute or two, more if they have to be compiled)"
+	@$(BIN)/python -m sphinx -q -b html -W --keep-going docs docs/_build/html
+	@$(SAY) "docs/_build/html/index.html"
+
 peers: $(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready  ## install the simulators that tests and benchmarks compare with
 
 lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyproject.toml allows
-	@$(MAKE) --no-print-directory VENV=.venv-lock CONSTRAINTS=/dev/null .venv-lock/.for-dev
+	@$(MAKE) --no-print-directory VENV=.venv-lock CONSTRAINTS=/dev/null .venv-lock/.for-dev .venv-lock/.for-docs
 	@{ sed -n '/^#/p' constraints.txt; \
 	   .venv-lock/bin/python -m pip freeze --exclude-editable; } > constraints.new
 	@mv constraints.new constraints.txt
@@ -101,7 +106,7 @@ dist:  ## build what is released, in dist/, and try it in an empty environment
 
 clean:  ## remove the environment, caches and build products
 	rm -rf $(VENV) .venv-lock .venv-dist $(PEERS) .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \
-		.import_linter_cache .coverage htmlcov build dist
+		.import_linter_cache .coverage htmlcov build dist docs/_build docs/gallery docs/reference/generated
 	find eventsim gradients scenarios tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 %/.created:
@@ -118,7 +123,7 @@ clean:  ## remove the environment, caches and build products
 	"$$python" -m venv --clear "$*"
 	@touch $@
 
-$(VENV)/.for-scenarios $(VENV)/.for-dev: $(VENV)/.for-%: $(VENV)/.created $(TESTED_VERSIONS)
+$(VENV)/.for-scenarios $(VENV)/.for-dev $(VENV)/.for-docs: $(VENV)/.for-%: $(VENV)/.created $(TESTED_VERSIONS)
 	@$(SAY) "installing eventsim-snn[$*] in $(VENV) (a minute or two, the first time)"
 	@$(PIP) install --constraint $(CONSTRAINTS) hatchling editables
 	@$(PIP) install --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[$*]'

@@ -35,7 +35,7 @@ def powers_of_two(
     They last at most so many (shorter) ``time_constants``, and an arrival that moves V by ``push``
     thresholds in a unit of time moves it by no more than `FARTHEST_PUSH` of them.
     """
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         longest = np.minimum(
             time_constants / np.maximum(neurons.alpha.max(axis=1), neurons.beta),
             np.divide(FARTHEST_PUSH, push),

@@ -46,7 +46,7 @@ class SpikeDerivative:
     kind : {"constant", "fired", "fast_sigmoid", "arctan", "silent"}
         - "constant": ``scale`` everywhere (straight-through; Gerum & Schilling: 1);
         - "fired": ``scale`` where there is a spike, else 0 (Chowdhury, Lee & Roy, Eq. 5);
-        - "fast_sigmoid": 1 / (1 + ``scale`` |x|)²  (Zenke & Ganguli 2018);
+        - "fast_sigmoid": 1 / (1 + ``scale |x|``)²  (Zenke & Ganguli 2018);
         - "arctan": ``scale`` / 2 / (1 + (π ``scale`` x / 2)²)  (Fang et al. 2021);
         - "silent": 0, the control, through which nothing is learned.
     scale : float

@@ -61,7 +61,7 @@ def simulate(
     Returns
     -------
     DeviceRun
-        Its `potential`, `spike_counts` and `first_spikes` are device arrays.
+        Its ``potential``, ``spike_counts`` and ``first_spikes`` are device arrays.
 
     Raises
     ------

@@ -89,8 +89,8 @@ class Trainer:
     Notes
     -----
     The same bits in every run on the same kind of device.  `state` and `load` speak of parameters
-    as `eventsim.Network.parameters`, `replace` and `gradients.Adam` do, so training can go on
-    elsewhere.
+    as `eventsim.Network.parameters`, `eventsim.Network.replace` and `gradients.Adam` do, so
+    training can go on elsewhere.
 
     Examples
     --------
@@ -187,7 +187,7 @@ class Trainer:
         return self.optimizer.on_host()
 
     def load(self, params: Mapping[str, Mapping[Key, Any]], state: Mapping[str, Any]) -> None:
-        """Take what `state`, or the `update` of the optimizer, returned.
+        """Take what `state`, or the ``update`` of the optimizer, returned.
 
         Raises
         ------

@@ -33,7 +33,7 @@ def forward_propagation(
     graph : CausalityGraph or networkx.DiGraph
         From a run, from another simulator's spikes, or made by hand.
     wrt : str
-        The parameters p, as for `jacobian`, in the column order of `Jacobian.dV`.
+        The parameters p, as for `jacobian`, in the column order of ``Jacobian.dV``.
     spikes : (n,) array_like of int, optional
         Only these spikes (numbered in ascending time); default: all.
     columns : (k,) array_like of int, optional

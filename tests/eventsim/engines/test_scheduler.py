@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -139,6 +139,19 @@ def test_factors_that_are_looked_up_are_those_of_the_propagator(
     for n in range(STEPS):
         expected = *propagator(n * epoch[0], alpha, beta), bias_kernel(n * epoch[0], beta)
         assert tuple(factors.forward[0, n]) == expected
+
+
+@given(RATES, RATES, st.floats(0.0) | st.floats(0.0, 5e-308))
+@example(1.0, 1.0, 5e-324)
+def test_epochs_have_a_length_however_small_or_large_weights_are(
+    alpha: float, beta: float, push: float
+) -> None:
+    network = es.Network()
+    network.add_population("p", 1, es.LIF(1.0 / beta, 1.0 / alpha))
+    with np.errstate(over="raise"):
+        (length,) = powers_of_two(layout_of(network).neurons, 1.6, push)
+    assert 0.0 < length <= 1.6 / max(alpha, beta) * (1.0 + 1e-15)
+    assert math.frexp(length)[0] == 0.5
 
 
 def back(neurons: Neurons, factors: Factors, lag: float) -> tuple[float, float]:

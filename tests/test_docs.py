@@ -1,0 +1,66 @@
+"""The documentation: its scripts run, its reference is complete, its links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PACKAGES = ["eventsim", "eventsim.csv", "eventsim.nest", "eventsim.sonata", "gradients"]
+WITH_EXTRAS = {"gradients.clocked": "torch", "gradients.cuda": "numba_cuda"}
+BUILT = {"_build", "generated", "gallery"}
+
+SCRIPTS = sorted([*DOCS.glob("tutorials/*.py"), *DOCS.glob("figures/*.py")])
+PAGES = [
+    page
+    for page in sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+    if not BUILT & set(page.relative_to(ROOT).parts)
+]
+
+
+def listed() -> list[str]:
+    """Dotted names of the reference, in its order."""
+    names, module = [], ""
+    for line in (DOCS / "reference" / "index.rst").read_text().splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.split()[-1]
+        elif re.fullmatch(r"   [\w.]+", line):
+            names.append(f"{module}.{line.strip()}")
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_the_script_runs(script, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("Agg")
+    runpy.run_path(str(script))
+    drawn = plt.get_fignums()
+    plt.close("all")
+    assert drawn
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, *WITH_EXTRAS])
+def test_the_reference_lists_every_public_name_once(package):
+    if package in WITH_EXTRAS:
+        pytest.importorskip(WITH_EXTRAS[package])
+    public = {f"{package}.{name}" for name in importlib.import_module(package).__all__}
+    own = [name for name in listed() if name.rpartition(".")[0] == package]
+    assert sorted(own) == sorted(public)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_files_lead_to_files(page):
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    local = [target for target in targets if "://" not in target]
+    made_from = [re.sub(r"gallery/(\w+)\.rst$", r"tutorials/\1.py", target) for target in local]
+    missing = [target for target in made_from if not (page.parent / target).exists()]
+    assert missing == []
