@@ -12,7 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGES = ["eventsim", "eventsim.csv", "eventsim.nest", "eventsim.sonata", "gradients"]
-WITH_EXTRAS = {"gradients.clocked": "torch", "gradients.cuda": "numba_cuda"}
+WITH_EXTRAS = {
+    "eventsim.nir": "nir",
+    "gradients.clocked": "torch",
+    "gradients.cuda": "numba_cuda",
+    "gradients.jax": "jax",
+    "gradients.torch": "torch",
+}
 BUILT = {"_build", "generated", "gallery"}
 
 SCRIPTS = sorted([*DOCS.glob("tutorials/*.py"), *DOCS.glob("figures/*.py")])

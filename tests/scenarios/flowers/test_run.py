@@ -243,7 +243,7 @@ def test_images_that_the_page_cannot_show_are_refused_before_any_training(tmp_pa
         return LabelledImages(np.zeros((40, 6, 1, 3), np.uint8), np.arange(40) % 10)
 
     monkeypatch.setattr(flowers, "flower_images", narrow)
-    monkeypatch.setattr(flowers, "_train", None)
+    monkeypatch.setattr(flowers, "fit_series", None)
     with pytest.raises(ValueError, match="row must be"):
         flowers.run(FlowersOptions(), tmp_path, SILENT)
 
