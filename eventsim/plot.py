@@ -139,7 +139,7 @@ def times_between(
     -------
     (n_times,) ndarray
         Ascending.  Behind a turn a potential is a sum of exponentials, so what happens after a time
-        lasts about as long: distances that grow by 9 % show a peak to 0.1 %, however long the run.
+        lasts about as long: distances that grow by 9 % show a peak to 0.2 %, however long the run.
 
     Examples
     --------
