@@ -21,6 +21,7 @@ __all__ = ["raster", "statistics"]
 Found: TypeAlias = Mapping[str, Recording]  # by population
 ROWS = 4000  # neurons of the raster, at most
 LEAST_ROWS = 2  # of a population
+DOT = (2.2, 6.0)  # points: small if the spikes are many
 BIN = 2.0  # ms
 FILLS = (0.85, 0.25)  # opacity of the boxes of the first and of the second simulator
 COLOURS = {"E": CLASS_COLOURS[0], "I": CLASS_COLOURS[1]}
@@ -40,12 +41,14 @@ def raster(found: Found, begin: float) -> Figure:
     figure = Figure(figsize=(9.0, 7.5), layout="constrained")
     spikes, rates = figure.subplots(2, 1, sharex=True, height_ratios=(4.0, 1.0))
     step = max(sum(one.n for one in found.values()) // ROWS, 1)
+    n_spikes = sum(one.times.size for one in found.values()) / step
+    size = float(np.clip(80.0 / np.sqrt(n_spikes + 1.0), *DOT))
     row, ticks = 0.0, []
     for name, one in found.items():
         height = max(one.n / step, LEAST_ROWS)
         some = one.indices % step == 0
         at = row + one.indices[some] * height / one.n
-        spikes.plot(begin + one.times[some], at, ".", color=_colour(name), markersize=2.2,
+        spikes.plot(begin + one.times[some], at, ".", color=_colour(name), markersize=size,
                     markeredgewidth=0.0)  # fmt: skip
         ticks.append(row + height / 2.0)
         row += height

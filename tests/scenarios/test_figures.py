@@ -11,7 +11,9 @@ from matplotlib.text import Text
 
 from scenarios.datasets.points import yin_yang_class
 from scenarios.iris.figures import first_spike_histograms
+from scenarios.microcircuit.figures import raster
 from scenarios.networks.contest_figures import curves
+from scenarios.networks.recording import Recording
 from scenarios.running.figures import (
     Curve,
     as_accuracy,
@@ -187,3 +189,13 @@ def test_the_lines_in_the_planes_are_the_boundaries_of_the_true_classes():
             ]
             inside, outside = (yin_yang_class(*points) for points in near)
             assert np.all(inside != outside)
+
+
+def test_a_few_spikes_of_many_neurons_are_seen_in_the_raster_of_the_microcircuit():
+    def size(n):
+        spikes = np.linspace(0.0, 100.0, n), np.arange(n) % 1000
+        one = Recording(*spikes, 1000, 100.0, 1.0)
+        figure = raster({"L4E": one, "L4I": one}, 0.0)
+        return figure.axes[0].lines[0].get_markersize()
+
+    assert size(10) > 2.0 * size(10_000) > 4.0
