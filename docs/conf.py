@@ -29,7 +29,7 @@ templates_path = ["_templates"]
 default_role = "py:obj"
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:obj", r"(numpy|scipy)\..+"),
+    ("py:obj", r"(concurrent|jax|numpy|scipy|torch)\..+"),
     ("py:obj", r"(eventsim\.model|gradients\._sweeps)\..+"),
     ("py:obj", r"CHARGE|CudaResult|DeviceRun|Edges|EndState|Rows"),
 ]

@@ -94,7 +94,7 @@ def value_and_grad(
         sample, if there are fewer of these).  The sum depends on this number in its last digits,
         and on nothing else.  Default: the batch is not cut; with an ``executor``: 8.
     executor : concurrent.futures.Executor, optional
-        Who does the shards, such as a `ProcessPoolExecutor` or a Dask client's
+        Who does the shards, such as a `concurrent.futures.ProcessPoolExecutor` or a Dask client's
         ``get_executor(pure=False)``, with one thread each unless ``threads`` says another number;
         default: this process, in turn.  The loss is evaluated here, and need not be pickled.
 

@@ -211,7 +211,7 @@ def bind(
 
     Notes
     -----
-    `docs/jax.md` says what happens in compiled code, and to errors.
+    ``docs/jax.md`` says what happens in compiled code, and to errors.
 
     Examples
     --------

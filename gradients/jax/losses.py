@@ -46,7 +46,7 @@ def first_spike_cross_entropy(
 
     Notes
     -----
-    A silent neuron of a label has no derivative, and nothing here wakes it: `wake` of
+    A silent neuron of a label has no derivative, and nothing here wakes it: ``wake`` of
     `gradients.FirstSpikeCrossEntropy` is no derivative of a loss.  Labels out of range give NaN,
     as everywhere in JAX, whose arrays cannot be looked at in compiled code.
 

@@ -21,7 +21,7 @@ POSITIVE = ("delays", "tau_mem", "tau_syn")
 
 
 class Parameters(nn.Module):
-    """Parameters of one kind, by the keys of the network: `SpikingNetwork.weights` and its like.
+    """Parameters of one kind, by the keys of the network: those of a `SpikingNetwork`.
 
     What has to be positive is the softplus, log(1 + exp(x)), of the parameter x that optimizers
     move, whose name then begins with ``raw_``: no step leads out of the range.
