@@ -238,8 +238,9 @@ def _look(neurons, grid, work, crew, time, most):
         i = work.flagged[f]
         work.flag[i] = 0
         factor = rise(neurons.beta[neurons.kind[i]] * (time - start))
-        potential = grid.rest[i * grid.step] + charges.raised[i] / factor
-        decided = surpasses(potential, neurons.threshold[i], abs(potential))
+        rest = grid.rest[i * grid.step]
+        potential = rest + charges.raised[i] / factor
+        decided = surpasses(potential, neurons.threshold[i], max(abs(potential), abs(rest)))
         if decided == 0:
             progress[TOUCHED] += 1
         if decided <= 0 or not fits:
