@@ -289,6 +289,9 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
     n_inputs = times.size
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     _begin(neurons, record, t_stop, work)
+    # Of the same time the later spike comes first: its arrivals may follow a spike of that time
+    # that others have set off.  So spikes under way are queued by their rank from the end.
+    last = n_inputs + spike_times.size - 1
     given, fired, spike, event = n_inputs - 1, spike_times.size - 1, spike_times.size - 1, 0
     while not stop[0]:
         # A spike enters the walk at the latest time at which it could arrive anywhere.
@@ -302,16 +305,16 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
             _apply_event(neurons, record, loss, sums, work, event)
             event += 1
         elif arrival >= now_spike and arrival > -math.inf:
-            if now_flying == arrival:
-                number = first_item(work.flying)
-                g = work.group[number]
-            elif now_given == arrival:
-                number, g = given, wiring.first_group[sources[given] + 1] - 1
-                given -= 1
-            else:
+            flying = last - first_item(work.flying) if now_flying == arrival else -1
+            if now_fired == arrival and flying < n_inputs + fired:
                 number = n_inputs + fired
                 g = wiring.first_group[n_sources + spike_neurons[fired] + 1] - 1
                 fired -= 1
+            elif flying >= 0:
+                number, g = flying, work.group[flying]
+            else:
+                number, g = given, wiring.first_group[sources[given] + 1] - 1
+                given -= 1
             if number < n_inputs:
                 source, emitted = sources[number], times[number]
             else:
@@ -329,9 +332,9 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
                 g -= 1
             if g >= start:
                 work.group[number] = g
-                put(work.flying, number, -(emitted + wiring.delay[g]))
-            elif work.flying.place[number] >= 0:
-                remove(work.flying, number)
+                put(work.flying, last - number, -(emitted + wiring.delay[g]))
+            elif work.flying.place[last - number] >= 0:
+                remove(work.flying, last - number)
         elif now_spike > -math.inf:
             if len(neurons.charging) == 0 or work.latest[spike_neurons[spike]] == spike:
                 _pass_spike(neurons, record, loss, sums, work, spike)
@@ -484,10 +487,12 @@ def _take_charges(wiring, neurons, record, loss, sums, work, g, now, number):
         if k >= 0 and record[0][k] == now and record[2][k] == AT_ONCE:
             _pass_spike(neurons, record, loss, sums, work, k)
             work.trigger[i] = k
+            work.cause[k, 0] = -1
         _settle(neurons, sums, work, i, now)
         trigger = work.trigger[i]
         if trigger >= 0 and record[0][trigger] == now:
-            if weight > 0.0:  # the last one to come of those that set the spike off
+            # The last one to come of those that set the spike off.
+            if weight > 0.0 and work.cause[trigger, 0] in (-1, number):
                 work.cause[trigger, 0] = number
                 work.cause[trigger, 1] = g
                 work.cause[trigger, 2] = s

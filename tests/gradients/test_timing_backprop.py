@@ -101,6 +101,27 @@ def has_kink(case: Case, kind: str, k: int, exact: float) -> bool:
     return abs(above - below) > 1e-3 * (1.0 + abs(exact))
 
 
+def test_what_a_spike_sends_at_its_own_time_follows_it_though_a_charge_set_it_off() -> None:
+    """The charge was under way for longer; at the same time it comes first."""
+
+    def run(time: float) -> es.Result:
+        network = es.Network()
+        network.add_input("in", 1)
+        network.add_population("p", 1, es.LIF(tau_mem=3.0, tau_syn={"charge": 0.0, "exc": 2.0}))
+        network.connect("in", "p", weights=[[1.5]], delays=0.1, receptor="charge")
+        network.connect("p", "p", weights=[[-0.7]], delays=0.0, receptor="exc")
+        network.connect("p", "p", weights=[[0.01]], delays=1.0, receptor="charge")
+        return es.simulate(network, {"in": es.Spikes([time], [0])}, 3.0, engine="scheduler")
+
+    result, step = run(1.0), 1e-6
+    assert result.spikes["p"].times.tolist() == [1.1]
+    found = gradients.timing_backprop(result, potentials={"p": [1.0]})
+    ahead, behind = (run(1.0 + s).potential("p").item() for s in (step, -step))
+    difference = (ahead - behind) / (2.0 * step)
+    assert abs(difference) > 0.05
+    assert found.input_times["in"].item() == pytest.approx(difference, rel=1e-8)
+
+
 # --- batches and cotangents -----------------------------------------------------------------------
 
 

@@ -311,6 +311,7 @@ def loaded(context: str, workers: int) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning")  # of JAX, where other tests have it
 @pytest.mark.jit
 @pytest.mark.slow
 @pytest.mark.parametrize("context", ["fork", "spawn"])

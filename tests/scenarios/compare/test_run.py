@@ -50,7 +50,7 @@ def test_a_run_gives_a_table_a_picture_and_all_numbers(noise, tmp_path):
     assert [row.published for row in report.rows if row.published != "–"] == [
         "95.0 ± 0.83 % (300 epochs)"
     ]
-    assert len(report.figures["compare"].axes) == 15
+    assert len(report.figures["compare"].axes) == 18
     for title, methods in report.numbers.items():
         for one in methods.values():
             assert len(one["test_accuracy"]) == len(one["test_spikes"]) == 2
@@ -106,7 +106,7 @@ def test_yin_yang_can_be_compared_on_the_way(tmp_path):
         hidden=10, n_train=40, batch_size=20, epochs=2, compare="surrogate", compare_epochs=1
     )
     report = yin_yang.run(config, tmp_path, SILENT)
-    assert len(report.figures["surrogate"].axes) == 5
+    assert len(report.figures["surrogate"].axes) == 6
     folders = {path.name for path in (tmp_path / "yin-yang-spikes").iterdir()}
     assert len(folders) == 4
 

@@ -78,7 +78,7 @@ def assert_network_has_accuracy_of_table(report, config, folder):
 def test_a_run_that_is_stopped_goes_on_with_what_is_missing(noise, tmp_path, monkeypatch):
     config = tiny(noise)
     whole = study(config, tmp_path / "whole", SILENT)
-    real, disturbed = leak_exact_study._disturbed, []
+    real, disturbed = leak_exact_study._accuracies, []
 
     def counting(*arguments):
         disturbed.append(1)
@@ -86,7 +86,7 @@ def test_a_run_that_is_stopped_goes_on_with_what_is_missing(noise, tmp_path, mon
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(leak_exact_study, "_disturbed", counting)
+    monkeypatch.setattr(leak_exact_study, "_accuracies", counting)
     with pytest.raises(KeyboardInterrupt):
         study(config, tmp_path / "pieces", SILENT)
     pieces = study(config, tmp_path / "pieces", SILENT)
