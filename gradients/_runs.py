@@ -1,4 +1,4 @@
-"""Runs of a network as functions of arrays, for other libraries: what is run, and read of it.
+"""Networks as functions of arrays, for other libraries: their operands, and what is read of runs.
 
 A function takes the latencies of inputs and the values of parameters as plain arrays, and returns
 what is read of populations.  Nothing here knows of the library.
@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
 from eventsim._support.types import FloatArray, IntArray
-from eventsim._support.validate import as_finite, require
-from eventsim.generators import Poisson
+from eventsim._support.validate import as_count, as_finite, require, shown
 from eventsim.network import Network
 from eventsim.result import BatchResult
-from eventsim.simulation import simulate
-from eventsim.spikes import SpikeBatch
 from gradients.gradient import Gradient
 from gradients.optim.trees import values_of
 
-__all__ = ["READS", "Leaf", "Read", "Setting", "leaves_of"]
+__all__ = ["READS", "Leaf", "Read", "Reading", "leaves_of", "number_of_spikes"]
 
 Read: TypeAlias = Literal["first_spikes", "spikes", "potential"]
 READS = get_args(Read)
@@ -35,6 +32,19 @@ class Leaf(NamedTuple):
     kind: str
     key: Any
     receptor: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As ``in->hidden`` or ``in->hidden:name``; as ``hidden`` or ``hidden:receptor``."""
+        if self.kind in ("weights", "delays"):
+            pre, post, *rest = self.key
+            return ":".join([f"{pre}->{post}", *map(str, rest)])
+        return self.key if self.receptor is None else f"{self.key}:{self.receptor}"
+
+    @property
+    def called(self) -> str:
+        """Its name in messages."""
+        return f"{self.kind} of {self.name!r}"
 
     @property
     def path(self) -> tuple[Any, ...]:
@@ -65,8 +75,23 @@ def leaves_of(network: Network, kinds: Sequence[str]) -> tuple[Leaf, ...]:
     )
 
 
+def number_of_spikes(read: str, n_spikes: int | None) -> int:
+    """Return how many spikes of a neuron are read.
+
+    Raises
+    ------
+    ValueError
+        If the number is missing, or given where it means nothing.
+    """
+    if read == "spikes":
+        return as_count(n_spikes, "n_spikes")
+    if n_spikes is not None:
+        raise ValueError(f"n_spikes must be None unless read='spikes', got {shown(n_spikes)}")
+    return 1
+
+
 @dataclass(frozen=True, eq=False)
-class Setting:
+class Reading:
     """What is run and read; all but the operands.
 
     Attributes
@@ -81,13 +106,15 @@ class Setting:
         End of the run.
     read : {"first_spikes", "spikes", "potential"}
         What is read of the outputs.
-    at : float
+    at : float or (n_times,) ndarray
         When potentials are read.
     n_spikes : int
         How many spikes of a neuron are read; of "first_spikes" 1.
-    engine, until_fired, max_spikes, threads
+    engine : str
         Of `eventsim.simulate`.
     """
+
+    derivative: ClassVar[str] = "derivative"  # what the library calls it
 
     network: Network
     inputs: tuple[str, ...]
@@ -95,22 +122,16 @@ class Setting:
     leaves: tuple[Leaf, ...]
     t_stop: float
     read: Read
-    at: float
+    at: float | FloatArray
     n_spikes: int
     engine: str
-    until_fired: str | None
-    max_spikes: int
-    threads: int | None
-
-    @property
-    def is_alike(self) -> bool:
-        """Whether a sample does the same wherever it stands in a batch."""
-        return not any(isinstance(g, Poisson) for g in self.network.generators.values())
 
     def item(self, output: str) -> tuple[int, ...]:
         """Return the shape of what is read of an output in a sample."""
         n = self.network.populations[output]
-        return (n, self.n_spikes) if self.read == "spikes" else (n,)
+        if self.read == "spikes":
+            return (n, self.n_spikes)
+        return (*np.shape(self.at), n) if self.read == "potential" else (n,)
 
     def tree(self, values: Mapping[int, FloatArray]) -> Tree:
         """Return values of parameters, by number, in the form that networks and gradients have."""
@@ -132,31 +153,10 @@ class Setting:
         tree = self.tree(dict(enumerate(values)))
         return self.network.replace(tree) if self.leaves else self.network
 
-    def run(
-        self, latencies: Sequence[FloatArray], values: Sequence[FloatArray]
-    ) -> BatchResult | None:
-        """Return the run of samples, (n_samples, n) of each input; None if there are none."""
+    def check(self, latencies: Sequence[FloatArray]) -> None:
+        """Raise a ValueError unless the latencies of each input can be spike times."""
         for name, times in zip(self.inputs, latencies, strict=True):
             require(times >= 0.0, times, f"latencies of {name!r} must be >= 0, or inf where silent")
-        network = self.with_values(values)
-        if not len(latencies[0]):
-            return None
-        trains = map(SpikeBatch.from_latencies, latencies)
-        return self.simulated(network, dict(zip(self.inputs, trains, strict=True)))
-
-    def simulated(
-        self, network: Network, stimulus: dict[str, SpikeBatch], t_stop: float | None = None
-    ) -> BatchResult:
-        """Return a run under these options."""
-        return simulate(
-            network,
-            stimulus,
-            self.t_stop if t_stop is None else t_stop,
-            engine=self.engine,
-            until_fired=self.until_fired,
-            max_spikes=self.max_spikes,
-            threads=self.threads,
-        )
 
     def read_of(self, batch: BatchResult | None, output: str) -> FloatArray:
         """Return what is read of an output, (n_samples, *item)."""
@@ -213,7 +213,8 @@ class Setting:
                 chosen, places = self._places(batch, name)
                 loss[name] = np.zeros(len(batch.spikes[name]))
                 loss[name][chosen] = values[places]
-            as_finite(loss[name], loss[name].shape, f"derivative by the output {name!r}")
+            said = f"{self.derivative} by the output {name!r}"
+            as_finite(loss[name], loss[name].shape, said)
         if self.read == "potential":
             return {"potentials": loss, "potentials_at": self.at}
         return {"first_spikes" if self.read == "first_spikes" else "spike_times": loss}

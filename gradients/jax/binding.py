@@ -11,7 +11,6 @@ import numpy as np
 
 from eventsim._support.types import FloatArray
 from eventsim._support.validate import (
-    as_count,
     as_floats,
     as_names,
     as_nonnegative,
@@ -21,9 +20,10 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.network import Network, require_whole
-from gradients._runs import READS, Leaf, Read, Setting, leaves_of
+from gradients._runs import READS, Leaf, Read, leaves_of, number_of_spikes
 from gradients.jax.calls import run_p
 from gradients.jax.function import Function
+from gradients.jax.setting import Setting
 from gradients.optim.trees import called, values_of, where
 from gradients.optim.trees import leaves_of as flattened
 
@@ -255,7 +255,7 @@ def bind(
         t_stop,
         read,
         _time(read, at, t_stop),
-        _number_of_spikes(read, n_spikes),
+        number_of_spikes(read, n_spikes),
         engine,
         until_fired,
         max_spikes,
@@ -326,12 +326,3 @@ def _time(read: Read, at: float | None, t_stop: float) -> float:
     if not 0.0 <= time <= t_stop:
         raise ValueError(f"at must be in [0, t_stop] = [0, {t_stop}], got {shown(at)}")
     return time
-
-
-def _number_of_spikes(read: Read, n_spikes: int | None) -> int:
-    """Return how many spikes of a neuron are read."""
-    if read == "spikes":
-        return as_count(n_spikes, "n_spikes")
-    if n_spikes is not None:
-        raise ValueError(f"n_spikes must be None unless read='spikes', got {shown(n_spikes)}")
-    return 1

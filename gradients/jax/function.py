@@ -17,8 +17,8 @@ import numpy as np
 from eventsim._support.types import FloatArray
 from eventsim.ranks import digest_of
 from eventsim.result import BatchResult
-from gradients._runs import Setting
 from gradients.gradient import Gradient
+from gradients.jax.setting import Setting
 from gradients.jvp import jvp
 from gradients.timing_backprop import timing_backprop
 

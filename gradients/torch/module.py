@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from eventsim._support.validate import (
-    as_count,
     as_floats,
     as_names,
     as_nonnegative,
@@ -24,9 +23,10 @@ from eventsim._support.validate import (
     shown,
 )
 from eventsim.network import Network, require_whole
+from gradients._runs import READS, Read, leaves_of, number_of_spikes
 from gradients.torch.functions import Run, as_array, run_op
 from gradients.torch.parameters import Parameters
-from gradients.torch.runs import READS, Read, Setting, leaves_of
+from gradients.torch.runs import Setting
 
 __all__ = ["SpikingNetwork"]
 
@@ -135,9 +135,9 @@ class SpikingNetwork(nn.Module):
             t_stop,
             read,
             _times(read, at, t_stop),
-            _number_of_spikes(read, n_spikes),
-            _silence(read, silent),
+            number_of_spikes(read, n_spikes),
             engine,
+            _silence(read, silent),
         )
         for kind, own in leaves.items():
             self.add_module(kind, Parameters(net, own, constrained))
@@ -256,14 +256,6 @@ def _times(read: str, at: ArrayLike | None, t_stop: float) -> Any:
         raise ValueError(f"at must be a time or (n_times,), got shape {times.shape}")
     require((times >= 0.0) & (times <= t_stop), times, f"at must be in [0, t_stop] = [0, {t_stop}]")
     return times.copy() if times.ndim else float(times)
-
-
-def _number_of_spikes(read: str, n_spikes: int | None) -> int:
-    if read == "spikes":
-        return as_count(n_spikes, "n_spikes")
-    if n_spikes is not None:
-        raise ValueError(f"n_spikes must be None unless read='spikes', got {shown(n_spikes)}")
-    return 1
 
 
 def _silence(read: str, silent: float | None) -> float:

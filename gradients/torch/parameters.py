@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from eventsim._support.types import FloatArray
 from eventsim._support.validate import as_floats, check_name, require
 from eventsim.network import Network
+from gradients._runs import Leaf
 from gradients.optim.trees import values_of
-from gradients.torch.runs import Leaf
 
 __all__ = ["Parameters"]
 

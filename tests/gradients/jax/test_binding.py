@@ -24,7 +24,7 @@ import jax.numpy as jnp  # noqa: E402
 from jax.test_util import check_grads  # noqa: E402
 
 import gradients.jax  # noqa: E402
-from gradients._runs import Setting  # noqa: E402
+from gradients.jax.setting import Setting  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("x64")
 
