@@ -45,7 +45,7 @@ from eventsim.model.jumps import AT_ONCE, RESET, surpasses
 __all__ = ["deliver_charges"]
 
 # Spikes ahead whose synapses are fetched; so many targets are in a cache line.
-AHEAD, LINE = 2, 16
+AHEAD, LINE = Word(2), 16
 
 # Entries of Charges.ring.
 HEAD, TAIL = 0, 1
@@ -72,16 +72,12 @@ def deliver_charges(bundles, neurons, grid, times, sources, run, state, work, cr
         b, following = _earliest(bundles, times, run, work)
         if b < 0:
             break
-        if bundles.table[b, THIN]:
-            fits = _deliver_thin(
-                bundles, b, neurons, grid, times, sources, run, work, crew, following, most
-            )
-        elif grid.step == 0:
-            fits = _deliver_rows(
+        if grid.step == 0:
+            fits = _deliver(
                 bundles, b, neurons, grid, times, sources, run, work, crew, following, most, 0
             )
         else:
-            fits = _deliver_rows(
+            fits = _deliver(
                 bundles, b, neurons, grid, times, sources, run, work, crew, following, most, 1
             )
         if not fits:
@@ -126,33 +122,27 @@ def _earliest(bundles, times, run, work):
 
 
 @inlined
-def _deliver_thin(bundles, b, neurons, grid, times, sources, run, work, crew, following, most):
-    """Deliver spikes with one synapse each, up to the first one of another bundle.
+def _deliver(bundles, b, neurons, grid, times, sources, run, work, crew, following, most, step):
+    """Deliver the spikes of a bundle, up to the first one of another.
 
-    Those of the same time as that are delivered as well, but not looked at.
+    Those of the same time as that are delivered as well, but not looked at.  A literal ``step``
+    takes the limit out of the loop over a row.
     """
-    raised, beta = work.charges.raised, neurons.beta[bundles.table[b, KIND]]
-    shift, single = Word(bundles.table[b, WEIGHT]), Word(bundles.table[b, SINGLE])
-    of_neurons, missing, step = bundles.table[b, OF_NEURONS], neurons.kind.size, Word(grid.step)
+    beta, thin = neurons.beta[bundles.table[b, KIND]], bundles.table[b, THIN]
     k, last = Word(work.charges.cursor[b]), Word(work.flights.last[b])
     start, time = _start(grid, work), _time_of(bundles, b, times, run, k)
-    due, arrived, one = _due(work), 0, Word(1)
-    fits = True
+    due, arrived, fits = _due(work), 0, True
     while fits:
         if due <= time:
             due = _release(neurons, grid, work, time)
         factor = rise(beta * (time - start))
         same = time
         while same == time:
-            source = Word(run.neuron[k] if of_neurons else sources[k])
-            i = bundles.target[single + source]
-            if i != missing:
-                u = raised[i] + bundles.weight[shift + source] * factor
-                raised[i] = u
-                arrived += 1
-                if u > grid.limit[i * step] * factor:
-                    _mark(work, i)
-            k += one
+            if thin:
+                arrived += _add_single(bundles, b, grid, sources, run, work, k, factor)
+            else:
+                arrived += _add_row(bundles, b, grid, sources, run, work, k, last, factor, step)
+            k += Word(1)
             same = _time_of(bundles, b, times, run, k) if k < last else math.inf
         if work.progress[FLAGGED] > 0 and time < following:
             fits = _look(neurons, grid, work, crew, time, most)
@@ -166,53 +156,48 @@ def _deliver_thin(bundles, b, neurons, grid, times, sources, run, work, crew, fo
 
 
 @inlined
-def _deliver_rows(
-    bundles, b, neurons, grid, times, sources, run, work, crew, following, most, step
-):
-    """Do the same of a bundle with rows; a literal ``step`` takes the limit out of the loop."""
-    raised, beta, target = work.charges.raised, neurons.beta[bundles.table[b, KIND]], bundles.target
-    shift, even, row = bundles.table[b, WEIGHT], bundles.table[b, EVEN], bundles.table[b, ROW]
-    of_neurons = bundles.table[b, OF_NEURONS]
-    k, last = work.charges.cursor[b], work.flights.last[b]
-    start, time = _start(grid, work), _time_of(bundles, b, times, run, k)
-    due, arrived = _due(work), 0
-    fits = True
-    while fits:
-        if due <= time:
-            due = _release(neurons, grid, work, time)
-        factor = rise(beta * (time - start))
-        limit = grid.limit[0] * factor
-        same = time
-        while same == time:
-            source = run.neuron[k] if of_neurons else sources[k]
-            first, end = bundles.row[row + source], bundles.row[row + source + 1]
-            if k + AHEAD < last:
-                ahead = row + (run.neuron[k + AHEAD] if of_neurons else sources[k + AHEAD])
-                for s in range(bundles.row[ahead], bundles.row[ahead + 1], LINE):
-                    prefetch(target, s)
-            w = bundles.weight[shift + source] * factor if even else 0.0
-            for s in range(Word(first), Word(end)):
-                i = target[s]
-                if not even:
-                    w = bundles.weight[s] * factor
-                if step > 0:
-                    limit = grid.limit[i] * factor
-                u = raised[i] + w
-                raised[i] = u
-                if u > limit:
-                    _mark(work, i)
-            arrived += end - first
-            k += 1
-            same = _time_of(bundles, b, times, run, k) if k < last else math.inf
-        if work.progress[FLAGGED] > 0 and time < following:
-            fits = _look(neurons, grid, work, crew, time, most)
-            due = _due(work)
-        time = same
-        if time >= following or k == last:
-            break
-    work.charges.cursor[b] = k
-    work.progress[ARRIVED] += arrived
-    return fits
+def _source_of(bundles, b, sources, run, k):
+    """Return the source of spike k of a bundle."""
+    return Word(run.neuron[k] if bundles.table[b, OF_NEURONS] else sources[k])
+
+
+@inlined
+def _add_single(bundles, b, grid, sources, run, work, k, factor):
+    """Add what a spike sends by its only synapse, if it has one; return how many it has."""
+    raised, source = work.charges.raised, _source_of(bundles, b, sources, run, k)
+    i = bundles.target[Word(bundles.table[b, SINGLE]) + source]
+    if i == raised.size:
+        return 0
+    u = raised[i] + bundles.weight[Word(bundles.table[b, WEIGHT]) + source] * factor
+    raised[i] = u
+    if u > grid.limit[i * Word(grid.step)] * factor:
+        _mark(work, i)
+    return 1
+
+
+@inlined
+def _add_row(bundles, b, grid, sources, run, work, k, last, factor, step):
+    """Add what a spike sends by a row of synapses; return how many there are."""
+    raised, target, limit = work.charges.raised, bundles.target, grid.limit[0] * factor
+    even, row = bundles.table[b, EVEN], Word(bundles.table[b, ROW])
+    source = _source_of(bundles, b, sources, run, k)
+    first, end = bundles.row[row + source], bundles.row[row + source + Word(1)]
+    if k + AHEAD < last:
+        ahead = row + _source_of(bundles, b, sources, run, k + AHEAD)
+        for s in range(bundles.row[ahead], bundles.row[ahead + Word(1)], LINE):
+            prefetch(target, s)
+    w = bundles.weight[Word(bundles.table[b, WEIGHT]) + source] * factor if even else 0.0
+    for s in range(Word(first), Word(end)):
+        i = target[s]
+        if not even:
+            w = bundles.weight[s] * factor
+        if step > 0:
+            limit = grid.limit[i] * factor
+        u = raised[i] + w
+        raised[i] = u
+        if u > limit:
+            _mark(work, i)
+    return end - first
 
 
 @inlined
