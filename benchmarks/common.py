@@ -179,6 +179,24 @@ class Runner:
         self.process.wait()
 
 
+def in_a_fresh_process(
+    command: Sequence[str], processors: int | None = None, **environment: str
+) -> Any:
+    """Return the last line that a script prints, as JSON; it may use so many processors."""
+    allowed = os.sched_getaffinity(0)
+    try:
+        if processors is not None:
+            os.sched_setaffinity(0, sorted(allowed)[:processors])
+        done = subprocess.run(
+            [sys.executable, *command], capture_output=True, text=True, check=False,
+            env=os.environ | environment,
+        )  # fmt: skip
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def in_turn(
     starts: dict[str, Callable[[], Runner]], runs: int
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import time
 
 import common
@@ -48,18 +45,10 @@ def child(published: bool, epochs: int, data_dir: str | None) -> None:
 
 def measure(title: str, threads: int | None, options: argparse.Namespace) -> dict:
     """Run `child` in a fresh process, which uses as many threads as it has processors."""
-    command = [sys.executable, __file__, "--child", title, "--epochs", str(options.epochs)]
+    command = [__file__, "--child", title, "--epochs", str(options.epochs)]
     if options.data_dir:
         command += ["--data-dir", options.data_dir]
-    allowed = os.sched_getaffinity(0)
-    try:
-        if threads is not None:
-            os.sched_setaffinity(0, sorted(allowed)[:threads])
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    finally:
-        os.sched_setaffinity(0, allowed)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return common.in_a_fresh_process(command, threads)
 
 
 def main() -> None:

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from statistics import median
 from typing import Any
@@ -112,20 +109,11 @@ def _summary(times: list[tuple[float, float]]) -> dict[str, float]:
 
 def measure(threads: int, options: argparse.Namespace) -> dict[str, Any]:
     """Run `child` in a fresh process that may use as many processors."""
-    command = [sys.executable, __file__, "--child", str(threads), "--epochs", str(options.epochs)]
+    command = [__file__, "--child", str(threads), "--epochs", str(options.epochs)]
     command += ["--minutes", str(options.minutes)]
     if options.data_dir:
         command += ["--data-dir", options.data_dir]
-    allowed = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, sorted(allowed)[:threads])
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | QUIET
-        )
-    finally:
-        os.sched_setaffinity(0, allowed)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return common.in_a_fresh_process(command, threads, **QUIET)
 
 
 def main() -> None:
