@@ -314,16 +314,16 @@ class PoissonTrains:
 
     def draw(self, t: float) -> tuple[SpikeBatch, PoissonTrains]:
         """Return the spikes until ``t`` that are not drawn yet, and where they end."""
-        until, ahead = self._worth_drawing(t), self.ahead
-        if ahead is None and until == t:
-            times, sources, offsets, process = self._draw(self.process, self.t, t)
-            return SpikeBatch.from_sorted(times, sources, offsets), self._at(t, process)
+        ahead = self.ahead
         if ahead is not None and t <= ahead.t:
             last = int(np.searchsorted(ahead.times, t, side="right"))
             found = ahead.times[self.taken : last], ahead.sources[self.taken : last]
             return _one_sample(*found), replace(self, t=t, taken=last)
+        until = self._worth_drawing(t)
         since, process = (self.t, self.process) if ahead is None else (ahead.t, ahead.process)
-        times, sources, _, after = self._draw(process, since, until)
+        times, sources, offsets, after = self._draw(process, since, until)
+        if ahead is None and until == t:
+            return SpikeBatch.from_sorted(times, sources, offsets), self._at(t, after)
         last = int(np.searchsorted(times, t, side="right"))
         found = times[:last], sources[:last]
         if ahead is not None:
