@@ -14,6 +14,7 @@ import numpy as np
 
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_count, as_finite, require, shown
+from eventsim.generators import Poisson
 from eventsim.network import Network
 from eventsim.result import BatchResult
 from gradients.gradient import Gradient
@@ -125,6 +126,11 @@ class Reading:
     at: float | FloatArray
     n_spikes: int
     engine: str
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether a sample does the same wherever it stands in a batch."""
+        return not any(isinstance(g, Poisson) for g in self.network.generators.values())
 
     def item(self, output: str) -> tuple[int, ...]:
         """Return the shape of what is read of an output in a sample."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eventsim._support.types import FloatArray
-from eventsim.generators import Poisson
 from eventsim.network import Network
 from eventsim.result import BatchResult
 from eventsim.simulation import simulate
@@ -29,11 +28,6 @@ class Setting(Reading):
     until_fired: str | None
     max_spikes: int
     threads: int | None
-
-    @property
-    def is_alike(self) -> bool:
-        """Whether a sample does the same wherever it stands in a batch."""
-        return not any(isinstance(g, Poisson) for g in self.network.generators.values())
 
     def run(
         self, latencies: Sequence[FloatArray], values: Sequence[FloatArray]

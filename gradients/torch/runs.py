@@ -126,7 +126,9 @@ def setting_of(name: str) -> Setting:
 
 
 class Runs(NamedTuple):
-    """The runs of all members: one of all their samples, if they have one network, or one each.
+    """The runs of all members: one of all their samples, if it may be, or one each.
+
+    It may be if they have one network that does the same for a sample wherever it stands.
 
     There is no batch where there are no samples; ``n_samples`` is their number in a member.
     """
@@ -155,7 +157,7 @@ def run(
     n = len(setting.inputs)
     n_members = _n_members(operands)
     samples = operands[0].shape[1:-1]
-    if all(len(value) == 1 for value in operands[n:]):
+    if setting.is_alike and all(len(value) == 1 for value in operands[n:]):
         groups = [slice(0, n_members)]
     else:
         groups = _each(n_members)
