@@ -34,7 +34,7 @@ OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard test
 	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence \
 	tests/scenarios/networks/test_cuda_learner.py
 
-.PHONY: help run test lint unit bounds coverage bench docs peers lock dist clean
+.PHONY: help run test lint unit bounds coverage extras bench docs peers lock dist clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -69,6 +69,9 @@ coverage: $(VENV)/.for-dev  ## run the quick tests of what is compiled as plain 
 	@NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
 		-m "not (slow or jit or gpu or peers)" --cov --cov-append --cov-report=term \
 		$(OF_COMPILED_CODE) $(PYTEST_ARGS)
+
+extras:  ## install each extra alone, at the lowest versions, and run the tests of what it opens
+	@.ci/extras
 
 bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are skipped)
 	@for script in $$(grep -l '^if __name__' benchmarks/*.py); do \

@@ -86,15 +86,22 @@ def world() -> Communicator:
     Raises
     ------
     ImportError
-        If mpi4py is not installed (extra ``mpi``).
+        If mpi4py is not installed (extra ``mpi``), or finds no implementation of MPI.
 
     Examples
     --------
     >>> comm = world()  # doctest: +SKIP
     >>> result = es.simulate(net, stimulus, 1e3, comm=comm)  # doctest: +SKIP
     """
-    with extra("mpi", "a simulation on several processes needs"):
-        from mpi4py import MPI
+    need = "a simulation on several processes needs"
+    try:
+        with extra("mpi", need):
+            from mpi4py import MPI
+    except RuntimeError as error:  # of mpi4py, that no library of MPI could be loaded
+        raise ImportError(
+            f"{need} an implementation of MPI, and mpi4py finds none; install that of the system, "
+            "or: pip install mpich"
+        ) from error
     comm: Communicator = MPI.COMM_WORLD
     return comm
 

@@ -1,5 +1,6 @@
 """What is shipped is what was tested: what the archives hold, and the bounds of the versions."""
 
+import re
 import shutil
 import subprocess
 import tarfile
@@ -99,15 +100,24 @@ def test_the_tested_versions_lie_within_the_bounds(file):
     assert outside == {}
 
 
-def test_every_core_dependency_is_tested_at_its_lower_bound():
-    lowest = pinned("constraints-lowest.txt")
+def test_what_users_install_is_tested_at_its_lower_bounds():
+    lowest, extras = pinned("constraints-lowest.txt"), PROJECT["optional-dependencies"]
+    chosen = [lines for name, lines in extras.items() if name not in ("dev", "docs", "test")]
     claimed = {
-        requirement.name: specifier.version
-        for requirement in map(Requirement, PROJECT["dependencies"])
+        canonicalize_name(requirement.name): specifier.version
+        for requirement in map(Requirement, sum(chosen, PROJECT["dependencies"]))
         for specifier in requirement.specifier
-        if specifier.operator == ">="
+        if specifier.operator == ">=" and requirement.name != PROJECT["name"]
     }
-    assert all(lowest[name].startswith(version) for name, version in claimed.items())
+    assert {"numpy", "jax", "torch", "mpi4py"} < set(claimed)
+    above = {n: lowest[n] for n, bound in claimed.items() if not lowest[n].startswith(bound)}
+    assert above == {}
+
+
+def test_every_extra_of_users_is_tried_alone():
+    script = (ROOT / ".ci" / "extras").read_text()
+    names = set(PROJECT["optional-dependencies"]) - {"dev", "docs", "test"}
+    assert set(re.findall(r"^    \[(\w+)\]=", script, re.MULTILINE)) == names | {"none"}
 
 
 def test_what_the_checks_install_is_pinned():
