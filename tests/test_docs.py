@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import runpy
 from pathlib import Path
@@ -72,3 +73,19 @@ def test_links_to_files_lead_to_files(page):
     made_from = [re.sub(r"gallery/(\w+)\.rst$", r"tutorials/\1.py", target) for target in local]
     missing = [target for target in made_from if not (page.parent / target).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_names_on_pages_exist(page):
+    if page.name == "CHANGELOG.md":
+        pytest.skip("it also has names of the past")
+    text = re.sub(r"(?<![\w./])es\.", "eventsim.", page.read_text())
+    found = set(re.findall(r"(?<![\w./])(eventsim|gradients)\.(\w+)", text))
+    unknown = [".".join(name) for name in found if not is_name(*name)]
+    assert unknown == []
+
+
+def is_name(package: str, name: str) -> bool:
+    """Tell whether a package has a public name, or a module, of which extras may be missing."""
+    public = hasattr(importlib.import_module(package), name)
+    return public or importlib.util.find_spec(f"{package}.{name}") is not None

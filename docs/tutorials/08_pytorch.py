@@ -37,8 +37,8 @@ features, labels = tensors(data["train"])
 test_features, test_labels = tensors(data["test"])
 
 # %%
-# The network is an `eventsim.Network` as always.  `~gradients.torch.SpikingNetwork` makes a module of
-# it.  We say what it learns, and which number stands for a spike that never comes.
+# The network is an `eventsim.Network` as always.  `~gradients.torch.SpikingNetwork` makes a module
+# of it.  We say what it learns, and which number stands for a spike that never comes.
 
 
 def hybrid(seed: int) -> nn.Sequential:
