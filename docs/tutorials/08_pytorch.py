@@ -75,7 +75,8 @@ names, values = zip(*layer.named_parameters(), strict=True)
 
 def outputs(latencies: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
     """Return what the layer gives with other parameters."""
-    return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), latencies)
+    by_name = dict(zip(names, parameters, strict=True))
+    return torch.func.functional_call(layer, by_name, latencies)
 
 
 latencies = torch.rand(2, N_IN, dtype=torch.float64, requires_grad=True)
@@ -124,7 +125,7 @@ left.set(xlabel="step", ylabel="loss of the minibatch")
 right.contourf(x, y, regions, levels=[-0.5, 0.5, 1.5, 2.5], cmap="viridis", alpha=0.4)
 test = data["test"].features
 right.scatter(test[:, 0], test[:, 1], c=test_labels, cmap="viridis", s=8)
-right.set(aspect="equal", xlabel="x", ylabel="y", title="regions, and the true labels of points")
+right.set(aspect="equal", xlabel="x", ylabel="y", title="regions, and true labels")
 plt.show()
 
 # %%
