@@ -41,6 +41,15 @@ def listed() -> list[str]:
     return names
 
 
+def test_the_lines_of_the_readme_print_what_it_says(capsys):
+    text = (ROOT / "README.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (said,) = re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)
+    assert len(program.splitlines()) == 12
+    exec(program, {})
+    assert capsys.readouterr().out == said
+
+
 @pytest.mark.slow
 @pytest.mark.jit
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
