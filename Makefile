@@ -28,6 +28,7 @@ TESTED_VERSIONS := pyproject.toml $(CONSTRAINTS)
 export EVENTSIM_NEST_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/nest/.ready)))
 export EVENTSIM_BRIAN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/brian/.ready)))
 export EVENTSIM_TORCH_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/torch/.ready)))
+export EVENTSIM_JAXSNN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/jaxsnn/.ready)))
 
 # Of the scenarios, encodings, simulated noise and training on a device alone have compiled code.
 OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard tests/test_*.py) \
@@ -83,7 +84,7 @@ docs: $(VENV)/.for-docs  ## build the documentation, in docs/_build/html; a warn
 	@$(BIN)/python -m sphinx -q -b html -W --keep-going docs docs/_build/html
 	@$(SAY) "docs/_build/html/index.html"
 
-peers: $(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready  ## install the simulators that tests and benchmarks compare with
+peers: $(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready $(PEERS)/jaxsnn/.ready  ## install the simulators that tests and benchmarks compare with
 
 lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=.venv-lock CONSTRAINTS=/dev/null .venv-lock/.for-dev .venv-lock/.for-docs
@@ -100,10 +101,10 @@ dist:  ## build what is released, in dist/, and try it in an empty environment
 	@.venv-dist/tools/bin/python -m pip $(QUIET) install build twine
 	@.venv-dist/tools/bin/python -m build
 	@.venv-dist/tools/bin/twine check --strict dist/*
-	@$(SAY) "the wheel alone: the command, and the examples of README.md, in an empty folder"
+	@$(SAY) "the wheel alone: the command, and the lines of README.md, in an empty folder"
 	@.venv-dist/bare/bin/python -m pip $(QUIET) install dist/*.whl
 	@unset PYTHONPATH; cd .venv-dist; bare/bin/eventsim info; \
-		bare/bin/python -m doctest -o ELLIPSIS -o NORMALIZE_WHITESPACE $(CURDIR)/README.md
+		sed -n '/^```python$$/,/^```$$/{/^```/!p;}' $(CURDIR)/README.md | bare/bin/python -
 	@rm -rf .venv-dist
 	@$(SAY) "$$(echo dist/*)"
 
@@ -136,10 +137,11 @@ $(VENV)/.for-scenarios $(VENV)/.for-dev $(VENV)/.for-docs: $(VENV)/.for-%: $(VEN
 $(PEERS)/nest/.ready: PEER := nest-simulator==3.10.0 numpy==2.4.6
 $(PEERS)/brian/.ready: PEER := brian2==2.9.0 cython==3.3.1 numpy==1.26.4 'setuptools<81'
 $(PEERS)/torch/.ready: PEER := torch==2.13.0 snntorch==1.0.0 nir==1.0.8 nirtorch==2.6 h5py==3.16.0 numpy==2.4.6
+$(PEERS)/jaxsnn/.ready: PEER := jaxsnn==0.3.0 jax==0.10.2 optax==0.2.8 numpy==2.4.6
 # Norse asks for torchvision, which it does not need for neurons.
 $(PEERS)/torch/.ready: BARE := norse==1.1.0
 PEER_PIP = $*/bin/python -m pip $(QUIET)
-$(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready: %/.ready: %/.created Makefile
+$(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready $(PEERS)/jaxsnn/.ready: %/.ready: %/.created Makefile
 	@$(SAY) "installing $(PEER) $(BARE) in $*"
 	@$(PEER_PIP) install $(PEER)
 	@$(if $(BARE),$(PEER_PIP) install --no-deps $(BARE))

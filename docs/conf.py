@@ -64,7 +64,10 @@ plot_html_show_formats = False
 plot_html_show_source_link = False
 
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_theme_options = {
+    "header_links_before_dropdown": 7,
     "show_toc_level": 2,
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import runpy
 from pathlib import Path
@@ -40,6 +41,15 @@ def listed() -> list[str]:
     return names
 
 
+def test_the_lines_of_the_readme_print_what_it_says(capsys):
+    text = (ROOT / "README.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (said,) = re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)
+    assert len(program.replace("\n\n", "\n").splitlines()) == 12
+    exec(program, {})
+    assert capsys.readouterr().out == said
+
+
 @pytest.mark.slow
 @pytest.mark.jit
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -47,6 +57,8 @@ def test_the_script_runs(script, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("Agg")
+    if "import torch" in script.read_text():
+        pytest.importorskip("torch", reason="the extra torch is not installed")
     runpy.run_path(str(script))
     drawn = plt.get_fignums()
     plt.close("all")
@@ -70,3 +82,19 @@ def test_links_to_files_lead_to_files(page):
     made_from = [re.sub(r"gallery/(\w+)\.rst$", r"tutorials/\1.py", target) for target in local]
     missing = [target for target in made_from if not (page.parent / target).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_names_on_pages_exist(page):
+    if page.name == "CHANGELOG.md":
+        pytest.skip("it also has names of the past")
+    text = re.sub(r"(?<![\w./])es\.", "eventsim.", page.read_text())
+    found = set(re.findall(r"(?<![\w./])(eventsim|gradients)\.(\w+)", text))
+    unknown = [".".join(name) for name in found if not is_name(*name)]
+    assert unknown == []
+
+
+def is_name(package: str, name: str) -> bool:
+    """Tell whether a package has a public name, or a module, of which extras may be missing."""
+    public = hasattr(importlib.import_module(package), name)
+    return public or importlib.util.find_spec(f"{package}.{name}") is not None

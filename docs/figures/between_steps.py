@@ -24,4 +24,4 @@ assert max(run.potential("free", at=time)[0] for time in grid) < 1.0
 axes.axhline(1.0, color="gray", linestyle="--", label="threshold")
 axes.axvline(spike, color="C3", linestyle=":", label=f"exact spike, {spike:.4f}")
 axes.set(xlabel="time", ylabel="potential of a neuron that does not fire")
-axes.legend(loc="lower left")
+axes.legend(loc="center right")

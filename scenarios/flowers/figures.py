@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, new_figure
+from scenarios.running.figures import CLASS_COLOURS, NEUTRAL, as_epochs, new_figure
 
 __all__ = [
     "Curves",
@@ -130,7 +129,8 @@ def spike_patterns(before: Presentation, after: Presentation, history: History) 
     known = [record for record in history if "test_spikes" in record]
     last.plot([r["epoch"] for r in known], [r["test_spikes"] for r in known],
               color=CLASS_COLOURS[0])  # fmt: skip
-    last.set(xlabel="epoch", ylabel="spikes a unit and step", ylim=(0, None))
+    last.set(ylabel="spikes a unit and step", ylim=(0, None))
+    as_epochs(last)
     last.set_title("all test images", fontsize=10)
     last.spines[["top", "right"]].set_visible(False)
     return figure
@@ -163,11 +163,12 @@ def learning_curves(kinds: Sequence[Curves], chance: float) -> Figure:
         ax.axhline(100 * chance, color="0.8", linestyle=":", linewidth=1)
         ax.annotate("chance", (0.99, 100 * chance), xycoords=("axes fraction", "data"), ha="right",
                     va="bottom", fontsize=8, color="0.5")  # fmt: skip
-        ax.set(xlabel="epoch", title=kind.title)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_title(kind.title)
+        as_epochs(ax)
     axes[0].set_ylim(0, max(axes[0].get_ylim()[1], 110 * max(kind.published for kind in kinds)))
     axes[0].set_ylabel("mean probability of the correct label (%)")
-    axes[0].legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 0.18))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False,
+                  fontsize=8, ncols=2)  # fmt: skip
     return figure
 
 

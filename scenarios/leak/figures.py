@@ -17,6 +17,7 @@ from scenarios.running.figures import (
     NEUTRAL,
     as_epochs,
     deviation,
+    draw_line,
     new_figure,
     with_bars,
 )
@@ -45,8 +46,9 @@ def accuracy_curves(studied: Sequence[Studied], severities: Sequence[int]) -> Fi
         ax.set_title(f"{kind.capitalize()} noise, scenario {scenario} (on {where})", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_ylim(bottom=0.0)
-    axes[1, 0].annotate("chance", (severities[-1], 10.5), ha="right", color="0.4", fontsize=8)
+    axes[0, 0].set_ylim(bottom=0.0)  # at the end: a limit that is set stays as it is
+    axes[1, 0].annotate("chance", (0.01, 9.6), xycoords=("axes fraction", "data"), va="top",
+                        color="0.4", fontsize=8)  # fmt: skip
     axes[0, 0].legend(frameon=False, fontsize=9)
     figure.supxlabel("severity of the noise (0: none)", fontsize=10)
     figure.supylabel("test accuracy (%)", fontsize=10)
@@ -112,13 +114,12 @@ def training_curves(studied: Sequence[Studied]) -> Figure:
         for k, state in enumerate(one.states):
             label = title(one.tau_m) if k == 0 else None
             history = [record for record in state.history if "sse" in record]
-            epochs, train = _column(history, "epoch"), _column(history, "sse")
-            test = _column(history, "test_sse")
-            left.plot(epochs, train, ":", color=colour, linewidth=1.2)
-            left.plot(epochs, test, color=colour, linewidth=1.2)
-            middle.plot(epochs, 100.0 * _column(history, "accuracy"), ":", color=colour)
-            middle.plot(epochs, 100.0 * _column(history, "test_accuracy"), color=colour)
-            right.plot(train, test, ".-", color=colour, label=label, linewidth=1.0)
+            for key, style in (("", ":"), ("test_", "-")):
+                draw_line(left, history, f"{key}sse", colour, linestyle=style)
+                draw_line(middle, history, f"{key}accuracy", colour, lambda x: 100.0 * x,
+                          linestyle=style)  # fmt: skip
+            right.plot(_column(history, "sse"), _column(history, "test_sse"), ".-", color=colour,
+                       label=label, linewidth=1.0)  # fmt: skip
     left.plot([], [], ":", color=NEUTRAL, label="training (mean over the epoch)")
     left.plot([], [], color=NEUTRAL, label="test (end of the epoch)")
     left.legend(frameon=False, fontsize=8)
@@ -138,7 +139,7 @@ def layers(studied: Sequence[Studied]) -> Figure:
     panels: tuple[tuple[str, str, float], ...] = (
         ("weighted_sums", "norm of the weighted sums (ENWSI)", 1.0),
         ("activity", "spikes per neuron and step (%)", 100.0),
-        ("operations", "synaptic operations per image", 1.0),
+        ("operations", "synaptic operations per image (millions)", 1e-6),
     )
     for ax, (name, label, scale) in zip(axes, panels, strict=True):
         for k, (one, colour) in enumerate(_coloured(studied)):

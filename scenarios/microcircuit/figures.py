@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from scenarios.microcircuit.measures import correlations
@@ -93,9 +94,14 @@ def statistics(simulators: Mapping[str, Found]) -> Figure:
         (pairs, correlations, "correlation of two neurons"),
     )
     for ax, values, label in panels:
-        for k, found in enumerate(simulators.values()):
-            _boxes(ax, [values(one) for one in found.values()], k, len(simulators))
+        drawn = [[values(one) for one in found.values()] for found in simulators.values()]
+        for k, of_populations in enumerate(drawn):
+            _boxes(ax, of_populations, k, len(simulators))
+        if not any(np.size(one) for of_populations in drawn for one in of_populations):
+            ax.text(0.5, 0.6, "too few spikes", transform=ax.transAxes, ha="center", color=NEUTRAL)
+            ax.yaxis.set_major_locator(NullLocator())
         ax.set(ylabel=label, xticks=range(len(POPULATIONS)), xticklabels=POPULATIONS)
+        ax.set_xlim(-0.6, len(POPULATIONS) - 0.4)
     rates.plot(FULL_RATES, "D", color="black", markersize=4, label="mean, full scale (published)")
     rates.set_ylim(0.0, None)
     cvs.axhline(1.0, color="0.7", linestyle="--", linewidth=1, zorder=0)

@@ -40,6 +40,7 @@ Floats = NDArray[np.float64]
 TIME = "time (units of the length of a run)"
 MANY = 20  # hidden neurons in one panel, as in the paper
 EDGE = 0.02  # of the length of a run: room for what happens at its ends
+SAMPLE = (0.3, 0.45)  # width and height of the sample, in the panel of its spikes
 TALLEST = 12  # spikes: larger counts share the last bar
 
 
@@ -230,9 +231,24 @@ def _image(ax: Axes, times: Floats, sources: NDArray[np.int64], result: es.Resul
         return
     pixels = np.zeros(n)
     pixels[sources] = 1.0 - times / result.t_stop
-    inset = ax.inset_axes((0.02, 0.02, 0.3, 0.45), zorder=1, label="<sample>")  # below the spikes
+    corner = _emptiest_corner(ax, np.column_stack([times, sources]))
+    inset = ax.inset_axes((*corner, *SAMPLE), zorder=1, label="<sample>")  # below the spikes
     inset.imshow(pixels.reshape(side, side), cmap="Greys", vmin=0.0, vmax=1.0, alpha=0.6)
     inset.set(xticks=[], yticks=[])
+
+
+def _emptiest_corner(ax: Axes, points: Floats) -> tuple[float, float]:
+    """Return where in the panel the sample hides the fewest points."""
+    ax.autoscale_view()
+    places = ax.transAxes.inverted().transform(ax.transData.transform(points))
+    width, height = SAMPLE
+    corners = [(x, y) for x in (0.02, 0.98 - width) for y in (0.02, 0.98 - height)]
+
+    def hidden(corner: tuple[float, float]) -> int:
+        inside = (places >= corner) & (places <= np.add(corner, SAMPLE))
+        return int(np.count_nonzero(inside.all(axis=1)))
+
+    return min(corners, key=hidden)
 
 
 def _outputs(axes: Sequence[Axes], result: es.Result, classes: Sequence[str]) -> None:

@@ -53,7 +53,8 @@ TICKS: tuple[tuple[float, ...], ...] = (  # errors in percent, the closest first
 TICK_HEIGHT = 0.04  # of the axis
 LEAST_TICKS = 3
 CLOSE, DECADE = 5.0, 10.0  # times the lowest value: up to there ticks are even, or many
-PLAIN = 100.0  # times the lowest value: up to there an axis has plain numbers
+PLAIN = 100.0  # times the lowest value: up to there an axis has more than powers of ten
+WRITTEN = (1e-2, 1e4)  # between these, powers of ten are written out
 
 
 def new_figure(
@@ -103,7 +104,11 @@ def training_curves(histories: Sequence[Sequence[Mapping[str, float]]], chance: 
     if not accurate:
         right.axhline(100 * chance, color="0.8", linestyle="--", linewidth=1)
         right.annotate(
-            "chance", (0.01, 100 * chance + 1), xycoords=("axes fraction", "data"), color="0.5"
+            "chance",
+            (0.99, 100 * chance + 1),
+            xycoords=("axes fraction", "data"),
+            color="0.5",
+            ha="right",
         )
     left.set(ylabel="loss (cross-entropy + cost of lateness)", yscale="log")
     plain_ticks(left.yaxis)
@@ -236,12 +241,14 @@ def _errors_between(low: float, high: float) -> list[float]:
 
 
 def plain_ticks(axis: Axis) -> None:
-    """Write plain numbers at a logarithmic axis, unless it spans many decades.
+    """Write plain numbers at a logarithmic axis, unless they would be very small or large.
 
     matplotlib labels a span of less than a decade as multiples of a power, as in 6 x 10^-1.
     """
     low, high = axis.get_view_interval()
-    if high > PLAIN * low:
+    if high > PLAIN * low:  # powers of ten alone
+        if WRITTEN[0] <= low and high <= WRITTEN[1]:
+            axis.set_major_formatter("{x:g}")
         return
     subs = (1.0, 2.0, 3.0, 5.0, 7.0) if high < DECADE * low else (1.0, 2.0, 5.0)
     even, powers = MaxNLocator(5), LogLocator(subs=subs)

@@ -52,7 +52,7 @@ def class_planes(
     shape = (resolution, resolution)
     winner, lead = _winner(times).reshape(shape), _lead(times, t_stop).reshape(shape)
     right = _winner(first_spikes(points)) == labels
-    figure, (left, middle, last) = new_figure(13.5, 4.4, 3, sharex=True, sharey=True)
+    figure, (left, middle, last) = new_figure(13.5, 4.7, 3, sharex=True, sharey=True)
     _regions(left, winner, 0.35)
     _points(left, points, labels, right, classes)
     _regions(middle, winner, 1.0)
@@ -117,7 +117,10 @@ def _points(
         ax.scatter(x, y, s=7, color=CLASS_COLOURS[k], label=name, linewidths=0)
     x, y = points[~right].T
     ax.scatter(x, y, s=22, color="black", marker="x", linewidths=1, label="wrong")
-    ax.legend(fontsize=8, loc="upper right", framealpha=0.9)
+    ax.legend(
+        fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False,
+        handletextpad=0.1, columnspacing=1.0, markerscale=1.5,
+    )  # fmt: skip
 
 
 def _boundary(colour: str) -> list[Patch]:

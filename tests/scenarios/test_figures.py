@@ -165,6 +165,14 @@ def test_a_logarithmic_axis_has_ticks_and_plain_numbers_where_the_powers_are_few
     assert not any("times" in label for label in labels)
 
 
+def test_a_few_powers_of_ten_are_written_out():
+    _, (ax,) = new_figure(8, 4)
+    ax.set(yscale="log", ylim=(1.5, 700.0))
+    plain_ticks(ax.yaxis)
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert {"10", "100"} <= set(labels)
+
+
 def test_a_single_epoch_is_a_point_at_a_whole_number():
     for ax in learning_curves([Curve("one", [ONE_EPOCH])]).axes:
         assert {line.get_marker() for line in ax.lines if len(line.get_xdata())} == {"o"}

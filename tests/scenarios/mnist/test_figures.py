@@ -129,6 +129,17 @@ def test_the_dynamics_show_the_image_and_what_happens_at_the_ends():
             assert low < 0.0 < result.t_stop < high
 
 
+@pytest.mark.parametrize("x", [0.0, 1.0])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_the_image_lies_where_it_hides_the_fewest_spikes(x, y):
+    _, (ax,) = new_figure(4, 4)
+    corners = np.array([(a, b) for a in (0.0, 1.0) for b in (0.0, 1.0) if (a, b) != (x, y)])
+    ax.plot(*corners.T, "o")
+    ax.set(xlim=(-0.1, 1.1), ylim=(-0.1, 1.1))
+    found = figures._emptiest_corner(ax, corners)
+    assert [place > 0.3 for place in found] == [x > 0.5, y > 0.5]
+
+
 def test_every_count_is_in_a_histogram():
     for ax in histograms().axes[:4]:
         assert sum(bar.get_height() for bar in ax.patches if hasattr(bar, "get_height")) == (
