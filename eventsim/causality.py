@@ -760,10 +760,20 @@ def _trigger(neurons, weight, arrivals, own, k, i, time):  # type: ignore[no-unt
         return found
     if own.at_once[k]:
         for a in range(arrivals.first[i], arrivals.first[i + 1]):
-            is_charge = arrivals.time[a] == time and arrivals.receptor[a] == CHARGE
+            is_charge = _is_followed(arrivals, own, a, k) and arrivals.receptor[a] == CHARGE
             if is_charge and weight[arrivals.synapse[a]] > 0.0:
                 found = a
     return found
+
+
+@inlined
+def _is_followed(arrivals, own, a, m):  # type: ignore[no-untyped-def]
+    """Tell whether charges set off spike ``m`` at the time of an arrival, and after it.
+
+    They do after all that arrives then, but for what this spike sends, and later ones.
+    """
+    is_tied = own.at_once[m] and arrivals.time[a] == own.time[m]
+    return is_tied and arrivals.spike[a] < own.node[m]
 
 
 @inlined
@@ -771,7 +781,7 @@ def _is_lost(arrivals, own, a, m, release):  # type: ignore[no-untyped-def]
     """Tell whether an arrival is a charge that came while V was held, or went into the spike m."""
     if arrivals.receptor[a] != CHARGE or release == -math.inf:
         return False
-    return arrivals.time[a] < release or (arrivals.time[a] == own.time[m] and own.at_once[m])
+    return arrivals.time[a] < release or _is_followed(arrivals, own, a, m)
 
 
 @loop
@@ -829,7 +839,8 @@ def _fill_edges(
         released = bias
         for r in range(len(neurons.receptors)):
             current = states[i, 1 + r if r > 0 else 0]
-            of_start = _arrive(rows, row, r, current, 0.0, time, release, alphas[r], beta)
+            before = release > 0.0
+            of_start = _arrive(rows, row, r, current, 0.0, time, release, before, alphas[r], beta)
             rows.by_current[row, r] = of_start[0]
             released += of_start[2]
         last_release = release if restarts else -math.inf
@@ -846,8 +857,11 @@ def _fill_edges(
                 rows.by_time[row] -= by_cause
                 rows.by_beta[row] -= w * (time - arrival) * by_weight
             else:
+                before = arrival < release
+                if last_release > -math.inf and _is_followed(arrivals, own, a, m):
+                    before = True
                 by_weight, by_cause, left = _arrive(
-                    rows, row, r, w, arrival, time, release, alphas[r], beta
+                    rows, row, r, w, arrival, time, release, before, alphas[r], beta
                 )
             released += left
             _set_edge(
@@ -873,12 +887,13 @@ def _arrive(
     arrival: float,
     time: float,
     release: float,
+    before: bool,
     alpha: float,
     beta: float,
 ) -> tuple[float, float, float]:
     """Add an arrival to an equation; return its derivatives by the weight and by the cause.
 
-    The third number is what is left of the weight at the release, if it came before.
+    The third number is what is left of the weight at the release, if it came ``before``.
     """
     begun = max(arrival, release)
     kept = math.exp(-alpha * (begun - arrival))
@@ -889,7 +904,7 @@ def _arrive(
     rows.by_time[row] += by_time
     rows.by_alpha[row, receptor] += weight * kept * (h_alpha - (begun - arrival) * h)
     rows.by_beta[row] += weight * kept * h_beta
-    if arrival < release:
+    if before:
         return kept * h, alpha * weight * kept * h, weight * kept
     return h, -by_time, 0.0
 

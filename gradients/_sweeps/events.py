@@ -23,7 +23,10 @@ there.  Without refractoriness the last two are the jump
 
 A charge w at a neuron adds to V alone: :math:`d\ell/dw += \lambda_V`,
 :math:`r = w\beta\lambda_V`; nothing, if it is lost.  Where it sets off the spike f at that very
-time, the walk crosses the spike first: then :math:`\lambda_V = 0`, and :math:`r = G_f`.
+time, :math:`\lambda_V = 0` before f, and :math:`r = G_f`.
+
+Of the same time, the walk goes back in the order of causes: what a spike sent arrives after it, and
+a spike that charges set off comes after all that it did not send, nor a later spike.
 
 At t = 0 what is left is :math:`d\ell/dI_0 = \lambda_I`, :math:`d\ell/dV_0 = \lambda_V`.
 
@@ -162,8 +165,8 @@ class Workspace(NamedTuple):
 
     ``density`` (n_neurons, 2) of a loss that integrates V; ``latest`` (n_neurons,) the last
     spike of each neuron that the walk has yet to reach, ``previous`` (n_spikes,) the one before;
-    ``trigger`` (n_neurons,) the last one that a charge set off, and ``cause`` (n_spikes, 3) that
-    charge: the number of its spike, its delay group, its synapse.
+    ``trigger`` (n_neurons,) the last one that charges set off, and ``owed`` (n_neurons,) the
+    derivative by its time, until the charge behind it has it.
     """
 
     adjoint: FloatArray
@@ -171,7 +174,7 @@ class Workspace(NamedTuple):
     latest: Int32Array
     previous: Int32Array
     trigger: Int32Array
-    cause: IntArray
+    owed: FloatArray
     flying: Queue
     group: Int32Array
 
@@ -212,7 +215,7 @@ def new_workspace(neurons: Neurons, n_strands: int, n_spikes: int, n_flights: in
         np.empty((n_strands, n_neurons), dtype=np.int32),
         np.empty((n_strands, n_spikes), dtype=np.int32),
         np.empty((n_strands, n_neurons), dtype=np.int32),
-        np.empty((n_strands, n_spikes if neurons.charging else 0, 3), dtype=np.int64),
+        np.empty((n_strands, n_neurons)),
         Queue(
             np.empty((n_strands, n_flights)),
             np.empty((n_strands, n_flights), dtype=np.int32),
@@ -244,7 +247,7 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
             work.latest[strand],
             work.previous[strand],
             work.trigger[strand],
-            work.cause[strand],
+            work.owed[strand],
             flying,
             work.group[strand],
         )
@@ -289,8 +292,8 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
     n_inputs = times.size
     n_sources = wiring.first_group.size - 1 - neurons.kind.size
     _begin(neurons, record, t_stop, work)
-    # Of the same time the later spike comes first: its arrivals may follow a spike of that time
-    # that others have set off.  So spikes under way are queued by their rank from the end.
+    # Of the same time the later spike comes first: spikes under way are queued by their rank from
+    # the end.
     last = n_inputs + spike_times.size - 1
     given, fired, spike, event = n_inputs - 1, spike_times.size - 1, spike_times.size - 1, 0
     while not stop[0]:
@@ -305,15 +308,25 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
             _apply_event(neurons, record, loss, sums, work, event)
             event += 1
         elif arrival >= now_spike and arrival > -math.inf:
-            flying = last - first_item(work.flying) if now_flying == arrival else -1
-            if now_fired == arrival and flying < n_inputs + fired:
-                number = n_inputs + fired
+            number = last - first_item(work.flying) if now_flying == arrival else -1
+            entering = given if now_given == arrival else -1
+            if now_fired == arrival:
+                entering = n_inputs + fired
+            sender = max(number, entering) - n_inputs
+            is_tied = len(neurons.charging) > 0 and now_spike == arrival and sender < spike
+            if is_tied and record[2][spike] == AT_ONCE:  # the spike came after the arrival
+                _pass_spike(neurons, record, loss, sums, work, spike)
+                spike -= 1
+                continue
+            if number > entering:
+                g = work.group[number]
+            elif entering >= n_inputs:
+                number = entering
                 g = wiring.first_group[n_sources + spike_neurons[fired] + 1] - 1
                 fired -= 1
-            elif flying >= 0:
-                number, g = flying, work.group[flying]
             else:
-                number, g = given, wiring.first_group[sources[given] + 1] - 1
+                number = entering
+                g = wiring.first_group[sources[given] + 1] - 1
                 given -= 1
             if number < n_inputs:
                 source, emitted = sources[number], times[number]
@@ -324,7 +337,7 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
             while g >= start and emitted + wiring.delay[g] > t_stop:
                 g -= 1
             while g >= start and emitted + wiring.delay[g] == arrival:
-                back = _deliver(wiring, neurons, record, loss, sums, work, g, arrival, number)
+                back = _deliver(wiring, neurons, record, loss, sums, work, g, arrival)
                 if number < n_inputs:
                     loss.inputs[number] += back
                 else:
@@ -336,10 +349,7 @@ def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums
             elif work.flying.place[last - number] >= 0:
                 remove(work.flying, last - number)
         elif now_spike > -math.inf:
-            if len(neurons.charging) == 0 or work.latest[spike_neurons[spike]] == spike:
-                _pass_spike(neurons, record, loss, sums, work, spike)
-            else:
-                _pass_on(loss, sums, work, spike, n_inputs)
+            _pass_spike(neurons, record, loss, sums, work, spike)
             spike -= 1
         else:
             break
@@ -419,11 +429,11 @@ def _apply_event(neurons, record, loss, sums, work, event):
 
 
 @inlined
-def _deliver(wiring, neurons, record, loss, sums, work, g, now, number):
+def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     """Take the arrivals of delay group ``g`` back; return the derivative by their common time."""
     kind, receptor = wiring.kind[g], wiring.receptor[g]
     if len(neurons.charging) > 0 and receptor == CHARGE:
-        return _take_charges(wiring, neurons, record, loss, sums, work, g, now, number)
+        return _take_charges(wiring, neurons, record, loss, sums, work, g, now)
     alpha, beta = neurons.alpha[kind, receptor], neurons.beta[kind]
     current, current_alpha, current_beta = _columns(receptor)
     by_alpha_at = ALPHAS + receptor if receptor > 0 else ALPHA
@@ -474,28 +484,19 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now, number):
 
 
 @loop
-def _take_charges(wiring, neurons, record, loss, sums, work, g, now, number):
-    """Do the same with charges, after the spikes that they set off."""
+def _take_charges(wiring, neurons, record, loss, sums, work, g, now):
+    """Do the same with charges."""
     beta = neurons.beta[wiring.kind[g]]
     adjoint, total = work.adjoint, 0.0
-    for s in range(wiring.start[g], wiring.stop[g]):
+    for s in range(wiring.stop[g] - 1, wiring.start[g] - 1, -1):
         i, weight = wiring.target[s], wiring.weight[s]
         if now < adjoint[i, RELEASE]:
             _release(neurons, record, loss, sums, work, i)
-        moved = 0.0
-        k = work.latest[i]
-        if k >= 0 and record[0][k] == now and record[2][k] == AT_ONCE:
-            _pass_spike(neurons, record, loss, sums, work, k)
-            work.trigger[i] = k
-            work.cause[k, 0] = -1
         _settle(neurons, sums, work, i, now)
-        trigger = work.trigger[i]
+        moved, trigger = 0.0, work.trigger[i]
         if trigger >= 0 and record[0][trigger] == now:
-            # The last one to come of those that set the spike off.
-            if weight > 0.0 and work.cause[trigger, 0] in (-1, number):
-                work.cause[trigger, 0] = number
-                work.cause[trigger, 1] = g
-                work.cause[trigger, 2] = s
+            if weight > 0.0:  # the last one to come of those that set the spike off
+                moved, work.owed[i] = work.owed[i], 0.0
         elif not _is_held(neurons, record, work, i, now):
             sums.weight[s] += adjoint[i, LAMBDA_V]
             sums.neuron[i, BETA] += weight * adjoint[i, V_BETA]
@@ -505,20 +506,6 @@ def _take_charges(wiring, neurons, record, loss, sums, work, g, now, number):
             sums.delay[s] += moved
     sums.group[g] += total
     return total
-
-
-@inlined
-def _pass_on(loss, sums, work, k, n_inputs):
-    """Give the derivative by the time of spike ``k``, complete by now, to the charge behind it."""
-    number, g, s = work.cause[k, 0], work.cause[k, 1], work.cause[k, 2]
-    moved = loss.spikes[k]
-    if number < n_inputs:
-        loss.inputs[number] += moved
-    else:
-        loss.spikes[number - n_inputs] += moved
-    sums.group[g] += moved
-    if sums.delay.size:
-        sums.delay[s] += moved
 
 
 @inlined
@@ -560,6 +547,9 @@ def _pass_spike(neurons, record, loss, sums, work, k):
     work.density[i, ACTING] = density
     adjoint[i, JUMPED] = record[0][k]
     sums.neuron[i, THRESHOLD] -= lambda_v
+    if len(neurons.charging) > 0 and record[2][k] == AT_ONCE:
+        work.trigger[i] = k
+        work.owed[i] = loss.spikes[k]
     work.latest[i] = work.previous[k]
     _await_release(neurons, record, work, i)
 
