@@ -4,6 +4,7 @@
 #   CONSTRAINTS  the exact versions to install       (default constraints.txt)
 #   PEERS        where `make peers` installs          (default .venv-peers)
 #   PYTEST_ARGS  more arguments for pytest           (e.g. PYTEST_ARGS="-k queue")
+#   SPHINX_ARGS  more arguments for sphinx           (e.g. SPHINX_ARGS="-D plot_gallery=0": tutorials do not run)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,6 +16,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 PEERS ?= .venv-peers
 PYTEST_ARGS ?=
+SPHINX_ARGS ?=
 
 BIN := $(VENV)/bin
 SAY := echo "==>"
@@ -35,7 +37,7 @@ OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard test
 	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence \
 	tests/scenarios/networks/test_cuda_learner.py
 
-.PHONY: help run test lint unit bounds coverage extras bench docs peers lock dist clean
+.PHONY: help run test lint unit bounds coverage extras bench docs links peers lock dist tagged clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -81,8 +83,12 @@ bench: $(VENV)/.for-dev  ## run the benchmarks (peers that are not installed are
 
 docs: $(VENV)/.for-docs  ## build the documentation, in docs/_build/html; a warning is an error
 	@$(SAY) "sphinx (it runs the tutorials: a minute or two, more if they have to be compiled)"
-	@$(BIN)/python -m sphinx -q -b html -W --keep-going docs docs/_build/html
+	@$(BIN)/python -m sphinx -q -b html -W --keep-going $(SPHINX_ARGS) docs docs/_build/html
 	@$(SAY) "docs/_build/html/index.html"
+
+links: $(VENV)/.for-docs  ## look whether the links of the documentation to other sites still lead somewhere
+	@$(SAY) "sphinx: links to other sites"
+	@$(BIN)/python -m sphinx -q -b linkcheck -D plot_gallery=0 $(SPHINX_ARGS) docs docs/_build/links
 
 peers: $(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready $(PEERS)/jaxsnn/.ready  ## install the simulators that tests and benchmarks compare with
 
@@ -107,6 +113,10 @@ dist:  ## build what is released, in dist/, and try it in an empty environment
 		sed -n '/^```python$$/,/^```$$/{/^```/!p;}' $(CURDIR)/README.md | bare/bin/python -
 	@rm -rf .venv-dist
 	@$(SAY) "$$(echo dist/*)"
+
+tagged:  ## stop unless TAG is the version of the package: make tagged TAG=v0.1.0
+	@version="v$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)"; \
+	if [ "$(TAG)" != "$$version" ]; then echo "TAG is '$(TAG)', the package is $$version" >&2; exit 1; fi
 
 clean:  ## remove the environment, caches and build products
 	rm -rf $(VENV) .venv-lock .venv-dist $(PEERS) .numba_cache .hypothesis .mypy_cache .ruff_cache .pytest_cache \

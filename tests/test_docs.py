@@ -25,9 +25,11 @@ BUILT = {"_build", "generated", "gallery"}
 SCRIPTS = sorted([*DOCS.glob("tutorials/*.py"), *DOCS.glob("figures/*.py")])
 PAGES = [
     page
-    for page in sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+    for folder, pattern in [(ROOT, "*.md"), (ROOT / "benchmarks", "*.md"), (DOCS, "**/*.md")]
+    for page in sorted(folder.glob(pattern))
     if not BUILT & set(page.relative_to(ROOT).parts)
 ]
+PICTURES = sorted(DOCS.glob("*.png"))
 
 
 def listed() -> list[str]:
@@ -74,14 +76,42 @@ def test_the_reference_lists_every_public_name_once(package):
     assert sorted(own) == sorted(public)
 
 
+def without_code(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the headings of a page, and of what it includes, as links name them."""
+    included = re.findall(r"^```\{include\} (\S+)", page.read_text(), flags=re.MULTILINE)
+    text = "".join(map(without_code, [page, *(page.parent / name for name in included)]))
+    headings = re.findall(r"^#+ (.+)", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> list[tuple[Path, str]]:
+    """Return the files of the project to which a page links, and the places in them."""
+    text = re.sub(r"`[^`]*`", "", without_code(page))
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    written = [re.sub(r"gallery/(\w+)\.rst$", r"tutorials/\1.py", target) for target in targets]
+    parts = [target.partition("#") for target in written]
+    return [(page.parent / file if file else page, anchor) for file, _, anchor in parts]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_to_files_lead_to_files(page):
-    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL)
-    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
-    local = [target for target in targets if "://" not in target]
-    made_from = [re.sub(r"gallery/(\w+)\.rst$", r"tutorials/\1.py", target) for target in local]
-    missing = [target for target in made_from if not (page.parent / target).exists()]
-    assert missing == []
+def test_links_lead_to_files_and_to_headings_in_them(page):
+    missing = [str(file) for file, _ in links(page) if not file.exists()]
+    nowhere = [
+        f"{file}#{anchor}"
+        for file, anchor in links(page)
+        if anchor and file.suffix == ".md" and anchor not in anchors(file)
+    ]
+    assert missing + nowhere == []
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_page_shows_the_picture(picture):
+    shown = {file.resolve() for page in PAGES for file, _ in links(page)}
+    assert picture in shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
