@@ -4,6 +4,7 @@ import html
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from scenarios.running.report import Report, Row, percent
 METRICS = {"loss": 0.5, "test_accuracy": 0.957}
 
 
-def console(*, terminal):
-    return Console(file=io.StringIO(), force_terminal=terminal, width=160)
+def console(*, terminal, width=160):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=width)
 
 
 def shown(screen):
@@ -34,6 +35,56 @@ def test_a_terminal_gets_a_live_bar_with_the_newest_metrics():
     assert "Yin-Yang" in shown(screen)
     assert "3/3" in shown(screen)
     assert "test accuracy 95.7 %" in shown(screen)
+
+
+def frames(screen):
+    """Return the lines that a terminal shows one after the other, without colours."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown(screen))
+    return [line for line in re.split(r"[\r\n]+", plain) if line]
+
+
+@pytest.mark.parametrize("unit", ["epoch", "ms", "measurement"])
+@pytest.mark.parametrize("name", ["XOR", "Yin-Yang, seed 0", "multi-spike, tau 1.6 " * 4])
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 120, 200])
+def test_every_line_fits_and_the_times_are_always_there(width, name, unit):
+    screen = console(terminal=True, width=width)
+    with ConsoleProgress(screen, name, unit).task(1200) as tell:
+        tell(1200, METRICS)
+    lines = frames(screen)
+    assert max(map(len, lines)) <= width
+    head, metrics = lines[-2:]
+    assert re.search(r"\d:\d\d:\d\d · left \d:\d\d:\d\d$", head)
+    assert metrics == "loss 0.500 · test accuracy 95.7 %"[: len(metrics) - 1] + metrics[-1]
+    if width >= 60:
+        assert f"{unit} 1200/1200" in head
+        assert "━" * 10 in head
+    if width >= 80:
+        assert head.startswith(name[:16])
+
+
+def test_a_name_is_cut_before_the_bar_is():
+    screen = console(terminal=True, width=80)
+    with ConsoleProgress(screen, "multi-spike, tau 1.6, seed 12, and more").task(60):
+        pass
+    assert re.match(r"multi-spike, tau 1.6, seed 12, and… ━{10} epoch 0/60 ", frames(screen)[-1])
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_go_back_gets_lines(monkeypatch, terminal):
+    monkeypatch.setenv("TERM", terminal)
+    screen = console(terminal=True)
+    with ConsoleProgress(screen, "XOR", "step").task(3) as tell:
+        tell(3, METRICS)
+    assert shown(screen).startswith("XOR: step 3/3, about 0:00:00 left · loss")
+
+
+def test_without_colours_a_bar_has_none(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = console(terminal=True)
+    with ConsoleProgress(screen, "XOR").task(3) as tell:
+        tell(3, METRICS)
+    assert "━━" in shown(screen)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", shown(screen))
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -55,7 +106,9 @@ def test_a_file_gets_a_line_now_and_then_and_one_at_the_end(monkeypatch):
     lines = shown(screen).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("Yin-Yang: epoch 2/3, about ")
-    assert lines[1] == ("Yin-Yang: epoch 3/3, about 0 s left · loss 0.500 · test accuracy 95.7 %")
+    assert lines[1] == (
+        "Yin-Yang: epoch 3/3, about 0:00:00 left · loss 0.500 · test accuracy 95.7 %"
+    )
 
 
 def test_the_title_of_a_bar_is_shown_as_it_is_written():
