@@ -119,7 +119,7 @@ class Option:
         Whether it holds any number of such values.
     optional : bool
         Whether it may also be None.
-    help, usual, cases
+    help, usual, unset, cases
         As `option` has them.
     """
 
@@ -130,24 +130,39 @@ class Option:
     optional: bool = False
     help: str = ""
     usual: Any = None
+    unset: str = ""
     cases: Mapping[str, Any] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        """Say what it is for, and what stands in its place where the user says nothing.
+    @property
+    def default(self) -> str:
+        """What stands in its place where the user says nothing, in words.
 
         Examples
         --------
-        >>> str(Option(int, help="Epochs.", usual=60, cases={"full": 300, "best_full": 60}))
-        'Epochs [60; full: 300; best full: 60].'
+        >>> Option(int, usual=60, cases={"full": 300, "best_full": 60}).default
+        '60; full: 300; best full: 60'
         """
-        if not self.cases:
-            return self.help
-        usual = {} if self.usual is None else {"": self.usual}
+        usual = {"": self.usual} if self.unset or self.usual is not None else {}
         values = {**usual, **{f"{name.replace('_', ' ')}: ": x for name, x in self.cases.items()}}
         if len(set(values.values())) == 1:
             values = {"": next(iter(values.values()))}
-        words = [name + ("all" if value is None else str(value)) for name, value in values.items()]
-        return f"{self.help.removesuffix('.')} [{'; '.join(words)}]."
+        return "; ".join(name + self._in_words(value) for name, value in values.items())
+
+    def words(self, value: Any) -> str:
+        """Return a value as text.
+
+        Examples
+        --------
+        >>> rows = Option(int, optional=True, unset="all")
+        >>> rows.words(5), rows.words(None)
+        ('5', 'all')
+        """
+        return self.default if value is None and not self.unset else self._in_words(value)
+
+    def _in_words(self, value: Any) -> str:
+        if value is None:
+            return self.unset
+        return " ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
     def value(self, names: Sequence[str]) -> Any:
         """Return what it is in the first of these cases that it knows."""
@@ -205,7 +220,7 @@ class Option:
             raise ValueError(f"{name} needs a value")
         if len(words) > 1 and not self.many:
             raise ValueError(f"{name} takes one value, got {' '.join(words)!r}")
-        if self.optional and list(words) == ["None"]:
+        if self.optional and [word.lower() for word in words] == ["none"]:
             return None
         values = tuple(self._read_one(word, name) for word in words)
         value = values if self.many else values[0]
@@ -225,7 +240,7 @@ class Option:
         return value
 
 
-def option(help: str, default: Any = None, **cases: Any) -> Any:  # noqa: A002
+def option(help: str, default: Any = None, *, unset: str = "", **cases: Any) -> Any:  # noqa: A002
     """Return a field of a configuration.
 
     Parameters
@@ -234,6 +249,8 @@ def option(help: str, default: Any = None, **cases: Any) -> Any:  # noqa: A002
         What it is for, in a sentence.
     default : object
         Its value where the user gives none.
+    unset : str
+        What None means, in words.
     **cases
         Its value where the user gives none and the run is of this kind, such as ``full=300``: see
         `Options.chosen_for`.  Until then the field is None.
@@ -246,10 +263,10 @@ def option(help: str, default: Any = None, **cases: Any) -> Any:  # noqa: A002
     ...     epochs: Epochs = option("Passes over the points.", 60, full=300)
     >>> Config().chosen.epochs, Config(full=True).chosen.epochs, Config(epochs=7).chosen.epochs
     (60, 300, 7)
-    >>> str(options_of(Config)["epochs"])
-    'Passes over the points [60; full: 300].'
+    >>> options_of(Config)["epochs"].default
+    '60; full: 300'
     """
-    said = {"help": help, "usual": default, "cases": cases}
+    said = {"help": help, "usual": default, "unset": unset, "cases": cases}
     return field(default=None if cases else default, metadata=said)
 
 

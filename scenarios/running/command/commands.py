@@ -56,7 +56,7 @@ USAGE = {
     "help": HELP,
 }
 HELP_WORDS = ("-h", "--help")
-FOLDER = Option(str, optional=True, help="Where to write the run [runs/NAME-DATE-TIME].")
+FOLDER = Option(str, optional=True, help="Where to write the run.", unset="runs/NAME-DATE-TIME")
 CREW = {  # who does the work, which changes no number: no part of the configuration
     "workers": Option(
         int,
@@ -64,18 +64,21 @@ CREW = {  # who does the work, which changes no number: no part of the configura
         range=Range(1, 1000),
         help="How many processes of this machine share the networks, replicates and sweeps of the "
         "run: the same numbers, sooner.",
+        unset="none",
     ),
     "scheduler": Option(
         str,
         optional=True,
         help='In the place of --workers: the address of a Dask scheduler, "tcp://HOST:8786", whose '
         "workers share the run (docs/clusters.md).",
+        unset="none",
     ),
     "wait": Option(
         float,
         optional=True,
         range=Range(1.0, 1e6),
-        help="With --scheduler: for how many seconds there may be no worker [60].",
+        help="With --scheduler: for how many seconds there may be no worker.",
+        unset="60",
     ),
 }
 METAVARS = {bool: "{True,False}", int: "INT", float: "FLOAT", str: "TEXT"}
@@ -308,8 +311,7 @@ def _argument(option: Option) -> Any:
     """Return for tyro the type of an argument: a flag, or words that are read afterwards."""
     import tyro
 
-    hint = "" if option.cases else None  # its help says what stands in the place of None
-    said = tyro.conf.arg(help=str(option), help_behavior_hint=hint)
+    said = tyro.conf.arg(help=option.help, help_behavior_hint=f"(default: {option.default})")
     if _is_switch(option):
         return Annotated[bool, said]
     one = METAVARS[option.kind]

@@ -90,6 +90,16 @@ def test_the_help_of_a_scenario_names_all_its_options(capsys, name):
         assert f"--{option.replace('_', '-')}" in text
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_help_of_a_scenario_says_each_default_and_never_none(capsys, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "1000")
+    text = output(capsys, "run", name, "--help")
+    assert "None" not in text
+    options = [*options_of(SCENARIOS[name].options()).values(), commands.FOLDER]
+    for option in [*options, *commands.CREW.values()]:
+        assert f"{option.help} (default: {option.default})" in text
+
+
 def test_list_names_every_scenario_with_its_source(capsys):
     text = output(capsys, "list")
     for name, scenario in SCENARIOS.items():
