@@ -261,6 +261,46 @@ def test_data_that_only_the_run_can_judge_are_refused_too(capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["mnist", "leak_exact", "flowers"])
+@pytest.mark.parametrize("folder", ["empty", "missing", "damaged"])
+def test_missing_data_are_one_line_and_leave_no_run(capsys, tmp_path, monkeypatch, name, folder):
+    if name == "flowers":
+        pytest.importorskip("torch", reason="the extra torch is not installed")
+        pytest.importorskip("plotly", reason="the extra plot is not installed")
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("damaged").mkdir()
+    for file in ("train-images-idx3-ubyte", "images.npy.xz", "labels.npz"):
+        Path("damaged", file).touch()
+    assert main(["run", name, "--data-dir", folder, "--folder", "run"]) == cli.BAD_ARGUMENTS
+    errors = capsys.readouterr().err
+    assert_one_line(errors)
+    assert folder in errors
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder in the place of config.json"])
+def test_what_is_no_run_folder_is_named(capsys, tmp_path, kind):
+    folder = tmp_path / "folder"
+    if kind == "a file":
+        folder.touch()
+    else:
+        (folder / "config.json").mkdir(parents=True)
+    assert refusal(capsys, "resume", str(folder)) == (
+        f"{folder} is not a run folder: there is no {folder}/config.json"
+    )
+
+
+def test_a_current_folder_that_is_gone_is_named(capsys, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    errors = refusal_of_a_run(capsys, ["run", "xor"])
+    assert errors.endswith(": No such file or directory; it may have been moved or deleted")
+    assert "output" not in errors
+
+
 def test_a_run_that_fails_later_keeps_what_it_has_done(tmp_path):
     (tmp_path / "config.json").touch()
     (tmp_path / "metrics.jsonl").touch()
