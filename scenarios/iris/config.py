@@ -48,6 +48,7 @@ class IrisOptions(Options):
     t_bias: NonNegative | None = option(
         "When the source without a flower fires; none: it never does, as with --published.",
         1.0,
+        unset="none",
     )
     t_stop: Positive = option("End of each simulation.", 3.0, published=20.0)
     gamma: NonNegative = option("Cost of late label spikes.", 0.1)

@@ -42,6 +42,7 @@ __all__ = [
     "Rows",
     "Seed",
     "TimeConstant",
+    "flag",
     "option",
     "options_of",
 ]
@@ -158,6 +159,27 @@ class Option:
         ('5', 'all')
         """
         return self.default if value is None and not self.unset else self._in_words(value)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is on by its name, and off by its name after "no"."""
+        return self.kind is bool and not self.optional
+
+    def written(self, value: Any, name: str) -> list[str]:
+        """Return what a user writes to get a value: what `read` takes, after the name.
+
+        Examples
+        --------
+        >>> Option(float, many=True).written((0.5, math.inf), "--taus")
+        ['--taus', '0.5', 'inf']
+        >>> Option(bool).written(False, "--leaky")
+        ['--no-leaky']
+        """
+        if self.is_switch:
+            return [name if value else name.replace("--", "--no-", 1)]
+        if value is None:
+            return [name, "none"]
+        return [name, *map(str, value if self.many else (value,))]
 
     def _in_words(self, value: Any) -> str:
         if value is None:
@@ -307,6 +329,17 @@ def _option(hint: Any, said: Mapping[str, Any]) -> Option:
     return Option(kind, choices, limits, many, optional or bool(said.get("cases")), **said)
 
 
+def flag(name: str) -> str:
+    """Return how a field is called on the command line.
+
+    Examples
+    --------
+    >>> flag("batch_size")
+    '--batch-size'
+    """
+    return "--" + name.replace("_", "-")
+
+
 class Checked:
     """A dataclass whose fields are checked where their annotations say what they may hold.
 
@@ -401,6 +434,27 @@ class Options:
                 value = one.value([*names, "full"] if full else names)
                 object.__setattr__(chosen, name, value)
         return chosen
+
+    @property
+    def arguments(self) -> list[str]:
+        """What a user writes to get these settings: options that are not at their defaults.
+
+        Examples
+        --------
+        >>> @dataclass(frozen=True)
+        ... class Config(Options):
+        ...     full: bool = False
+        ...     batch_size: int = 20
+        >>> Config(full=True, batch_size=50).arguments
+        ['--full', '--batch-size', '50']
+        """
+        kind: Any = type(self)
+        arguments: list[str] = []
+        for each in fields(kind):
+            value = getattr(self, each.name)
+            if value != each.default:
+                arguments += options_of(kind)[each.name].written(value, flag(each.name))
+        return arguments
 
     def require(self) -> None:
         """Raise an error if this machine lacks what the options ask for.  Here: nothing.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from scenarios.extras import require
 from scenarios.running.command.interrupts import ends_as_interrupt
 from scenarios.running.console.terminal import visible
-from scenarios.running.options import Option, Range, options_of
+from scenarios.running.options import Option, Range, flag, options_of
 from scenarios.running.registry import SCENARIOS, Scenario, find
 
 if TYPE_CHECKING:
@@ -290,15 +290,11 @@ def _parsed(
 
 def _check_switches(arguments: Sequence[str], options: Mapping[str, Option]) -> None:
     """Refuse ``--full=yes``: a switch is on by its name, and off by its name after "no"."""
-    switches = {_flag(name) for name, option in options.items() if _is_switch(option)}
+    switches = {flag(name) for name, option in options.items() if option.is_switch}
     for word in arguments:
         name, given, _ = word.partition("=")
         if given and name.replace("_", "-").replace("--no-", "--") in switches:
             raise ValueError(f"{name} takes no value, got {word!r}")
-
-
-def _is_switch(option: Option) -> bool:
-    return option.kind is bool and not option.optional
 
 
 class _Words(tuple[str, ...]):
@@ -312,7 +308,7 @@ def _argument(option: Option) -> Any:
     import tyro
 
     said = tyro.conf.arg(help=option.help, help_behavior_hint=f"(default: {option.default})")
-    if _is_switch(option):
+    if option.is_switch:
         return Annotated[bool, said]
     one = METAVARS[option.kind]
     if option.choices:
@@ -335,16 +331,12 @@ def _as_words(value: Any) -> list[str]:
 
 
 def _value(value: Any, option: Option, name: str) -> Any:
-    return option.read(value, _flag(name)) if isinstance(value, _Words) else value
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return option.read(value, flag(name)) if isinstance(value, _Words) else value
 
 
 def _unknown(word: str, options: Mapping[str, Option]) -> str:
     """Say that a word is no option, and what may have been meant."""
-    flags = [_flag(name) for name in options]
+    flags = [flag(name) for name in options]
     near = difflib.get_close_matches(word.split("=")[0].replace("_", "-"), flags, n=1)
     hint = f"; did you mean {near[0]}?" if near and word.startswith("-") else ""
     return f"there is no option {word!r}{hint}"
@@ -353,6 +345,7 @@ def _unknown(word: str, options: Mapping[str, Option]) -> str:
 def _execute(scenario: Scenario, config: Any, folder: Path, crew: Crew | None) -> int:
     """Run a scenario in its folder, alone or with a crew; show its table and write its files."""
     from scenarios.running import report
+    from scenarios.running.command.runs import about
     from scenarios.running.console.progress import ConsoleProgress
     from scenarios.running.console.screen import Screen
     from scenarios.running.memory import keep_freed_memory
@@ -370,7 +363,7 @@ def _execute(scenario: Scenario, config: Any, folder: Path, crew: Crew | None) -
         warnings.showwarning = lambda message, *_: say(f"warning: {message}")
         with shared_with(crew, folder):
             result = scenario.module().run(config, folder, ConsoleProgress(screen, scenario.name))
-    paths = report.write(result, folder)
+    paths = report.write(result, folder, about(scenario, config, folder))
     report.show(result, screen)
     pictures = [str(path) for path in paths if path.suffix == ".png"]
     if pictures:

@@ -44,6 +44,7 @@ def test_every_field_says_what_stands_where_the_user_says_nothing(name):
     for option in options_of(CONFIGS[name]).values():
         assert option.default
         assert "None" not in option.default
+        assert option.unset or option.cases or not option.optional
 
 
 @pytest.mark.parametrize("name", CONFIGS)

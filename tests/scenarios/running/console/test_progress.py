@@ -1,20 +1,13 @@
-"""What the user sees while waiting, and at the end."""
+"""What the user sees while waiting."""
 
-import html
 import io
-import json
-import math
 import re
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-import eventsim as es
-from scenarios.running import report
 from scenarios.running.console import progress
 from scenarios.running.console.progress import SILENT, ConsoleProgress
-from scenarios.running.report import Report, Row, percent
 
 METRICS = {"loss": 0.5, "test_accuracy": 0.957}
 
@@ -130,48 +123,3 @@ def test_silence_says_nothing(capsys):
     with SILENT.compiling(), SILENT.named("x").task(3) as tell:
         tell(1, {})
     assert capsys.readouterr().out == ""
-
-
-def small_report(**changes):
-    rows = [Row("test accuracy", "95.0 %", "96.5 %"), Row("a < b & c", "–", "1")]
-    return Report(title="A title", rows=rows, notes=["a note"], **changes)
-
-
-def test_the_table_sets_the_published_number_beside_ours():
-    screen = console(terminal=False)
-    report.show(small_report(), screen)
-    text = shown(screen)
-    for words in ("A title", "published", "this run", "95.0 %", "96.5 %", "· a note"):
-        assert words in text
-
-
-def test_the_files_of_a_report_hold_its_numbers(tmp_path):
-    paths = report.write(small_report(weights={"W": np.eye(2)}, numbers={"x": [1.5]}), tmp_path)
-    assert {path.name for path in paths} == {"results.json", "report.html", "weights.npz"}
-    page = (tmp_path / "report.html").read_text()
-    assert "a &lt; b &amp; c" in page
-    assert '"x": [' in (tmp_path / "results.json").read_text()
-
-
-def test_a_trained_network_is_left_with_the_lines_that_run_it(tmp_path):
-    net = es.Network()
-    net.add_population("out", 1, es.LIF())
-    paths = report.write(small_report(network=net, t_stop=2.5), tmp_path)
-    assert tmp_path / "network.npz" in paths
-    assert es.Network.load(tmp_path / "network.npz").is_same(net)
-    page = html.unescape((tmp_path / "report.html").read_text())
-    assert 'eventsim.simulate(network, {"in": spikes}, t_stop=2.5)' in page
-
-
-def test_the_results_are_json_for_strict_readers_too(tmp_path):
-    report.write(small_report(numbers={"x": [math.nan, {"y": -math.inf}], "z": 0.5}), tmp_path)
-    found = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
-    assert (found["x"], found["z"]) == ([None, {"y": "-inf"}], 0.5)
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [([0.5], "50.0 %"), ([0.9, 1.0], "95.0 ± 7.1 %"), ([1.0, 1.0, 1.0], "100.0 ± 0.0 %")],
-)
-def test_a_percentage_says_its_spread_if_it_has_one(values, text):
-    assert percent(values) == text
