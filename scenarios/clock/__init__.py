@@ -32,8 +32,8 @@ TASK = (
 )
 PICTURES = {
     "clock": (
-        "Errors of spike times and spikes that are missed or invented (left column), and the angle"
-        " between surrogate and exact gradients against the number of steps (middle) and the width"
-        " of the surrogate (right): errors fall with the step, angles need not."
+        "Errors of spike times, and spikes that are missed or invented (left); how near surrogate "
+        "gradients point to the exact ones, by the number of steps (middle) and the steepness of "
+        "the surrogate (right): errors vanish with the step, but the cosines do not come to 1."
     ),
 }

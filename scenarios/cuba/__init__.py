@@ -40,7 +40,7 @@ TASK = (
 PICTURES = {
     "activity": (
         "The beginning of the run: which neurons fire, how many, and the potential and currents of"
-        " one of them; its excitation and inhibition are large, and almost cancel."
+        " one of them; its excitation and inhibition hold each other in balance."
     ),
     "statistics": (
         "How rates, intervals and their irregularity are distributed over neurons, one line for "

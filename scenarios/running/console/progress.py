@@ -99,6 +99,7 @@ class ConsoleProgress:
                 count=self._count(done, total),
                 metrics="",
             )
+            bar.update(task, completed=done)  # what is done already is seen to be
 
             def report(now: float, metrics: Mapping[str, Any]) -> None:
                 count, words = self._count(now, total), describe(metrics)

@@ -62,6 +62,13 @@ def test_a_name_is_cut_before_the_bar_is():
     assert re.match(r"multi-spike, tau 1.6, seed 12, and… ━{10} epoch 0/60 ", frames(screen)[-1])
 
 
+def test_no_time_is_left_of_what_is_done_already():
+    screen = console(terminal=True)
+    with ConsoleProgress(screen, "XOR").task(3, done=3):
+        pass
+    assert frames(screen)[-1].endswith("epoch 3/3 0:00:00 · left 0:00:00")
+
+
 @pytest.mark.parametrize("terminal", ["dumb", "unknown"])
 def test_a_terminal_that_cannot_go_back_gets_lines(monkeypatch, terminal):
     monkeypatch.setenv("TERM", terminal)
