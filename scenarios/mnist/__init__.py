@@ -76,7 +76,7 @@ PICTURES = {
     ),
     "spike_counts": (
         "How often a hidden neuron fires: bars are for single images, the outline is for the mean "
-        "over all test images; a tall bar at 0 means that most neurons are silent for most images."
+        "over all test images; the bar at 0 counts neurons that are silent for an image."
     ),
     "tau": (
         "Spikes per hidden neuron (left) and test accuracy (right) against the time constant of "

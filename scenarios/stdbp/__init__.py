@@ -44,12 +44,12 @@ PICTURES = {
     ),
     "spike_times": (
         "When neurons fire for the test images, hidden ones filled, the first output neuron as an "
-        "outline: much of the filled area lies behind the dotted median decision, so many hidden "
-        "neurons need not fire at all."
+        "outline: hidden spikes behind the dotted line, the median decision, come too late for "
+        "most images."
     ),
     "exploding_gradients": (
-        "Why the neuron has no leak: where a potential only just reaches the threshold (left), the"
-        " gradient of the spike time grows without bound as the slope goes to zero (right, "
-        "orange); the ReL-PSP neuron (middle, and right, blue) does not come there."
+        "Why the neuron has no leak: as weights shrink, the neuron with an alpha PSP grazes the "
+        "threshold and falls silent (left), while the ReL-PSP neuron fires later (middle); the "
+        "largest gradients of a spike time belong to potentials that graze (right)."
     ),
 }
