@@ -23,3 +23,17 @@ Published is nothing to compare with, so that column of the table is empty.
   eventsim run adaptation
   eventsim run adaptation --tau 30 --strength 0.5 --starts 100
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "A neuron fires more slowly the more it has fired. How strongly and for how long is found from"
+    " its spike times alone, by exact gradients, from starts that are wrong by a factor."
+)
+PICTURES = {
+    "adaptation": (
+        "Spikes, potential and slow current before and after the fit (left), the distance to the "
+        "target spikes by step (above right), and the ways of the two values to the white cross, "
+        "the true ones (below right); ways that end elsewhere have found another minimum."
+    ),
+}

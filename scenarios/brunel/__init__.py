@@ -34,3 +34,21 @@ here it is 62.1 Hz, 1.10 and 1.08.
   eventsim run brunel
   eventsim run brunel --scale 1 --beside nest
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "A sparse random network of excitation and inhibition has four regimes: together or not, "
+    "regularly or not, fast or slow. Which one it is depends on the strength of inhibition and of "
+    "the drive alone."
+)
+PICTURES = {
+    "activity": (
+        "Who fires at the end of each run, and the rate of all neurons: vertical stripes are "
+        "neurons that fire together, and a flat rate is a network without an oscillation."
+    ),
+    "statistics": (
+        "How rates and irregularity are distributed over neurons, and the spectrum of the rate of "
+        "all: a CV near 1 is irregular, and a peak in the spectrum is an oscillation."
+    ),
+}

@@ -46,7 +46,7 @@ class BrunelOptions(Options):
         "nest: NEST runs the same synapses; it needs an environment of its own.", ()
     )
     threads: Annotated[int, Range(1, 1024)] | None = option(
-        "Of one run, which does not depend on them; None: all processors.", None
+        "Of one run, which does not depend on them.", unset="all processors"
     )
     seed: Seed = option("Of synapses and drive.", 0)
 

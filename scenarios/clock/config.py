@@ -29,7 +29,7 @@ BATCH, RATE = {"mnist": 100, "yin_yang": 150}, {"mnist": 5e-3, "yin_yang": 0.02}
 
 @dataclass(frozen=True)
 class ClockOptions(Options):
-    """Brackets give the defaults of the two data sets."""
+    """Some defaults depend on the data set."""
 
     networks: Count = option("Number of random networks whose spikes are compared.", 10)
     batches: Count = option("Number of minibatches whose gradients are compared.", 3)
@@ -38,12 +38,12 @@ class ClockOptions(Options):
     hidden: Layer = option("Number of hidden neurons of the classifiers.", mnist=400, yin_yang=150)
     epochs: Epochs = option("Of the training in between.", mnist=2, yin_yang=20)
     n_train: Annotated[int, Range(2, 5000)] | None = option(
-        "Use only the first training samples [mnist: 20000; yin yang: all]."
+        "Use only the first training samples.", unset="mnist: 20000; yin yang: all"
     )
     seed: Seed = option("Of networks, initial weights and minibatches.", 0)
     data_dir: str | None = option(
-        "Folder with the four IDX files of MNIST [that of the variable EVENTSIM_DATA; else a "
-        "download]."
+        "Folder with the four IDX files of MNIST.",
+        unset="that of the variable EVENTSIM_DATA; else a download",
     )
 
     def require(self) -> None:

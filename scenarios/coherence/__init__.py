@@ -34,3 +34,19 @@ default current lets the non-leaky neuron fire every 30 steps with a coefficient
   eventsim run coherence
   eventsim run coherence --taus 15 30 100 inf --segments 4000
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Which frequencies of its input do the spikes of a neuron carry, with much leak, little leak "
+    "or none? A formula of the publication is held against simulations with white noise and with "
+    "exact spikes."
+)
+PICTURES = {
+    "coherence": (
+        "The share of the input that the spikes carry, by frequency: lines are the formula, dots "
+        "the simulations (above left); the same on the axis of the publication (above right); "
+        "spikes as input come near white noise as they become smaller (below left), and so does "
+        "the simulation as its time step does (below right)."
+    ),
+}

@@ -21,10 +21,10 @@ BATCH = {"yin_yang": 150, "mnist": 100}
 
 @dataclass(frozen=True)
 class CompareOptions(Options):
-    """Brackets give the defaults of the contests, and those of --full."""
+    """Some defaults depend on the contest, and on --full."""
 
     problem: Problem | None = option(
-        "One of the contests: yin_yang_spikes, yin_yang (by potentials) or mnist [all]."
+        "One of the contests: yin_yang_spikes, yin_yang (by potentials) or mnist.", unset="all"
     )
     full: bool = option(
         "Yin-Yang 300 epochs (by spikes) and 100, MNIST 20 epochs of all images, 100 steps, five "
@@ -56,8 +56,8 @@ class CompareOptions(Options):
         mnist_full=60_000,
     )
     data_dir: str | None = option(
-        "Folder with the four IDX files of MNIST [that of the variable EVENTSIM_DATA; else a "
-        "download]."
+        "Folder with the four IDX files of MNIST.",
+        unset="that of the variable EVENTSIM_DATA; else a download",
     )
 
     def __post_init__(self) -> None:

@@ -30,3 +30,20 @@ Published are the parameters and rasters, no numbers: that column of the table i
   eventsim run cuba
   eventsim run cuba --beside nest nest-grid brian2
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Excitation and inhibition in balance: a random network that fires irregularly for ever, "
+    "without any input. Its statistics and its speed are set beside those of other simulators."
+)
+PICTURES = {
+    "activity": (
+        "The beginning of the run: which neurons fire, how many, and the potential and currents of"
+        " one of them; its excitation and inhibition hold each other in balance."
+    ),
+    "statistics": (
+        "How rates, intervals and their irregularity are distributed over neurons, one line for "
+        "each simulator: lines of the same colour should lie on one another."
+    ),
+}

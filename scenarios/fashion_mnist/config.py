@@ -11,4 +11,4 @@ __all__ = ["FashionMnistOptions"]
 
 @dataclass(frozen=True)
 class FashionMnistOptions(MnistOptions):
-    """Brackets give the defaults of this project's recipe, and those of others."""
+    """The first default is that of this project's recipe; others follow it."""

@@ -34,3 +34,43 @@ The run folder also holds `interactive.html`: a LIF unit and its gradient throug
 It holds no `network.npz`: an LSTM, and units on a clock that are driven by pixels, not by spikes,
 are no network of eventsim.  `weights.npz` has the weights of all modules.
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Which of ten sorts of flowers is in an image? It is shown column by column to units that "
+    "spike on a clock, and a network with a memory names the flower at each step."
+)
+PICTURES = {
+    "training": (
+        "Accuracy against epochs, networks whose spiking units learn in blue, those whose do not "
+        "in orange: the distance between them is what the spiking units gain by learning."
+    ),
+    "gradient": (
+        "Which inputs the gradient of one output of a spiking unit reaches, with a small leak, a "
+        "large leak, and without a derivative of the spike: the fewer coloured cells, the less a "
+        "unit can learn from its past."
+    ),
+    "firing_rate": (
+        "How fast a unit fires under constant input: the dots of the simulated unit should lie on "
+        "the lines of the formula."
+    ),
+    "network_1_columns": (
+        "Two test images, each as the trained network 1 sees it, column by column: potentials and "
+        "spikes of its units, the memory behind them, and the probability of each sort of flower "
+        "at each step."
+    ),
+    "network_1_spikes": (
+        "Spikes of all units of network 1 for one image, before and after training, and how many "
+        "there are during training (right)."
+    ),
+    "network_2_columns": (
+        "Two test images, each as the trained network 2 sees it, column by column: potentials and "
+        "spikes of its units, the memory behind them, and the probability of each sort of flower "
+        "at each step."
+    ),
+    "network_2_spikes": (
+        "Spikes of all units of network 2 for one image, before and after training, and how many "
+        "there are during training (right)."
+    ),
+}

@@ -84,7 +84,8 @@ class FlowersOptions(Options):
         'Where to train: "auto" is a GPU if there is one; else as PyTorch calls it.', "auto"
     )
     data_dir: str | None = option(
-        "Folder with images.npy.xz and labels.npz [that of the variable EVENTSIM_DATA]."
+        "Folder with images.npy.xz and labels.npz.",
+        unset="that of the variable EVENTSIM_DATA",
     )
 
     def require(self) -> None:

@@ -24,3 +24,21 @@ and has no gradient; once all are silent, learning ends.  With `--bump` > 0 (the
 whose label neuron is silent pushes up the weights onto that neuron and onto the hidden neurons that
 are silent in it, after Göltz et al. 2021.
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Which of three species is an iris flower? Four measurements of it become spike times, the "
+    "larger the earlier, and the output neuron that fires first names the species."
+)
+PICTURES = {
+    "first_spikes": (
+        "When the output neurons first fire for the test flowers, one column for each true "
+        "species: after training (below), the neuron of that species should fire before the "
+        "others."
+    ),
+    "training": (
+        "Loss and accuracy against epochs, in training and on the test flowers: the loss should "
+        "fall, and both accuracies rise."
+    ),
+}

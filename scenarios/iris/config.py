@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from gradients import Adam, cosine
 from scenarios.running.options import (
@@ -46,7 +46,9 @@ class IrisOptions(Options):
     )
     t_max: Positive = option("The latest input.", 2.0, published=16.0)
     t_bias: NonNegative | None = option(
-        "When the source without a flower fires; None, and with --published: there is none.", 1.0
+        "When the source without a flower fires; none: it never does, as with --published.",
+        1.0,
+        unset="none",
     )
     t_stop: Positive = option("End of each simulation.", 3.0, published=20.0)
     gamma: NonNegative = option("Cost of late label spikes.", 0.1)
@@ -60,6 +62,12 @@ class IrisOptions(Options):
     def kinds(self) -> tuple[str, ...]:
         """The publication's protocol, or this project's."""
         return ("published",) if self.published else ()
+
+    @property
+    def chosen(self) -> Self:
+        """The settings of this run; the publication has no source without a flower."""
+        chosen = super().chosen
+        return replace(chosen, t_bias=None) if self.published else chosen
 
     def settings(self, n_train: int, seed: int) -> Settings:
         """Return how one network is trained."""

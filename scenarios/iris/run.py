@@ -26,7 +26,7 @@ def build(config: IrisOptions, seed: int) -> Classification[Classifier]:
     """Return the network with the flowers, split at random by ``seed``."""
     config, flowers = config.chosen, iris()
     latencies = earlier_for_larger(flowers.features, t_max=config.t_max)
-    if config.t_bias is not None and not config.published:
+    if config.t_bias is not None:
         latencies = with_bias(latencies, config.t_bias)
     spikes = es.SpikeBatch.from_latencies(latencies)
     train, test = stratified_split(flowers.labels, 1 / 3, np.random.default_rng([seed, 1]))

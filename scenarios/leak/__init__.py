@@ -38,3 +38,34 @@ The run folder holds no `network.npz`: these networks are modules of PyTorch on 
 spikes have signs and whose pools pass on averages, so they are no network of eventsim.
 `weights.npz` has the weights of the first one.  `leak_exact` has networks that are, and leaves one.
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Does leak make a deep network robust against noise? Clocked networks with much leak, little "
+    "leak or none learn to classify clean images with surrogate gradients, and are tested with "
+    "noisy ones."
+)
+PICTURES = {
+    "accuracy": (
+        "Test accuracy against the severity of the noise, one line for each leak and one panel for"
+        " each kind of noise: a line that falls later is more robust."
+    ),
+    "input_spectra": (
+        "Which frequencies the input spikes hold, clean and noisy: noise on the pixels or spikes "
+        "changes the blue curves into the orange ones."
+    ),
+    "target_spectra": (
+        "Which frequencies the right output neuron passes on, one panel for each leak and their "
+        "mean spectra on the right: more leak should move the critical frequency to the left."
+    ),
+    "layers": (
+        "Size of the weighted sums, activity and synaptic operations of each layer, one bar for "
+        "each leak: more leak should cost more spikes and operations."
+    ),
+    "training": (
+        "Errors and accuracies against epochs, in training (dotted) and on test images (solid), "
+        "and the one error against the other (right): lines further down on the right generalise "
+        "better."
+    ),
+}

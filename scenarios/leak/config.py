@@ -77,21 +77,29 @@ class LeakOptions(Options):
     shift: Annotated[int, Range(0, 31)] = option(
         "Pixels by which training images are moved at random, at most.", small=0, medium=4, paper=4
     )
-    n_train: Rows | None = option("Use only the first training images.", small=5000)
-    n_test: Rows | None = option("Use only the first test images after each epoch.", small=1000)
+    n_train: Rows | None = option("Use only the first training images.", unset="all", small=5000)
+    n_test: Rows | None = option(
+        "Use only the first test images after each epoch.", unset="all", small=1000
+    )
     n_noisy: Rows | None = option(
-        "Use only the first test images with each noise and for spectra.", small=200, medium=2000
+        "Use only the first test images with each noise and for spectra.",
+        unset="all",
+        small=200,
+        medium=2000,
     )
     severities: tuple[Annotated[int, Range(1, 8)], ...] = option(
         "Of the noise, from 1 to 8.", (1, 2, 3, 4, 5, 6, 7, 8)
     )
     precision: Precision = option(
-        "Arithmetic of the synapses; potentials are float32 [bfloat16 if the hardware has it].",
+        "Arithmetic of the synapses; potentials are float32.  auto: bfloat16 on hardware with it.",
         "auto",
     )
-    device: str = option('"cpu", "cuda", ... [a GPU if there is one].', "auto")
+    device: str = option(
+        'Where to train: "auto" is a GPU if there is one; else as PyTorch calls it.', "auto"
+    )
     data_dir: str | None = option(
-        "Folder with the images [that of the variable EVENTSIM_DATA; else a download]."
+        "Folder with the images.",
+        unset="that of the variable EVENTSIM_DATA; else a download",
     )
 
     def __post_init__(self) -> None:

@@ -45,3 +45,21 @@ points), a leakier membrane does not (17.6 at both ends).
 With tau_I = 0.4 networks reach 89 % without noise, so are no equals of the others; with 0.2, no
 hidden neuron fires at the initial weights of `mnist`, and nothing is learnt.
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Does leak make a network robust against noise? Networks that differ in their time constants "
+    "learn to read digits from clean spikes, with exact gradients, and are tested with spikes that"
+    " are shifted, lost or added."
+)
+PICTURES = {
+    "noise": (
+        "Test accuracy against the strength of each noise, one line for each time constant: a line"
+        " that falls later is more robust."
+    ),
+    "training": (
+        "Loss, accuracy and spikes per hidden neuron against epochs, one line for each network: "
+        "test lines (solid) that stay near the training lines (dotted) mean little overfitting."
+    ),
+}

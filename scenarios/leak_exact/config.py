@@ -31,7 +31,7 @@ TAU_I = 1.6  # where only the membrane's varies
 
 @dataclass(frozen=True)
 class LeakExactOptions(Options):
-    """Brackets give the defaults, and those of --full."""
+    """Some defaults depend on --full."""
 
     full: bool = option(
         "784-400-10, all images, 10 epochs, five networks of each time constant.", False
@@ -55,10 +55,13 @@ class LeakExactOptions(Options):
         "Networks of each time constant, at least two.", 3, full=5
     )
     seed: Seed = option("The first seed; the others follow.", 0)
-    n_train: Rows | None = option("Use only the first training images.", 20_000, full=None)
-    n_test: Rows | None = option("Use only the first test images.", 2000, full=None)
+    n_train: Rows | None = option(
+        "Use only the first training images.", 20_000, unset="all", full=None
+    )
+    n_test: Rows | None = option("Use only the first test images.", 2000, unset="all", full=None)
     data_dir: str | None = option(
-        "Folder with the four IDX files [that of the variable EVENTSIM_DATA; else a download]."
+        "Folder with the four IDX files.",
+        unset="that of the variable EVENTSIM_DATA; else a download",
     )
 
     def __post_init__(self) -> None:

@@ -40,3 +40,21 @@ has them.
   eventsim run microcircuit --beside nest
   eventsim run microcircuit --scale 1 --duration 1000
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "What lies below a square millimetre of cortex: eight populations in four layers, wired as "
+    "measured. Which populations fire, how fast and how irregularly, follows from who is connected"
+    " to whom."
+)
+PICTURES = {
+    "raster": (
+        "Who fires, layer by layer, and the rates of excitatory and inhibitory neurons: activity "
+        "should be irregular, and differ from layer to layer."
+    ),
+    "statistics": (
+        "Rates, irregularity and correlations of each population, as boxes over its neurons: white"
+        " means should lie near the black diamonds, the published rates of the full network."
+    ),
+}

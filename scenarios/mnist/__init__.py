@@ -52,3 +52,34 @@ minibatch, by default of those that fire for none of it, which leaves sparse neu
 Without the penalty (`--dead-penalty 0`) a neuron that never fires changes by weight decay only, and
 with small time constants, where all hidden neurons are silent at first, nothing would be learnt.
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Which digit is in an image? Each of its 784 pixels fires once, the brighter the earlier; "
+    "hidden neurons fire any number of times or once, and the output neuron with the highest "
+    "potential at the end names the digit."
+)
+PICTURES = {
+    "training": (
+        "Loss, accuracy and spikes per hidden neuron against epochs, one line for each network: "
+        "test lines (solid) that stay near the training lines (dotted) mean little overfitting."
+    ),
+    "accuracy_against_spikes": (
+        "What an accuracy costs in spikes: each line is a network's way through training, its dot "
+        "the end; further up is more accurate, further left is cheaper."
+    ),
+    "dynamics": (
+        "One test image in the trained network: input spikes, exact potentials and currents of "
+        "hidden neurons, and the potentials of the output neurons, of which the highest at the end"
+        " names the digit."
+    ),
+    "spike_counts": (
+        "How often a hidden neuron fires: bars are for single images, the outline is for the mean "
+        "over all test images; the bar at 0 counts neurons that are silent for an image."
+    ),
+    "tau": (
+        "Spikes per hidden neuron (left) and test accuracy (right) against the time constant of "
+        "the synaptic current: stars and dotted lines are published values."
+    ),
+}

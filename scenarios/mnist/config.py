@@ -34,7 +34,7 @@ Spiking = Literal["multi", "single"]
 
 @dataclass(frozen=True)
 class MnistOptions(Options):
-    """Brackets give the defaults of this project's recipe, and those of others."""
+    """The first default is that of this project's recipe; others follow it."""
 
     published: bool = option("Take the protocol of the publication (100 epochs).", False)
     full: bool = option("100 epochs, three networks.", False)
@@ -104,9 +104,10 @@ class MnistOptions(Options):
         'With --engine cuda: "float32" keeps weights, times and states in single precision.',
         "float64",
     )
-    n_train: Rows | None = option("Use only the first training images [all].")
+    n_train: Rows | None = option("Use only the first training images.", unset="all")
     data_dir: str | None = option(
-        "Folder with the four IDX files [that of the variable EVENTSIM_DATA; else a download]."
+        "Folder with the four IDX files.",
+        unset="that of the variable EVENTSIM_DATA; else a download",
     )
 
     def __post_init__(self) -> None:

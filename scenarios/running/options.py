@@ -42,6 +42,7 @@ __all__ = [
     "Rows",
     "Seed",
     "TimeConstant",
+    "flag",
     "option",
     "options_of",
 ]
@@ -119,7 +120,7 @@ class Option:
         Whether it holds any number of such values.
     optional : bool
         Whether it may also be None.
-    help, usual, cases
+    help, usual, unset, cases
         As `option` has them.
     """
 
@@ -130,24 +131,60 @@ class Option:
     optional: bool = False
     help: str = ""
     usual: Any = None
+    unset: str = ""
     cases: Mapping[str, Any] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        """Say what it is for, and what stands in its place where the user says nothing.
+    @property
+    def default(self) -> str:
+        """What stands in its place where the user says nothing, in words.
 
         Examples
         --------
-        >>> str(Option(int, help="Epochs.", usual=60, cases={"full": 300, "best_full": 60}))
-        'Epochs [60; full: 300; best full: 60].'
+        >>> Option(int, usual=60, cases={"full": 300, "best_full": 60}).default
+        '60; full: 300; best full: 60'
         """
-        if not self.cases:
-            return self.help
-        usual = {} if self.usual is None else {"": self.usual}
+        usual = {"": self.usual} if self.unset or self.usual is not None else {}
         values = {**usual, **{f"{name.replace('_', ' ')}: ": x for name, x in self.cases.items()}}
         if len(set(values.values())) == 1:
             values = {"": next(iter(values.values()))}
-        words = [name + ("all" if value is None else str(value)) for name, value in values.items()]
-        return f"{self.help.removesuffix('.')} [{'; '.join(words)}]."
+        return "; ".join(name + self._in_words(value) for name, value in values.items())
+
+    def words(self, value: Any) -> str:
+        """Return a value as text.
+
+        Examples
+        --------
+        >>> rows = Option(int, optional=True, unset="all")
+        >>> rows.words(5), rows.words(None)
+        ('5', 'all')
+        """
+        return self.default if value is None and not self.unset else self._in_words(value)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is on by its name, and off by its name after "no"."""
+        return self.kind is bool and not self.optional
+
+    def written(self, value: Any, name: str) -> list[str]:
+        """Return what a user writes to get a value: what `read` takes, after the name.
+
+        Examples
+        --------
+        >>> Option(float, many=True).written((0.5, math.inf), "--taus")
+        ['--taus', '0.5', 'inf']
+        >>> Option(bool).written(False, "--leaky")
+        ['--no-leaky']
+        """
+        if self.is_switch:
+            return [name if value else name.replace("--", "--no-", 1)]
+        if value is None:
+            return [name, "none"]
+        return [name, *map(str, value if self.many else (value,))]
+
+    def _in_words(self, value: Any) -> str:
+        if value is None:
+            return self.unset
+        return " ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
     def value(self, names: Sequence[str]) -> Any:
         """Return what it is in the first of these cases that it knows."""
@@ -205,7 +242,7 @@ class Option:
             raise ValueError(f"{name} needs a value")
         if len(words) > 1 and not self.many:
             raise ValueError(f"{name} takes one value, got {' '.join(words)!r}")
-        if self.optional and list(words) == ["None"]:
+        if self.optional and [word.lower() for word in words] == ["none"]:
             return None
         values = tuple(self._read_one(word, name) for word in words)
         value = values if self.many else values[0]
@@ -225,7 +262,7 @@ class Option:
         return value
 
 
-def option(help: str, default: Any = None, **cases: Any) -> Any:  # noqa: A002
+def option(help: str, default: Any = None, *, unset: str = "", **cases: Any) -> Any:  # noqa: A002
     """Return a field of a configuration.
 
     Parameters
@@ -234,6 +271,8 @@ def option(help: str, default: Any = None, **cases: Any) -> Any:  # noqa: A002
         What it is for, in a sentence.
     default : object
         Its value where the user gives none.
+    unset : str
+        What None means, in words.
     **cases
         Its value where the user gives none and the run is of this kind, such as ``full=300``: see
         `Options.chosen_for`.  Until then the field is None.
@@ -246,10 +285,10 @@ def option(help: str, default: Any = None, **cases: Any) -> Any:  # noqa: A002
     ...     epochs: Epochs = option("Passes over the points.", 60, full=300)
     >>> Config().chosen.epochs, Config(full=True).chosen.epochs, Config(epochs=7).chosen.epochs
     (60, 300, 7)
-    >>> str(options_of(Config)["epochs"])
-    'Passes over the points [60; full: 300].'
+    >>> options_of(Config)["epochs"].default
+    '60; full: 300'
     """
-    said = {"help": help, "usual": default, "cases": cases}
+    said = {"help": help, "usual": default, "unset": unset, "cases": cases}
     return field(default=None if cases else default, metadata=said)
 
 
@@ -288,6 +327,17 @@ def _option(hint: Any, said: Mapping[str, Any]) -> Option:
     choices = get_args(hint) if get_origin(hint) is Literal else ()
     kind = type(choices[0]) if choices else hint
     return Option(kind, choices, limits, many, optional or bool(said.get("cases")), **said)
+
+
+def flag(name: str) -> str:
+    """Return how a field is called on the command line.
+
+    Examples
+    --------
+    >>> flag("batch_size")
+    '--batch-size'
+    """
+    return "--" + name.replace("_", "-")
 
 
 class Checked:
@@ -384,6 +434,27 @@ class Options:
                 value = one.value([*names, "full"] if full else names)
                 object.__setattr__(chosen, name, value)
         return chosen
+
+    @property
+    def arguments(self) -> list[str]:
+        """What a user writes to get these settings: options that are not at their defaults.
+
+        Examples
+        --------
+        >>> @dataclass(frozen=True)
+        ... class Config(Options):
+        ...     full: bool = False
+        ...     batch_size: int = 20
+        >>> Config(full=True, batch_size=50).arguments
+        ['--full', '--batch-size', '50']
+        """
+        kind: Any = type(self)
+        arguments: list[str] = []
+        for each in fields(kind):
+            value = getattr(self, each.name)
+            if value != each.default:
+                arguments += options_of(kind)[each.name].written(value, flag(each.name))
+        return arguments
 
     def require(self) -> None:
         """Raise an error if this machine lacks what the options ask for.  Here: nothing.

@@ -50,7 +50,20 @@ class Scenario:
 
     def about(self) -> str:
         """Return what the scenario says about itself."""
-        return inspect.getdoc(importlib.import_module(f"scenarios.{self.name}")) or ""
+        return inspect.getdoc(self._package()) or ""
+
+    def task(self) -> str:
+        """Return what is to be done, for readers who know nothing of it."""
+        task: str = self._package().TASK
+        return task
+
+    def pictures(self) -> dict[str, str]:
+        """Return a sentence for each picture that it may draw: what to see."""
+        pictures: dict[str, str] = self._package().PICTURES
+        return pictures
+
+    def _package(self) -> Any:
+        return importlib.import_module(f"scenarios.{self.name}")
 
 
 LEE = "Lee, Haghighatshoar & Karbasi 2023"

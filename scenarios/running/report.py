@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import eventsim as es
+from scenarios.running import page
 from scenarios.running.checkpoint import save_arrays, write_whole
 from scenarios.running.training import Params
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPERATIONS_NOTE",
+    "About",
     "Report",
     "Row",
     "operation_rows",
@@ -104,6 +104,33 @@ class Report:
     headings: Sequence[str] = ("published", "this run")
 
 
+@dataclass(frozen=True)
+class About:
+    """What the page of a run says beside its results.
+
+    Attributes
+    ----------
+    task : str
+        What was to be done.
+    pictures : dict of str -> str
+        By the name of a figure, a sentence that says what to see.
+    settings : sequence of (str, str, str)
+        Name, value and purpose of each.
+    command : str
+        The command that runs the same again.
+    begun, versions, source : str
+        When the run began, with which packages, after which publication.
+    """
+
+    task: str
+    pictures: Mapping[str, str]
+    settings: Sequence[tuple[str, str, str]]
+    command: str
+    begun: str
+    versions: str
+    source: str
+
+
 def percent(values: Sequence[float], digits: int = 1) -> str:
     """Return fractions as "mean ± standard deviation %" (of one value: without deviation).
 
@@ -168,13 +195,16 @@ def show(report: Report, console: Console) -> None:
         console.print(f"· {note}", highlight=False, soft_wrap=not console.is_terminal)
 
 
-def write(report: Report, folder: Path) -> list[Path]:
-    """Write numbers, weights, network, pictures and a page into a run folder; return the paths."""
+def write(report: Report, folder: Path, about: About | None = None) -> list[Path]:
+    """Write numbers, weights, network, pictures and a page into a run folder; return the paths.
+
+    Without what the page shall say about the run, it shows the results alone.
+    """
     pictures = {name: _png(figure) for name, figure in report.figures.items()}
     contents = {
         "results.json": json.dumps(_strict(_numbers(report)), indent=2).encode() + b"\n",
         **{f"{name}.png": content for name, content in pictures.items()},
-        "report.html": _page(report, pictures).encode(),
+        "report.html": _page(report, pictures, about).encode(),
     }
     for name, content in contents.items():
         write_whole(folder / name, content)
@@ -208,34 +238,59 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _page(report: Report, pictures: dict[str, bytes]) -> str:
+def _page(report: Report, pictures: Mapping[str, bytes], about: About | None) -> str:
     """Return one HTML page that needs no other file."""
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>\n"
-        for cells in ((row.what, *row.cells) for row in report.rows)
+    captions = about.pictures if about else dict.fromkeys(pictures, "")
+    table = page.table(
+        ("quantity", *report.headings), [(row.what, *row.cells) for row in report.rows]
     )
-    heads = "".join(f"<th>{html.escape(heading)}</th>" for heading in report.headings)
-    notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in report.notes)
-    images = "".join(
-        f'<img alt="{html.escape(name)}" src="data:image/png;base64,'
-        f'{base64.b64encode(content).decode()}">\n'
-        for name, content in pictures.items()
-    )
-    title = html.escape(report.title)
-    use = "" if report.network is None else f"<pre>{html.escape(_how_to_use(report))}</pre>\n"
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
-        "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto}"
-        "td,th{padding:.3em 1em;text-align:left;border-bottom:1px solid #ccc}"
-        "img{max-width:100%;margin:1em 0}</style>\n"
-        f"<h1>{title}</h1>\n<table><tr><th></th>{heads}</tr>\n{rows}"
-        f"</table>\n<ul>{notes}</ul>\n{use}{images}</html>\n"
+    shown = [page.picture(name, png, captions[name]) for name, png in pictures.items()]
+    return page.document(
+        report.title,
+        [
+            page.paragraph(about.task) if about else "",
+            page.section("Results", table, page.items(report.notes)),
+            page.section("Pictures", *shown),
+            _of_run(about) if about else "",
+            _to_go_on(),
+            _to_use(report),
+        ],
     )
 
 
-def _how_to_use(report: Report) -> str:
-    """Return the lines of Python that run the trained network."""
-    return (
-        f'network = eventsim.Network.load("{NETWORK}")\n'
-        f'result = eventsim.simulate(network, {{"in": spikes}}, t_stop={report.t_stop})'
+def _of_run(about: About) -> str:
+    """Return with what and when it was run."""
+    facts = (f"Begun: {about.begun}.", f"Versions: {about.versions}.", f"After {about.source}.")
+    return page.section(
+        "Settings", page.table(("option", "value", "what it is for"), about.settings, "options")
+    ) + page.section(
+        "This run", page.paragraph("The same run again:"), page.code(about.command),
+        page.items(facts),
+    )  # fmt: skip
+
+
+def _to_go_on() -> str:
+    return page.section(
+        "Resume",
+        page.paragraph(
+            "In this folder, an interrupted run goes on from where it was.  Of a finished run, the "
+            "table and the pictures are made again:"
+        ),
+        page.code("eventsim resume ."),
+    )
+
+
+def _to_use(report: Report) -> str:
+    """Return how the trained network is loaded, if there is one."""
+    if report.network is None:
+        return ""
+    inputs = ", ".join(f'"{name}" ({n} sources)' for name, n in report.network.inputs.items())
+    return page.section(
+        "Use the trained network",
+        page.paragraph("In this folder, two lines of Python load it:"),
+        page.code(f'import eventsim\nnetwork = eventsim.Network.load("{NETWORK}")'),
+        page.paragraph(
+            f"eventsim.simulate(network, spikes, t_stop={report.t_stop}) runs it as here, with "
+            f"spikes for {inputs}."
+        ),
     )

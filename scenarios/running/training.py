@@ -257,7 +257,7 @@ def fit(
             course.history.append(_epoch(course, settings, report))
             if folder and _due(course.epoch, settings.save_every, settings):
                 saved = _keep(folder, course.state())
-            report(course.epoch, course.history[-1])
+            report(course.epoch, _newest(course.history, settings))
     if folder and saved != course.epoch:
         _keep(folder, course.state())
     return course.state()
@@ -539,10 +539,11 @@ def _epoch(course: _Course, settings: Settings, report: Tell) -> Metrics:
     """Learn from every sample once; return the record of the epoch."""
     started = time.perf_counter()
     steps = []
+    newest = _newest(course.history, settings)
     minibatches = _minibatches(course.learner.n_train, settings.batch_size, course.rng)
     for k, rows in enumerate(minibatches):
         if k:
-            report(course.epoch + k / len(minibatches), course.history[-1])
+            report(course.epoch + k / len(minibatches), newest)
         steps.append((len(rows), course.learner.learn(rows, course.rng)))
     trained = time.perf_counter() - started
     epoch = course.epoch + 1
@@ -552,6 +553,14 @@ def _epoch(course: _Course, settings: Settings, report: Tell) -> Metrics:
     ):
         record |= course.learner.evaluate()
     return record
+
+
+def _newest(history: Sequence[Metrics], settings: Settings) -> Metrics:
+    """Return each metric as it was last measured; none of the untrained network."""
+    newest: Metrics = {}
+    for record in history[max(1, len(history) - settings.evaluate_every) :]:
+        newest |= record
+    return newest
 
 
 def _minibatches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:

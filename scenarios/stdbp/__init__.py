@@ -30,3 +30,26 @@ What happens to silent neurons: initial weights let every neuron fire (their sum
 `init_total` on average), runs are so long that silent outputs are rare, and a sample whose label
 neuron is silent pushes up the weights onto the silent neurons (`bump`).
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Which digit is in an image? Pixels fire once, the brighter the earlier, and so does every "
+    "neuron; the output neuron that fires first names the digit."
+)
+PICTURES = {
+    "training": (
+        "Loss, accuracy and spikes per hidden neuron against epochs, one line for each network: "
+        "test lines (solid) that stay near the training lines (dotted) mean little overfitting."
+    ),
+    "spike_times": (
+        "When neurons fire for the test images, hidden ones filled, the first output neuron as an "
+        "outline: hidden spikes behind the dotted line, the median decision, come too late for "
+        "most images."
+    ),
+    "exploding_gradients": (
+        "Why the neuron has no leak: as weights shrink, the neuron with an alpha PSP grazes the "
+        "threshold and falls silent (left), while the ReL-PSP neuron fires later (middle); the "
+        "largest gradients of a spike time belong to potentials that graze (right)."
+    ),
+}

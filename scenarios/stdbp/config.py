@@ -108,9 +108,10 @@ class StdbpOptions(Options):
     engine: Literal["auto", "cuda"] = option(
         '"cuda": simulate and differentiate on an NVIDIA GPU.', "auto"
     )
-    n_train: Rows | None = option("Use only the first training images [all].")
+    n_train: Rows | None = option("Use only the first training images.", unset="all")
     data_dir: str | None = option(
-        "Folder with the four IDX files [that of the variable EVENTSIM_DATA; else a download]."
+        "Folder with the four IDX files.",
+        unset="that of the variable EVENTSIM_DATA; else a download",
     )
 
     def __post_init__(self) -> None:

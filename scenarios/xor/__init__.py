@@ -24,3 +24,21 @@ What happens to silent neurons: a hidden neuron that stays silent in a pattern g
 it, and a silent output neuron counts as if it fired at the end of the run; training relies on the
 neurons that do fire, and here hidden neurons fire in most patterns from the start.
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Two input neurons fire early or late. The network must say whether they fire at the same time"
+    " or not: the output neuron that fires first names the answer. Many networks with other random"
+    " weights learn it side by side."
+)
+PICTURES = {
+    "potentials": (
+        "Potentials of the two output neurons for each of the four inputs of one trained network: "
+        "the first one that reaches the dashed threshold names the class."
+    ),
+    "steps": (
+        "How many training steps the networks took until all four inputs were right: the black "
+        "line is the mean of this run, the dashed line the published one."
+    ),
+}

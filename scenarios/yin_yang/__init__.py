@@ -46,3 +46,30 @@ of the run; a neuron that fires for no input gets no gradient and stays as it is
 recipe "best" has one), a point whose label neuron is silent pushes up the weights onto it, and onto
 the hidden neurons that are silent for it.
 """
+
+__all__ = ["PICTURES", "TASK"]
+
+TASK = (
+    "Which part of the Yin-Yang picture does a point lie in: yin, yang or one of the two dots? "
+    "Its coordinates become spike times, and the output neuron that fires first names the part."
+)
+PICTURES = {
+    "decision_regions": (
+        "The plane as the network divides it, with the test points (left), without them (middle), "
+        "and by how much the first output spike leads (right): colours should follow the drawn "
+        "boundaries, and only near these is the lead small."
+    ),
+    "training": (
+        "Loss and accuracy against epochs, one line for each network, in training and on test "
+        "points: the loss should fall, and both accuracies rise."
+    ),
+    "delays": (
+        "Delays of the synapses as they were drawn (outline) and as they were learnt (filled): the"
+        " difference is what training has moved."
+    ),
+    "surrogate": (
+        "Exact against surrogate gradients on the same network: test loss and test error against "
+        "epochs and against seconds of training, and the spikes that an error costs; lower is "
+        "better."
+    ),
+}

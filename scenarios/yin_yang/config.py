@@ -40,7 +40,7 @@ NORMALS = {
 
 @dataclass(frozen=True)
 class YinYangOptions(Options):
-    """Brackets give the defaults of the recipes; times: in synaptic time constants."""
+    """Defaults depend on the recipe; times are in synaptic time constants."""
 
     recipe: Literal["published", "best", "small"] = option(
         "The publication's network and protocol; the best found here; that for 30 hidden neurons.",
@@ -97,7 +97,10 @@ class YinYangOptions(Options):
         small="cosine",
     )
     clip_norm: Positive | None = option(
-        "Length to which a longer gradient is cut, if to any.", small=1.0, small_delays=0.3
+        "Length to which a longer gradient is cut, if to any.",
+        unset="none",
+        small=1.0,
+        small_delays=0.3,
     )
     tau0: Positive = option(
         "Time constant of the cross-entropy.", published=0.2, best=0.02, small=0.02
@@ -113,18 +116,18 @@ class YinYangOptions(Options):
         small=0.5,
     )
     n_train: Annotated[int, Range(1, 5000)] | None = option(
-        "Use only the first training points [all]."
+        "Use only the first training points.", unset="all"
     )
     data_dir: str | None = option(
-        "Folder with the six .npy files [that of the variable EVENTSIM_DATA; else the copy in this "
-        "package]."
+        "Folder with the six .npy files.",
+        unset="that of the variable EVENTSIM_DATA; else the copy in this package",
     )
     compare: Literal["nothing", "surrogate"] = option(
         "Train the same network with surrogate gradients too (published recipe; needs the extra "
         '"torch").',
         "nothing",
     )
-    compare_epochs: Epochs | None = option("Epochs of that comparison [as --epochs].")
+    compare_epochs: Epochs | None = option("Epochs of that comparison.", unset="as --epochs")
 
     def __post_init__(self) -> None:
         """Check the fields, and that the options go together."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from scenarios.extras import require
 from scenarios.running.command.interrupts import ends_as_interrupt
 from scenarios.running.console.terminal import visible
-from scenarios.running.options import Option, Range, options_of
+from scenarios.running.options import Option, Range, flag, options_of
 from scenarios.running.registry import SCENARIOS, Scenario, find
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ USAGE = {
     "help": HELP,
 }
 HELP_WORDS = ("-h", "--help")
-FOLDER = Option(str, optional=True, help="Where to write the run [runs/NAME-DATE-TIME].")
+FOLDER = Option(str, optional=True, help="Where to write the run.", unset="runs/NAME-DATE-TIME")
 CREW = {  # who does the work, which changes no number: no part of the configuration
     "workers": Option(
         int,
@@ -64,18 +64,21 @@ CREW = {  # who does the work, which changes no number: no part of the configura
         range=Range(1, 1000),
         help="How many processes of this machine share the networks, replicates and sweeps of the "
         "run: the same numbers, sooner.",
+        unset="none",
     ),
     "scheduler": Option(
         str,
         optional=True,
         help='In the place of --workers: the address of a Dask scheduler, "tcp://HOST:8786", whose '
         "workers share the run (docs/clusters.md).",
+        unset="none",
     ),
     "wait": Option(
         float,
         optional=True,
         range=Range(1.0, 1e6),
-        help="With --scheduler: for how many seconds there may be no worker [60].",
+        help="With --scheduler: for how many seconds there may be no worker.",
+        unset="60",
     ),
 }
 METAVARS = {bool: "{True,False}", int: "INT", float: "FLOAT", str: "TEXT"}
@@ -287,15 +290,11 @@ def _parsed(
 
 def _check_switches(arguments: Sequence[str], options: Mapping[str, Option]) -> None:
     """Refuse ``--full=yes``: a switch is on by its name, and off by its name after "no"."""
-    switches = {_flag(name) for name, option in options.items() if _is_switch(option)}
+    switches = {flag(name) for name, option in options.items() if option.is_switch}
     for word in arguments:
         name, given, _ = word.partition("=")
         if given and name.replace("_", "-").replace("--no-", "--") in switches:
             raise ValueError(f"{name} takes no value, got {word!r}")
-
-
-def _is_switch(option: Option) -> bool:
-    return option.kind is bool and not option.optional
 
 
 class _Words(tuple[str, ...]):
@@ -308,9 +307,8 @@ def _argument(option: Option) -> Any:
     """Return for tyro the type of an argument: a flag, or words that are read afterwards."""
     import tyro
 
-    hint = "" if option.cases else None  # its help says what stands in the place of None
-    said = tyro.conf.arg(help=str(option), help_behavior_hint=hint)
-    if _is_switch(option):
+    said = tyro.conf.arg(help=option.help, help_behavior_hint=f"(default: {option.default})")
+    if option.is_switch:
         return Annotated[bool, said]
     one = METAVARS[option.kind]
     if option.choices:
@@ -333,16 +331,12 @@ def _as_words(value: Any) -> list[str]:
 
 
 def _value(value: Any, option: Option, name: str) -> Any:
-    return option.read(value, _flag(name)) if isinstance(value, _Words) else value
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return option.read(value, flag(name)) if isinstance(value, _Words) else value
 
 
 def _unknown(word: str, options: Mapping[str, Option]) -> str:
     """Say that a word is no option, and what may have been meant."""
-    flags = [_flag(name) for name in options]
+    flags = [flag(name) for name in options]
     near = difflib.get_close_matches(word.split("=")[0].replace("_", "-"), flags, n=1)
     hint = f"; did you mean {near[0]}?" if near and word.startswith("-") else ""
     return f"there is no option {word!r}{hint}"
@@ -351,6 +345,7 @@ def _unknown(word: str, options: Mapping[str, Option]) -> str:
 def _execute(scenario: Scenario, config: Any, folder: Path, crew: Crew | None) -> int:
     """Run a scenario in its folder, alone or with a crew; show its table and write its files."""
     from scenarios.running import report
+    from scenarios.running.command.runs import about
     from scenarios.running.console.progress import ConsoleProgress
     from scenarios.running.console.screen import Screen
     from scenarios.running.memory import keep_freed_memory
@@ -368,7 +363,7 @@ def _execute(scenario: Scenario, config: Any, folder: Path, crew: Crew | None) -
         warnings.showwarning = lambda message, *_: say(f"warning: {message}")
         with shared_with(crew, folder):
             result = scenario.module().run(config, folder, ConsoleProgress(screen, scenario.name))
-    paths = report.write(result, folder)
+    paths = report.write(result, folder, about(scenario, config, folder))
     report.show(result, screen)
     pictures = [str(path) for path in paths if path.suffix == ".png"]
     if pictures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,10 +16,12 @@ from typing import Any
 
 from scenarios.running.checkpoint import check_folder, remove_partial, write_whole
 from scenarios.running.lock import LOCK, held
+from scenarios.running.options import flag, options_of
 from scenarios.running.records import CONFIG, belonging_to, parse
 from scenarios.running.registry import Scenario, find
+from scenarios.running.report import About
 
-__all__ = ["forget", "is_blank", "new_run", "old_run", "read_folder"]
+__all__ = ["about", "forget", "is_blank", "new_run", "old_run", "read_folder"]
 
 PACKAGES = ("eventsim-snn", "numba", "numpy", "torch")
 
@@ -41,7 +44,8 @@ def new_run(scenario: Scenario, config: Any, folder: Path | None) -> Iterator[Pa
         remove_partial(folder)
         run = _origin(scenario, config)
         used = asdict(config.chosen)  # for readers: a run goes on from what it was asked for
-        content = json.dumps({**run, "used": used, "versions": _versions()}, indent=2)
+        made = {"begun": _now(), "versions": _versions()}
+        content = json.dumps({**run, "used": used, **made}, indent=2)
         try:
             write_whole(folder / CONFIG, content.encode() + b"\n")
             with belonging_to(run):
@@ -100,6 +104,25 @@ def read_folder(folder: Path) -> tuple[Scenario, Any]:
     with _cause_named(folder / CONFIG):
         scenario = find(content["scenario"])
         return scenario, scenario.options().of(content["config"])
+
+
+def about(scenario: Scenario, config: Any, folder: Path) -> About:
+    """Return what the page of a run says beside its results."""
+    content, chosen = _content(folder), config.chosen
+    kind: Any = type(config)
+    settings = [
+        (flag(name), option.words(getattr(chosen, name)), option.help)
+        for name, option in options_of(kind).items()
+    ]
+    return About(
+        task=scenario.task(),
+        pictures=scenario.pictures(),
+        settings=settings,
+        command=shlex.join(["eventsim", "run", scenario.name, *config.arguments]),
+        begun=str(content.get("begun", "not known")),
+        versions=", ".join(f"{name} {found}" for name, found in content["versions"].items()),
+        source=scenario.source,
+    )
 
 
 def _content(folder: Path) -> dict[str, Any]:
@@ -172,6 +195,10 @@ def _compare_versions(folder: Path) -> None:
             "of a run with one of them",
             stacklevel=4,
         )
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(" ", "seconds")
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from scenarios.running.console.terminal import visible
 __all__ = ["OUTPUT", "in_words"]
 
 OUTPUT = "the output"
+NAMELESS = {errno.ENOENT: "the current folder"}  # what an error without a name is about
 PACKAGES = ("eventsim", "gradients", "scenarios")
 ADVICE = {
     errno.ENOSPC: "free some space",
@@ -31,6 +32,8 @@ def in_words(error: Exception) -> str | None:
     'runs: Permission denied; check its permissions, or choose another folder'
     >>> in_words(OSError(errno.ENOSPC, "No space left on device"))
     'the output: No space left on device; free some space'
+    >>> in_words(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    'the current folder: No such file or directory; it may have been moved or deleted'
     >>> in_words(TypeError())
     """
     if isinstance(error, OSError):
@@ -45,4 +48,5 @@ def _of_system(error: OSError) -> str:
     names = [visible(str(name)) for name in (error.filename, error.filename2) if name is not None]
     advice = ADVICE.get(error.errno or 0)
     reason = error.strerror or str(error) or type(error).__name__
-    return f"{', '.join(names) or OUTPUT}: {reason}" + (f"; {advice}" if advice else "")
+    subject = ", ".join(names) or NAMELESS.get(error.errno or 0, OUTPUT)
+    return f"{subject}: {reason}" + (f"; {advice}" if advice else "")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scenarios.running.console.terminal import visible
@@ -57,7 +58,8 @@ class ConsoleProgress:
     Attributes
     ----------
     console : rich.console.Console
-        Where to write; a live bar with the time left if it is a terminal, else plain lines.
+        Where to write; a live bar with the time left if it is a terminal that can
+        show one, else plain lines.
     name : str
         Title of the work.
     unit : str
@@ -83,29 +85,25 @@ class ConsoleProgress:
 
     def task(self, total: int, done: int = 0) -> AbstractContextManager[Tell]:
         """Begin a piece of work of ``total`` units."""
-        return self._bar(total, done) if self.console.is_terminal else self._lines(total, done)
+        return self._bar(total, done) if self.console.is_interactive else self._lines(total, done)
 
     @contextmanager
     def _bar(self, total: int, done: int) -> Iterator[Tell]:
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        from scenarios.running.console.bar import Bar
 
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn(f"{self.unit} {{task.fields[now]}}/{{task.total}}"),
-            TimeElapsedColumn(),
-            TextColumn("· time left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}", markup=False),
-        )
-        with Bar(*columns, console=self.console) as bar:
+        with Bar(self.console) as bar:
             task = bar.add_task(
-                visible(self.name), total=total, completed=done, now=done, metrics=""
+                visible(self.name),
+                total=total,
+                completed=done,
+                count=self._count(done, total),
+                metrics="",
             )
+            bar.update(task, completed=done)  # what is done already is seen to be
 
             def report(now: float, metrics: Mapping[str, Any]) -> None:
-                bar.update(task, completed=now, now=_short(now), metrics=describe(metrics))
+                count, words = self._count(now, total), describe(metrics)
+                bar.update(task, completed=now, count=count, metrics=words)
 
             yield report
 
@@ -120,15 +118,26 @@ class ConsoleProgress:
                 return
             shown = clock
             left = (clock - started) * (total - now) / (now - done) if now > done else 0.0
-            head = f"{self.name}: {self.unit} {_short(now)}/{total}, about {left:.0f} s left"
-            self.console.print(f"{head} {describe(metrics)}", highlight=False, soft_wrap=True)
+            head = f"{self.name}: {self._count(now, total)}, about {_as_time(left)} left"
+            words = " · ".join(filter(None, (head, describe(metrics))))
+            self.console.print(words, highlight=False, soft_wrap=True)
 
         yield report
 
+    def _count(self, now: float, total: int) -> str:
+        """Return how many units are done; a part of one has one decimal."""
+        return f"{self.unit} {f'{now:.1f}'.removesuffix('.0')}/{total}"
 
-def _short(count: float) -> str:
-    """Return a count with one decimal, if it is not whole."""
-    return f"{count:.1f}".removesuffix(".0")
+
+def _as_time(seconds: float) -> str:
+    """Return a duration as hours, minutes and seconds.
+
+    Examples
+    --------
+    >>> _as_time(3725.4)
+    '1:02:05'
+    """
+    return str(timedelta(seconds=round(seconds)))
 
 
 def describe(metrics: Mapping[str, Any]) -> str:
@@ -137,19 +146,19 @@ def describe(metrics: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> describe({"loss": 0.123456, "test_accuracy": 0.957, "seconds": 2.0})
-    '· loss 0.123 · test accuracy 95.7 %'
+    'loss 0.123 · test accuracy 95.7 %'
     >>> describe({"converged": 0.5})
-    '· converged 50.0 %'
+    'converged 50.0 %'
     >>> describe({"speed": 0.25})
-    '· 0.25 model seconds in a second'
+    '0.25 model seconds in a second'
     """
     words = []
     if "loss" in metrics:
-        words.append(f"· loss {metrics['loss']:.3f}")
+        words.append(f"loss {metrics['loss']:.3f}")
     if "test_accuracy" in metrics:
-        words.append(f"· test accuracy {100 * metrics['test_accuracy']:.1f} %")
+        words.append(f"test accuracy {100 * metrics['test_accuracy']:.1f} %")
     if "converged" in metrics:
-        words.append(f"· converged {100 * metrics['converged']:.1f} %")
+        words.append(f"converged {100 * metrics['converged']:.1f} %")
     if "speed" in metrics:
-        words.append(f"· {metrics['speed']:.3g} model seconds in a second")
-    return " ".join(words)
+        words.append(f"{metrics['speed']:.3g} model seconds in a second")
+    return " · ".join(words)

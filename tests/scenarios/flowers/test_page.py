@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -14,19 +12,9 @@ pytest.importorskip("plotly", reason="the extra plot is not installed")
 from gradients.clocked import LIFUnit  # noqa: E402
 from scenarios.flowers.lif_figures import through_time  # noqa: E402
 from scenarios.flowers.page import STEPS, interactive_page  # noqa: E402
+from tests.helpers.browser import running_browser  # noqa: E402
 
 ROW = np.random.default_rng(0).random(64).round(3)
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--window-size=1100,1900",
-)
 UNIT = {"w_input": "unit-w-input", "w_leak": "unit-w-leak", "size": "unit-input"}
 GRADIENT = {"w_input": "gradient-w-input", "w_leak": "gradient-w-leak", "step": "gradient-step"}
 
@@ -39,22 +27,9 @@ def page():
 @pytest.fixture(scope="module")
 def browser(page, tmp_path_factory):
     """A browser with the page in it; all else that it might ask for does not exist."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("no Chromium with its driver here (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-                 "--host-resolver-rules=MAP * ~NOTFOUND"):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     path = tmp_path_factory.mktemp("page") / "interactive.html"
     path.write_text(page, encoding="utf-8")
-    with ExitStack() as at_end:
-        running = webdriver.Chrome(options, webdriver.ChromeService(driver))
-        at_end.callback(running.quit)
+    with running_browser(tmp_path_factory.mktemp("profile")) as running:
         running.get(path.as_uri())
         yield running
 

@@ -120,8 +120,10 @@ class Recipes(Options):
     full: bool = option("Many.", False)
     runs: Count = option("Runs.", 1, full=5)
     epochs: Count = option("Epochs.", small=2, small_full=20, large=3)
-    rows: Count | None = option("Rows", 9, large=None)
+    rows: Count | None = option("Rows", 9, unset="all", large=None)
     rate: Positive = option("Rate.", small=0.5, large=0.5)
+    names: tuple[str, ...] = option("Names.", ())
+    length: Positive | None = option("Length.", unset="none", small=1.0)
 
 
 @pytest.mark.parametrize(
@@ -142,15 +144,30 @@ def test_a_field_left_open_takes_the_value_of_the_most_special_kind(given, kinds
     assert Recipes.of(asdict(config)) == config  # files hold what the user said
 
 
-def test_the_help_of_a_field_shows_the_values_of_all_kinds():
-    words = {name: str(one) for name, one in options_of(Recipes).items()}
+def test_the_default_of_a_field_is_said_for_all_kinds():
+    words = {name: one.default for name, one in options_of(Recipes).items()}
     assert words == {
-        "full": "Many.",
-        "runs": "Runs [1; full: 5].",
-        "epochs": "Epochs [small: 2; small full: 20; large: 3].",
-        "rows": "Rows [9; large: all].",
-        "rate": "Rate [0.5].",
+        "full": "False",
+        "runs": "1; full: 5",
+        "epochs": "small: 2; small full: 20; large: 3",
+        "rows": "9; large: all",
+        "rate": "0.5",
+        "names": "none",
+        "length": "none; small: 1.0",
     }
+
+
+def test_a_value_is_said_in_words():
+    one = options_of(Recipes)
+    assert one["rows"].words(None) == "all"
+    assert one["epochs"].words(None) == "small: 2; small full: 20; large: 3"
+    assert (one["names"].words(("a", "b")), one["names"].words(())) == ("a b", "none")
+    assert one["full"].words(True) == "True"
+
+
+@pytest.mark.parametrize("word", ["none", "None"])
+def test_a_field_that_may_be_none_is_none_by_that_word(word):
+    assert options_of(Recipes)["rows"].read([word], "--rows") is None
 
 
 def test_a_preset_out_of_the_range_of_its_field_is_refused():

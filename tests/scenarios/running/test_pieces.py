@@ -67,6 +67,8 @@ def numbers_in(folder):
     for name, content in files_in(folder).items():
         if name.endswith("metrics.jsonl"):
             content = [{**json.loads(line), "seconds": 0} for line in content.splitlines()]
+        if name == CONFIG:
+            content = {**json.loads(content), "begun": ""}
         if not name.endswith(".npz"):  # their histories have times
             found[name] = content
     return found

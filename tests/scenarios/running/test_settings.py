@@ -40,6 +40,21 @@ def test_every_field_says_what_it_is_for(name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
+def test_every_field_says_what_stands_where_the_user_says_nothing(name):
+    for option in options_of(CONFIGS[name]).values():
+        assert option.default
+        assert "None" not in option.default
+        assert option.unset or option.cases or not option.optional
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_setting_of_a_run_can_be_said_in_words(name):
+    chosen = CONFIGS[name]().chosen
+    for field, option in options_of(CONFIGS[name]).items():
+        assert option.words(getattr(chosen, field)) not in ("", "None")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_field_refuses_what_is_of_another_type_by_its_name(name):
     for field, option in options_of(CONFIGS[name]).items():
         for value in (True, None, "none of these", {"a": 1}, 2.5):

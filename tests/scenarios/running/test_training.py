@@ -226,18 +226,38 @@ def test_checkpoints_of_a_longer_training_are_refused(tmp_path):
         fit(Line(), settings(epochs=2), folder=tmp_path)
 
 
-def test_progress_is_told_after_each_minibatch_and_each_epoch():
+def told(**changes):
+    """Train; return what the progress is told."""
+    heard = []
+
     class Listener:
-        """A `Progress` that keeps what it is told."""
-
         def task(self, total, done=0):
-            assert (total, done) == (2, 0)
-            return nullcontext(lambda now, metrics: told.append((now, metrics["epoch"])))
+            assert (total, done) == (changes["epochs"], 0)
+            return nullcontext(lambda now, metrics: heard.append((now, dict(metrics))))
 
-    told = []
-    fit(Line(), settings(epochs=2), progress=Listener())
+    fit(Line(), settings(**changes), progress=Listener())
+    return heard
+
+
+def test_no_metric_of_the_untrained_network_is_shown():
+    heard = told(epochs=2)
+    assert [metrics for now, metrics in heard if now < 1] == [{}] * 3
+    assert {"loss", "test_accuracy"} <= heard[3][1].keys()
+
+
+def test_an_accuracy_is_shown_until_the_next_one_is_measured():
+    heard = told(epochs=4, evaluate_every=2)
+    assert all("test_accuracy" in metrics for now, metrics in heard if now >= 2)
+    assert not any("test_accuracy" in metrics for now, metrics in heard if now < 2)
+    by_time = dict(heard)
+    assert by_time[3]["test_accuracy"] == by_time[2]["test_accuracy"]
+    assert by_time[3]["loss"] != by_time[2]["loss"]
+
+
+def test_progress_is_told_after_each_minibatch_and_each_epoch():
+    heard = [(now, metrics.get("epoch")) for now, metrics in told(epochs=2)]
     epochs = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
-    assert told == list(zip(epochs, [0, 0, 0, 1, 1, 1, 1, 2], strict=True))
+    assert heard == list(zip(epochs, [None, None, None, 1, 1, 1, 1, 2], strict=True))
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, 1), (7, 3), (6, 3), (5, 1000)])

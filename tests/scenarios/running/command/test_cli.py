@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -13,8 +14,11 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,8 +29,8 @@ from scenarios.running.checkpoint import write_whole
 from scenarios.running.command import cli, commands
 from scenarios.running.command.cli import main
 from scenarios.running.command.commands import COMMANDS
-from scenarios.running.command.runs import forget, new_run, read_folder
-from scenarios.running.options import options_of
+from scenarios.running.command.runs import about, forget, new_run, read_folder
+from scenarios.running.options import flag, options_of
 from scenarios.running.records import DeadEndError, OtherRunError
 from scenarios.running.registry import SCENARIOS
 from scenarios.running.report import Report, Row
@@ -88,6 +92,16 @@ def test_the_help_of_a_scenario_names_all_its_options(capsys, name):
     assert text == output(capsys, "help", name) == output(capsys, name, "--help")
     for option in [*options_of(SCENARIOS[name].options()), "folder"]:
         assert f"--{option.replace('_', '-')}" in text
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_help_of_a_scenario_says_each_default_and_never_none(capsys, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "1000")
+    text = output(capsys, "run", name, "--help")
+    assert "None" not in text
+    options = [*options_of(SCENARIOS[name].options()).values(), commands.FOLDER]
+    for option in [*options, *commands.CREW.values()]:
+        assert f"{option.help} (default: {option.default})" in text
 
 
 def test_list_names_every_scenario_with_its_source(capsys):
@@ -175,6 +189,29 @@ def test_a_wrong_option_is_named_with_what_was_expected(
 
 OPTIONS = [(name, option, kind) for name in SCENARIOS
            for option, kind in options_of(SCENARIOS[name].options()).items()]  # fmt: skip
+CHANGED = [
+    ("xor", {}),
+    ("xor", {"full": True, "learning_rate": 0.30000000000000004, "seed": 7}),
+    ("iris", {"t_bias": None, "spikes": "multi"}),
+    ("mnist", {"leaky": False, "data_dir": "my data/$HOME"}),
+    ("coherence", {"taus": (5.0, 1e5, math.inf)}),
+    ("leak", {"tau_m": (9.0,), "severities": (1, 8)}),
+    ("flowers", {"flip": False}),
+    ("brunel", {"regimes": ("AI",), "threads": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), CHANGED)
+def test_the_command_that_a_page_names_gives_the_same_settings(name, changes, monkeypatch, idle):
+    kind = SCENARIOS[name].options()
+    monkeypatch.setattr(kind, "require", lambda _: None)
+    config = kind(**changes)
+    with tempfile.TemporaryDirectory() as folder:
+        assert main(["run", name, *config.arguments, "--folder", f"{folder}/run"]) == 0
+    assert idle[0][1] == config
+    assert sum(word.startswith("--") for word in config.arguments) == len(changes)
+
+
 NO_NUMBERS = (
     "three",
     "",
@@ -251,6 +288,46 @@ def test_data_that_only_the_run_can_judge_are_refused_too(capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["mnist", "leak_exact", "flowers"])
+@pytest.mark.parametrize("folder", ["empty", "missing", "damaged"])
+def test_missing_data_are_one_line_and_leave_no_run(capsys, tmp_path, monkeypatch, name, folder):
+    if name == "flowers":
+        pytest.importorskip("torch", reason="the extra torch is not installed")
+        pytest.importorskip("plotly", reason="the extra plot is not installed")
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("damaged").mkdir()
+    for file in ("train-images-idx3-ubyte", "images.npy.xz", "labels.npz"):
+        Path("damaged", file).touch()
+    assert main(["run", name, "--data-dir", folder, "--folder", "run"]) == cli.BAD_ARGUMENTS
+    errors = capsys.readouterr().err
+    assert_one_line(errors)
+    assert folder in errors
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder in the place of config.json"])
+def test_what_is_no_run_folder_is_named(capsys, tmp_path, kind):
+    folder = tmp_path / "folder"
+    if kind == "a file":
+        folder.touch()
+    else:
+        (folder / "config.json").mkdir(parents=True)
+    assert refusal(capsys, "resume", str(folder)) == (
+        f"{folder} is not a run folder: there is no {folder}/config.json"
+    )
+
+
+def test_a_current_folder_that_is_gone_is_named(capsys, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    errors = refusal_of_a_run(capsys, ["run", "xor"])
+    assert errors.endswith(": No such file or directory; it may have been moved or deleted")
+    assert "output" not in errors
+
+
 def test_a_run_that_fails_later_keeps_what_it_has_done(tmp_path):
     (tmp_path / "config.json").touch()
     (tmp_path / "metrics.jsonl").touch()
@@ -299,6 +376,29 @@ def test_a_run_folder_gives_its_configuration_back(tmp_path):
     config = scenario.options()(epochs=3, seeds=2, compare="surrogate")
     with new_run(scenario, config, tmp_path / "run") as folder:
         assert read_folder(folder) == (scenario, config)
+
+
+def test_a_run_says_all_of_its_settings_with_the_values_used(tmp_path):
+    iris = SCENARIOS["iris"]
+    config = iris.options()(epochs=3, published=True)
+    with new_run(iris, config, tmp_path / "run") as folder:
+        said = about(iris, config, folder)
+    values = {name: value for name, value, _ in said.settings}
+    assert values.keys() == {flag(name) for name in asdict(config)}
+    assert (values["--epochs"], values["--t-max"], values["--t-bias"]) == ("3", "16.0", "none")
+    assert said.command == "eventsim run iris --published --epochs 3"
+    assert datetime.fromisoformat(said.begun).tzinfo
+    assert f"numpy {np.__version__}" in said.versions
+    assert (said.task, said.pictures) == (iris.task(), iris.pictures())
+
+
+def test_a_run_that_was_begun_before_dates_were_kept_has_none(tmp_path):
+    iris = SCENARIOS["iris"]
+    with new_run(iris, iris.options()(), tmp_path / "run") as folder:
+        content = json.loads((folder / "config.json").read_text())
+        del content["begun"]
+        (folder / "config.json").write_text(json.dumps(content))
+        assert about(iris, iris.options()(), folder).begun == "not known"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gradients import SGD
 from scenarios.running import report, training
+from scenarios.running.command import runs
 from scenarios.running.command.runs import new_run, old_run, read_folder
 from scenarios.running.console.progress import SILENT
 from scenarios.running.options import Options
@@ -62,6 +63,7 @@ def tiny():
     with pytest.MonkeyPatch.context() as patches:
         patches.setitem(SCENARIOS, "tiny", scenario)
         patches.setattr(training, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+        patches.setattr(runs, "_now", lambda: "then")
         yield
 
 

@@ -1,25 +1,19 @@
-"""What the user sees while waiting, and at the end."""
+"""What the user sees while waiting."""
 
-import html
 import io
-import json
-import math
+import re
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-import eventsim as es
-from scenarios.running import report
 from scenarios.running.console import progress
 from scenarios.running.console.progress import SILENT, ConsoleProgress
-from scenarios.running.report import Report, Row, percent
 
 METRICS = {"loss": 0.5, "test_accuracy": 0.957}
 
 
-def console(*, terminal):
-    return Console(file=io.StringIO(), force_terminal=terminal, width=160)
+def console(*, terminal, width=160):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=width)
 
 
 def shown(screen):
@@ -34,6 +28,63 @@ def test_a_terminal_gets_a_live_bar_with_the_newest_metrics():
     assert "Yin-Yang" in shown(screen)
     assert "3/3" in shown(screen)
     assert "test accuracy 95.7 %" in shown(screen)
+
+
+def frames(screen):
+    """Return the lines that a terminal shows one after the other, without colours."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown(screen))
+    return [line for line in re.split(r"[\r\n]+", plain) if line]
+
+
+@pytest.mark.parametrize("unit", ["epoch", "ms", "measurement"])
+@pytest.mark.parametrize("name", ["XOR", "Yin-Yang, seed 0", "multi-spike, tau 1.6 " * 4])
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 120, 200])
+def test_every_line_fits_and_the_times_are_always_there(width, name, unit):
+    screen = console(terminal=True, width=width)
+    with ConsoleProgress(screen, name, unit).task(1200) as tell:
+        tell(1200, METRICS)
+    lines = frames(screen)
+    assert max(map(len, lines)) <= width
+    head, metrics = lines[-2:]
+    assert re.search(r"\d:\d\d:\d\d · left \d:\d\d:\d\d$", head)
+    assert metrics == "loss 0.500 · test accuracy 95.7 %"[: len(metrics) - 1] + metrics[-1]
+    if width >= 60:
+        assert f"{unit} 1200/1200" in head
+        assert "━" * 10 in head
+    if width >= 80:
+        assert head.startswith(name[:16])
+
+
+def test_a_name_is_cut_before_the_bar_is():
+    screen = console(terminal=True, width=80)
+    with ConsoleProgress(screen, "multi-spike, tau 1.6, seed 12, and more").task(60):
+        pass
+    assert re.match(r"multi-spike, tau 1.6, seed 12, and… ━{10} epoch 0/60 ", frames(screen)[-1])
+
+
+def test_no_time_is_left_of_what_is_done_already():
+    screen = console(terminal=True)
+    with ConsoleProgress(screen, "XOR").task(3, done=3):
+        pass
+    assert frames(screen)[-1].endswith("epoch 3/3 0:00:00 · left 0:00:00")
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_go_back_gets_lines(monkeypatch, terminal):
+    monkeypatch.setenv("TERM", terminal)
+    screen = console(terminal=True)
+    with ConsoleProgress(screen, "XOR", "step").task(3) as tell:
+        tell(3, METRICS)
+    assert shown(screen).startswith("XOR: step 3/3, about 0:00:00 left · loss")
+
+
+def test_without_colours_a_bar_has_none(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = console(terminal=True)
+    with ConsoleProgress(screen, "XOR").task(3) as tell:
+        tell(3, METRICS)
+    assert "━━" in shown(screen)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", shown(screen))
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -55,7 +106,9 @@ def test_a_file_gets_a_line_now_and_then_and_one_at_the_end(monkeypatch):
     lines = shown(screen).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("Yin-Yang: epoch 2/3, about ")
-    assert lines[1] == ("Yin-Yang: epoch 3/3, about 0 s left · loss 0.500 · test accuracy 95.7 %")
+    assert lines[1] == (
+        "Yin-Yang: epoch 3/3, about 0:00:00 left · loss 0.500 · test accuracy 95.7 %"
+    )
 
 
 def test_the_title_of_a_bar_is_shown_as_it_is_written():
@@ -77,48 +130,3 @@ def test_silence_says_nothing(capsys):
     with SILENT.compiling(), SILENT.named("x").task(3) as tell:
         tell(1, {})
     assert capsys.readouterr().out == ""
-
-
-def small_report(**changes):
-    rows = [Row("test accuracy", "95.0 %", "96.5 %"), Row("a < b & c", "–", "1")]
-    return Report(title="A title", rows=rows, notes=["a note"], **changes)
-
-
-def test_the_table_sets_the_published_number_beside_ours():
-    screen = console(terminal=False)
-    report.show(small_report(), screen)
-    text = shown(screen)
-    for words in ("A title", "published", "this run", "95.0 %", "96.5 %", "· a note"):
-        assert words in text
-
-
-def test_the_files_of_a_report_hold_its_numbers(tmp_path):
-    paths = report.write(small_report(weights={"W": np.eye(2)}, numbers={"x": [1.5]}), tmp_path)
-    assert {path.name for path in paths} == {"results.json", "report.html", "weights.npz"}
-    page = (tmp_path / "report.html").read_text()
-    assert "a &lt; b &amp; c" in page
-    assert '"x": [' in (tmp_path / "results.json").read_text()
-
-
-def test_a_trained_network_is_left_with_the_lines_that_run_it(tmp_path):
-    net = es.Network()
-    net.add_population("out", 1, es.LIF())
-    paths = report.write(small_report(network=net, t_stop=2.5), tmp_path)
-    assert tmp_path / "network.npz" in paths
-    assert es.Network.load(tmp_path / "network.npz").is_same(net)
-    page = html.unescape((tmp_path / "report.html").read_text())
-    assert 'eventsim.simulate(network, {"in": spikes}, t_stop=2.5)' in page
-
-
-def test_the_results_are_json_for_strict_readers_too(tmp_path):
-    report.write(small_report(numbers={"x": [math.nan, {"y": -math.inf}], "z": 0.5}), tmp_path)
-    found = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
-    assert (found["x"], found["z"]) == ([None, {"y": "-inf"}], 0.5)
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [([0.5], "50.0 %"), ([0.9, 1.0], "95.0 ± 7.1 %"), ([1.0, 1.0, 1.0], "100.0 ± 0.0 %")],
-)
-def test_a_percentage_says_its_spread_if_it_has_one(values, text):
-    assert percent(values) == text
