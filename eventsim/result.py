@@ -557,7 +557,8 @@ class BatchResult:
         neuron = self.record.neuron[own]
         order = np.argsort(neuron, kind="stable")
         first = np.searchsorted(neuron[order], np.arange(part.start, part.stop + 1))
-        fired = Fired(first, self.record.time[own][order], self.record.slope[own][order])
+        number = times.size - order.size + order
+        fired = Fired(first, self.record.time[own][order], self.record.slope[own][order], number)
         # What comes at t = 0 acts; what comes where a part begins, has acted.
         arrived, since = (-np.inf, 0.0) if self.before is None else (self.before.ends[k],) * 2
         begun = Begun._make(array[k if array.shape[0] > 1 else 0, part] for array in self._begun)

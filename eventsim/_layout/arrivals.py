@@ -35,11 +35,15 @@ class Arrivals(NamedTuple):
 
 
 class Fired(NamedTuple):
-    """Spikes of the neurons of a range: those of neuron i are ``first[i] : first[i + 1]``."""
+    """Spikes of the neurons of a range: those of neuron i are ``first[i] : first[i + 1]``.
+
+    ``number`` is that of `Arrivals.spike`.
+    """
 
     first: IntArray
     time: FloatArray
     slope: FloatArray
+    number: IntArray
 
 
 class Begun(NamedTuple):
@@ -213,8 +217,12 @@ def sample_states(
                 now = min(arrival, spike)
                 potential = _flow_held(own, potential, reference, release, now, alphas, beta, bias)
                 reference = now
-                # What charges set off comes after all that arrives at the same time, others before.
-                if spike == now and (fired.slope[f] < AT_ONCE or arrival > now):
+                # What charges set off comes after all that arrives at the same time but for what it
+                # sends itself, and later ones; other spikes come before.
+                follows = spike == now and fired.slope[f] == AT_ONCE and arrival == now
+                if follows:
+                    follows = arrivals.spike[a] < fired.number[f]
+                if spike == now and not follows:
                     potential, release = RESET, spike + neurons.refractory[low + i]
                     f += 1
                 elif arrivals.receptor[a] == CHARGE:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 
+VANISHING = 1e-17
 KINDS = ("weights", "delays", "tau_mem", "tau_syn", "threshold", "rest", "bias", "input_times")
 
 
@@ -44,8 +45,29 @@ def test_a_current_of_the_same_time_comes_before_the_spike_that_charges_set_off(
     assert found.tau_mem["second"].item() == pytest.approx(by_tau, rel=1e-7)
 
 
+def test_a_charge_may_come_at_the_time_of_a_spike_and_after_it() -> None:
+    network = es.Network()
+    network.add_input("in", 1)
+    for name in ("first", "second"):
+        network.add_population(name, 1, es.LIF(tau_mem=2.0, tau_syn=0.0))
+    network.connect("in", "first", weights=[[1.5]])
+    network.connect("first", "second", weights=[[1.5]])
+    back = network.connect("second", "first", weights=[[0.5]], delays=VANISHING)
+    result = es.simulate(network, {"in": es.Spikes([1.0], [0])}, 2.0)
+    assert [result.spikes[name].times.tolist() for name in ("first", "second")] == [[1.0], [1.0]]
+    decayed = 0.5 * np.exp(-np.array([[0.25], [0.5]]))
+    np.testing.assert_allclose(result.potential("first", at=[1.5, 2.0]), decayed, rtol=1e-15)
+    np.testing.assert_allclose(result.potential("first"), decayed[1], rtol=1e-15)
+    found = gradients.timing_backprop(result, potentials={"first": [1.0]})
+    assert found.weights[back].item() == pytest.approx(decayed[1].item() / 0.5, rel=1e-15)
+    assert found.input_times["in"].item() == pytest.approx(0.5 * decayed[1].item(), rel=1e-15)
+
+
 def drawn(seed: int) -> tuple[es.Network, np.random.Generator]:
-    """Up to four populations; charges go to later ones, currents anywhere, half without a delay."""
+    """Up to four populations; charges go to later ones, currents anywhere, half without a delay.
+
+    Some delays end before the next number after most times.
+    """
     rng = np.random.default_rng(seed)
     network = es.Network()
     network.add_input("in", 3)
@@ -70,7 +92,9 @@ def drawn(seed: int) -> tuple[es.Network, np.random.Generator]:
             for receptor, mean in (("charge", 0.5), ("current", 0.3)):
                 may_be_none = receptor == "current" or pre in ["in", *names[:k]]
                 none = may_be_none and rng.random() < 0.5
-                delays = 0.0 if none else rng.uniform(0.05, 0.8, shape)
+                delays: Any = 0.0 if none else rng.uniform(0.05, 0.8, shape)
+                if not none and rng.random() < 0.1:
+                    delays = VANISHING
                 if rng.random() < 0.7:
                     weights = rng.normal(mean, 0.8, shape)
                     options: Any = {"receptor": receptor, "name": receptor}
