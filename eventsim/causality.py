@@ -251,13 +251,13 @@ class CausalityGraph:
         Raises
         ------
         ValueError
-            A missing attribute, an edge that points backward in time or into an input, a slope that
-            is not > 0, or a ``dV_dg`` that is not (up to rounding) what the edge's synapses and its
+            A missing attribute, an edge that points backward in time or into an input, edges of one
+            time that lead in a circle, a slope that is not > 0, or a ``dV_dg`` that is not (up to rounding) what the edge's synapses and its
             reset, ``dV_dm``, add up to.
         """
         if not isinstance(dag, nx.DiGraph):
             raise ValueError(f"dag must be a networkx.DiGraph, got {shown(dag)}")
-        nodes = sorted(dag.nodes, key=lambda node: (_kind(dag, node) != "input", _time(dag, node)))
+        nodes = _in_order(dag)
         number = {node: k for k, node in enumerate(nodes)}
         n_inputs = sum(dag.nodes[node]["kind"] == "input" for node in nodes)
         time_of = {node: _time(dag, node) for node in nodes}
@@ -265,7 +265,6 @@ class CausalityGraph:
         labels: dict[Hashable, int] = {}
         columns: list[list[float]] = [[] for _ in Edges._fields]
         for cause, effect, attributes in dag.edges(data=True):
-            _check_edge(dag, cause, effect, attributes)
             parts = _synapses_of((cause, effect), attributes)
             rest = _without_synapse((cause, effect), attributes, parts)
             lag = time_of[effect] - time_of[cause]
@@ -596,13 +595,27 @@ def _time(dag: nx.DiGraph, node: Hashable) -> float:
     return time
 
 
+def _in_order(dag: nx.DiGraph) -> list[Hashable]:
+    """Return the inputs, then the spikes, each ascending in time, and after its causes."""
+    time_of = {node: _time(dag, node) for node in dag}
+    is_spike = {node: _kind(dag, node) != "input" for node in dag}
+    for edge in dag.edges(data=True):
+        _check_edge(dag, *edge)
+    try:
+        ordered = list(nx.lexicographical_topological_sort(dag, key=time_of.__getitem__))
+    except nx.NetworkXUnfeasible:
+        circle = [cause for cause, _ in nx.find_cycle(dag)]
+        raise ValueError(f"edges must not lead in a circle, got {shown(circle)}") from None
+    return sorted(ordered, key=is_spike.__getitem__)
+
+
 def _check_edge(
     dag: nx.DiGraph, cause: Hashable, effect: Hashable, attributes: Mapping[str, Any]
 ) -> None:
     if dag.nodes[effect]["kind"] == "input":
         raise ValueError(f"an edge must lead to a spike, got {shown((cause, effect))} to an input")
-    if not dag.nodes[cause]["time"] < dag.nodes[effect]["time"]:
-        raise ValueError(f"an edge must point forward in time, got {shown((cause, effect))}")
+    if not dag.nodes[cause]["time"] <= dag.nodes[effect]["time"]:
+        raise ValueError(f"an edge must not point backward in time, got {shown((cause, effect))}")
     if "dV_dg" not in attributes:
         raise ValueError(
             f"an edge must have the attribute dV_dg, got {shown((cause, effect))} without"

@@ -199,7 +199,12 @@ def test_a_graph_made_by_hand() -> None:
         (lambda d: d.nodes["a"].update(time=math.nan), "time of node 'a' .*got nan"),
         (lambda d: d.nodes["a"].update(slope=-0.5), r"slope .*got -0\.5"),
         (lambda d: d.nodes["a"].pop("slope"), "slope.*'a'"),
-        (lambda d: d.nodes["a"].update(time=3.0), "forward.*'a', 'b'"),
+        (lambda d: d.nodes["a"].update(time=3.0), "backward.*'a', 'b'"),
+        (lambda d: d.add_edge("a", "a", dV_dg=0.0), r"circle.*\['a'\]"),
+        (
+            lambda d: (d.add_edge("b", "a", dV_dg=0.0), d.nodes["a"].update(d.nodes["b"])),
+            r"circle.*\['\w', '\w'\]",
+        ),
         (lambda d: d.edges["a", "b"].pop("dV_dg"), "dV_dg.*'a', 'b'"),
         (lambda d: d.add_edge("a", "in", dV_dg=0.0), "'a', 'in'"),
         (

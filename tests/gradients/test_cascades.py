@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -133,6 +134,32 @@ def test_backward_is_the_transpose_of_forward(seed: int) -> None:
         ]
         size = sum(np.abs(part).sum() for part in [*ahead, *back])
         assert abs(np.concatenate(ahead).sum() - np.concatenate(back).sum()) <= 1e-11 * size
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_graph_comes_back_from_networkx(seed: int) -> None:
+    """Spikes of one time come after their causes, wherever networkx has their nodes."""
+    network, rng = drawn(seed)
+    stimulus = {"in": es.Spikes(np.sort(rng.uniform(0.0, 2.0, 8)), rng.integers(0, 3, 8))}
+    try:
+        graph = es.simulate(network, stimulus, 2.0, max_spikes=100).causality()
+    except es.ActivityError:
+        assume(False)
+    dag, shuffled = graph.to_networkx(), nx.DiGraph()
+    nodes = rng.permutation(len(graph)).tolist()
+    shuffled.add_nodes_from((node, dag.nodes[node]) for node in nodes)
+    shuffled.add_edges_from(dag.edges(data=True))
+    found = es.CausalityGraph.from_networkx(shuffled)
+    assert found.nodes[:8] == list(range(8))
+    by_node = rng.normal(size=len(graph))
+    back, expected = (
+        gradients.timing_backprop(source, spike_times=by_spike).input_times[name]
+        for source, by_spike, name in (
+            (found, by_node[found.nodes[8:]], "input"),
+            (graph, by_node[8:], "in"),
+        )
+    )
+    np.testing.assert_allclose(back, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
 
 
 def pairs(slopes: Any, changes: Any) -> list[tuple[Any, Any]]:
