@@ -31,9 +31,12 @@ def test_a_terminal_gets_a_live_bar_with_the_newest_metrics():
 
 
 def frames(screen):
-    """Return the lines that a terminal shows one after the other, without colours."""
+    """Return the lines that a terminal shows one after the other, without colours.
+
+    Some versions of rich end them with a space.
+    """
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown(screen))
-    return [line for line in re.split(r"[\r\n]+", plain) if line]
+    return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line]
 
 
 @pytest.mark.parametrize("unit", ["epoch", "ms", "measurement"])
