@@ -252,8 +252,8 @@ class CausalityGraph:
         ------
         ValueError
             A missing attribute, an edge that points backward in time or into an input, edges of one
-            time that lead in a circle, a slope that is not > 0, or a ``dV_dg`` that is not (up to rounding) what the edge's synapses and its
-            reset, ``dV_dm``, add up to.
+            time that lead in a circle, a slope that is not > 0, or a ``dV_dg`` that is not (up to
+            rounding) what the edge's synapses and its reset, ``dV_dm``, add up to.
         """
         if not isinstance(dag, nx.DiGraph):
             raise ValueError(f"dag must be a networkx.DiGraph, got {shown(dag)}")
@@ -323,7 +323,8 @@ class CausalityGraph:
         """(edges, rows) of all spikes."""
         if self._parts is not None:
             return self._parts
-        edges, rows = self._equations(self.neurons, self.times)
+        nodes = self.input_times.size + np.arange(self.times.size)
+        edges, rows = self._equations(self.neurons, self.times, nodes)
         rows.by_threshold[~self.at_once] -= 1.0
         return edges, rows
 
@@ -353,15 +354,18 @@ class CausalityGraph:
         times = as_finite(times, neurons.shape, "times")
         end = np.nextafter(self.t_stop, np.inf)  # what is there just after the end is known, too
         require((times >= 0.0) & (times <= end), times, f"times must be in [0, {self.t_stop}]")
-        return self._equations(neurons, times)
+        return self._equations(neurons, times, np.zeros(times.size, dtype=np.int64))
 
-    def _equations(self, neurons: IntArray, times: FloatArray) -> tuple[Edges, Rows]:
+    def _equations(
+        self, neurons: IntArray, times: FloatArray, nodes: IntArray
+    ) -> tuple[Edges, Rows]:
+        """Of the same time, the spikes before ``nodes`` of a neuron come first."""
         assert self.arrivals is not None
         work = float(times.size) * (self.arrivals.time.size + self.times.size)
-        return interruptible(partial(self._listed_equations, neurons, times), work)
+        return interruptible(partial(self._listed_equations, neurons, times, nodes), work)
 
     def _listed_equations(
-        self, neurons: IntArray, times: FloatArray, stop: BoolArray
+        self, neurons: IntArray, times: FloatArray, nodes: IntArray, stop: BoolArray
     ) -> tuple[Edges, Rows]:
         assert self.network is not None
         compiled = compiled_form(self.network)
@@ -373,7 +377,7 @@ class CausalityGraph:
             order + self.input_times.size,
         )
         counts = np.zeros(times.size, dtype=np.int64)
-        where = self.arrivals, own, neurons, times
+        where = self.arrivals, own, neurons, times, nodes
         weight = compiled.wiring.weight
         _count_edges(compiled.neurons, weight, *where, counts, stop)
         start = np.concatenate([[0], np.cumsum(counts)])
@@ -725,6 +729,7 @@ def _count_edges(
     own: OwnSpikes,
     row_neuron: IntArray,
     row_time: FloatArray,
+    row_node: IntArray,
     counts: IntArray,
     stop: BoolArray,
 ) -> None:
@@ -732,7 +737,7 @@ def _count_edges(
         if stop[0]:
             return
         i, time = row_neuron[row], row_time[row]
-        m, release = _restart(neurons, own, i, time)
+        m, release = _restart(neurons, own, i, time, row_node[row])
         if _trigger(neurons, weight, arrivals, own, m + 1, i, time) >= 0:
             counts[row] = 1
         elif release < time:
@@ -753,10 +758,12 @@ def _restarts(neurons, i):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _restart(neurons, own, i, time):  # type: ignore[no-untyped-def]
-    """Return the last spike of neuron ``i`` before ``time``, and its release (-inf: none)."""
+def _restart(neurons, own, i, time, node):  # type: ignore[no-untyped-def]
+    """Return the last spike of neuron ``i`` before ``node``, and its release (-inf: none)."""
     m = own.first[i]
-    while m < own.first[i + 1] and own.time[m] < time:
+    while m < own.first[i + 1] and (
+        own.time[m] < time or (own.time[m] == time and own.node[m] < node)
+    ):
         m += 1
     release = own.time[m - 1] + neurons.refractory[i] if m > own.first[i] else -math.inf
     return m - 1, release
@@ -806,6 +813,7 @@ def _fill_edges(
     own: OwnSpikes,
     row_neuron: IntArray,
     row_time: FloatArray,
+    row_node: IntArray,
     start: IntArray,
     edges: Edges,
     rows: Rows,
@@ -815,7 +823,7 @@ def _fill_edges(
         if stop[0]:
             return
         i, time, edge = row_neuron[row], row_time[row], start[row]
-        m, release = _restart(neurons, own, i, time)
+        m, release = _restart(neurons, own, i, time, row_node[row])
         a = _trigger(neurons, weight, arrivals, own, m + 1, i, time)
         if a >= 0:
             # Its time is that of the charge.
