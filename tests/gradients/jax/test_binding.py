@@ -25,6 +25,7 @@ from jax.test_util import check_grads  # noqa: E402
 
 import gradients.jax  # noqa: E402
 from gradients.jax.setting import Setting  # noqa: E402
+from tests.helpers.noisy import noisy  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -576,12 +577,7 @@ def test_what_nobody_asks_for_is_forgotten_and_run_again_to_the_same_bits(runs: 
 
 
 def test_samples_that_draw_are_members_alone() -> None:
-    net = es.Network()
-    net.add_input("in", 1)
-    net.add_poisson("noise", 5, rate=3.0, seed=3)
-    net.add_population("out", 2, es.LIF(tau_mem=2.0, tau_syn=1.0))
-    net.connect("in", "out", weights=[[0.5, 0.7]])
-    net.connect("noise", "out", weights=np.full((5, 2), 0.6))
+    net = noisy()
     apply = gradients.jax.bind(net, t_stop=4.0)
     latencies = jnp.array([[0.1], [0.2], [0.3]])
     mapped = jax.vmap(lambda x: apply({}, x))(latencies)

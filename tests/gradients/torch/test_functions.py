@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from torch.func import functional_call, grad, jacfwd, jacrev, stack_module_state, vmap  # noqa: E402
 
-import eventsim as es  # noqa: E402
 from gradients.torch import SpikingNetwork, functions  # noqa: E402
+from tests.helpers.noisy import noisy  # noqa: E402
 from tests.helpers.torch_layers import IN, latencies, layer, network, varied  # noqa: E402
 
 # Of torch's own modules, which it imports when they are needed.
@@ -383,18 +383,8 @@ def test_gradients_of_drawn_layers_are_those_of_differences(seed: int) -> None:
 # --- inputs that are drawn ------------------------------------------------------------------------
 
 
-def drawing() -> SpikingNetwork:
-    net = es.Network()
-    net.add_input("in", 1)
-    net.add_poisson("noise", 5, rate=3.0, seed=3)
-    net.add_population("out", 2, es.LIF(tau_mem=2.0, tau_syn=1.0))
-    net.connect("in", "out", weights=[[0.5, 0.7]])
-    net.connect("noise", "out", weights=np.full((5, 2), 0.6))
-    return SpikingNetwork(net, t_stop=4.0)
-
-
 def test_members_draw_as_they_do_alone() -> None:
-    own, times = drawing(), latencies()[:3, :1]
+    own, times = SpikingNetwork(noisy(), t_stop=4.0), latencies()[:3, :1]
     alone = torch.stack([own(x) for x in times])
     torch.testing.assert_close(vmap(own)(times), alone, rtol=0, atol=0)
     whole = torch.compile(lambda x: vmap(own)(x), fullgraph=True, backend="aot_eager")
@@ -403,7 +393,7 @@ def test_members_draw_as_they_do_alone() -> None:
 
 
 def test_members_that_draw_have_the_gradients_that_they_have_alone() -> None:
-    own, times = drawing(), latencies()[:3, :1]
+    own, times = SpikingNetwork(noisy(), t_stop=4.0), latencies()[:3, :1]
     params = dict(own.named_parameters())
     each = vmap(grad(loss_of(own)), (None, 0))(params, times)
     for k, x in enumerate(times):
