@@ -26,6 +26,8 @@ CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 pyth
 SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 TESTED_VERSIONS := pyproject.toml $(CONSTRAINTS)
 
+READY := $(patsubst %,$(PEERS)/%/.ready,nest brian torch jaxsnn)
+
 # Where `make peers` has put them, unless the caller has them elsewhere.
 export EVENTSIM_NEST_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/nest/.ready)))
 export EVENTSIM_BRIAN_PYTHON ?= $(patsubst %.ready,%bin/python,$(wildcard $(abspath $(PEERS)/brian/.ready)))
@@ -95,7 +97,7 @@ links: $(VENV)/.for-docs  ## look whether the links of the documentation to othe
 	@$(SAY) "sphinx: links to other sites"
 	@$(BIN)/python -m sphinx -q -b linkcheck -D plot_gallery=0 $(SPHINX_ARGS) docs docs/_build/links
 
-peers: $(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready $(PEERS)/jaxsnn/.ready  ## install the simulators that tests and benchmarks compare with
+peers: $(READY)  ## install the simulators that tests and benchmarks compare with
 
 lock: pyproject.toml  ## renew constraints.txt with the newest versions that pyproject.toml allows
 	@$(MAKE) --no-print-directory VENV=.venv-lock CONSTRAINTS=/dev/null .venv-lock/.for-dev .venv-lock/.for-docs
@@ -156,7 +158,7 @@ $(PEERS)/jaxsnn/.ready: PEER := jaxsnn==0.3.0 jax==0.10.2 optax==0.2.8 numpy==2.
 # Norse asks for torchvision, which it does not need for neurons.
 $(PEERS)/torch/.ready: BARE := norse==1.1.0
 PEER_PIP = $*/bin/python -m pip $(QUIET)
-$(PEERS)/nest/.ready $(PEERS)/brian/.ready $(PEERS)/torch/.ready $(PEERS)/jaxsnn/.ready: %/.ready: %/.created Makefile
+$(READY): %/.ready: %/.created Makefile
 	@$(SAY) "installing $(PEER) $(BARE) in $*"
 	@$(PEER_PIP) install $(PEER)
 	@$(if $(BARE),$(PEER_PIP) install --no-deps $(BARE))

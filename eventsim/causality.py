@@ -878,9 +878,9 @@ def _fill_edges(
                 rows.by_time[row] -= by_cause
                 rows.by_beta[row] -= w * (time - arrival) * by_weight
             else:
-                before = arrival < release
-                if last_release > -math.inf and _is_followed(arrivals, own, a, m):
-                    before = True
+                before = arrival < release or (
+                    last_release > -math.inf and _is_followed(arrivals, own, a, m)
+                )
                 by_weight, by_cause, left = _arrive(
                     rows, row, r, w, arrival, time, release, before, alphas[r], beta
                 )

@@ -219,10 +219,11 @@ def sample_states(
                 reference = now
                 # What charges set off comes after all that arrives at the same time but for what it
                 # sends itself, and later ones; other spikes come before.
-                follows = spike == now and fired.slope[f] == AT_ONCE and arrival == now
-                if follows:
-                    follows = arrivals.spike[a] < fired.number[f]
-                if spike == now and not follows:
+                if spike == now and not (
+                    fired.slope[f] == AT_ONCE
+                    and arrival == now
+                    and arrivals.spike[a] < fired.number[f]
+                ):
                     potential, release = RESET, spike + neurons.refractory[low + i]
                     f += 1
                 elif arrivals.receptor[a] == CHARGE:
