@@ -31,6 +31,7 @@ __all__ = [
     "DelaySpans",
     "Layout",
     "Neurons",
+    "Order",
     "Wiring",
     "compiled_form",
     "delay_spans",

@@ -16,7 +16,22 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["SPINS", "add_at_once", "add_to_row", "give_way", "look_at", "prefetch", "publish"]
+__all__ = [
+    "SPINS",
+    "WIDE",
+    "add_at_once",
+    "add_to_row",
+    "add_wide",
+    "copy_wide",
+    "fill_wide",
+    "give_way",
+    "look_at",
+    "prefetch",
+    "publish",
+]
+
+# So many entries are worked on at once by what is "wide": the arrays must have them.
+WIDE = 8
 
 # How often a thread looks whether others have come before it lets them run: they cannot meanwhile
 # where all is plain Python.
@@ -31,6 +46,21 @@ if config.DISABLE_JIT:
     def add_to_row(array: Any, row: int, a: float, b: float, c: float, d: float) -> None:
         """Add to the first four entries of a row."""
         array[row, :4] += (a, b, c, d)
+
+    def add_wide(array: Any, index: int, more: float, limit: float, out: Any, place: int) -> int:
+        """Set ``out`` to entries with so much more; return how many there are below a limit."""
+        values = array[index : index + WIDE] + more
+        out[place : place + WIDE] = values
+        is_below = values < limit
+        return WIDE if is_below.all() else int(is_below.argmin())
+
+    def copy_wide(array: Any, index: int, out: Any, place: int) -> None:
+        """Copy entries."""
+        out[place : place + WIDE] = array[index : index + WIDE]
+
+    def fill_wide(value: float, out: Any, place: int) -> None:
+        """Set entries to a value."""
+        out[place : place + WIDE] = value
 
     def add_at_once(array: Any, index: int, more: int) -> int:
         """Return an entry, and add to it before another thread can."""
@@ -95,6 +125,61 @@ else:
             return context.get_dummy_value()
 
         return types.void(array, types.intp, *[types.float64] * 4), code
+
+    def _wide(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+        """Return a pointer to the entries of a contiguous array (n,) from one on, as a vector."""
+        first = _pointer(context, builder, kind, array, index)
+        return builder.bitcast(first, ir.VectorType(first.type.pointee, WIDE).as_pointer())
+
+    def _splat(builder: Any, value: Any) -> Any:
+        """Return a vector of equal entries."""
+        empty = ir.Constant(ir.VectorType(value.type, WIDE), ir.Undefined)
+        one = builder.insert_element(empty, value, ir.IntType(32)(0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDE), [0] * WIDE)
+        return builder.shuffle_vector(one, empty, zeros)
+
+    @intrinsic
+    def add_wide(typingctx, array, index, more, limit, out, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        """Set ``out`` to entries with so much more; return how many there are below a limit.
+
+        Only those before the first that is not.
+        """
+
+        def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            entries = _wide(context, builder, signature.args[0], *arguments[:2])
+            values = builder.fadd(builder.load(entries, align=8), _splat(builder, arguments[2]))
+            target = _wide(context, builder, signature.args[4], *arguments[4:])
+            builder.store(values, target, align=8)
+            below = builder.fcmp_ordered("<", values, _splat(builder, arguments[3]))
+            bits = builder.zext(builder.bitcast(below, ir.IntType(WIDE)), ir.IntType(64))
+            return builder.cttz(builder.not_(bits), ir.IntType(1)(0))
+
+        number, real = types.uint64, types.float64
+        return number(array, number, real, real, out, number), code
+
+    @intrinsic
+    def copy_wide(typingctx, array, index, out, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        """Copy entries of an array to another one of their type."""
+
+        def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            entries = _wide(context, builder, signature.args[0], *arguments[:2])
+            target = _wide(context, builder, signature.args[2], *arguments[2:])
+            size = array.dtype.bitwidth // 8
+            builder.store(builder.load(entries, align=size), target, align=size)
+            return context.get_dummy_value()
+
+        return types.void(array, types.uint64, out, types.uint64), code
+
+    @intrinsic
+    def fill_wide(typingctx, value, out, place):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        """Set entries to a value."""
+
+        def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            target = _wide(context, builder, signature.args[1], *arguments[1:])
+            builder.store(_splat(builder, arguments[0]), target, align=8)
+            return context.get_dummy_value()
+
+        return types.void(types.float64, out, types.uint64), code
 
     @intrinsic
     def add_at_once(typingctx, array, index, more):  # type: ignore[no-untyped-def]  # noqa: ARG001

@@ -143,14 +143,16 @@ class Flights(NamedTuple):
     """Spikes of which something may arrive.
 
     Of bundle b those numbered ``first[b]`` to ``last[b]``.  Of a bundle with delays of its own
-    ``begin`` and ``end`` (n_own, room) have how many synapses of the row of each of them have been
-    served before the window, and at its end; spike k is in column ``k % room``, a power of two.
+    ``begin`` and ``end`` (n_own, room) have which synapse of the row of each of them is next to be
+    served at the start of the window, and at its end; ``stop`` where the row ends.  Spike k is in
+    column ``k % room``, a power of two.
     """
 
     first: IntArray
     last: IntArray
-    begin: Int32Array
-    end: Int32Array
+    begin: IntArray
+    end: IntArray
+    stop: IntArray
 
 
 class Crew(NamedTuple):
@@ -195,17 +197,19 @@ class WindowState(NamedTuple):
 
 
 class Deliveries(NamedTuple):
-    """A chunk of deliveries: arrival times, synapse ranges, and the factors of their weights.
+    """A chunk of deliveries: arrival times, and the factors of their weights.
 
-    Where each synapse has its own delay, times and factors are those of synapses, the rest is of
-    rows, one after the other; of sources with one synapse, ``start`` is the target.  What is
-    gathered with delays of its own has the ``time`` of the spike.
+    Those of rows have synapse ranges, from ``start`` to ``stop``, and a ``source``; those of single
+    synapses a ``target`` and a ``weight``.  What is gathered with delays of its own has the
+    ``time`` of the spike.
     """
 
     time: FloatArray
     start: NDArray[np.uint64]
     stop: NDArray[np.uint64]
     source: IntArray
+    target: NDArray[np.uint32]
+    weight: FloatArray
     current: FloatArray
     potential: FloatArray
     reach: FloatArray

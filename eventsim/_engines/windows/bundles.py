@@ -20,10 +20,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._layout.wiring import Layout, layout_of, rows_of
+from eventsim._layout.wiring import Layout, Order, layout_of, rows_of
 from eventsim._support.compile import allocating_loop, loop
+from eventsim._support.machine import WIDE
 from eventsim._support.sorting import sort_stably
-from eventsim._support.types import FloatArray, Int32Array, IntArray
+from eventsim._support.types import FloatArray, Int32Array, IntArray, Matrix
+from eventsim.convolution import Convolution
 from eventsim.network import Network, Version
 from eventsim.ranks import Part, own_range
 
@@ -104,7 +106,7 @@ class _Part(NamedTuple):
 
     Its sources begin with number ``source``, its targets with number ``neuron``, its values with
     number ``value`` among those of all projections.  ``place`` is that of each synapse's weight
-    among the values (empty: its own).
+    among the values (empty: its own); ``target`` is empty where each source has synapses to all.
     """
 
     source: int
@@ -121,7 +123,7 @@ class _Form(NamedTuple):
     """Bundles, none of them EVEN, and where each weight is among the values of all projections."""
 
     bundles: Bundles
-    origin: IntArray
+    origin: Int32Array
 
 
 # Kept by what they follow from; of several ways to cut the neurons into shares the latest.
@@ -171,18 +173,15 @@ def _made(network: Network, cut: Cut) -> list[Bundles]:
     known = _FORMS.get(network.structure)
     if known is not None and known[0] == cut:
         values = np.concatenate([p.values for p in network.projections.values()])
-        return [
-            _thinned(form.bundles._replace(weight=values[form.origin]), share.size)
-            for form, share in zip(known[1], shares, strict=True)
-        ]
+        return [_evened(_weighted(form, values)) for form in known[1]]
     plan, parts = _plan(network), list(_parts(network))
-    n = sum(int(part.indptr[-1]) for part in parts)
+    n = sum(max(int(part.indptr[-1]), part.values.size) for part in parts)
     forms = [_form(network, plan, parts, share, n <= MOST_KEPT) for share in shares]
     if n <= MOST_KEPT:
         nothing = np.empty(0)
         kept = [form._replace(bundles=form.bundles._replace(weight=nothing)) for form in forms]
         _FORMS[network.structure] = cut, kept
-    return [_thinned(form.bundles, share.size) for form, share in zip(forms, shares, strict=True)]
+    return [_evened(form.bundles) for form in forms]
 
 
 # --- which bundles there are ----------------------------------------------------------------------
@@ -215,7 +214,7 @@ def _parts(network: Network) -> Iterator[_Part]:
     layout, value = layout_of(network), 0
     starts = {**layout.input_start, **layout.neuron_start}
     for projection in network.projections.values():
-        indptr, target, place = rows_of(projection.weights)
+        indptr, target, place = _rows(projection.weights)
         arrays = (
             indptr,
             target,
@@ -226,6 +225,14 @@ def _parts(network: Network) -> Iterator[_Part]:
         source, neuron = starts[projection.pre], layout.neuron_start[projection.post]
         yield _Part(source, neuron, value, *_read_only(arrays))
         value += projection.values.size
+
+
+def _rows(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, Order | None]:
+    """Return what `rows_of` does, without the targets where there are all."""
+    if isinstance(weights, np.ndarray):
+        n_pre, n_post = weights.shape
+        return n_post * np.arange(n_pre + 1), np.empty(0, dtype=np.int32), None
+    return rows_of(weights)
 
 
 def _read_only(arrays: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -262,17 +269,20 @@ def _form(
         _count(part, kind, of_kind, place, row[table[b, ROW] + part.source + 1 :])
     np.cumsum(row, out=row)
     size = int(row[-1]) if row.size else 0
-    n_delays = _place_delays(table, row)
+    n_delays, n_singles = _place_delays(table, row), _place_singles(table, row)
     span = np.array(list(plan.span.values())).reshape(-1, 2)
-    target, weight = np.empty(size, dtype=np.uint32), np.empty(size)
-    bundles = Bundles(table, span, row, target, weight, np.empty(n_delays))
-    origin, position = np.empty(size if with_origin else 0, dtype=np.int64), row.copy()
+    target = np.full(size + n_singles + WIDE, share.size, dtype=np.uint32)
+    weight = np.empty(size + row.size + WIDE)  # room for one a row as well
+    bundles = Bundles(table, span, row, target, weight, np.empty(n_delays + WIDE))
+    origin, position = np.empty(size if with_origin else 0, dtype=np.int32), row.copy()
     for part, b, of_kind in leads:
         positions = position[table[b, ROW] + part.source :]
         _fill(part, kind, of_kind, place, positions, bundles, b, origin)
     longest = int(np.diff(row).max(initial=0))
     for b in np.flatnonzero(table[:, OWN]).tolist():
         _sort_by_delay(_rows_of(bundles, b), bundles, table[b, DELAY], origin, longest)
+    for b in np.flatnonzero(table[:, THIN]).tolist():
+        _take_singles(_rows_of(bundles, b), target, table[b, SINGLE])
     return _Form(bundles, origin)
 
 
@@ -293,6 +303,17 @@ def _place_delays(table: IntArray, row: IntArray) -> int:
     return int(size)
 
 
+def _place_singles(table: IntArray, row: IntArray) -> int:
+    """Set which bundles are THIN, and where the targets of each lie; return how many of all."""
+    size = 0
+    for line, end in zip(table, _ends(table, row), strict=True):
+        counts = np.diff(row[line[ROW] : end])
+        if not line[OWN] and counts.max(initial=0) <= 1:
+            line[THIN], line[SINGLE] = 1, row[-1] + size
+            size += counts.size
+    return size
+
+
 def _rows_of(bundles: Bundles, b: int) -> IntArray:
     """Return the row pointers of a bundle."""
     return bundles.row[bundles.table[b, ROW] : _ends(bundles.table, bundles.row)[b]]
@@ -303,32 +324,29 @@ def _ends(table: IntArray, row: IntArray) -> IntArray:
     return np.append(table[:, ROW], row.size)[1:]
 
 
-def _thinned(bundles: Bundles, n_neurons: int) -> Bundles:
-    """Return bundles with one weight a row where its synapses weigh the same."""
-    table, rows, singles, weight = bundles.table.copy(), [], [], bundles.weight
+def _weighted(form: _Form, values: FloatArray) -> Bundles:
+    """Return the bundles with weights taken from ``values``, and room for one a row."""
+    weight = np.empty(form.origin.size + form.bundles.row.size + WIDE)
+    np.take(values, form.origin, out=weight[: form.origin.size], mode="clip")  # "raise" would copy
+    return form.bundles._replace(weight=weight)
+
+
+def _evened(bundles: Bundles) -> Bundles:
+    """Return bundles with one weight a row where its synapses weigh the same.
+
+    These lie behind the others, in the room left for them.
+    """
+    table, weight = bundles.table.copy(), bundles.weight
+    size = place = int(bundles.row[-1]) if bundles.row.size else 0
     for b, line in enumerate(table):
         row = _rows_of(bundles, b)
-        even, single = np.zeros(row.size - 1), np.full(row.size - 1, n_neurons, dtype=np.uint32)
-        if _take_even(row, weight, even):
-            line[EVEN] = 1
-            rows.append(even)
-        if not line[OWN] and _take_single(row, bundles.target, single):
-            line[THIN] = 1
-            singles.append(single)
+        if _take_even(row, weight, place):
+            line[EVEN], line[WEIGHT] = 1, place
+            place += row.size - 1
     if np.all(table[:, EVEN]):
-        weight = np.empty(0)
-    table[:, WEIGHT] = _places(table[:, EVEN], rows, weight.size)
-    table[:, SINGLE] = _places(table[:, THIN], singles, bundles.target.size)
-    target = np.concatenate([bundles.target, *singles]) if singles else bundles.target
-    weight = np.concatenate([weight, *rows]) if rows else weight
-    return Bundles(*_read_only(bundles._replace(table=table, weight=weight, target=target)))
-
-
-def _places(chosen: IntArray, arrays: list[Any], first: int) -> IntArray:
-    """Return where the arrays of the chosen bundles begin, one behind another."""
-    places = np.zeros_like(chosen)
-    places[chosen == 1] = first + np.cumsum([0, *[array.size for array in arrays]])[:-1]
-    return places
+        table[:, WEIGHT] -= size
+        weight = weight[size:].copy()
+    return Bundles(*_read_only(bundles._replace(table=table, weight=weight)))
 
 
 @loop
@@ -336,7 +354,7 @@ def _count(part, kind, of_kind, place, counts):  # type: ignore[no-untyped-def]
     """Add how many synapses each source has onto the neurons of a share that are of a kind."""
     for s in range(part.indptr.size - 1):
         for j in range(part.indptr[s], part.indptr[s + 1]):
-            i = part.neuron + part.target[j]
+            i = part.neuron + (part.target[j] if part.target.size > 0 else j - part.indptr[s])
             if place[i] >= 0 and kind[i] == of_kind:
                 counts[s] += 1
 
@@ -347,7 +365,7 @@ def _fill(part, kind, of_kind, place, position, bundles, b, origin):  # type: ig
     own, first = bundles.table[b, OWN] > 0, bundles.table[b, DELAY]
     for s in range(part.indptr.size - 1):
         for j in range(part.indptr[s], part.indptr[s + 1]):
-            i = part.neuron + part.target[j]
+            i = part.neuron + (part.target[j] if part.target.size > 0 else j - part.indptr[s])
             if place[i] >= 0 and kind[i] == of_kind:
                 value = part.place[j] if part.place.size > 0 else j
                 at = position[s]
@@ -391,23 +409,21 @@ def _permute(column, order, spare, begin, n):  # type: ignore[no-untyped-def]
 
 
 @loop
-def _take_even(row, weight, even):  # type: ignore[no-untyped-def]
-    """Fill the weight of each row; return False where some row has several."""
+def _take_even(row, weight, place):  # type: ignore[no-untyped-def]
+    """Fill the weight of each row, from ``place`` on; return False where some row has several."""
     for s in range(row.size - 1):
+        weight[place + s] = 0.0
+        if row[s] < row[s + 1]:
+            weight[place + s] = weight[row[s]]
         for j in range(row[s], row[s + 1]):
             if weight[j] != weight[row[s]]:
                 return False
-        if row[s] < row[s + 1]:
-            even[s] = weight[row[s]]
     return True
 
 
 @loop
-def _take_single(row, target, single):  # type: ignore[no-untyped-def]
-    """Fill the only target of each row; return False where some row has several."""
+def _take_singles(row, target, place):  # type: ignore[no-untyped-def]
+    """Fill the only target of each row that has one, from ``place`` on."""
     for s in range(row.size - 1):
-        if row[s + 1] - row[s] > 1:
-            return False
-        if row[s + 1] > row[s]:
-            single[s] = target[row[s]]
-    return True
+        if row[s] < row[s + 1]:
+            target[place + s] = target[row[s]]

@@ -144,14 +144,19 @@ from eventsim._layout.record import FURTHER as BEHIND
 from eventsim._support.compile import inlined, loop, scalar
 from eventsim._support.machine import (
     SPINS,
+    WIDE,
     add_at_once,
     add_to_row,
+    add_wide,
+    copy_wide,
+    fill_wide,
     give_way,
     look_at,
     prefetch,
     publish,
 )
 from eventsim._support.sorting import sort_stably
+from eventsim._support.types import Word
 from eventsim.model.crossing import (
     TOUCHES,
     crossing_within,
@@ -168,8 +173,8 @@ __all__ = ["advance_windows", "stays_below"]
 # Of a share that has worked off a window so far: no reason to return.
 GOES_ON = -1
 
-# Spikes ahead whose synapses are fetched.
-AHEAD = 2
+# How far ahead is fetched: spikes of which whole rows are served, or parts; neurons to be replayed.
+AHEAD, FURTHER, NEXT = 2, 4, 3
 
 # Marks of neurons that may fire in the window, and of those whose arrivals are gathered.
 FLAG, CHOSEN = 1, 2
@@ -271,8 +276,7 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
                 n += crew.board[COUNTS + LINE * share]
             if progress[BEFORE] + n > run.time.size:
                 return RECORD_FULL
-            if crew.number == 0:
-                _record(run, crew, progress[BEFORE], n)
+            _record(run, crew, progress[BEFORE])
             progress[SPIKES] = progress[BEFORE] + n
             progress[PHASE] = CLOSE
         paused = _agreed(crew, progress, progress[ARRIVED] + looks - enough) > 0.0
@@ -434,10 +438,10 @@ def _select(bundles, b, times, sources, size, start, before, flights):
         if last - first >= flights.end.shape[1]:
             flights.last[b] = last
             return False
-        place = last & (flights.end.shape[1] - 1)
-        flights.end[own, place] = 0
+        place, row = last & (flights.end.shape[1] - 1), bundles.table[b, ROW] + sources[last]
+        flights.end[own, place], flights.stop[own, place] = bundles.row[row], bundles.row[row + 1]
         if times[last] + shortest < start:
-            flights.end[own, place] = _served(bundles, b, times[last], sources[last], start)
+            flights.end[own, place] = _served(bundles, b, times[last], row, start)
         last += 1
     flights.last[b] = last
     return True
@@ -464,9 +468,8 @@ def _first_not_before(times, first, size, delay, edge):
 
 
 @inlined
-def _served(bundles, b, time, source, start):
-    """Return how many synapses of a row were served before ``start``."""
-    row = bundles.table[b, ROW] + source
+def _served(bundles, b, time, row, start):
+    """Return the first synapse of a row that was not served before ``start``."""
     low, high = bundles.row[row], bundles.row[row + 1]
     shift = bundles.table[b, DELAY]
     while low < high:
@@ -475,7 +478,7 @@ def _served(bundles, b, time, source, start):
             low = middle + 1
         else:
             high = middle
-    return low - bundles.row[row]
+    return low
 
 
 @inlined
@@ -507,8 +510,8 @@ def _send(bundles, b, neurons, grid, times, sources, start, before, work):
     if bundles.table[b, THIN]:
         first = work.flights.first[b]
         if gathers:
-            return _gather_thin(bundles, b, times, sources, first, last, work)
-        _scatter_thin(bundles, b, neurons, grid, times, sources, first, last, start, work)
+            return _gather_singles(bundles, b, times, sources, first, last, work)
+        _scatter_singles(bundles, b, neurons, grid, times, sources, first, last, start, work)
         return True
     for first in range(work.flights.first[b], last, work.sources.size):
         n = min(work.sources.size, last - first)
@@ -517,7 +520,7 @@ def _send(bundles, b, neurons, grid, times, sources, start, before, work):
             work.sources[k] = sources[first + k]
         if gathers:
             _list_rows(bundles, b, first, n, work)
-            if not _gather(bundles, b, work, n):
+            if not _gather_rows(bundles, b, work, n):
                 return False
         elif bundles.table[b, OWN] > 0:
             _scatter_each(bundles, b, neurons, grid, first, n, start, before, work)
@@ -530,19 +533,17 @@ def _send(bundles, b, neurons, grid, times, sources, start, before, work):
 @loop
 def _list_rows(bundles, b, first, n, work):
     """List the deliveries of ``n`` spikes, the first of which has this number."""
-    listed, own = work.deliveries, bundles.table[b, OWN] - 1
+    listed, flights, own = work.deliveries, work.flights, bundles.table[b, OWN] - 1
     delay = 0.0 if own >= 0 else bundles.span[b, 0]
     for k in range(n):
-        row = bundles.table[b, ROW] + work.sources[k]
         listed.time[k] = work.times[k] + delay
         listed.source[k] = work.sources[k]
-        begin, end = bundles.row[row], bundles.row[row + 1]
         if own >= 0:
-            place = (first + k) & (work.flights.end.shape[1] - 1)
-            end = begin + work.flights.end[own, place]
-            begin += work.flights.begin[own, place]
-        listed.start[k] = begin
-        listed.stop[k] = end
+            place = (first + k) & (flights.end.shape[1] - 1)
+            listed.start[k], listed.stop[k] = flights.begin[own, place], flights.end[own, place]
+        else:
+            row = bundles.table[b, ROW] + work.sources[k]
+            listed.start[k], listed.stop[k] = bundles.row[row], bundles.row[row + 1]
 
 
 @loop
@@ -623,94 +624,101 @@ def _fetch(target, first, last):
 
 @loop
 def _scatter_each(bundles, b, neurons, grid, first, n, start, before, work):
-    """Add what arrives of a chunk of spikes, synapse by synapse, to the rows of their targets."""
+    """Add what arrives of a chunk of spikes whose synapses have delays of their own.
+
+    Within a row what is due comes first.
+    """
     listed, flights, own = work.deliveries, work.flights, bundles.table[b, OWN] - 1
-    shift, room = np.uint64(bundles.table[b, DELAY]), flights.end.shape[1] - 1
-    size, chunk, one = np.uint64(0), np.uint64(listed.time.size), np.uint64(1)
-    rows = 0
-    for k in range(n):
-        row = bundles.table[b, ROW] + work.sources[k]
-        time, place = work.times[k], (first + k) & room
-        begin, end = bundles.row[row], np.uint64(bundles.row[row + 1])
-        if k + AHEAD < n:
-            _fetch_next(bundles, b, work.sources[k + AHEAD], (first + k + AHEAD) & room, flights)
-        s = np.uint64(begin + flights.end[own, place])
-        flights.begin[own, place] = flights.end[own, place]
-        listed.source[rows], listed.start[rows] = work.sources[k], s
-        while s < end:
-            arrival = time + bundles.delay[shift + s]
-            if arrival >= before:
-                break
-            listed.time[size] = arrival
-            size += one
-            s += one
-            if size == chunk:
-                listed.stop[rows] = s
-                _scatter(bundles, b, neurons, grid, rows + 1, np.int64(size), start, work)
-                size, rows = np.uint64(0), 0
-                listed.source[rows], listed.start[rows] = work.sources[k], s
-        listed.stop[rows] = s
-        rows += 1
-        flights.end[own, place] = np.int64(s) - begin
-    _scatter(bundles, b, neurons, grid, rows, np.int64(size), start, work)
+    shift, of_weight = Word(bundles.table[b, DELAY]), bundles.table[b, WEIGHT]
+    even, room = bundles.table[b, EVEN], flights.end.shape[1] - 1
+    for k in range(first, first + n):
+        flights.begin[own, k & room] = flights.end[own, k & room]
+    k, chunk = 0, Word(work.sources.size)
+    while k < n:
+        size = Word(0)
+        while k < n and size < chunk:
+            time, place = work.times[k], (first + k) & room
+            s, stop = Word(flights.end[own, place]), Word(flights.stop[own, place])
+            _fetch_next(bundles, b, flights.end[own, (first + k + FURTHER) & room])
+            weight = bundles.weight[of_weight + work.sources[k]] if even else 0.0
+            while s < stop and size < chunk:
+                due = add_wide(bundles.delay, shift + s, time, before, listed.time, size)
+                due = min(due, stop - s)
+                copy_wide(bundles.target, s, listed.target, size)
+                if even:
+                    fill_wide(weight, listed.weight, size)
+                else:
+                    copy_wide(bundles.weight, s, listed.weight, size)
+                size += due
+                s += due
+                if due < Word(WIDE):
+                    break
+            flights.end[own, place] = s
+            k += 1 if size < chunk else 0  # the rest of the row comes with the next chunk
+        _scatter(bundles, b, neurons, grid, size, start, work)
 
 
 @inlined
-def _fetch_next(bundles, b, source, place, flights):
-    """Begin to fetch what is next to be served of a row."""
-    s = bundles.row[bundles.table[b, ROW] + source]
-    s += flights.end[bundles.table[b, OWN] - 1, place]
+def _fetch_next(bundles, b, s):
+    """Begin to fetch what is next to be served of a row, from synapse ``s`` on."""
     prefetch(bundles.target, s)
     for j in range(0, 16, 8):
         prefetch(bundles.delay, bundles.table[b, DELAY] + s + j)
 
 
 @inlined
-def _scatter_thin(bundles, b, neurons, grid, times, sources, begin, last, start, work):
+def _scatter_singles(bundles, b, neurons, grid, times, sources, begin, end, start, work):
     """Add what spikes send by one synapse each, or by none."""
     listed, chunk, delay = work.deliveries, work.sources.size, bundles.span[b, 0]
-    kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
-    charges, sums = len(neurons.charging) > 0 and receptor == CHARGE, work.sums
-    shift, single = np.uint64(bundles.table[b, WEIGHT]), np.uint64(bundles.table[b, SINGLE])
-    column = CURRENT + (len(neurons.receptors) if charges else receptor)
+    of_weight, single = Word(bundles.table[b, WEIGHT]), Word(bundles.table[b, SINGLE])
     missing = neurons.kind.size
-    for first in range(begin, last, chunk):
-        arrived = np.uint64(0)
-        for k in range(np.uint64(first), np.uint64(min(first + chunk, last))):
-            source = np.uint64(sources[k])
+    for first in range(begin, end, chunk):
+        size = Word(0)
+        for k in range(Word(first), Word(min(first + chunk, end))):
+            source = Word(sources[k])
             i = bundles.target[single + source]
-            listed.time[arrived] = times[k] + delay
-            listed.source[arrived] = sources[k]
-            listed.start[arrived] = i
-            arrived += np.uint64(i != missing)  # no branch: half of them may be of other shares
-        if not charges:
-            _factors(listed, np.int64(arrived), start, grid, kind, receptor)
-        for k in range(arrived):
-            i, w = listed.start[k], bundles.weight[shift + np.uint64(listed.source[k])]
-            positive = max(w, 0.0)
-            if charges:
-                back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
-                _add_charge(sums, i, column, w, back)
-            else:
-                _add(
-                    sums, i, column, w * listed.potential[k], positive,
-                    positive * listed.reach[k], w * listed.current[k],
-                )  # fmt: skip
-        work.progress[ARRIVED] += np.int64(arrived)
+            listed.time[size] = times[k] + delay
+            listed.target[size] = i
+            listed.weight[size] = bundles.weight[of_weight + source]
+            size += Word(i != missing)  # no branch: half of them may be of other shares
+        _scatter(bundles, b, neurons, grid, size, start, work)
 
 
 @inlined
-def _gather_thin(bundles, b, times, sources, first, last, work):
+def _scatter(bundles, b, neurons, grid, size, start, work):
+    """Add deliveries by one synapse each to the rows of their targets."""
+    listed, sums = work.deliveries, work.sums
+    kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
+    work.progress[ARRIVED] += np.int64(size)
+    if len(neurons.charging) > 0 and receptor == CHARGE:
+        column = CURRENT + len(neurons.receptors)
+        for k in range(size):
+            back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
+            _add_charge(sums, listed.target[k], column, listed.weight[k], back)
+        return
+    _factors(listed, np.int64(size), start, grid, kind, receptor)
+    column = CURRENT + receptor
+    for k in range(size):
+        w = listed.weight[k]
+        positive = max(w, 0.0)
+        _add(
+            sums, listed.target[k], column, w * listed.potential[k], positive,
+            positive * listed.reach[k], w * listed.current[k],
+        )  # fmt: skip
+
+
+@inlined
+def _gather_singles(bundles, b, times, sources, first, last, work):
     """Add what spikes send by one synapse each to the lists; return False if they are full."""
     arrivals, size, delay = work.arrivals, work.progress[GATHERED], bundles.span[b, 0]
-    shift, single = np.uint64(bundles.table[b, WEIGHT]), np.uint64(bundles.table[b, SINGLE])
-    for k in range(np.uint64(first), np.uint64(last)):
-        source = np.uint64(sources[k])
+    of_weight, single = Word(bundles.table[b, WEIGHT]), Word(bundles.table[b, SINGLE])
+    for k in range(Word(first), Word(last)):
+        source = Word(sources[k])
         i = bundles.target[single + source]
         if work.flag[i] == CHOSEN:
             if size == arrivals.time.size:
                 return False
-            _list(work, size, i, times[k] + delay, bundles.weight[shift + source])
+            _list(work, size, i, times[k] + delay, bundles.weight[of_weight + source])
             if arrivals.receptor.size > 0:
                 arrivals.receptor[size] = bundles.table[b, RECEPTOR]
             size += 1
@@ -726,35 +734,6 @@ def _list(work, place, i, time, weight):
     arrivals.weight[place] = weight
     arrivals.following[place] = arrivals.head[i]
     arrivals.head[i] = place
-
-
-@loop
-def _scatter(bundles, b, neurons, grid, n, size, start, work):
-    """Add parts of ``n`` rows, of ``size`` synapses in all, each with its own time of arrival."""
-    listed, sums, target = work.deliveries, work.sums, bundles.target
-    kind, receptor = bundles.table[b, KIND], bundles.table[b, RECEPTOR]
-    shift, even = np.uint64(bundles.table[b, WEIGHT]), bundles.table[b, EVEN]
-    charges = len(neurons.charging) > 0 and receptor == CHARGE
-    column = CURRENT + (len(neurons.receptors) if charges else receptor)
-    if not charges:
-        _factors(listed, size, start, grid, kind, receptor)
-    k, one = np.uint64(0), np.uint64(1)
-    for row in range(n):
-        w = bundles.weight[shift + np.uint64(listed.source[row])] if even else 0.0
-        for s in range(listed.start[row], listed.stop[row]):
-            if not even:
-                w = bundles.weight[s]
-            positive = max(w, 0.0)
-            if charges:
-                back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
-                _add_charge(sums, target[s], column, w, back)
-            else:
-                _add(
-                    sums, target[s], column, w * listed.potential[k], positive,
-                    positive * listed.reach[k], w * listed.current[k],
-                )  # fmt: skip
-            k += one
-    work.progress[ARRIVED] += size
 
 
 @loop
@@ -802,22 +781,22 @@ def _choose(work):
 
 
 @loop
-def _gather(bundles, b, work, n):
+def _gather_rows(bundles, b, work, n):
     """Add a chunk of deliveries to the lists of chosen targets; return False if they are full."""
     listed, target, flag = work.deliveries, bundles.target, work.flag
-    few = np.uint64(8)
+    wide = Word(WIDE)
     for k in range(n):
         start, stop = listed.start[k], listed.stop[k]
-        rest = start + (stop - start) // few * few
-        for s in range(start, rest, few):
+        rest = start + (stop - start) // wide * wide
+        for s in range(start, rest, wide):
             marks = 0
-            for j in range(few):
+            for j in range(wide):
                 marks |= flag[target[s + j]]
-            if marks & CHOSEN and not _gather_some(bundles, b, work, k, s, s + few):
+            if marks & CHOSEN and not _gather_some(bundles, b, work, k, s, s + wide):
                 return False
         marks = 0
-        for s in range(rest, stop):
-            marks |= flag[target[s]]
+        for j in range(wide):  # those that belong to the next row do not count
+            marks |= flag[target[rest + j]]
         if marks & CHOSEN and not _gather_some(bundles, b, work, k, rest, stop):
             return False
     return True
@@ -893,9 +872,9 @@ def _dismiss(neurons, grid, state, work):
     work.progress[FLAGGED] = 0
     for q in range(grid.ranges.shape[0]):
         if grid.step == 0:
-            _dismiss_range(q, np.uint64(0), neurons, grid, state, work)
+            _dismiss_range(q, Word(0), neurons, grid, state, work)
         else:
-            _dismiss_range(q, np.uint64(1), neurons, grid, state, work)
+            _dismiss_range(q, Word(1), neurons, grid, state, work)
 
 
 @inlined
@@ -982,6 +961,7 @@ def _replay(neurons, state, run, work, crew, start, final):
     several, found, before = len(neurons.receptors) > 1, crew.found, progress[BEFORE]
     for f in range(progress[REPLAYED], progress[LAST_CHOSEN]):
         i = work.flagged[f]
+        _fetch_neuron(neurons, state, work, min(f + NEXT, progress[LAST_CHOSEN] - 1))
         kind = neurons.kind[i]
         alphas, beta, bias = neurons.alpha[kind], neurons.beta[kind], neurons.bias[i]
         alpha = alphas[0]
@@ -1096,6 +1076,18 @@ def _replay(neurons, state, run, work, crew, start, final):
 
 
 @inlined
+def _fetch_neuron(neurons, state, work, f):
+    """Begin to fetch what the replay of a flagged neuron begins with."""
+    i = work.flagged[f]
+    prefetch(work.arrivals.head, i)
+    prefetch(state.latest, i)
+    prefetch(neurons.threshold, i)
+    prefetch(neurons.bias, i)
+    prefetch(neurons.refractory, i)
+    prefetch(state.level.reshape(state.level.size), i * state.level.shape[1])
+
+
+@inlined
 def _take_currents(neurons, level, currents):
     """Copy the currents of all receptors at the start of a window, or at a later release."""
     currents[0] = level[0]
@@ -1137,27 +1129,31 @@ def _sort_found(crew, n):
 
 
 @loop
-def _record(run, crew, before, n):
-    """Merge the ``n`` spikes that all shares have found behind those ``before``.
+def _record(run, crew, before):
+    """Put the spikes that a share has found where they belong behind those ``before``.
 
     Of the same time those of the first share come first: its neurons have the lower numbers.
     """
-    found, order, taken = crew.found, crew.order, crew.spare[:, 0]
+    found, order, own, passed = crew.found, crew.order, crew.number, crew.spare[crew.number]
     for share in range(crew.size):
-        taken[share] = 0
-    for k in range(before, before + n):
-        first, earliest = 0, math.inf
+        passed[share] = 0
+    for k in range(crew.board[COUNTS + LINE * own]):
+        spike = order[own, k]
+        place, time = before + k, found.time[own, spike]
         for share in range(crew.size):
-            if taken[share] < crew.board[COUNTS + LINE * share]:
-                time = found.time[share, order[share, taken[share]]]
-                if time < earliest:
-                    first, earliest = share, time
-        place = order[first, taken[first]]
-        taken[first] += 1
-        run.time[k] = earliest
-        run.neuron[k] = found.neuron[first, place]
-        run.slope[k] = found.slope[first, place]
-        run.released[k] = found.released[first, place]
+            if share != own:
+                n = passed[share]
+                while n < crew.board[COUNTS + LINE * share]:
+                    other = found.time[share, order[share, n]]
+                    if other > time or (other == time and share > own):
+                        break
+                    n += 1
+                passed[share] = n
+                place += n
+        run.time[place] = time
+        run.neuron[place] = found.neuron[own, spike]
+        run.slope[place] = found.slope[own, spike]
+        run.released[place] = found.released[own, spike]
 
 
 @loop

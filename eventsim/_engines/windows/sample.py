@@ -60,6 +60,7 @@ from eventsim._engines.windows.bundles import OF_NEURONS, OWN, Bundles
 from eventsim._engines.windows.loop import advance_windows
 from eventsim._layout.record import Record, new_record
 from eventsim._layout.wiring import Neurons
+from eventsim._support.machine import WIDE
 from eventsim._support.threads import stop_if_told
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.currents import scratch_shape
@@ -158,7 +159,8 @@ class _Sample:
         self.board = np.zeros(COUNTS + LINE * len(shares), dtype=np.int64)
         self.votes = np.zeros((2, LINE * len(shares)))
         most = max(share.own.size for share in shares)
-        self._take_found(new_record((len(shares), max(FEW_FOUND, most // FOUND_OF))))
+        few = max(FEW_FOUND, most // FOUND_OF, len(shares))
+        self._take_found(new_record((len(shares), few)))
         for work in self.works:
             work.progress[SPIKES] = work.progress[BEFORE] = kept
             work.progress[WINDOW] = state.mark[4]
@@ -354,13 +356,12 @@ def _new_work(share: Share) -> Work:
     neurons, bundles = share.neurons, share.bundles
     n_neurons, n_receptors = neurons.kind.size, len(neurons.receptors)
     columns = 3 + n_receptors + len(neurons.charging)
-    deliveries = Deliveries(
-        np.empty(CHUNK),
-        np.empty(CHUNK, dtype=np.uint64),
-        np.empty(CHUNK, dtype=np.uint64),
-        np.empty(CHUNK, dtype=np.int64),
-        *[np.empty(CHUNK) for _ in range(3)],
-    )
+    room = CHUNK + WIDE
+    start, stop = np.empty((2, room), dtype=np.uint64)
+    source, target = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.uint32)
+    time, weight, current, potential, reach = np.empty((5, room))
+    factors = current, potential, reach
+    deliveries = Deliveries(time, start, stop, source, target, weight, *factors)
     n_arrivals = max(FEW_ARRIVALS, ARRIVALS_OF * n_neurons // 2048 * 2048)
     n_bundles, n_own = bundles.table.shape[0], int(bundles.table[:, OWN].max(initial=0))
     return Work(
@@ -404,7 +405,7 @@ def _charges(n_neurons: int, n_bundles: int) -> Charges:
 
 def _flights(n_bundles: int, n_own: int, room: int) -> Flights:
     first, last = np.zeros((2, n_bundles), dtype=np.int64)
-    return Flights(first, last, *np.zeros((2, n_own, room), dtype=np.int32))
+    return Flights(first, last, *np.zeros((3, n_own, room), dtype=np.int64))
 
 
 def _resize(run: Record, size: int) -> None:
@@ -432,6 +433,6 @@ def _with_flights(work: Work, bundles: Bundles) -> Work:
     new.first[...], new.last[...] = old.first, old.last
     for b in np.flatnonzero(bundles.table[:, OWN]):
         own, numbers = bundles.table[b, OWN] - 1, np.arange(old.first[b], old.last[b])
-        for longer, column in ((new.begin, old.begin), (new.end, old.end)):
+        for longer, column in zip(new[2:], old[2:], strict=True):
             longer[own, numbers % (2 * room)] = column[own, numbers % room]
     return work._replace(flights=new)
