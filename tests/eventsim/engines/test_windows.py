@@ -304,6 +304,33 @@ def test_arrays_grow_as_needed() -> None:
     np.testing.assert_allclose(found.batch.record.time, expected.batch.record.time, rtol=1e-12)
 
 
+@pytest.mark.jit
+@pytest.mark.parametrize("chunk", [1, 7, 8, 9, 100])
+@pytest.mark.parametrize("even", [True, False])
+def test_rows_that_fill_chunks_of_deliveries_are_served_whole(
+    monkeypatch: pytest.MonkeyPatch, even: bool, chunk: int
+) -> None:
+    """Of each row some synapses are due in a window; the last bundle ends where its array does."""
+    rng = np.random.default_rng(2)
+    network = es.Network()
+    network.add_input("in", 3)
+    network.add_population(cases.ALL, 97, es.LIF(tau_mem=4.0, tau_syn=1.0, refractory=0.1))
+    for pre, n in (("in", 3), (cases.ALL, 97)):
+        weights = np.full((n, 97), 0.1) if even else rng.normal(0.08, 0.02, (n, 97))
+        network.connect(pre, cases.ALL, weights=weights, delays=rng.uniform(0.3, 1.0, (n, 97)))
+    stimulus = {"in": es.Spikes(np.linspace(0.0, 3.0, 60), np.arange(60) % 3)}
+    expected = es.simulate(network, stimulus, 4.0, engine="scheduler")
+    whole = es.simulate(network, stimulus, 4.0, engine="windows")
+    monkeypatch.setattr(sample, "CHUNK", chunk)
+    with small_shares():
+        for threads in (1, 2):
+            found = es.simulate(network, stimulus, 4.0, engine="windows", threads=threads)
+            assert_identical(found.batch, whole.batch)
+    assert len(whole.spikes[cases.ALL]) > 100
+    np.testing.assert_array_equal(whole.batch.record.neuron, expected.batch.record.neuron)
+    np.testing.assert_allclose(whole.batch.record.time, expected.batch.record.time, rtol=1e-12)
+
+
 # --- where it applies -----------------------------------------------------------------------------
 
 
