@@ -71,7 +71,7 @@ __all__ = ["Others", "Share", "run_sample"]
 Call: TypeAlias = Callable[[], int]
 
 CHUNK = 1024
-MOST_ARRIVALS = 2**21  # gathered at a time, unless a single neuron has more
+MOST_ARRIVALS = 2**20  # gathered at a time, unless a single neuron has more
 PER_NEURON = "neuron", "level", "release", "latest"  # arrays of the state
 # For which there is room at first: so many, but for so many of each neuron, or one of so many.
 FEW_ARRIVALS, FEW_FLIGHTS, FEW_FOUND = 4096, 256, 256
