@@ -39,10 +39,10 @@ OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard test
 	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence \
 	tests/scenarios/networks/test_cuda_learner.py
 
-# Doors to other tools have none of their own, nor have files, names and errors; formulas have no loops.
-WITHOUT_LOOPS := tests/gradients/torch tests/gradients/jax tests/gradients/optim tests/eventsim/nir \
-	$(patsubst %,tests/eventsim/test_%.py,cost csv frames neo nest plot ranks sonata storage units) \
-	$(patsubst %,tests/eventsim/model/test_%.py,crossing crossing_scales flow neuron parameters) \
+# Doors to other tools, files, names and errors have none of their own; what is scalar has no indices.
+WITHOUT_LOOPS := tests/gradients/torch tests/gradients/jax tests/eventsim/nir \
+	$(patsubst %,tests/eventsim/test_%.py,csv frames neo nest plot sonata storage units) \
+	$(patsubst %,tests/eventsim/model/test_%.py,crossing crossing_scales flow parameters) \
 	$(patsubst %,tests/eventsim/support/test_%.py,code_files extras files threads validate) \
 	$(patsubst %,tests/test_%.py,bad_arguments docs exports extras packaging public_api)
 

@@ -31,7 +31,6 @@ __all__ = [
     "DelaySpans",
     "Layout",
     "Neurons",
-    "Order",
     "Wiring",
     "compiled_form",
     "delay_spans",
@@ -380,6 +379,8 @@ def _in_equations(values: Mapping[str, FloatArray], charging: bool) -> Neurons:
 def _layout(projection: Projection, kinds: Int32Array) -> tuple[_Groups, Int32Array, Order | None]:
     """Return (delay groups, targets, order) of one projection; ``kinds`` are its targets' kinds."""
     indptr, target, parameter = rows_of(projection.weights)
+    if isinstance(projection.weights, np.ndarray):
+        target = np.tile(np.arange(kinds.size, dtype=np.int32), indptr.size - 1)
     delays = projection.delay_values
     kind = None if np.all(kinds == kinds[0]) else kinds[target]
     if isinstance(delays, float) and kind is None:
@@ -430,13 +431,15 @@ def _fresh(indptr: IntArray, kind: Int32Array | None, delays: float | FloatArray
 
 
 def rows_of(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, Order | None]:
-    """Return CSR row pointers, column indices, and which value each entry has (None: its own)."""
+    """Return CSR row pointers, column indices, and which value each entry has (None: its own).
+
+    There are no column indices of a dense matrix, each row of which has all columns.
+    """
     if isinstance(weights, Convolution):
         return weights.synapses()
     if isinstance(weights, np.ndarray):
         n_pre, n_post = weights.shape
-        every = np.tile(np.arange(n_post, dtype=np.int32), n_pre)
-        return n_post * np.arange(n_pre + 1), every, None
+        return n_post * np.arange(n_pre + 1), np.empty(0, dtype=np.int32), None
     return weights.indptr.astype(np.int64), weights.indices.astype(np.int32, copy=False), None
 
 

@@ -20,12 +20,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsim._layout.wiring import Layout, Order, layout_of, rows_of
-from eventsim._support.compile import allocating_loop, loop
+from eventsim._layout.wiring import Layout, layout_of, rows_of
+from eventsim._support.compile import allocating_loop, inlined, loop
 from eventsim._support.machine import WIDE
 from eventsim._support.sorting import sort_stably
-from eventsim._support.types import FloatArray, Int32Array, IntArray, Matrix
-from eventsim.convolution import Convolution
+from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.network import Network, Version
 from eventsim.ranks import Part, own_range
 
@@ -214,7 +213,7 @@ def _parts(network: Network) -> Iterator[_Part]:
     layout, value = layout_of(network), 0
     starts = {**layout.input_start, **layout.neuron_start}
     for projection in network.projections.values():
-        indptr, target, place = _rows(projection.weights)
+        indptr, target, place = rows_of(projection.weights)
         arrays = (
             indptr,
             target,
@@ -225,14 +224,6 @@ def _parts(network: Network) -> Iterator[_Part]:
         source, neuron = starts[projection.pre], layout.neuron_start[projection.post]
         yield _Part(source, neuron, value, *_read_only(arrays))
         value += projection.values.size
-
-
-def _rows(weights: Matrix | Convolution) -> tuple[IntArray, Int32Array, Order | None]:
-    """Return what `rows_of` does, without the targets where there are all."""
-    if isinstance(weights, np.ndarray):
-        n_pre, n_post = weights.shape
-        return n_post * np.arange(n_pre + 1), np.empty(0, dtype=np.int32), None
-    return rows_of(weights)
 
 
 def _read_only(arrays: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -268,7 +259,7 @@ def _form(
     for part, b, of_kind in leads:
         _count(part, kind, of_kind, place, row[table[b, ROW] + part.source + 1 :])
     np.cumsum(row, out=row)
-    size = int(row[-1]) if row.size else 0
+    size = _n_synapses(row)
     n_delays, n_singles = _place_delays(table, row), _place_singles(table, row)
     span = np.array(list(plan.span.values())).reshape(-1, 2)
     target = np.full(size + n_singles + WIDE, share.size, dtype=np.uint32)
@@ -293,6 +284,11 @@ def _first_rows(layout: Layout, names: Iterable[_Name]) -> tuple[IntArray, int]:
     return first[:-1], int(first[-1])
 
 
+def _n_synapses(row: IntArray) -> int:
+    """Return how many synapses there are in all bundles."""
+    return int(row[-1]) if row.size else 0
+
+
 def _place_delays(table: IntArray, row: IntArray) -> int:
     """Set where each bundle has delays of its own; return how many there are of all."""
     size = 0
@@ -309,7 +305,7 @@ def _place_singles(table: IntArray, row: IntArray) -> int:
     for line, end in zip(table, _ends(table, row), strict=True):
         counts = np.diff(row[line[ROW] : end])
         if not line[OWN] and counts.max(initial=0) <= 1:
-            line[THIN], line[SINGLE] = 1, row[-1] + size
+            line[THIN], line[SINGLE] = 1, _n_synapses(row) + size
             size += counts.size
     return size
 
@@ -337,7 +333,7 @@ def _evened(bundles: Bundles) -> Bundles:
     These lie behind the others, in the room left for them.
     """
     table, weight = bundles.table.copy(), bundles.weight
-    size = place = int(bundles.row[-1]) if bundles.row.size else 0
+    size = place = _n_synapses(bundles.row)
     for b, line in enumerate(table):
         row = _rows_of(bundles, b)
         if _take_even(row, weight, place):
@@ -349,12 +345,18 @@ def _evened(bundles: Bundles) -> Bundles:
     return Bundles(*_read_only(bundles._replace(table=table, weight=weight)))
 
 
+@inlined
+def _neuron_of(part, s, j):  # type: ignore[no-untyped-def]
+    """Return to which neuron synapse ``j`` leads, one of those of source ``s``."""
+    return part.neuron + (part.target[j] if part.target.size > 0 else j - part.indptr[s])
+
+
 @loop
 def _count(part, kind, of_kind, place, counts):  # type: ignore[no-untyped-def]
     """Add how many synapses each source has onto the neurons of a share that are of a kind."""
     for s in range(part.indptr.size - 1):
         for j in range(part.indptr[s], part.indptr[s + 1]):
-            i = part.neuron + (part.target[j] if part.target.size > 0 else j - part.indptr[s])
+            i = _neuron_of(part, s, j)
             if place[i] >= 0 and kind[i] == of_kind:
                 counts[s] += 1
 
@@ -365,7 +367,7 @@ def _fill(part, kind, of_kind, place, position, bundles, b, origin):  # type: ig
     own, first = bundles.table[b, OWN] > 0, bundles.table[b, DELAY]
     for s in range(part.indptr.size - 1):
         for j in range(part.indptr[s], part.indptr[s + 1]):
-            i = part.neuron + (part.target[j] if part.target.size > 0 else j - part.indptr[s])
+            i = _neuron_of(part, s, j)
             if place[i] >= 0 and kind[i] == of_kind:
                 value = part.place[j] if part.place.size > 0 else j
                 at = position[s]
