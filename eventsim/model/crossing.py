@@ -62,7 +62,7 @@ import math
 import sys
 
 from eventsim._support.compile import scalar
-from eventsim.model.flow import bias_kernel, flow, propagator
+from eventsim.model.flow import bias_kernel, exponential, flow, propagator
 
 __all__ = [
     "CANCELLED",
@@ -211,7 +211,7 @@ def _crossing(limit, current, potential, alpha, beta, threshold, bias, by_series
     if lag == 0.0:
         return 0.0, slope
     # Where few digits cancel, as a rule, one exponential is enough.
-    there = current * math.exp(-alpha * lag)
+    there = current * exponential(-alpha * lag)
     if there - holding > CANCELLED * max(abs(there), abs(holding)):
         return lag, there - holding
     synaptic, membrane, h = propagator(lag, alpha, beta)

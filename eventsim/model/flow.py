@@ -31,11 +31,16 @@ __all__ = [
     "bias_kernel_rate_derivative",
     "difference3",
     "difference4",
+    "exponential",
     "flow",
     "kernel",
     "kernel_rate_derivatives",
     "propagator",
 ]
+
+# Below it exponentials are summed as series, to the coefficients 1/(k + 1)! of (exp(x) - 1)/x.
+SMALL = 0.5
+_MEAN = tuple(1.0 / math.factorial(k + 1) for k in range(14))
 
 # Coefficients 1/(k + 2)! of (exp(z) - 1 - z)/z^2, the highest first; enough for |z| <= 1/4.
 _PHI = tuple(1.0 / math.factorial(k + 2) for k in range(10, -1, -1))
@@ -45,29 +50,45 @@ _PHI = tuple(1.0 / math.factorial(k + 2) for k in range(10, -1, -1))
 def propagator(lag, alpha, beta):
     """Return ``(exp(-alpha lag), exp(-beta lag), h(lag))``, the coefficients of the flow.
 
-    ``V(t + lag) = V(t) exp(-beta lag) + I(t) h(lag)``: nearly equal rates take ``expm1`` of their
-    difference, so ``h`` keeps its digits; distinct rates take the plain difference, so the faster
-    exponential keeps its.  ``lag`` may be negative.
+    ``V(t + lag) = V(t) exp(-beta lag) + I(t) h(lag)``.  Where the rates are near each other, beside
+    the lag, h and the faster exponential follow from the mean of an exponential, so h keeps its
+    digits; else h is the plain difference, so the faster exponential keeps its.  ``lag`` may be
+    negative.
     """
     slow = min(alpha, beta)
     fast = max(alpha, beta)
     spread = (fast - slow) * lag
-    if abs(spread) < 0.5:
-        growth = math.expm1(-spread)
-        # One exponential is enough where one rate is twice the other, or where there is no leak.
-        if fast == 2.0 * slow:
-            slower = 1.0 + growth
-        else:
-            slower = math.exp(-slow * lag) if slow != 0.0 else 1.0
-        faster = slower + slower * growth
-        h = slower * lag if spread == 0.0 else slower * lag * (-growth / spread)
+    slower = exponential(-slow * lag)
+    if abs(spread) < SMALL:
+        mean = _mean_exponential(-spread)
+        faster = slower - slower * (spread * mean)
+        h = slower * lag * mean
     else:
-        slower = math.exp(-slow * lag)
         faster = math.exp(-fast * lag)
         h = (slower - faster) / (fast - slow)
     if alpha <= beta:
         return slower, faster, h
     return faster, slower, h
+
+
+@scalar
+def exponential(x):
+    """Return exp(x): where x is small by its series, which takes half of the time."""
+    return 1.0 + x * _mean_exponential(x) if abs(x) < SMALL else math.exp(x)
+
+
+@scalar
+def _mean_exponential(x):
+    """Return (exp(x) - 1)/x, the mean of exp between 0 and a `SMALL` x, by its series.
+
+    The terms are added in pairs, pairs of pairs, and so on: none waits for all the others.
+    """
+    c, square = _MEAN, x * x
+    fourth = square * square
+    low = (1.0 + c[1] * x) + square * (c[2] + c[3] * x)
+    middle = (c[4] + c[5] * x) + square * (c[6] + c[7] * x)
+    high = (c[8] + c[9] * x) + square * (c[10] + c[11] * x) + fourth * (c[12] + c[13] * x)
+    return low + fourth * (middle + fourth * high)
 
 
 @scalar
@@ -81,7 +102,8 @@ def bias_kernel(lag, beta):
     """Return b(lag) = (1 - exp(-beta lag)) / beta: the potential that a unit bias builds up."""
     if beta == 0.0:
         return lag
-    return -math.expm1(-beta * lag) / beta
+    x = -beta * lag
+    return lag * _mean_exponential(x) if abs(x) < SMALL else -math.expm1(x) / beta
 
 
 @scalar

@@ -14,6 +14,7 @@ import math
 
 from eventsim._support.compile import scalar
 from eventsim.model.crossing import ROUNDING
+from eventsim.model.flow import exponential
 
 __all__ = ["AT_ONCE", "CHARGE", "RESET", "arrive_held", "fire", "hold", "surpasses"]
 
@@ -54,7 +55,7 @@ def surpasses(potential, threshold, size):
 @scalar
 def hold(current, lag, alpha):
     """Return the current a time ``lag`` later, while the potential is held."""
-    return current * math.exp(-alpha * lag)
+    return current * exponential(-alpha * lag)
 
 
 @scalar

@@ -28,7 +28,7 @@ neurons (spikes in 2 ms, up to 200 neurons).  `--beside nest` runs the same syna
 potentials in NEST, with iaf_psc_exp on a grid of 0.1 ms, to which it rounds the delays (`make
 peers` installs it; EVENTSIM_NEST_PYTHON names its interpreter).  Its Poisson spikes are others, and
 the network is chaotic: rates and CVs are to agree, not spikes.  On its way to NEST the network lies
-in temporary files, some 30 bytes a synapse.
+in temporary files, some 30 bytes a synapse; at scale 1 NEST takes 15 GB.
 
 Spikes are on disk chunk by chunk, in files `spikes-*.npz` of the run folder; a run that was stopped
 goes on from its last chunk.
@@ -38,7 +38,7 @@ has them.
 
   eventsim run microcircuit
   eventsim run microcircuit --beside nest
-  eventsim run microcircuit --scale 1 --duration 1000
+  eventsim run microcircuit --scale 1 --duration 1000 --beside nest
 """
 
 __all__ = ["PICTURES", "TASK"]

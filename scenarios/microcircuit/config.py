@@ -21,7 +21,7 @@ class MicrocircuitOptions(Options):
     """Times are in ms."""
 
     scale: Annotated[float, Range(0.005, 1.0)] = option(
-        "Fraction of the neurons, and of the synapses of each; 1 takes 16 GB.", 0.1
+        "Fraction of the neurons, and of the synapses of each; 1 takes 13 GB.", 0.1
     )
     drive: Literal["poisson", "dc"] = option(
         "What comes from outside: Poisson spikes, or their mean as a direct current.", "poisson"

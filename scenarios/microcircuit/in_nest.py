@@ -39,12 +39,17 @@ def main() -> None:
         if rate > 0.0:
             source = nest.Create("poisson_generator", params={"rate": rate})
             nest.Connect(source, neurons[begin:end], syn_spec=synapse)
+    models = [f"from_{k}" for k in range(len(sizes))]
+    for model in models:  # a model takes 1.3e8 synapses: those of the whole circuit need several
+        nest.CopyModel("static_synapse", model)
     for more in sorted(path.parent.glob("more-*.npz")):
         with np.load(more) as file:
             one = dict(file)
-        delay = np.maximum(np.rint(one["delay"] / step), 1.0) * step
-        values = {"weight": one["weight"], "delay": delay}
-        nest.Connect(one["pre"] + 1, one["post"] + 1, "one_to_one", values)
+        if one["pre"].size:
+            model = models[np.searchsorted(ends, one["pre"][0], side="right")]
+            delay = np.maximum(np.rint(one["delay"] / step), 1.0) * step
+            values = {"synapse_model": model, "weight": one["weight"], "delay": delay}
+            nest.Connect(one["pre"] + 1, one["post"] + 1, "one_to_one", values)
     recorder = nest.Create("spike_recorder")
     nest.Connect(neurons, recorder)
     nest.Prepare()

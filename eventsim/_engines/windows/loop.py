@@ -165,7 +165,7 @@ from eventsim.model.crossing import (
     spike_time,
 )
 from eventsim.model.currents import crossing_of, earliest_crossing_of, flow_of
-from eventsim.model.flow import flow, propagator
+from eventsim.model.flow import exponential, flow, propagator
 from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, fire, hold, surpasses
 
 __all__ = ["advance_windows", "stays_below"]
@@ -555,7 +555,7 @@ def _scatter_rows(bundles, b, neurons, grid, n, start, work):
         shift, even, arrived = bundles.table[b, WEIGHT], bundles.table[b, EVEN], 0
         column = CURRENT + len(neurons.receptors)
         for k in range(n):
-            back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
+            back = exponential(neurons.beta[kind] * (listed.time[k] - start))
             for s in range(listed.start[k], listed.stop[k]):
                 w = bundles.weight[shift + listed.source[k] if even else np.int64(s)]
                 _add_charge(sums, target[s], column, w, back)
@@ -693,7 +693,7 @@ def _scatter(bundles, b, neurons, grid, size, start, work):
     if len(neurons.charging) > 0 and receptor == CHARGE:
         column = CURRENT + len(neurons.receptors)
         for k in range(size):
-            back = math.exp(neurons.beta[kind] * (listed.time[k] - start))
+            back = exponential(neurons.beta[kind] * (listed.time[k] - start))
             _add_charge(sums, listed.target[k], column, listed.weight[k], back)
         return
     _factors(listed, np.int64(size), start, grid, kind, receptor)
