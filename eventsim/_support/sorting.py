@@ -1,11 +1,14 @@
 """Compiled sorting, stable and in place."""
 
 from eventsim._support.compile import inlined, loop
+from eventsim._support.types import Word
 
 __all__ = ["sort_parts", "sort_rows", "sort_stably"]
 
 # Moves per item with which sorting by insertion is the fastest.
 FEW_MOVES = 16
+
+ONE = Word(1)
 
 
 @loop
@@ -62,38 +65,34 @@ def sort_parts(key, order, spare, bounds):
 @loop
 def sort_stably(key, order, spare, first, last):
     """Sort ``order[first:last]`` by ``key[order]``: blocks by insertion, then merged."""
-    block = 16
+    first, last, block = Word(first), Word(last), Word(16)
     for begin in range(first, last, block):
-        for a in range(begin + 1, min(begin + block, last)):
-            moved = order[a]
-            b = a - 1
-            while b >= begin and key[order[b]] > key[moved]:
-                order[b + 1] = order[b]
-                b -= 1
-            order[b + 1] = moved
+        for a in range(begin + ONE, min(begin + block, last)):
+            moved, b = order[a], a
+            own = key[Word(moved)]
+            while b > begin and key[Word(order[b - ONE])] > own:
+                order[b] = order[b - ONE]
+                b -= ONE
+            order[b] = moved
     while block < last - first:
-        for begin in range(first, last - block, 2 * block):
-            _merge(key, order, spare, begin, begin + block, min(begin + 2 * block, last))
-        block *= 2
+        for begin in range(first, last - block, block + block):
+            _merge(key, order, spare, begin, begin + block, min(begin + block + block, last))
+        block += block
 
 
-@loop
+@inlined
 def _merge(key, order, spare, begin, middle, end):
     """Merge two sorted neighbours in place."""
-    if key[order[middle - 1]] <= key[order[middle]]:
-        return
-    size = middle - begin
-    for a in range(size):
-        spare[a] = order[begin + a]
-    a, b, place = 0, middle, begin
-    while a < size:
-        if b < end and key[order[b]] < key[spare[a]]:
-            order[place] = order[b]
-            b += 1
-        else:
-            order[place] = spare[a]
-            a += 1
-        place += 1
-
-
-# --- record ---------------------------------------------------------------------------------------
+    if key[Word(order[middle - ONE])] > key[Word(order[middle])]:
+        size = middle - begin
+        for a in range(size):
+            spare[a] = order[begin + a]
+        a, b, place = Word(0), middle, begin
+        while a < size:
+            if b < end and key[Word(order[b])] < key[Word(spare[a])]:
+                order[place] = order[b]
+                b += ONE
+            else:
+                order[place] = spare[a]
+                a += ONE
+            place += ONE

@@ -38,6 +38,7 @@ __all__ = [
     "MARKED_ARRIVED",
     "MARKED_SEARCHES",
     "MARKED_TOUCHED",
+    "MEAN",
     "MEDIUM",
     "MEETING",
     "MEMBRANE",
@@ -81,8 +82,8 @@ __all__ = [
 MARGIN = 1e-9
 
 # Columns of Grid.kind.
-SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE = range(6)
-SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART, DEGREE, N_KIND = range(6, 12)
+SYNAPTIC, MEMBRANE, KERNEL, SAFE_KERNEL, RATIO, INVERSE, MEAN = range(7)
+SYNAPTIC_STEP, SYNAPTIC_PART, MEMBRANE_STEP, MEMBRANE_PART, DEGREE, N_KIND = range(7, 13)
 
 # Of the series of factors: the lowest one that is exact to rounding is taken.
 DEGREES = LOW, MEDIUM, HIGH = 8, 10, 12

@@ -178,11 +178,12 @@ def _kind_row(alpha: float, beta: float, width: float) -> tuple[float, ...]:
     b = bias_kernel(width, beta)
     safe = h * (1.0 + MARGIN)
     ratio, inverse = membrane / b * (1.0 - MARGIN), (1.0 + MARGIN) / b
+    mean = h / b * (1.0 + MARGIN)
     (synaptic, *synaptic_rest), (membrane, *membrane_rest) = (
         _fall(r, width) for r in (alpha, beta)
     )
     return (
-        synaptic, membrane, h, safe, ratio, inverse, *synaptic_rest, *membrane_rest,
+        synaptic, membrane, h, safe, ratio, inverse, mean, *synaptic_rest, *membrane_rest,
         _degree(max(alpha, beta) * width),
     )  # fmt: skip
 

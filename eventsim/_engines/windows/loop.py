@@ -40,10 +40,16 @@ and of :math:`I_k < 0` as they are at the end; W the width, b and h the kernels 
 crossing could V rise; else
 :math:`x(t) \ge x_0 e^{-\beta t} - M_1 b(t) \ge e^{-\beta W} x_0 - M_1 b(W)` for :math:`x_0 > 0`.
 
-*Second bound.*  What was there at the start adds to the integral at most
-:math:`\max(I_+ - I_\theta, 0)\, e^{\beta t} b(t)`; the arrivals add at most
+*Second bound.*  The current that was there at the start is at most
+:math:`I_+(s) = \sum_k I_k e^{-\alpha_k s}`, where each :math:`I_k < 0` stays as it is at the end:
+it is convex and falls.  Let :math:`d = I_+(0) - I_\theta` be the drive at the start and
+:math:`m = \sum_k I_k h_k(W)/b(W) - I_\theta` its mean, weighed by :math:`e^{\beta s}`.  If
+:math:`I_+(W) \ge I_\theta`, its integral rises to :math:`m\, e^{\beta W} b(W)`.  Else what is
+positive of it lies below the chord, and of that the integral is at most :math:`d W/2`.  This falls
+and :math:`e^{\beta s}` rises, so (Chebyshev) the integral of both is at most
+:math:`d\, e^{\beta W} b(W)/2`.  The arrivals add at most
 :math:`e^{\beta t} \sum_{a_i < t} w_i h(t - a_i) \le e^{\beta W} E`, because h rises until
-:math:`t^* \ge 1/\max(\alpha, \beta) > W`.  With :math:`M_2 = \max(I_+ - I_\theta, 0) + E/b(W)`
+:math:`t^* \ge 1/\max(\alpha, \beta) > W`.  With :math:`M_2 = \max(m, d/2, 0) + E/b(W)`
 again :math:`x(t) e^{\beta t} \ge x_0 - M_2 e^{\beta W} b(W)`.
 
 So there is no spike in the window if
@@ -102,6 +108,7 @@ from eventsim._engines.windows.arrays import (
     MARKED_ARRIVED,
     MARKED_SEARCHES,
     MARKED_TOUCHED,
+    MEAN,
     MEDIUM,
     MEETING,
     MEMBRANE,
@@ -168,7 +175,7 @@ from eventsim.model.currents import crossing_of, earliest_crossing_of, flow_of
 from eventsim.model.flow import exponential, flow, propagator
 from eventsim.model.jumps import AT_ONCE, CHARGE, RESET, fire, hold, surpasses
 
-__all__ = ["advance_windows", "stays_below"]
+__all__ = ["advance_windows", "stays_below", "stays_below_closely"]
 
 # Of a share that has worked off a window so far: no reason to return.
 GOES_ON = -1
@@ -829,13 +836,20 @@ def _gather_some(bundles, b, work, k, first, last):
 
 @scalar
 def stays_below(begun, potential, positive, reach, threshold, holding, ratio, inverse):
-    """Tell whether a neuron provably cannot fire in the window: the proof is on top.
+    """Tell, for nearly all, that a neuron cannot fire in the window: the proof is on top.
 
-    ``begun`` is the most that the current at the start can be within the window.
+    ``begun`` is the most that the current at the start can be within the window, here all the time.
     """
     first = begun + positive * (1.0 + MARGIN) - holding
     second = max(begun - holding, 0.0) + reach * inverse
     return min(first, second) < ratio * (threshold - potential)
+
+
+@scalar
+def stays_below_closely(begun, mean, potential, reach, threshold, holding, ratio, inverse):
+    """Tell it by the second bound as it is proved, which leaves out more; ``mean`` is that of I."""
+    drive = max(max(mean - holding, 0.5 * (begun - holding)), 0.0)
+    return drive + reach * inverse < ratio * (threshold - potential)
 
 
 @inlined
@@ -849,6 +863,19 @@ def _most(neurons, level, kind):
         current = level[LEVEL + r]
         most += current * (1.0 + MARGIN if current > 0.0 else kind[r, SYNAPTIC] * (1.0 - MARGIN))
     return most
+
+
+@inlined
+def _mean(neurons, level, kind):
+    """Return the most that the currents at the start can be on the average over the window."""
+    current = level[0]
+    if len(neurons.receptors) == 1:
+        return max(current, 0.0) * kind[0, MEAN]
+    mean = current * (kind[0, MEAN] if current > 0.0 else kind[0, SYNAPTIC] * (1.0 - MARGIN))
+    for r in range(1, len(neurons.receptors)):
+        current = level[LEVEL + r]
+        mean += current * (kind[r, MEAN] if current > 0.0 else kind[r, SYNAPTIC] * (1.0 - MARGIN))
+    return mean
 
 
 @inlined
@@ -901,9 +928,13 @@ def _dismiss_range(q, step, neurons, grid, state, work):
         sums[i, POTENTIAL] = 0.0
         sums[i, POSITIVE] = 0.0
         sums[i, REACH] = 0.0
-        if _is_low(neurons, raised, threshold) and stays_below(
-            begun, raised, positive, reach, threshold, holding, ratio, inverse
-        ):
+        if _is_low(neurons, raised, threshold) and (
+            stays_below(begun, raised, positive, reach, threshold, holding, ratio, inverse)
+            or stays_below_closely(
+                begun, _mean(neurons, level[i], kind), raised, reach, threshold, holding, ratio,
+                inverse,
+            )
+        ):  # fmt: skip
             level[i, 0] = later_current * synaptic
             later = later * membrane + later_current * h + push
             for r in range(1, len(neurons.receptors)):
@@ -930,9 +961,16 @@ def _dismiss_finally(neurons, grid, state, work, start):
         c = i * grid.step
         begun = _most(neurons, level[i], kind)
         raised = _raised(neurons, sums[i], level[i, 1], kind)
-        if _is_low(neurons, raised, grid.threshold[c]) and stays_below(
-            begun, raised, sums[i, POSITIVE], sums[i, REACH], grid.threshold[c],
-            grid.holding[c], kind[0, RATIO], kind[0, INVERSE],
+        threshold, holding, reach = grid.threshold[c], grid.holding[c], sums[i, REACH]
+        ratio, inverse = kind[0, RATIO], kind[0, INVERSE]
+        if _is_low(neurons, raised, threshold) and (
+            stays_below(
+                begun, raised, sums[i, POSITIVE], reach, threshold, holding, ratio, inverse
+            )
+            or stays_below_closely(
+                begun, _mean(neurons, level[i], kind), raised, reach, threshold, holding, ratio,
+                inverse,
+            )
         ):  # fmt: skip
             rows[i, 0] = level[i, 0] + sums[i, CURRENT]
             rows[i, 1] = level[i, 1] + sums[i, POTENTIAL]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from eventsim._engines.windows import host, sample
-from eventsim._engines.windows.arrays import window_factor
+from eventsim._engines.windows.arrays import INVERSE, MEAN, RATIO, window_factor
 from eventsim._engines.windows.host import _fall, _kind_row, factor_series, window_width
-from eventsim._engines.windows.loop import stays_below
+from eventsim._engines.windows.loop import _mean, _most, stays_below, stays_below_closely
 from eventsim._support.sorting import sort_stably
-from eventsim.model.flow import flow, propagator
+from eventsim.model.flow import bias_kernel, flow, propagator
 from tests.helpers import cases, naive
 from tests.helpers.cases import assert_same_trains, decided
 from tests.helpers.engines import made_for, run
 from tests.helpers.models import assert_identical
 from tests.helpers.naive import Case
-from tests.helpers.strategies import decimals, examples, networks, rate_pairs
+from tests.helpers.strategies import decimals, examples, networks, rate_pairs, rates
 
 # --- the same answer as the scheduler -------------------------------------------------------------
 
@@ -459,7 +459,39 @@ def test_no_neuron_that_fires_is_dismissed(window: tuple[Any, ...], above: float
     reach = sum(max(w, 0.0) * propagator(width - lag, alpha, beta)[2] for lag, w in arrivals)
     holding = beta * threshold - bias
     holding -= 1e-9 * abs(holding)
-    assert not stays_below(current, potential, positive, reach, threshold, holding, row[4], row[5])
+    begun, last = max(current, 0.0), (threshold, holding, row[RATIO], row[INVERSE])
+    assert not stays_below(begun, potential, positive, reach, *last)
+    assert not stays_below_closely(begun, begun * row[MEAN], potential, reach, *last)
+
+
+class Receptors(NamedTuple):
+    """Of neurons, how many receptors they have."""
+
+    receptors: tuple[int, ...]
+
+
+@given(
+    st.lists(st.tuples(decimals(-3.0, 3.0), rates()), min_size=1, max_size=3),
+    rates(),
+    decimals(0.01, 1.0),
+    decimals(-1.0, 3.0),
+)
+def test_the_currents_at_the_start_drive_no_more_than_their_bound(
+    currents: list[tuple[float, float]], beta: float, share: float, holding: float
+) -> None:
+    """Of e^(beta t) (I - holding), by its integral at any time: what the proof has of it."""
+    width = share * 0.5 / max(0.1, beta, *(alpha for _, alpha in currents))
+    kind = np.array([_kind_row(alpha, beta, width) for _, alpha in currents])
+    first, *further = (current for current, _ in currents)
+    level = np.array([first, 0.0, *further])
+    neurons = Receptors(tuple(range(len(currents))))
+    begun, mean = (of(neurons, level, kind) for of in (_most, _mean))
+    bound = max(mean - holding, 0.5 * (begun - holding), 0.0)
+    whole = math.exp(beta * width) * bias_kernel(width, beta)
+    for t in np.linspace(0.0, width, 33):
+        built = sum(current * propagator(t, alpha, beta)[2] for current, alpha in currents)
+        integral = math.exp(beta * t) * (built - holding * bias_kernel(t, beta))
+        assert integral <= bound * whole + 1e-12 * width
 
 
 @given(st.lists(decimals(0.0, 2.0, digits=1), max_size=100))
