@@ -93,11 +93,18 @@ register_profiles()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let kernels that run as plain Python overflow as silently as they do when compiled."""
-    plain = ("NUMBA_DISABLE_JIT", "NUMBA_ENABLE_CUDASIM")
-    if any(os.environ.get(name, "0") != "0" for name in plain):
+    """Let what runs as plain Python overflow as silently as it does when compiled: all, or kernels.
+
+    Where only kernels do, numpy's warnings about anything else are errors.
+    """
+    everywhere, kernels = (
+        os.environ.get(name, "0") != "0" for name in ("NUMBA_DISABLE_JIT", "NUMBA_ENABLE_CUDASIM")
+    )
+    if everywhere or kernels:
+        where = "" if everywhere else r":(eventsim\._engines|gradients)\.cuda\..*"
         for cause in ("overflow", "divide by zero", "invalid value"):
-            config.addinivalue_line("filterwarnings", f"ignore:{cause} encountered:RuntimeWarning")
+            line = f"ignore:{cause} encountered:RuntimeWarning{where}"
+            config.addinivalue_line("filterwarnings", line)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -27,6 +27,7 @@ import math
 from eventsim._support.compile import scalar
 
 __all__ = [
+    "SMALL",
     "bias_kernel",
     "bias_kernel_rate_derivative",
     "difference3",

@@ -46,6 +46,8 @@ def surpasses(potential, threshold, size):
 
     ``size`` is that of the largest term of V.  Else the number is negative.
     """
+    if threshold == math.inf:
+        return -1
     excess, rounding = potential - threshold, ROUNDING * max(size, abs(threshold))
     if excess > rounding:
         return 1

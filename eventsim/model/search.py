@@ -21,7 +21,7 @@ from eventsim._support.validate import (
 )
 from eventsim.model.crossing import SMALLEST, TOUCHES, above, next_crossing, rise_after
 from eventsim.model.currents import crossing_of, flow_of, scratch_shape
-from eventsim.model.flow import propagator
+from eventsim.model.flow import SMALL, propagator
 
 __all__ = ["first_crossing"]
 
@@ -82,7 +82,7 @@ def _polished(lag, current, potential, alpha, beta, threshold, bias):
 def _left_out(lag, current, potential, alpha, beta, bias, synaptic, membrane, h):
     """Return what V lacks since the exponents ``rate lag`` were rounded: some 2^-53 of each."""
     of_synaptic, of_membrane = -_product_error(alpha, lag), -_product_error(beta, lag)
-    if abs(beta - alpha) * lag < 0.5:  # where all is made from one exponential
+    if abs(beta - alpha) * lag < SMALL:  # where all is made from one exponential
         of_membrane = of_synaptic if alpha <= beta else of_membrane
         of_h = h * of_membrane
     else:

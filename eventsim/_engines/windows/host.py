@@ -168,7 +168,9 @@ def _is_charged(network: Network, bundles: Bundles) -> bool:
         return False
     neurons = layout_of(network).neurons
     beta, bias, threshold = neurons.beta[neurons.kind], neurons.bias, neurons.threshold
-    stays = np.where(bias == 0.0, threshold >= 0.0, (beta > 0.0) & (bias < beta * threshold))
+    leaks = beta > 0.0
+    holding = np.multiply(beta, threshold, out=np.zeros_like(beta), where=leaks)
+    stays = np.where(bias == 0.0, threshold >= 0.0, leaks & (bias < holding))
     return bool(np.all(stays)) and not bundles.table[:, OWN].any()
 
 

@@ -186,3 +186,17 @@ def test_where_more_than_charges_matters_the_other_windows_are_taken(
 def test_the_rise_is_the_exponential_to_rounding() -> None:
     x = np.linspace(0.0, 1.0 / 128.0, 1001)
     np.testing.assert_allclose([rise(v) for v in x], np.exp(x), rtol=3e-16)
+
+
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+@pytest.mark.parametrize("tau_mem", [10.0, np.inf])
+def test_charges_do_not_bring_a_readout_to_its_threshold(engine: str, tau_mem: float) -> None:
+    network = es.Network()
+    network.add_input("in", 1)
+    network.add_population("out", 2, es.LIF(tau_mem=tau_mem, tau_syn=0.0, threshold=np.inf))
+    network.connect("in", "out", weights=[[0.1, 1e30]])
+    network.connect("out", "out", weights=np.zeros((2, 2)), delays=1.0)
+    stimulus = {"in": es.Spikes([1.0, 2.0, 3.0], [0, 0, 0])}
+    result = es.simulate(network, stimulus, 10.0, engine=engine)
+    assert result.near_touches == 0
+    assert result.events.synaptic == 6
