@@ -181,9 +181,9 @@ def grazing(seed: int, n: int, n_currents: int, decades: float) -> dict[str, np.
         good &= states["potential"] < top - 1e-9 * size
         before = potentials(np.linspace(0.0, 0.95, 200) * peak[:, None], *parameters(states))
         good &= (before < top[:, None] - 1e-11 * size[:, None]).all(1)
+        rise = left.sum(1) - beta * top + bias
+        top = top + rise**2 / (2.0 * (bends + beta * np.abs(rise)))
     found = {name: values[good] for name, values in states.items()}
-    rise = left.sum(1) - beta * top + bias
-    top = top + rise**2 / (2.0 * (bends + beta * np.abs(rise)))
     return found | {"top": top[good], "size": size[good]}
 
 
