@@ -98,7 +98,9 @@ def _ways(ax: Axes, config: AdaptationOptions, problem: Problem, fits: Fits) -> 
     tau, strength = config.tau * reach, config.strength * reach
     every = [values.ravel() for values in np.meshgrid(tau, strength)]
     height = problem.distances(*every).reshape(RESOLUTION, RESOLUTION)
-    filled = ax.contourf(tau, strength, np.maximum(np.log10(height), LOWEST), 20, cmap="Greys_r")
+    filled = ax.contourf(
+        tau, strength, np.log10(np.maximum(height, 10.0**LOWEST)), 20, cmap="Greys_r"
+    )
     ax.figure.colorbar(filled, ax=ax, label="log10 of the distance (ms)")
     for k, fit in enumerate(fits):
         style = {"color": AFTER, "linewidth": 1.8, "zorder": 3} if k == 0 else {"color": BEFORE}

@@ -120,7 +120,8 @@ def statistics(drawn: Drawn, recordings: Mapping[str, Recording]) -> Figure:
         for (title, recording), line in zip(recordings.items(), LINES, strict=False):
             for name, part in drawn.parts.items():
                 own = values(recording.of_neurons(part))
-                density, _ = np.histogram(own, edges, density=True)
+                count, _ = np.histogram(own, edges)
+                density = count / (max(int(count.sum()), 1) * np.diff(edges))
                 ax.stairs(density, edges, color=COLOURS[name], linestyle=line, linewidth=1.2,
                           label=f"{TITLES[name]}, {title}")  # fmt: skip
         ax.set(yticks=[], ylabel="density", ylim=(0.0, None))
