@@ -853,6 +853,18 @@ def stays_below_closely(begun, mean, potential, reach, threshold, holding, ratio
 
 
 @inlined
+def _cannot_fire(neurons, level, kind, raised, positive, reach, threshold, holding, ratio, inverse):
+    """Tell whether a neuron provably cannot fire in the window."""
+    begun = _most(neurons, level, kind)
+    return _is_low(neurons, raised, threshold) and (
+        stays_below(begun, raised, positive, reach, threshold, holding, ratio, inverse)
+        or stays_below_closely(
+            begun, _mean(neurons, level, kind), raised, reach, threshold, holding, ratio, inverse
+        )
+    )
+
+
+@inlined
 def _most(neurons, level, kind):
     """Return the most that the currents at the start can be within the window."""
     current = level[0]
@@ -920,7 +932,6 @@ def _dismiss_range(q, step, neurons, grid, state, work):
             threshold, holding, push = grid.threshold[i], grid.holding[i], grid.push[i]
         potential = level[i, 1]
         positive, reach = sums[i, POSITIVE], sums[i, REACH]
-        begun = _most(neurons, level[i], kind)
         raised = _raised(neurons, sums[i], potential, kind)
         later_current = level[i, 0] + sums[i, CURRENT]
         later = potential + sums[i, POTENTIAL]
@@ -928,13 +939,9 @@ def _dismiss_range(q, step, neurons, grid, state, work):
         sums[i, POTENTIAL] = 0.0
         sums[i, POSITIVE] = 0.0
         sums[i, REACH] = 0.0
-        if _is_low(neurons, raised, threshold) and (
-            stays_below(begun, raised, positive, reach, threshold, holding, ratio, inverse)
-            or stays_below_closely(
-                begun, _mean(neurons, level[i], kind), raised, reach, threshold, holding, ratio,
-                inverse,
-            )
-        ):  # fmt: skip
+        if _cannot_fire(
+            neurons, level[i], kind, raised, positive, reach, threshold, holding, ratio, inverse
+        ):
             level[i, 0] = later_current * synaptic
             later = later * membrane + later_current * h + push
             for r in range(1, len(neurons.receptors)):
@@ -959,18 +966,10 @@ def _dismiss_finally(neurons, grid, state, work, start):
     for i in range(neurons.kind.size):
         kind = grid.kind[neurons.kind[i]]
         c = i * grid.step
-        begun = _most(neurons, level[i], kind)
         raised = _raised(neurons, sums[i], level[i, 1], kind)
-        threshold, holding, reach = grid.threshold[c], grid.holding[c], sums[i, REACH]
-        ratio, inverse = kind[0, RATIO], kind[0, INVERSE]
-        if _is_low(neurons, raised, threshold) and (
-            stays_below(
-                begun, raised, sums[i, POSITIVE], reach, threshold, holding, ratio, inverse
-            )
-            or stays_below_closely(
-                begun, _mean(neurons, level[i], kind), raised, reach, threshold, holding, ratio,
-                inverse,
-            )
+        if _cannot_fire(
+            neurons, level[i], kind, raised, sums[i, POSITIVE], sums[i, REACH], grid.threshold[c],
+            grid.holding[c], kind[0, RATIO], kind[0, INVERSE],
         ):  # fmt: skip
             rows[i, 0] = level[i, 0] + sums[i, CURRENT]
             rows[i, 1] = level[i, 1] + sums[i, POTENTIAL]
