@@ -73,7 +73,7 @@ unit: $(VENV)/.for-dev  ## run all tests and doctests, compiled
 
 bounds: $(VENV)/.for-dev  ## run the quick tests of what is compiled, with every index checked
 	@$(SAY) "pytest, compiled with bounds checks (tests marked slow are left out)"
-	@NUMBA_BOUNDSCHECK=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
+	@NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
 		-m "not (slow or cuda or gpu or peers)" $(addprefix --ignore=,$(WITHOUT_LOOPS)) \
 		$(filter-out $(WITHOUT_LOOPS),$(OF_COMPILED_CODE)) $(PYTEST_ARGS)
 

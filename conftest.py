@@ -22,8 +22,9 @@ UNUSED_AFTER = 24 * 3600.0  # s
 
 
 def digest_of_sources() -> str:
-    """Return a name that changes with any source file of the checkout, and with bounds checks."""
-    digest = hashlib.sha256(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
+    """Return a name that changes with any source file, and with how numba is asked to compile."""
+    asked = [os.environ.get(name, "") for name in ("NUMBA_BOUNDSCHECK", "NUMBA_OPT")]
+    digest = hashlib.sha256("\0".join(asked).encode())
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             digest.update(f"{path.relative_to(ROOT)}\0".encode())

@@ -29,7 +29,7 @@ from eventsim._support.threads import interruptible
 from eventsim._support.types import FloatArray, IntArray
 from eventsim._support.validate import as_floats, require, require_size, shown
 from eventsim.ranks import are_same
-from eventsim.spikes import SpikeBatch
+from eventsim.spikes import SpikeBatch, of_one_sample
 
 __all__ = [
     "Drawn",
@@ -117,7 +117,7 @@ class Trains(Protocol):
         """Time beyond which intervals would not be resolved."""
 
     def expected(self, t: float) -> float:
-        """Return how many spikes of all samples can be expected until ``t``."""
+        """Return how many spikes of all samples can be expected to be drawn until ``t``."""
 
     def draw(self, t: float) -> tuple[SpikeBatch, Trains]:
         """Return the spikes until ``t`` that are not drawn yet, and where they end."""
@@ -172,7 +172,7 @@ class Drawn:
             else generator.begin(self.samples)
             for name, generator in generators.items()
         }
-        return replace(self, trains=trains)
+        return Drawn(self.samples, trains)
 
 
 def nothing_drawn(samples: IntArray) -> Drawn:
@@ -197,7 +197,7 @@ def draw_until(
     pairs = {key: trains.draw(t) for key, trains in behind.items()}
     found = {key: train for key, (train, _) in pairs.items()}
     after = {key: trains for key, (_, trains) in pairs.items()}
-    return found, replace(drawn, trains={**drawn.trains, **after})
+    return found, Drawn(drawn.samples, {**drawn.trains, **after})
 
 
 def _check_limits(behind: Mapping[str, Trains], t: float, name: str) -> None:
@@ -309,7 +309,9 @@ class PoissonTrains:
         return self.clock.limit
 
     def expected(self, t: float) -> float:
-        """Return how many spikes of all samples can be expected: the integral of the rates."""
+        """Return how many can be expected to be drawn: the integral of the rates, or none."""
+        if self.ahead is not None and t <= self.ahead.t:
+            return 0.0
         return expected(self.clock, self.t, t) * self.samples.size
 
     def draw(self, t: float) -> tuple[SpikeBatch, PoissonTrains]:
@@ -318,7 +320,7 @@ class PoissonTrains:
         if ahead is not None and t <= ahead.t:
             last = int(np.searchsorted(ahead.times, t, side="right"))
             found = ahead.times[self.taken : last], ahead.sources[self.taken : last]
-            return _one_sample(*found), replace(self, t=t, taken=last)
+            return of_one_sample(*found), replace(self, t=t, taken=last)
         until = self._worth_drawing(t)
         since, process = (self.t, self.process) if ahead is None else (ahead.t, ahead.process)
         times, sources, offsets, after = self._draw(process, since, until)
@@ -330,9 +332,9 @@ class PoissonTrains:
             rest = ahead.times[self.taken :], ahead.sources[self.taken :]
             found = np.concatenate([rest[0], found[0]]), np.concatenate([rest[1], found[1]])
         if until == t:
-            return _one_sample(*found), self._at(t, after)
+            return of_one_sample(*found), self._at(t, after)
         more = Ahead(times, sources, after, until)
-        return _one_sample(*found), replace(
+        return of_one_sample(*found), replace(
             self, process=process, t=t, since=since, ahead=more, taken=last
         )
 
@@ -372,6 +374,8 @@ class PoissonTrains:
 
     def under(self, generator: Poisson) -> PoissonTrains:
         """Return how the trains go on; under other rates, what is left of each interval counts."""
+        if generator is self.generator:
+            return self
         new, old = generator.rates, self.generator.rates
         if new is old or are_same((new.times, new.values), (old.times, old.values)):
             return replace(self, generator=generator)
@@ -384,10 +388,6 @@ class PoissonTrains:
         settled = self._settled()
         process = Process._make(column[which] for column in settled.process)
         return replace(settled, samples=self.samples[which], process=process)
-
-
-def _one_sample(times: FloatArray, sources: IntArray) -> SpikeBatch:
-    return SpikeBatch.from_sorted(times, sources, np.array([0, times.size]))
 
 
 def read_rates(rate: Steps | ArrayLike, n: int, name: str) -> Steps:
@@ -535,7 +535,7 @@ class FixedTrains:
 
     def under(self, generator: Regular | StepCurrent) -> FixedTrains:
         """Return how the trains go on: as they are."""
-        return replace(self, generator=generator)
+        return self if generator is self.generator else replace(self, generator=generator)
 
     def of(self, which: IntArray) -> FixedTrains:
         """Return the trains of some samples."""

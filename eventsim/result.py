@@ -114,8 +114,8 @@ class Before:
     ends : (n_samples,) ndarray
         Where each sample of the part begins.
     carried : int
-        Number of spikes of a sample that are taken over: those that may still act, and in front of
-        them some at -inf, in the place of all others.
+        Number of spikes of a sample that are taken over: those that may still act, maybe a few that
+        act no more, and in front of them some at -inf, in the place of all others.
     record, offsets
         The spikes of the part, as `BatchResult` has them, behind those that are taken over.
     count : (n_samples, at least 5) ndarray

@@ -42,6 +42,7 @@ __all__ = [
     "continued",
     "extended",
     "merged",
+    "of_one_sample",
     "taken",
 ]
 
@@ -342,8 +343,19 @@ class SpikeBatch(_Kept):
                 "each sample must ascend in (time, index), with finite times >= 0 and indices "
                 f">= 0, got {(float(times[k]), int(indices[k]))} at position {k}"
             )
+        return cls._valid(times, indices, offsets, None)
+
+    @classmethod
+    def _valid(
+        cls,
+        times: FloatArray,
+        indices: IntArray,
+        offsets: IntArray,
+        order: IntArray | Callable[[], IntArray] | None,
+    ) -> SpikeBatch:
+        """Build a batch from what is known to be valid."""
         self = cls.__new__(cls)
-        self._set(times, indices, offsets, None)
+        self._set(times, indices, offsets, order)
         return self
 
     @classmethod
@@ -429,22 +441,17 @@ class SpikeBatch(_Kept):
             raise ValueError(f"samples must be a list of Spikes, got {shown(samples)}")
         if not samples:
             raise ValueError(f"samples must hold at least one sample, got {shown(samples)}")
-        self = cls.__new__(cls)
         offsets = _offsets_of([len(sample) for sample in samples])
         if len(samples) == 1:
-            self._set(samples[0].times, samples[0].indices, offsets, samples[0]._order)
-            return self
+            only = samples[0]
+            return cls._valid(only.times, only.indices, offsets, only._order)
         order = None
         if any(sample._order is not None for sample in samples):
             starts = np.repeat(offsets[:-1], np.diff(offsets))
             order = starts + np.concatenate([sample.order for sample in samples])
-        self._set(
-            np.concatenate([sample.times for sample in samples]),
-            np.concatenate([sample.indices for sample in samples]),
-            offsets,
-            order,
-        )
-        return self
+        times = np.concatenate([sample.times for sample in samples])
+        indices = np.concatenate([sample.indices for sample in samples])
+        return cls._valid(times, indices, offsets, order)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -457,9 +464,7 @@ class SpikeBatch(_Kept):
         """
         take, offsets = taken(self.offsets, np.atleast_1d(as_samples(which, len(self))))
         order = None if self._order is None else partial(_ranks, self, take, np.diff(offsets))
-        part = type(self).__new__(type(self))
-        part._set(self.times[take], self.indices[take], offsets, order)
-        return part
+        return self._valid(self.times[take], self.indices[take], offsets, order)
 
     def sample(self, k: int) -> Spikes:
         """Return the spikes of sample ``k`` as `Spikes`."""
@@ -709,9 +714,12 @@ def extended(old: SpikeBatch, new: SpikeBatch, seam: Seam, indices: IntArray) ->
     order = None
     if not (seam.second is None and old._order is None and new._order is None):
         order = seam.column(old.order, new.order + old.times.size)
-    batch = SpikeBatch.__new__(SpikeBatch)
-    batch._set(seam.times, indices, seam.offsets, order)
-    return batch
+    return SpikeBatch._valid(seam.times, indices, seam.offsets, order)
+
+
+def of_one_sample(times: FloatArray, indices: IntArray) -> SpikeBatch:
+    """Return a batch of one sample, of spikes that are known to be valid and in order."""
+    return SpikeBatch._valid(times, indices, np.array([0, times.size]), None)
 
 
 class _Room(np.ndarray[Any, np.dtype[Any]]):

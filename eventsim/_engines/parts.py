@@ -2,7 +2,8 @@
 
 A spike acts until its last arrival, so what may still act are the last spikes of each sample.  An
 engine is given these alone, with one or more spikes at -inf in front of them, so that all samples
-have as many: these stand for all that act no more.
+have as many: these stand for all that act no more.  A few more spikes are left where they are, so
+that a part costs what happens in it, however short it is.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from eventsim.result import BatchResult, Before, Kept
 
 __all__ = ["Keeping", "carried_from", "part_of", "require_structure", "under"]
 
+FEW_IDLE = 1024  # spikes that act no more, but are left where they are
 TOLERANCE = 1e-12  # of a potential
 MARGIN = 1e-9  # of a time: the sum of a spike's time and a delay is rounded
 
@@ -49,8 +51,11 @@ def carried_from(old: BatchResult, since: FloatArray, moved: Moved) -> BatchResu
     given = old.stimulus
     first = _first_after(record.time, offsets, since, to_neurons)
     inputs = _first_after(given.times, given.offsets, since, to_inputs)
-    n = 1 + int((offsets[1:] - first).max())
-    spikes, unread = n - (offsets[1:] - offsets[:-1]), given.offsets[:-1] - inputs
+    if old.before is None or len(old) > 1 or first[0] > FEW_IDLE:
+        n = 1 + int((offsets[1:] - first).max())
+        record = _last(record, offsets, first, n)
+        offsets = n * np.arange(offsets.size)
+    spikes, unread = np.diff(offsets) - np.diff(old.joined[1]), given.offsets[:-1] - inputs
     state = moved(spikes, unread)
     count = state.count.copy()
     count[:, SPIKES] += spikes
@@ -58,8 +63,8 @@ def carried_from(old: BatchResult, since: FloatArray, moved: Moved) -> BatchResu
     return replace(
         old,
         stimulus=given.between(inputs, given.offsets[1:]),
-        record=_last(record, offsets, first, n),
-        offsets=n * np.arange(offsets.size),
+        record=record,
+        offsets=offsets,
         state=replaced(state, count=count),
         before=None,
     )

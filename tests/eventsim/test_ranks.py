@@ -477,6 +477,15 @@ class Interrupted(FakeCommunicator):
         super().Allgather(sendbuf, recvbuf)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Interrupts come, also where the tests run in the background, which ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("at", [1, 2, 5])
 def test_an_interrupt_waits_until_a_meeting_is_over(at: int) -> None:
     """Else the others would wait in the midst of it."""
@@ -488,6 +497,7 @@ def test_an_interrupt_waits_until_a_meeting_is_over(at: int) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_between_meetings_comes_at_once() -> None:
     comm = Interrupted(0)
 

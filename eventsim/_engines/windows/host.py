@@ -30,7 +30,7 @@ from eventsim._engines.windows.bundles import (
     place_of,
     shares_of,
 )
-from eventsim._engines.windows.sample import Others, Share, run_sample
+from eventsim._engines.windows.sample import Others, Sample, Share
 from eventsim._layout.record import FURTHER, N_COUNTS, REFERENCE, Record, end_to_end, new_record
 from eventsim._layout.wiring import Neurons, delay_spans, kept_by, layout_of
 from eventsim._support.threads import for_each_part
@@ -260,30 +260,55 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
         records = [new_record(0)] * given.n_samples
     else:
         state, records = _resumed(old)
-    shares = _shares(job.network, _cut(job))
+    cut = _cut(job)
+    shares, idle = _shares(job.network, cut), _idle(job, cut)
     others = None if job.ranks is None else _others(job.network, job.ranks)
     ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
     def run_part(first: int, last: int) -> None:
+        sample = _first_of(idle) or Sample(shares, others)
         for k in range(first, last):
             if any(number < k for number in list(excess)):
-                return  # the run will end with that one
+                break  # the run will end with that one
             part = slice(given.offsets[k], given.offsets[k + 1])
             one = WindowState._make(array[k] for array in state)
             spikes = given.times[part], given.sources[part]
-            records[k], beyond = run_sample(
-                shares, spikes, one, records[k], job.t_stop, job.max_spikes, others
-            )
+            records[k], beyond = sample.run(spikes, one, records[k], job.t_stop, job.max_spikes)
             if beyond is not None:
                 excess[k], ends[k] = beyond, beyond[1]
                 _begin_anew(one, given.start.of(np.array([k])))
+        idle.append(sample)
 
-    for_each_part(run_part, given.n_samples, job.threads if others is None else 1)
+    for_each_part(run_part, given.n_samples, job.threads if job.ranks is None else 1)
     if excess:
         last = min(excess)
         excess, records, ends = {last: excess[last]}, records[: last + 1], ends[: last + 1]
     state = WindowState._make(array[: ends.size] for array in state)
     return batch_result(job, ends, end_to_end(records), state), excess
+
+
+def _idle(job: Job, cut: Cut) -> list[Sample]:
+    """Return the samples that have ended, and may be run again; those of parts are kept for all."""
+    if job.history or job.ranks is not None:
+        return []
+    kept = _idle_samples(job.network)
+    if cut not in kept:
+        kept.clear()
+    return kept.setdefault(cut, [])
+
+
+@kept_by("version")
+def _idle_samples(network: Network) -> dict[Cut, list[Sample]]:  # noqa: ARG001
+    """Return where samples of parts of runs are kept, of one cut."""
+    return {}
+
+
+def _first_of(idle: list[Sample]) -> Sample | None:
+    """Take one of them, if there is one left; several threads may."""
+    try:
+        return idle.pop()
+    except IndexError:
+        return None
 
 
 def _cut(job: Job) -> Cut:

@@ -214,7 +214,9 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
             if not _select_all(bundles, times, sources, run, start, before, work):
                 status = FLIGHTS_FULL
             elif _nothing_arrives(work.flights):
-                event = _next_event(bundles, neurons, grid, times, run, state, work, start)
+                event = math.inf  # where t_stop is the start: a spike would come later
+                if start < t_stop:
+                    event = _next_event(bundles, neurons, grid, times, run, state, work, start)
                 work.event[0] = -_agreed(crew, progress, -event)
                 progress[PHASE] = JUMP
                 if not crew.is_all:

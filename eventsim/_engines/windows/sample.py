@@ -66,7 +66,7 @@ from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.currents import scratch_shape
 from eventsim.ranks import Ranks
 
-__all__ = ["Others", "Share", "run_sample"]
+__all__ = ["Others", "Sample", "Share"]
 
 Call: TypeAlias = Callable[[], int]
 
@@ -101,101 +101,104 @@ class Others(NamedTuple):
     rank_of: IntArray
 
 
-def run_sample(
-    shares: Sequence[Share],
-    spikes: tuple[FloatArray, IntArray],
-    state: WindowState,
-    record: Record,
-    t_stop: float,
-    max_spikes: int,
-    others: Others | None = None,
-) -> tuple[Record, tuple[int, float] | None]:
-    """Run one sample from its ``state``, which is set anew, with ``others`` if there are any.
+class Sample:
+    """The arrays of a sample that are not of its state, share by share.
 
-    Returns
-    -------
-    record : Record
-        Its spikes, those of the given ``record`` among them.
-    excess : (int, float) or None
-        Neuron and time of the spike beyond the cap.
+    When it has ended, they serve the next one.
     """
-    sample = _Sample(shares, spikes, state, record, t_stop, max_spikes, others)
-    with _side_by_side(sample.board, len(shares)) as call_all:
-        while True:
-            status = call_all(sample.calls())
-            if status[0] in (DONE, CAPPED):
-                return sample.finish(status[0] == CAPPED)
-            stop_if_told()
-            if status[0] == MEETS:
-                sample.exchange()
-            elif status[0] == ASKS:
-                sample.ask()
-            else:
-                sample.make_room(status)
 
-
-class _Sample:
-    """The arrays of a sample that are not of its state, share by share."""
-
-    def __init__(
-        self,
-        shares: Sequence[Share],
-        spikes: tuple[FloatArray, IntArray],
-        state: WindowState,
-        record: Record,
-        t_stop: float,
-        max_spikes: int,
-        others: Others | None,
-    ) -> None:
-        """Prepare to go on at the start of the window where the sample stopped."""
-        self.shares, self.spikes, self.others, self.whole = shares, spikes, others, state
-        self.state = state if others is None else _some(state, _neurons_here(others))
-        self.t_stop, self.max_spikes = t_stop, max_spikes
-        kept, n_neurons = int(state.mark[0]), shares[-1].high
-        room = max(kept // 8, min(2 * n_neurons, max_spikes + 1 - kept))
-        self.run = Record._make(array.copy() for array in record)
-        _resize(self.run, kept + max(64, room))
+    def __init__(self, shares: Sequence[Share], others: Others | None = None) -> None:
+        """Make room for a sample of these shares, with ``others`` if there are any."""
+        self.shares, self.others = shares, others
         self.works = [_new_work(share) for share in shares]
         self.board = np.zeros(COUNTS + LINE * len(shares), dtype=np.int64)
         self.votes = np.zeros((2, LINE * len(shares)))
         most = max(share.own.size for share in shares)
         few = max(FEW_FOUND, most // FOUND_OF, len(shares))
         self._take_found(new_record((len(shares), few)))
+
+    def run(
+        self,
+        spikes: tuple[FloatArray, IntArray],
+        state: WindowState,
+        record: Record,
+        t_stop: float,
+        max_spikes: int,
+    ) -> tuple[Record, tuple[int, float] | None]:
+        """Run one sample from its ``state``, which is set anew.
+
+        Returns
+        -------
+        record : Record
+            Its spikes, those of the given ``record`` among them.
+        excess : (int, float) or None
+            Neuron and time of the spike beyond the cap.
+        """
+        self._begin(spikes, state, record, t_stop, max_spikes)
+        with _side_by_side(self.board, len(self.shares)) as call_all:
+            while True:
+                status = call_all(self._calls())
+                if status[0] in (DONE, CAPPED):
+                    return self._finish(status[0] == CAPPED)
+                stop_if_told()
+                if status[0] == MEETS:
+                    self._exchange()
+                elif status[0] == ASKS:
+                    self._ask()
+                else:
+                    self._make_room(status)
+
+    def _begin(
+        self,
+        spikes: tuple[FloatArray, IntArray],
+        state: WindowState,
+        record: Record,
+        t_stop: float,
+        max_spikes: int,
+    ) -> None:
+        """Prepare to go on at the start of the window where the sample stopped."""
+        self.spikes, self.whole, others = spikes, state, self.others
+        self.state = state if others is None else _some(state, _neurons_here(others))
+        self.t_stop, self.max_spikes = t_stop, max_spikes
+        kept, n_neurons = int(state.mark[0]), self.shares[-1].high
+        room = max(kept // 8, min(2 * n_neurons, max_spikes + 1 - kept))
+        self.record = _longer(record, kept + max(64, room))
         for work in self.works:
+            work.progress[:] = 0
             work.progress[SPIKES] = work.progress[BEFORE] = kept
             work.progress[WINDOW] = state.mark[4]
         if others is None or others.ranks.part[0] == 0:
             self.works[0].progress[[ARRIVED, SEARCHES, TOUCHED]] = state.mark[1:4]
-        for share, work in zip(shares, self.works, strict=True):
+        for share, work in zip(self.shares, self.works, strict=True):
             self._begin_flights(share, work.flights, state.mark[4] * share.grid.width)
 
     def _begin_flights(self, share: Share, flights: Flights, start: float) -> None:
         """Leave out what has arrived; less a margin, since the loop adds in another order."""
         table, span = share.bundles.table, share.bundles.span
-        kept = self.run.time[: self.state.mark[0]]
+        kept = self.record.time[: self.works[0].progress[BEFORE]]
         for b, longest in enumerate(span[:, 1]):
             times = kept if table[b, OF_NEURONS] else self.spikes[0]
             limit = (start - longest) * (1.0 - MARGIN) - longest * MARGIN
-            flights.first[b] = flights.last[b] = np.searchsorted(times, limit)
+            flights.first[b] = flights.last[b] = times.searchsorted(limit)
 
     def _take_found(self, found: Record) -> None:
         self.found = found
         self.order, self.spare = np.empty((2, *found.time.shape), dtype=np.int32)
 
-    def calls(self) -> list[Call]:
+    def _calls(self) -> list[Call]:
         """Return the call of the loop of each share."""
         n, arrays = len(self.shares), (self.board, self.votes, self.found, self.order, self.spare)
         return [
             partial(
                 advance_windows, share.bundles, share.neurons, share.grid, *self.spikes,
-                _some(self.state, slice(share.low, share.high)), self.run, work,
+                _some(self.state, slice(share.low, share.high)), self.record, work,
                 Crew(k, n, self.others is None, share.own, share.place, *arrays),
                 self.t_stop, self.max_spikes,
             )
             for k, (share, work) in enumerate(zip(self.shares, self.works, strict=True))
         ]  # fmt: skip
 
-    def make_room(self, status: Sequence[int]) -> None:
+    def _make_room(self, status: Sequence[int]) -> None:
         """Let grow what was too small."""
         if FOUND_FULL in status:
             self._find_more([k for k, why in enumerate(status) if why == FOUND_FULL])
@@ -209,9 +212,9 @@ class _Sample:
 
     def _record_up_to(self, needed: int) -> None:
         """Make room for so many spikes."""
-        size = self.run.time.size
+        size = self.record.time.size
         if needed > size:
-            _resize(self.run, max(needed, min(2 * size, 2 * self.max_spikes + 64)))
+            _resize(self.record, max(needed, min(2 * size, 2 * self.max_spikes + 64)))
 
     def _find_more(self, shares: Sequence[int]) -> None:
         """Make room for more spikes of a window, or find no more than exceed the cap."""
@@ -246,7 +249,7 @@ class _Sample:
         progress[FOUND] = most
         self.works[k].horizon[0] = own.time[most - 1]
 
-    def exchange(self) -> None:
+    def _exchange(self) -> None:
         """Record the spikes of the window that all processes have found."""
         assert self.others is not None
         counts = self.board[COUNTS::LINE].tolist()
@@ -257,21 +260,21 @@ class _Sample:
         found = found[np.lexsort((found["neuron"], found["time"]))]
         before = int(self.works[0].progress[BEFORE])
         self._record_up_to(before + found.size)
-        for name, column in self.run._asdict().items():
+        for name, column in self.record._asdict().items():
             column[before : before + found.size] = found[name]
         for work in self.works:
             work.progress[SPIKES], work.progress[PHASE] = before + found.size, CLOSE
 
-    def ask(self) -> None:
+    def _ask(self) -> None:
         """Let all processes go on with the earliest event of all."""
         assert self.others is not None
         event = self.others.ranks.smallest(float(self.works[0].event[0]))
         for work in self.works:
             work.event[0] = event
 
-    def finish(self, is_capped: bool) -> tuple[Record, tuple[int, float] | None]:
+    def _finish(self, is_capped: bool) -> tuple[Record, tuple[int, float] | None]:
         """Set the counters at the end; return the spikes, and the one beyond the cap."""
-        progress, state, run = self.works[0].progress, self.state, self.run
+        progress, state, run = self.works[0].progress, self.state, self.record
         total = np.sum([work.progress for work in self.works], axis=0)
         if self.others is not None:
             total = self.others.ranks.gather(total[np.newaxis]).sum(axis=0)
@@ -289,6 +292,7 @@ class _Sample:
             beyond = int(run.neuron[self.max_spikes]), float(run.time[self.max_spikes])
             state.count[0] = self.max_spikes
         _resize(run, int(state.count[0]))
+        del self.spikes, self.whole, self.state, self.record
         return run, beyond
 
     def _gather(self, others: Others) -> None:
@@ -297,9 +301,9 @@ class _Sample:
         for name in PER_NEURON:
             getattr(self.whole, name)[order] = others.ranks.gather(getattr(self.state, name))
         n = self.works[0].progress[SPIKES]
-        rank_of = others.rank_of[self.run.neuron[:n]]
-        own = self.run.released[:n][rank_of == others.ranks.part[0]]
-        self.run.released[np.argsort(rank_of, kind="stable")] = others.ranks.gather(own)
+        rank_of = others.rank_of[self.record.neuron[:n]]
+        own = self.record.released[:n][rank_of == others.ranks.part[0]]
+        self.record.released[np.argsort(rank_of, kind="stable")] = others.ranks.gather(own)
 
 
 # --- shares side by side --------------------------------------------------------------------------
@@ -406,6 +410,14 @@ def _charges(n_neurons: int, n_bundles: int) -> Charges:
 def _flights(n_bundles: int, n_own: int, room: int) -> Flights:
     first, last = np.zeros((2, n_bundles), dtype=np.int64)
     return Flights(first, last, *np.zeros((3, n_own, room), dtype=np.int64))
+
+
+def _longer(record: Record, size: int) -> Record:
+    """Return a copy of a record with room for ``size`` spikes."""
+    longer = new_record(size)
+    for name, column in record._asdict().items():
+        getattr(longer, name)[: column.size] = column
+    return longer
 
 
 def _resize(run: Record, size: int) -> None:

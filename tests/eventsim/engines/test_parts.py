@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import eventsim as es
 import gradients
+from eventsim._engines import parts as parts_of_runs
 from tests.helpers import cases
 from tests.helpers.engines import batches, built_for, excitable, made_for, model_for
 from tests.helpers.feedforward import Recipe, recipes
@@ -27,6 +28,17 @@ ENGINES = ("scheduler", "windows")
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
 CHUNKS = st.one_of(st.sampled_from([0.25, 0.5, 1.0, 7.0]), decimals(0.07, 3.5))
+
+
+FEW_IDLE = 5  # of networks as small as these
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _parts_begin_both_ways() -> Iterator[None]:
+    """Some with the idle spikes that they took over, some without them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts_of_runs, "FEW_IDLE", FEW_IDLE)
+        yield
 
 
 def batch_of(result: es.Result | es.BatchResult) -> es.BatchResult:
@@ -245,7 +257,7 @@ def test_what_a_part_keeps_does_not_grow() -> None:
         for part in es.stream(network, stimulus, 200.0, chunk=2.0, engine=engine):
             before = part.batch.before
             if before is not None:
-                assert before.carried < 60
+                assert before.carried < 60 + FEW_IDLE
                 assert part.batch.stimulus.times.size <= 6
 
 
