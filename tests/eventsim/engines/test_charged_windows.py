@@ -138,6 +138,7 @@ def test_volleys_are_those_of_the_scheduler() -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.jit
 def test_a_window_with_more_spikes_than_there_is_room_for_is_done_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

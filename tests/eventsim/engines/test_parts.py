@@ -225,6 +225,7 @@ def test_a_part_from_a_file_goes_on_with_a_network_built_anew(
     assert_same_spikes(parts[-1:] if history else parts, whole)
 
 
+@pytest.mark.jit
 @each_engine
 def test_parts_that_go_on_with_networks_built_anew_are_one_run(engine: str) -> None:
     """Receptors, neurons that differ, sparse and dense synapses with their own delays, a drive."""

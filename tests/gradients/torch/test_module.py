@@ -443,14 +443,3 @@ def test_without_torch_the_error_says_how_to_install_it() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "gradients.torch needs torch" in done.stdout
     assert "pip install 'eventsim-snn[torch]'" in done.stdout
-
-
-@pytest.mark.cuda
-def test_a_device_gives_the_same() -> None:
-    plain = network().replace(neurons={"hidden": es.LIF(tau_mem=1.0, tau_syn=0.6)})
-    own, there = (SpikingNetwork(plain, t_stop=3.0, engine=e) for e in ("layered", "cuda"))
-    found, expected = (each(latencies()[:1]) for each in (there, own))
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
-    for outputs in (found, expected):
-        outputs.sum().backward()
-    torch.testing.assert_close(there.weights[IN].grad, own.weights[IN].grad)
