@@ -39,7 +39,7 @@ OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard test
 	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence \
 	tests/scenarios/networks/test_cuda_learner.py
 
-# Doors to other tools, files, names and errors have none of their own; what is scalar has no indices.
+# Doors to other tools, files, names and errors have no compiled code; what is scalar has no indices.
 DOORS := tests/gradients/torch tests/gradients/jax tests/eventsim/nir \
 	$(patsubst %,tests/eventsim/test_%.py,csv frames neo nest plot sonata storage units) \
 	$(patsubst %,tests/eventsim/support/test_%.py,code_files extras files threads validate) \

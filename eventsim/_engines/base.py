@@ -61,7 +61,7 @@ class Engine(Protocol):
         """
 
     def carried(self, old: BatchResult) -> BatchResult:
-        """Return a run with only what of it may still act, if it can go on from that."""
+        """Return a run with little more than what may still act, if it can go on from that."""
 
 
 def stateless(job: Job) -> str | None:

@@ -33,7 +33,7 @@ from eventsim.result import BatchResult, Before, Kept
 
 __all__ = ["Keeping", "carried_from", "part_of", "require_structure", "under"]
 
-FEW_IDLE = 1024  # spikes that act no more, but are left where they are
+MOST_IDLE = 1024  # spikes that act no more, but are left where they are; or one for each neuron
 TOLERANCE = 1e-12  # of a potential
 MARGIN = 1e-9  # of a time: the sum of a spike's time and a delay is rounded
 
@@ -41,17 +41,20 @@ Moved = Callable[[IntArray, IntArray], EndState]
 
 
 def carried_from(old: BatchResult, since: FloatArray, moved: Moved) -> BatchResult:
-    """Return a run with only those spikes that arrive somewhere after ``since`` (n_samples,).
+    """Return a run with little more than the spikes that arrive somewhere after ``since``.
 
-    ``moved(spikes, inputs)`` is its state, in which the numbers of spikes, and of input spikes, are
-    larger by so much in each sample; the counters are seen to here.
+    That is a time for each sample.  ``moved(spikes, inputs)`` is its state, in which the numbers
+    of spikes, and of input spikes, are larger by so much in each sample; the counters are seen to
+    here.
     """
     to_inputs, to_neurons = delay_spans(old.network).longest
     record, offsets = old.joined
     given = old.stimulus
     first = _first_after(record.time, offsets, since, to_neurons)
     inputs = _first_after(given.times, given.offsets, since, to_inputs)
-    if old.before is None or len(old) > 1 or first[0] > FEW_IDLE:
+    most = min(MOST_IDLE, layout_of(old.network).n_neurons)
+    # Only behind what was cut off once there is a spike at -inf, which `latest` may name.
+    if old.before is None or len(old) > 1 or first[0] > most:
         n = 1 + int((offsets[1:] - first).max())
         record = _last(record, offsets, first, n)
         offsets = n * np.arange(offsets.size)

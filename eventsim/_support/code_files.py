@@ -122,8 +122,8 @@ def _own_folder() -> Path:
 def _stamp(function: Callable[..., Any]) -> tuple[Any, ...]:
     """Return what the machine code of a function depends on, besides its own file."""
     package = function.__module__.partition(".")[0]
-    asked = config.BOUNDSCHECK, int(config.OPT)
-    return *asked, digest_of_sources("eventsim"), digest_of_sources(package)
+    options = config.BOUNDSCHECK, repr(config.OPT)
+    return *options, digest_of_sources("eventsim"), digest_of_sources(package)
 
 
 @cache

@@ -99,7 +99,7 @@ class _Worker(InlineWorker):
         self._compiler_pipeline = _untyped
 
     def run_untyped_passes(self, func: Any, enable_ssa: bool = False) -> Any:
-        """Return the representation of a function that is to be inlined, and then forgotten."""
+        """Return the representation of a function, which is inlined once: it shares its scope."""
         func_ir = super().run_untyped_passes(func, enable_ssa)
         for label, block in func_ir.blocks.items():
             func_ir.blocks[label] = _Block(block.scope, block.loc)

@@ -304,7 +304,7 @@ def _take_flights(flights: Flights, state: State, row: int, n_inputs: int, extra
 
 
 def carried(old: BatchResult) -> BatchResult:
-    """Return a run with only what of it may still act."""
+    """Return a run with little more than what may still act."""
     state = old.state
     assert isinstance(state, SchedulerState)
     compiled = compiled_form(old.network)

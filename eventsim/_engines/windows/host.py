@@ -266,14 +266,15 @@ def run(job: Job) -> tuple[BatchResult, Excess]:
     ends, excess = np.full(given.n_samples, job.t_stop), Excess()
 
     def run_part(first: int, last: int) -> None:
-        sample = _first_of(idle) or Sample(shares, others)
+        sample = _one_of(idle) or Sample(shares, others)
         for k in range(first, last):
             if any(number < k for number in list(excess)):
                 break  # the run will end with that one
             part = slice(given.offsets[k], given.offsets[k + 1])
             one = WindowState._make(array[k] for array in state)
             spikes = given.times[part], given.sources[part]
-            records[k], beyond = sample.run(spikes, one, records[k], job.t_stop, job.max_spikes)
+            limits = job.t_stop, job.max_spikes
+            records[k], beyond = sample.run(shares, spikes, one, records[k], *limits)
             if beyond is not None:
                 excess[k], ends[k] = beyond, beyond[1]
                 _begin_anew(one, given.start.of(np.array([k])))
@@ -303,7 +304,7 @@ def _idle_samples(network: Network) -> dict[Cut, list[Sample]]:  # noqa: ARG001
     return {}
 
 
-def _first_of(idle: list[Sample]) -> Sample | None:
+def _one_of(idle: list[Sample]) -> Sample | None:
     """Take one of them, if there is one left; several threads may."""
     try:
         return idle.pop()
@@ -406,7 +407,7 @@ def _resumed(old: BatchResult) -> tuple[WindowState, list[Record]]:
 
 
 def carried(old: BatchResult) -> BatchResult:
-    """Return a run with only what of it may still act, or happens in the window of its end."""
+    """Return a run with little more than what may still act, or happens in its last window."""
     state = old.state
     if isinstance(state, SchedulerState):
         return scheduler.carried(old)

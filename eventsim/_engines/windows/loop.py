@@ -214,8 +214,8 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
             if not _select_all(bundles, times, sources, run, start, before, work):
                 status = FLIGHTS_FULL
             elif _nothing_arrives(work.flights):
-                event = math.inf  # where t_stop is the start: a spike would come later
-                if start < t_stop:
+                event = math.inf  # where t_stop is the start: spikes would come later
+                if start < t_stop or _has_pools(neurons):
                     event = _next_event(bundles, neurons, grid, times, run, state, work, start)
                 work.event[0] = -_agreed(crew, progress, -event)
                 progress[PHASE] = JUMP
@@ -347,6 +347,15 @@ def _begin(state, i, start):
     if state.level[i, 1] == HELD:
         return state.level[i, 0], RESET, state.release[i]
     return state.level[i, 0], state.level[i, 1], start
+
+
+@loop
+def _has_pools(neurons):
+    """Tell whether there are units of pools, which fire just after the end of a run, too."""
+    n = 0
+    for i in range(neurons.kind.size):
+        n += 1 if neurons.threshold[i] == 0.0 else 0
+    return n > 0
 
 
 @loop

@@ -104,28 +104,29 @@ class Others(NamedTuple):
 class Sample:
     """The arrays of a sample that are not of its state, share by share.
 
-    When it has ended, they serve the next one.
+    When it has ended, they serve the next one of the same cut.
     """
 
     def __init__(self, shares: Sequence[Share], others: Others | None = None) -> None:
         """Make room for a sample of these shares, with ``others`` if there are any."""
-        self.shares, self.others = shares, others
+        self.others = others
         self.works = [_new_work(share) for share in shares]
         self.board = np.zeros(COUNTS + LINE * len(shares), dtype=np.int64)
         self.votes = np.zeros((2, LINE * len(shares)))
         most = max(share.own.size for share in shares)
-        few = max(FEW_FOUND, most // FOUND_OF, len(shares))
-        self._take_found(new_record((len(shares), few)))
+        self.few = max(FEW_FOUND, most // FOUND_OF, len(shares))
+        self._take_found(new_record((len(shares), self.few)))
 
     def run(
         self,
+        shares: Sequence[Share],
         spikes: tuple[FloatArray, IntArray],
         state: WindowState,
         record: Record,
         t_stop: float,
         max_spikes: int,
     ) -> tuple[Record, tuple[int, float] | None]:
-        """Run one sample from its ``state``, which is set anew.
+        """Run one sample of these ``shares`` from its ``state``, which is set anew.
 
         Returns
         -------
@@ -134,6 +135,7 @@ class Sample:
         excess : (int, float) or None
             Neuron and time of the spike beyond the cap.
         """
+        self.shares = shares
         self._begin(spikes, state, record, t_stop, max_spikes)
         with _side_by_side(self.board, len(self.shares)) as call_all:
             while True:
@@ -163,6 +165,8 @@ class Sample:
         kept, n_neurons = int(state.mark[0]), self.shares[-1].high
         room = max(kept // 8, min(2 * n_neurons, max_spikes + 1 - kept))
         self.record = _longer(record, kept + max(64, room))
+        if self.found.time.shape[1] > self.few:  # what is counted depends on it, if the cap is met
+            self._take_found(new_record((len(self.shares), self.few)))
         for work in self.works:
             work.progress[:] = 0
             work.progress[SPIKES] = work.progress[BEFORE] = kept
@@ -292,7 +296,7 @@ class Sample:
             beyond = int(run.neuron[self.max_spikes]), float(run.time[self.max_spikes])
             state.count[0] = self.max_spikes
         _resize(run, int(state.count[0]))
-        del self.spikes, self.whole, self.state, self.record
+        del self.shares, self.spikes, self.whole, self.state, self.record
         return run, beyond
 
     def _gather(self, others: Others) -> None:

@@ -148,6 +148,23 @@ def test_a_window_with_more_spikes_than_there_is_room_for_is_done_again(
     assert_identical(es.simulate(*case, engine="windows").batch, whole.batch)
 
 
+@pytest.mark.jit
+def test_what_is_counted_of_a_part_beyond_the_cap_does_not_hang_on_other_parts() -> None:
+    network, stimulus, t_stop = balanced(refractory=2.0**-10)
+    begun = es.simulate(network, {}, 0.0, engine="windows", history=False)
+
+    def beyond() -> np.ndarray:
+        with pytest.raises(es.ActivityError) as caught:
+            es.simulate(network, later, t_stop, resume=begun, history=False, max_spikes=700)
+        return caught.value.result.batch.state.count
+
+    train = stimulus["in"]
+    later = {"in": es.Spikes(train.times[train.times > 0.0], train.indices[train.times > 0.0])}
+    before = beyond()
+    es.simulate(network, later, t_stop, resume=begun, history=False)
+    np.testing.assert_array_equal(beyond(), before)
+
+
 @pytest.mark.parametrize("cap", [1, 2, 63, 500])
 def test_the_cap_names_the_spike_that_the_scheduler_names(
     cap: int, monkeypatch: pytest.MonkeyPatch

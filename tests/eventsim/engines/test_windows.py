@@ -32,6 +32,21 @@ from tests.helpers.strategies import decimals, examples, networks, rate_pairs, r
 # --- the same answer as the scheduler -------------------------------------------------------------
 
 
+@pytest.mark.parametrize("engine", ["scheduler", "windows"])
+@pytest.mark.parametrize("time", [0.0, 0.25, 0.3, 1.0])
+def test_a_unit_of_a_pool_that_fires_at_the_end_fires_in_time(engine: str, time: float) -> None:
+    """Also where the run ends with a window, or with the first one begins."""
+    network = es.Network()
+    pool = es.LIF(np.inf, np.inf, 0.0, refractory=np.inf, bias=1.0)
+    network.add_population("pool", 1, pool)
+    network.add_population("others", 2, es.LIF(tau_mem=1.0, tau_syn=1.0))
+    for pre, n in (("pool", 1), ("others", 2)):
+        network.connect(pre, "others", weights=np.full((n, 2), 0.1), delays=0.25)
+    initial = {"pool": es.State(potential=-time)}
+    result = es.simulate(network, {}, time, engine=engine, initial=initial)
+    np.testing.assert_allclose(result.spikes["pool"].times, [time], rtol=1e-15, atol=0.0)
+
+
 @given(networks(), st.sampled_from([0.05, 0.25, 0.3]))
 @examples(0.5)
 def test_random_networks_agree_with_the_scheduler(case: Case, shortest: float) -> None:
