@@ -81,7 +81,7 @@ coverage: $(VENV)/.for-dev  ## run the quick tests of what is compiled as plain 
 	@$(SAY) "pytest, not compiled, with coverage (tests marked slow or jit are left out)"
 	@NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
 		-m "not (slow or jit or gpu or peers)" --cov --cov-append --cov-report=term \
-		$(addprefix --ignore=,$(DOORS)) $(filter-out $(DOORS),$(OF_COMPILED_CODE)) $(PYTEST_ARGS)
+		$(OF_COMPILED_CODE) $(PYTEST_ARGS)
 
 extras:  ## install each extra alone, at the lowest versions, and run the tests of what it opens
 	@.ci/extras
