@@ -40,11 +40,11 @@ OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard test
 	tests/scenarios/networks/test_cuda_learner.py
 
 # Doors to other tools, files, names and errors have no compiled code; what is scalar has no indices.
-DOORS := tests/gradients/torch tests/gradients/jax tests/eventsim/nir \
+WITHOUT_LOOPS := tests/gradients/torch tests/gradients/jax tests/eventsim/nir \
 	$(patsubst %,tests/eventsim/test_%.py,csv frames neo nest plot sonata storage units) \
+	$(patsubst %,tests/eventsim/model/test_%.py,crossing crossing_scales flow parameters) \
 	$(patsubst %,tests/eventsim/support/test_%.py,code_files extras files threads validate) \
 	$(patsubst %,tests/test_%.py,bad_arguments docs exports extras packaging public_api)
-SCALAR := $(patsubst %,tests/eventsim/model/test_%.py,crossing crossing_scales flow parameters)
 
 .PHONY: help run test lint unit bounds coverage extras bench docs links peers lock dist tagged clean
 
@@ -74,8 +74,8 @@ unit: $(VENV)/.for-dev  ## run all tests and doctests, compiled
 bounds: $(VENV)/.for-dev  ## run the quick tests of what is compiled, with every index checked
 	@$(SAY) "pytest, compiled with bounds checks (tests marked slow are left out)"
 	@NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
-		-m "not (slow or cuda or gpu or peers)" $(addprefix --ignore=,$(DOORS) $(SCALAR)) \
-		$(filter-out $(DOORS),$(OF_COMPILED_CODE)) $(PYTEST_ARGS)
+		-m "not (slow or cuda or gpu or peers)" $(addprefix --ignore=,$(WITHOUT_LOOPS)) \
+		$(filter-out $(WITHOUT_LOOPS),$(OF_COMPILED_CODE)) $(PYTEST_ARGS)
 
 coverage: $(VENV)/.for-dev  ## run the quick tests of what is compiled as plain Python; show coverage, that of `make unit` included
 	@$(SAY) "pytest, not compiled, with coverage (tests marked slow or jit are left out)"

@@ -33,7 +33,7 @@ from eventsim.result import BatchResult, Before, Kept
 
 __all__ = ["Keeping", "carried_from", "part_of", "require_structure", "under"]
 
-MOST_IDLE = 1024  # spikes that act no more, but are left where they are; or one for each neuron
+MOST_IDLE = 1024  # spikes that act no more, but are left where they are; or as many as neurons
 TOLERANCE = 1e-12  # of a potential
 MARGIN = 1e-9  # of a time: the sum of a spike's time and a delay is rounded
 
