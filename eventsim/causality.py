@@ -32,7 +32,7 @@ import numpy as np
 from eventsim import plot as draw
 from eventsim._layout.arrivals import Arrivals, list_arrivals, most_arrivals
 from eventsim._layout.wiring import Neurons, compiled_form, layout_of
-from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.compile import inlined, inner, loop, scalar
 from eventsim._support.threads import interruptible
 from eventsim._support.types import BoolArray, FloatArray, IntArray
 from eventsim._support.validate import (
@@ -930,7 +930,7 @@ def _arrive(
     return h, -by_time, 0.0
 
 
-@loop
+@inner
 def _set_edge(
     edges: Edges,
     edge: int,

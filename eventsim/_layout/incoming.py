@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._support.compile import allocating_loop, inlined, loop
+from eventsim._support.compile import allocating_loop, inlined, inner, loop
 from eventsim._support.sorting import sort_rows
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import propagator
@@ -166,7 +166,7 @@ def fill(tiles, q, time, start, stop, t_stop, factors):
             factors.lag[a] = lag
 
 
-@loop
+@inner
 def reached_arrivals(tiles, reach, b, incoming, k, begins, t_stop, arrivals, starts):
     """List the arrivals of sample ``k`` tile by tile, ascending in time.
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._support.compile import inlined, loop
+from eventsim._support.compile import inlined, inner, loop
 from eventsim._support.philox import GROUP, fill_exponentials
 from eventsim._support.types import BoolArray, FloatArray, Int32Array, IntArray, Word
 
@@ -280,7 +280,7 @@ def _draw(clock, key, samples, process, slices, buffer, found, stop):
     return True
 
 
-@loop
+@inner
 def _emit(clock, key, sample, process, k, slices, s, buffer):
     """Write the spikes of a slice, source by source; return how many, or -1: too many."""
     number, due, time = process.number[k], process.due[k], process.time[k]

@@ -9,7 +9,9 @@ makes changing or removing a queued item O(log n).
 import math
 from typing import NamedTuple
 
-from eventsim._support.compile import inlined, loop
+import numpy as np
+
+from eventsim._support.compile import inlined, inner
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 
 __all__ = ["Queue", "first_item", "first_time", "put", "remove"]
@@ -36,10 +38,24 @@ def first_item(queue):
     return queue.item[0]
 
 
-@loop
+@inlined
 def put(queue, item, time):
     """Queue ``item`` for ``time``; an item that is queued already moves there."""
-    position = queue.place[item]
+    _put(queue, np.int64(item), time)
+
+
+@inlined
+def remove(queue, item):
+    """Take ``item``, which must be queued, out of the queue."""
+    _remove(queue, np.int64(item))
+
+
+# Of the operations there is one form, whatever the type of the items that are given.
+
+
+@inner
+def _put(queue, item, time):
+    position = np.int64(queue.place[item])
     if position < 0:
         position = queue.size[0]
         queue.size[0] = position + 1
@@ -50,49 +66,48 @@ def put(queue, item, time):
         _sink(queue, position, time, item)
 
 
-@loop
-def remove(queue, item):
-    """Take ``item``, which must be queued, out of the queue."""
-    position = queue.place[item]
+@inner
+def _remove(queue, item):
+    position = np.int64(queue.place[item])
     queue.place[item] = -1
     last = queue.size[0] - 1
     queue.size[0] = last
     if position == last:
         return
-    time, moved = queue.time[last], queue.item[last]
+    time, moved = queue.time[last], np.int64(queue.item[last])
     if position > 0 and _precedes(queue, time, moved, (position - 1) >> 2):
         _rise(queue, position, time, moved)
     else:
         _sink(queue, position, time, moved)
 
 
-@loop
+@inner
 def _precedes(queue, time, item, position):
     """Tell whether the entry (time, item) belongs before the one at ``position``."""
     other = queue.time[position]
     return time < other or (time == other and item < queue.item[position])
 
 
-@loop
+@inner
 def _set(queue, position, time, item):
     queue.time[position] = time
     queue.item[position] = item
     queue.place[item] = position
 
 
-@loop
+@inner
 def _rise(queue, position, time, item):
     """Place (time, item) at ``position`` or at the ancestor where it belongs."""
     while position > 0:
         parent = (position - 1) >> 2
         if not _precedes(queue, time, item, parent):
             break
-        _set(queue, position, queue.time[parent], queue.item[parent])
+        _set(queue, position, queue.time[parent], np.int64(queue.item[parent]))
         position = parent
     _set(queue, position, time, item)
 
 
-@loop
+@inner
 def _sink(queue, position, time, item):
     """Place (time, item) at ``position`` or at the descendant where it belongs."""
     size = queue.size[0]
@@ -102,10 +117,10 @@ def _sink(queue, position, time, item):
             break
         child = first
         for other in range(first + 1, min(first + 4, size)):
-            if _precedes(queue, queue.time[other], queue.item[other], child):
+            if _precedes(queue, queue.time[other], np.int64(queue.item[other]), child):
                 child = other
         if _precedes(queue, time, item, child):
             break
-        _set(queue, position, queue.time[child], queue.item[child])
+        _set(queue, position, queue.time[child], np.int64(queue.item[child]))
         position = child
     _set(queue, position, time, item)

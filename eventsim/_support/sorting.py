@@ -1,6 +1,6 @@
 """Compiled sorting, stable and in place."""
 
-from eventsim._support.compile import inlined, loop
+from eventsim._support.compile import inlined, inner, loop
 from eventsim._support.types import Word
 
 __all__ = ["sort_parts", "sort_rows", "sort_stably"]
@@ -28,7 +28,7 @@ def sort_rows(time, number, second, third, start, stop):
     _insert(time, number, second, third, start, stop, 1, n * n)
 
 
-@loop
+@inner
 def _insert(time, number, second, third, start, stop, gap, moves):
     """Sort rows that lie ``gap`` apart by insertion; False as soon as it takes too many moves."""
     for a in range(start + gap, stop):

@@ -76,7 +76,7 @@ import math
 import sys
 from typing import NamedTuple
 
-from eventsim._support.compile import loop, scalar
+from eventsim._support.compile import inner, loop, scalar
 from eventsim.model.crossing import (
     CANCELLED,
     FREE_STEPS,
@@ -228,7 +228,7 @@ def earliest_crossing_of(currents, potential, alphas, beta, threshold, bias):
     return max(earliest, _parabola(threshold - potential, slope, bend - beta * min(slope, 0.0)))
 
 
-@loop
+@inner
 def _comparable(currents, alphas):
     """Return the slowest rate of excitation, or the fastest of inhibition alone; how many count.
 
@@ -291,7 +291,7 @@ def crossing_of(limit, currents, potential, alphas, beta, threshold, bias, scrat
     return lag, slope, math.inf
 
 
-@loop
+@inner
 def _merged(currents, alphas, scratch):
     """Sort the currents by their rates and add those of equal ones; return how many decay.
 
@@ -332,7 +332,7 @@ def _comes_before(rate, current, other_rate, other):
     return abs(current) > abs(other) or (abs(current) == abs(other) and current > other)
 
 
-@loop
+@inner
 def _first_above(limit, start, scratch):
     """Return what `crossing_of` does, for at least two currents that decay."""
     turns = _turns(start.n, scratch)
@@ -360,7 +360,7 @@ def _first_above(limit, start, scratch):
     return NEVER
 
 
-@loop
+@inner
 def _near(start, scratch):
     """Return lag and slope of the crossing if two series lead to it; else (-1, 0)."""
     begin = _expansion(0.0, start, scratch)
@@ -384,7 +384,7 @@ def _near(start, scratch):
     return lag + step, point.rise - step * turn
 
 
-@loop
+@inner
 def _expansion(lag, start, scratch):
     """Return the `Expansion` at a lag; its rise is 0 where it is the difference of large terms."""
     beta, bias = start.beta, start.bias
@@ -417,7 +417,7 @@ def _expansion(lag, start, scratch):
     return Expansion(start.threshold - v, rise, bend, third, fourth, excited, inhibited, size)
 
 
-@loop
+@inner
 def _highest(begin, end, bends_up, start, scratch):
     """Return where V is highest between two turns, if it rises; else a point far below.
 
@@ -431,7 +431,7 @@ def _highest(begin, end, bends_up, start, scratch):
     return Point(begin.lag, -math.inf, 0.0, begin.rise, begin.bend)
 
 
-@loop
+@inner
 def _on_the_way(foot, top, start, scratch):
     """Return lag and slope of the crossing between two points, the second above the threshold."""
     if foot.over >= 0.0:
@@ -459,7 +459,7 @@ def _time_to_close(gap, rise, bend):
 # --- V, dV/dt and dJ/dt ---------------------------------------------------------------------------
 
 
-@loop
+@inner
 def _at(lag, start, scratch):
     """Return the `Point` at a lag; dV/dt is 0 where rounding would decide about its sign."""
     weights, rates = scratch[WEIGHTS], scratch[RATES]
@@ -490,7 +490,7 @@ def _at(lag, start, scratch):
     return Point(lag, v - start.threshold, max(size, abs(start.threshold)), rise, bend)
 
 
-@loop
+@inner
 def _in_the_end(start, scratch):
     """Return the `Point` for ever after; of its rise, the sign is that of dV/dt in the end."""
     rises = 1.0 if _rises_for_ever(start, scratch) else -1.0
@@ -498,7 +498,7 @@ def _in_the_end(start, scratch):
     return Point(LARGEST, over, size, rises, 0.0)
 
 
-@loop
+@inner
 def _rises_for_ever(start, scratch):
     """Tell whether V rises in the end.
 
@@ -520,7 +520,7 @@ def _rises_for_ever(start, scratch):
     return limit > 0.0 or (limit == 0.0 and slowest > 0.0)
 
 
-@loop
+@inner
 def _limit_over(start, scratch):
     """Return how far the limit of a V that rises for ever lies above the threshold; its size."""
     if start.beta > 0.0 or start.bias > 0.0:
@@ -557,7 +557,7 @@ def _next(low, high, new, steps):
     return within(low, high, new, steps)
 
 
-@loop
+@inner
 def _zero(lag, low, high, start, scratch):
     """Return lag and slope where V, below the threshold at ``low`` and above at ``high``, is at it.
 
@@ -583,7 +583,7 @@ def _zero(lag, low, high, start, scratch):
         lag = new
 
 
-@loop
+@inner
 def _peak(begin, high, start, scratch):
     """Return a point that tells whether V surpasses the threshold on its way over a peak.
 
@@ -635,7 +635,7 @@ def _time_to_peak(begin, beta, rate):
     return 1.0 / (beta + rate)
 
 
-@loop
+@inner
 def _lowest(low, high, start, scratch):
     """Return the first point between two lags at which V, which falls at first, rises for certain.
 
@@ -655,7 +655,7 @@ def _lowest(low, high, start, scratch):
 # --- the turns of J -------------------------------------------------------------------------------
 
 
-@loop
+@inner
 def _turns(n, scratch):
     """Write down the lags at which dJ/dt changes its sign, in order; return their number.
 
@@ -669,7 +669,7 @@ def _turns(n, scratch):
     return turns
 
 
-@loop
+@inner
 def _write_terms(terms, n, scratch):
     """Write down the coefficients of -dJ/dt without its n - terms fastest rates.
 
@@ -683,7 +683,7 @@ def _write_terms(terms, n, scratch):
         scratch[TERMS, k] = term
 
 
-@loop
+@inner
 def _turns_of_sum(terms, before, scratch):
     """Put the zeros of a sum in the place of those of the next one in the chain."""
     turns = scratch[TURNS]
@@ -705,7 +705,7 @@ def _turns_of_sum(terms, before, scratch):
     return found
 
 
-@loop
+@inner
 def _sum(lag, terms, scratch):
     """Return a sum over its slowest exponential, its largest term, and the next one in the chain.
 
@@ -721,7 +721,7 @@ def _sum(lag, terms, scratch):
     return total, largest, following
 
 
-@loop
+@inner
 def _sum_at_turn(lag, terms, scratch):
     """Return a sum, to its sign, at a zero of the next one in the chain.
 
@@ -745,7 +745,7 @@ def _sum_at_turn(lag, terms, scratch):
     return best
 
 
-@loop
+@inner
 def _settled(terms, scratch):
     """Return a lag from which on the slowest term outweighs all those of the other sign.
 
@@ -769,7 +769,7 @@ def _log_ratio(a, b):
     return math.log(ratio) if 0.0 < ratio < math.inf else math.log(a) - math.log(b)
 
 
-@loop
+@inner
 def _turn(low, high, sign, terms, scratch):
     """Return the zero of a sum between two lags; ``sign`` is its sign before."""
     lag, steps = 0.75 * low + 0.25 * high, 0

@@ -48,7 +48,7 @@ import numpy as np
 
 from eventsim._layout.epochs import epoch_start, powers_of_two
 from eventsim._layout.wiring import Neurons, Wiring
-from eventsim._support.compile import inlined, loop
+from eventsim._support.compile import inlined, inner, loop
 from eventsim._support.queue import Queue, first_item, first_time, put, remove
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.flow import (
@@ -284,7 +284,7 @@ def sweep_batch(events, cotangents, sums, work, n_strands, stop, first, last):
             )
 
 
-@loop
+@inner
 def sweep(wiring, neurons, longest, states, stimulus, record, t_stop, loss, sums, work, stop):
     """Walk one sample backward from ``t_stop`` to 0, adding to ``sums`` and completing ``loss``."""
     times, sources = stimulus
@@ -483,7 +483,7 @@ def _deliver(wiring, neurons, record, loss, sums, work, g, now):
     return total
 
 
-@loop
+@inner
 def _take_charges(wiring, neurons, record, loss, sums, work, g, now):
     """Do the same with charges."""
     beta = neurons.beta[wiring.kind[g]]

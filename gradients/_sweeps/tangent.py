@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsim._support.compile import inlined, loop
+from eventsim._support.compile import inlined, inner, loop
 from eventsim._support.queue import Queue, first_item, first_time, put, remove
 from eventsim._support.types import FloatArray
 from eventsim.model.flow import (
@@ -161,7 +161,7 @@ def _deliver(wiring, neurons, direction, rows, g, now, shift):
             rows[i, change] += hold(d_weight + weight * stretch, ahead, alpha)
 
 
-@loop
+@inner
 def _charge(wiring, neurons, direction, rows, g, now, shift):
     """Let the charges of delay group ``g`` arrive at ``now``; those of held neurons are lost."""
     beta, last = neurons.beta[wiring.kind[g]], rows.shape[1] - 1

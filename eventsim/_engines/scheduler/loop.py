@@ -57,7 +57,7 @@ from eventsim._layout.record import (
     new_record,
 )
 from eventsim._layout.wiring import Neurons, Wiring
-from eventsim._support.compile import inlined, loop
+from eventsim._support.compile import inlined, inner, loop
 from eventsim._support.queue import Queue, first_item, first_time, put, remove
 from eventsim._support.types import FloatArray, Int32Array, IntArray
 from eventsim.model.crossing import (
@@ -241,7 +241,7 @@ def _queue_of(queue, k):
     return Queue(queue.time[k], queue.item[k], queue.place[k], queue.size[k])
 
 
-@loop
+@inner
 def advance(wiring, neurons, tables, times, sources, state, run, t_stop, awaited):
     """Process the events of one sample up to and including ``t_stop``; return (status, end).
 
@@ -574,7 +574,7 @@ def _deliver_to_any(wiring, neurons, state, run, g, now):
             _expect(neurons, state, i, now, current * forward_synaptic, potential)
 
 
-@loop
+@inner
 def _charge(wiring, neurons, state, g, now):
     """Let the charges of delay group ``g`` act at time ``now``; those of held neurons are lost."""
     kind = wiring.kind[g]
@@ -593,7 +593,7 @@ def _charge(wiring, neurons, state, g, now):
         put(state.charged, i, now)
 
 
-@loop
+@inner
 def _is_charged_above(neurons, state, i, now):
     """Tell whether charges have brought neuron ``i`` above its threshold; else look ahead anew."""
     kind, row = neurons.kind[i], state.neuron[i]
@@ -716,7 +716,7 @@ def _forget(state, i):
         remove(state.predicted, i)
 
 
-@loop
+@inner
 def _search(neurons, state, i, now):
     """Replace the search of neuron ``i``, due ``now``, by its next spike or touch, if there is one.
 

@@ -36,7 +36,7 @@ from eventsim._engines.windows.bundles import (
 )
 from eventsim._layout.record import BOUND
 from eventsim._layout.record import FURTHER as BEHIND
-from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.compile import inlined, inner, scalar
 from eventsim._support.machine import prefetch
 from eventsim._support.sorting import sort_stably
 from eventsim._support.types import Word
@@ -59,7 +59,7 @@ def rise(x):
     )
 
 
-@loop
+@inner
 def deliver_charges(bundles, neurons, grid, times, sources, run, state, work, crew, final, most):
     """Take all neurons of a share through the window; return False if a spike finds no room.
 
@@ -209,7 +209,7 @@ def _mark(work, i):
         work.progress[FLAGGED] += 1
 
 
-@loop
+@inner
 def _look(neurons, grid, work, crew, time, most):
     """Let those fire that are above their threshold, in the order of their numbers.
 
@@ -268,7 +268,7 @@ def _queue(charges, i):
     charges.ring[TAIL] += 1
 
 
-@loop
+@inner
 def _release(neurons, grid, work, time):
     """Release all neurons whose time has come; return when the next one is."""
     charges, start = work.charges, _start(grid, work)
@@ -285,7 +285,7 @@ def _release(neurons, grid, work, time):
 # --- begin and end --------------------------------------------------------------------------------
 
 
-@loop
+@inner
 def _begin(neurons, grid, state, work):
     """Take the potentials at the start, and list the neurons that are released in the window."""
     charges, level = work.charges, state.level
@@ -305,7 +305,7 @@ def _begin(neurons, grid, state, work):
     work.progress[FOUND] = work.progress[FLAGGED] = 0
 
 
-@loop
+@inner
 def _move(grid, state, work):
     """Move all neurons to the end of the window."""
     charges, level, window = work.charges, state.level, float(work.progress[WINDOW])
@@ -320,7 +320,7 @@ def _move(grid, state, work):
                 level[i, 1] = grid.rest[i * grid.step] + u * membrane
 
 
-@loop
+@inner
 def _end(neurons, grid, state, work):
     """Set the states at the end of the run, and keep those at the start of the window."""
     charges, start, horizon = work.charges, _start(grid, work), work.horizon[0]

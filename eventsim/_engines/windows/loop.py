@@ -148,7 +148,7 @@ from eventsim._engines.windows.bundles import (
 from eventsim._engines.windows.charges import deliver_charges
 from eventsim._layout.record import BOUND
 from eventsim._layout.record import FURTHER as BEHIND
-from eventsim._support.compile import inlined, loop, scalar
+from eventsim._support.compile import inlined, inner, loop, scalar
 from eventsim._support.machine import (
     SPINS,
     WIDE,
@@ -232,7 +232,7 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
             if event >= stop:
                 progress[WINDOW] = _jump(neurons, grid, state, start, event)
                 progress[PHASE] = SELECT
-                if _agreed(crew, progress, progress[ARRIVED] + looks - enough) > 0.0:
+                if _agreed(crew, progress, float(progress[ARRIVED] + looks - enough)) > 0.0:
                     return PAUSED
                 continue
         if progress[PHASE] == SCATTER:
@@ -276,7 +276,7 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
         if progress[PHASE] != CLOSE:
             _sort_found(crew, progress[FOUND])
             crew.board[COUNTS + LINE * crew.number] = progress[FOUND]
-            if _agreed(crew, progress, status) > GOES_ON:
+            if _agreed(crew, progress, float(status)) > GOES_ON:
                 return status if status > GOES_ON else PAUSED
             if not crew.is_all:
                 return MEETS
@@ -288,7 +288,7 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
             _record(run, crew, progress[BEFORE])
             progress[SPIKES] = progress[BEFORE] + n
             progress[PHASE] = CLOSE
-        paused = _agreed(crew, progress, progress[ARRIVED] + looks - enough) > 0.0
+        paused = _agreed(crew, progress, float(progress[ARRIVED] + looks - enough)) > 0.0
         _forget(work)
         if progress[SPIKES] > cap:
             return CAPPED
@@ -308,7 +308,7 @@ def advance_windows(bundles, neurons, grid, times, sources, state, run, work, cr
 # --- shares ---------------------------------------------------------------------------------------
 
 
-@loop
+@inner
 def _agreed(crew, progress, vote):
     """Return the largest vote of all shares; every one waits until all have voted.
 
@@ -316,7 +316,7 @@ def _agreed(crew, progress, vote):
     share that votes again has seen all votes before.
     """
     if crew.size == 1:
-        return float(vote)
+        return vote
     votes = crew.votes[progress[MEETING] % 2]
     progress[MEETING] += 1
     votes[LINE * crew.number] = vote
@@ -349,7 +349,7 @@ def _begin(state, i, start):
     return state.level[i, 0], state.level[i, 1], start
 
 
-@loop
+@inner
 def _has_pools(neurons):
     """Tell whether there are units of pools, which fire just after the end of a run, too."""
     n = 0
@@ -358,7 +358,7 @@ def _has_pools(neurons):
     return n > 0
 
 
-@loop
+@inner
 def _next_event(bundles, neurons, grid, times, run, state, work, start):
     """Return a time before which nothing arrives and no neuron fires; all that was sent is there.
 
@@ -390,7 +390,7 @@ def _next_event(bundles, neurons, grid, times, run, state, work, start):
     return event
 
 
-@loop
+@inner
 def _jump(neurons, grid, state, start, event):
     """Move all neurons to the start of the window of ``event``; return its number."""
     number = math.floor(event / grid.width)
@@ -414,7 +414,7 @@ def _jump(neurons, grid, state, start, event):
     return number
 
 
-@loop
+@inner
 def _rest(neurons, state, start):
     """End a run until whose end nothing happens: the states are those at the start."""
     for i in range(neurons.kind.size):
@@ -428,7 +428,7 @@ def _rest(neurons, state, start):
 # --- scatter and gather ---------------------------------------------------------------------------
 
 
-@loop
+@inner
 def _select_all(bundles, times, sources, run, start, before, work):
     """Set the spikes of which something may arrive from ``start`` on, but ``before``.
 
@@ -444,7 +444,7 @@ def _select_all(bundles, times, sources, run, start, before, work):
     return True
 
 
-@loop
+@inner
 def _select(bundles, b, times, sources, size, start, before, flights):
     first, last = flights.first[b], flights.last[b]
     shortest, longest, own = bundles.span[b, 0], bundles.span[b, 1], bundles.table[b, OWN] - 1
@@ -508,7 +508,7 @@ def _nothing_arrives(flights):
     return under_way == 0
 
 
-@loop
+@inner
 def _send_all(bundles, neurons, grid, times, sources, run, start, before, work):
     """Scatter, or gather, what arrives in the window; return False if there is no room."""
     for b in range(bundles.table.shape[0]):
@@ -521,7 +521,7 @@ def _send_all(bundles, neurons, grid, times, sources, run, start, before, work):
     return True
 
 
-@loop
+@inner
 def _send(bundles, b, neurons, grid, times, sources, start, before, work):
     """Scatter, or gather, what a bundle delivers."""
     last, gathers = work.flights.last[b], work.progress[PHASE] == GATHER
@@ -548,7 +548,7 @@ def _send(bundles, b, neurons, grid, times, sources, start, before, work):
     return True
 
 
-@loop
+@inner
 def _list_rows(bundles, b, first, n, work):
     """List the deliveries of ``n`` spikes, the first of which has this number."""
     listed, flights, own = work.deliveries, work.flights, bundles.table[b, OWN] - 1
@@ -564,7 +564,7 @@ def _list_rows(bundles, b, first, n, work):
             listed.start[k], listed.stop[k] = bundles.row[row], bundles.row[row + 1]
 
 
-@loop
+@inner
 def _scatter_rows(bundles, b, neurons, grid, n, start, work):
     """Add a chunk of deliveries to the rows of their targets."""
     listed, sums, target = work.deliveries, work.sums, bundles.target
@@ -640,7 +640,7 @@ def _fetch(target, first, last):
         prefetch(target, s)
 
 
-@loop
+@inner
 def _scatter_each(bundles, b, neurons, grid, first, n, start, before, work):
     """Add what arrives of a chunk of spikes whose synapses have delays of their own.
 
@@ -754,7 +754,7 @@ def _list(work, place, i, time, weight):
     arrivals.head[i] = place
 
 
-@loop
+@inner
 def _factors(deliveries, n, start, grid, kind, receptor):
     """Set what a unit arrival adds: current, potential at ``start``, reach at the window's end."""
     degree = grid.kind[kind, receptor, DEGREE]
@@ -788,7 +788,7 @@ def _sum_series(deliveries, n, start, grid, kind, receptor, degree):
         deliveries.reach[k] = p * safe + q * membrane
 
 
-@loop
+@inner
 def _choose(work):
     """Mark the flagged neurons whose arrivals are gathered; none has any as yet."""
     first, last = work.progress[FIRST_CHOSEN], work.progress[LAST_CHOSEN]
@@ -798,7 +798,7 @@ def _choose(work):
         work.arrivals.head[i] = -1
 
 
-@loop
+@inner
 def _gather_rows(bundles, b, work, n):
     """Add a chunk of deliveries to the lists of chosen targets; return False if they are full."""
     listed, target, flag = work.deliveries, bundles.target, work.flag
@@ -820,7 +820,7 @@ def _gather_rows(bundles, b, work, n):
     return True
 
 
-@loop
+@inner
 def _gather_some(bundles, b, work, k, first, last):
     """Add some synapses of a delivery to the lists."""
     arrivals, size = work.arrivals, work.progress[GATHERED]
@@ -916,7 +916,7 @@ def _is_low(neurons, raised, threshold):
     return len(neurons.charging) == 0 or raised < threshold
 
 
-@loop
+@inner
 def _dismiss(neurons, grid, state, work):
     """Move the neurons that stay below threshold to the end of the window, and flag the others."""
     work.progress[FLAGGED] = 0
@@ -969,7 +969,7 @@ def _dismiss_range(q, step, neurons, grid, state, work):
     work.progress[FLAGGED] = flagged
 
 
-@loop
+@inner
 def _dismiss_finally(neurons, grid, state, work, start):
     """Do the same in the window in which the run ends, but keep the state at its start."""
     level, sums, rows = state.level, work.sums, state.neuron
@@ -1000,7 +1000,7 @@ def _dismiss_finally(neurons, grid, state, work, start):
 # --- replay ---------------------------------------------------------------------------------------
 
 
-@loop
+@inner
 def _replay(neurons, state, run, work, crew, start, final):
     """Take each chosen neuron through its arrivals; return False if a spike finds no room."""
     progress, horizon, arrivals, currents = (
@@ -1167,7 +1167,7 @@ def _sorted_arrivals(work, i):
     return first
 
 
-@loop
+@inner
 def _sort_found(crew, n):
     """Put the ``n`` spikes that a share has found in order: by time, and so by (time, neuron)."""
     order = crew.order[crew.number]
@@ -1176,7 +1176,7 @@ def _sort_found(crew, n):
     sort_stably(crew.found.time[crew.number], order, crew.spare[crew.number], np.int64(0), n)
 
 
-@loop
+@inner
 def _record(run, crew, before):
     """Put the spikes that a share has found where they belong behind those ``before``.
 
@@ -1204,7 +1204,7 @@ def _record(run, crew, before):
         run.released[place] = found.released[own, spike]
 
 
-@loop
+@inner
 def _forget(work):
     """Forget which neurons were flagged."""
     for f in range(work.progress[FLAGGED]):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from eventsim._layout.incoming import factors_of
 from eventsim._layout.layers import Tiles
-from eventsim._support.compile import inlined, loop
+from eventsim._support.compile import inlined, inner, loop
 from eventsim.model.flow import propagator
 from gradients._sweeps.flow import flow_back
 from gradients._sweeps.jumps import arrival_back, release_back, spike_back
@@ -190,7 +190,7 @@ def _from_spike(work, j, r, now, alpha, beta):
     return flow_back(work[AT, j] - now, alpha, beta, work[NEAR_I + 2 * r, j], work[NEAR_V, j])
 
 
-@loop
+@inner
 def _come_near(work, j, now, alphas, beta):
     """Carry lambda_I of a neuron that is near back to its next event, for every receptor."""
     for r in range(alphas.size):
@@ -229,7 +229,7 @@ def _release(tiles, q, spike, end, record, fired, work):
     work[Q, j] = 0.0
 
 
-@loop
+@inner
 def _keep_further(work, j, lag, lost, alphas, beta):
     """Keep lambda_I of further receptors, a lag before the end, as it is where Q loses some."""
     for r in range(1, alphas.size):
@@ -237,7 +237,7 @@ def _keep_further(work, j, lag, lost, alphas, beta):
         work[P + 2 * r, j] += lost * h / synaptic
 
 
-@loop
+@inner
 def _begin_further(work, j, lag, alphas, beta):
     """Note lambda_I of further receptors at a spike that is near, a lag before the end."""
     for r in range(1, alphas.size):

@@ -5,7 +5,7 @@ those of `gradients._sweeps.events`.
 """
 
 from eventsim._layout.layers import Tiles
-from eventsim._support.compile import inlined, loop
+from eventsim._support.compile import inlined, inner
 from eventsim.model.flow import (
     bias_kernel,
     bias_kernel_rate_derivative,
@@ -176,7 +176,7 @@ def _move(tiles, q, j, time, work):
     work[BY_BIAS, j] += by_bias
 
 
-@loop
+@inner
 def _move_further(work, j, lag, alphas, beta):
     """Move lambda_I of the further receptors of one neuron, before lambda_V is moved."""
     for r in range(1, alphas.size):

@@ -1,4 +1,4 @@
-"""The compiler of all loops: what it leaves out, and what it inlines."""
+"""The compiler of all loops: what it leaves out, what it inlines, and what it links."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numba import config
 from numba.core import ir
 
-from eventsim._support.compile import _Block, inlined, loop
+from eventsim._support.compile import inlined, inner, loop
+from eventsim._support.passes import _Block, _same_names
 
 
 class Shape(NamedTuple):
@@ -72,13 +74,74 @@ def test_what_is_inlined_twice_does_what_it_does_alone() -> None:
 
 def test_copies_of_a_block_share_its_scope() -> None:
     loc = ir.Loc("here", 1)
-    scope = ir.Scope(None, loc)
-    block = _Block(scope, loc)
-    x = scope.define("x", loc)
+    block = ir.Block(ir.Scope(None, loc), loc)
+    x = block.scope.define("x", loc)
     block.append(ir.Assign(ir.Const(1, loc), x, loc))
-    copy = deepcopy(block)
-    assert isinstance(copy, _Block)
+    scope = _same_names(block.scope)
+    assert scope.get("x") is x
+    copy = deepcopy(deepcopy(_Block(block, scope, block.body)))
     assert copy.scope is scope
     assert copy.body[0] is not block.body[0]
     assert copy.body[0].target is not x
     assert copy.body[0].target.scope is scope
+
+
+def test_names_that_are_added_to_a_copy_are_not_those_of_the_next() -> None:
+    """A function that is inlined is read once."""
+    loc = ir.Loc("here", 1)
+    old = ir.Scope(None, loc)
+    old.define("x", loc)
+    first = _same_names(old)
+    first.redefine("x", loc)
+    first.define("y", loc)
+    for scope in (old, _same_names(old)):
+        assert set(scope.localvars._con) == {"x"}
+        assert not scope.redefined
+        assert not scope.var_redefinitions
+
+
+@inner
+def entry(values, i):
+    return values[i]
+
+
+@inner
+def entry_and_next(values, i):
+    """Calls an inner loop, and is one."""
+    return entry(values, i) + entry(values, i + 1)
+
+
+@loop
+def sum_of_pairs(values, n):
+    total = 0.0
+    for i in range(n):
+        total += entry_and_next(values, i)
+    return total
+
+
+@loop
+def product_of_pairs(values, n):
+    """A second loop that is linked with the same."""
+    total = 1.0
+    for i in range(n):
+        total *= entry_and_next(values, i)
+    return total
+
+
+def test_inner_loops_are_called_by_several_loops_and_by_each_other() -> None:
+    assert sum_of_pairs(np.arange(4.0), 3) == 9.0
+    assert product_of_pairs(np.arange(4.0), 3) == 15.0
+    singles = np.arange(4, dtype=np.float32)
+    assert sum_of_pairs(singles, 3) == 9.0  # compiled for each type
+
+
+@pytest.mark.skipif(not config.BOUNDSCHECK, reason="the checks are off")
+def test_an_index_out_of_bounds_is_an_error_in_inner_loops_too() -> None:
+    with pytest.raises(IndexError):
+        sum_of_pairs(np.arange(4.0), 4)
+
+
+@pytest.mark.jit
+def test_python_cannot_call_an_inner_loop() -> None:
+    with pytest.raises(TypeError, match="not callable"):
+        entry(np.arange(4.0), 1)
