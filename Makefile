@@ -39,13 +39,6 @@ OF_COMPILED_CODE := tests/eventsim tests/gradients tests/helpers $(wildcard test
 	tests/scenarios/datasets/test_encoding.py tests/scenarios/coherence \
 	tests/scenarios/networks/test_cuda_learner.py
 
-# Doors to other tools, files, names and errors have no compiled code; what is scalar has no indices.
-WITHOUT_LOOPS := tests/gradients/torch tests/gradients/jax tests/eventsim/nir \
-	$(patsubst %,tests/eventsim/test_%.py,csv frames neo nest plot sonata storage units) \
-	$(patsubst %,tests/eventsim/model/test_%.py,crossing crossing_scales flow parameters) \
-	$(patsubst %,tests/eventsim/support/test_%.py,code_files extras files threads validate) \
-	$(patsubst %,tests/test_%.py,bad_arguments docs exports extras packaging public_api)
-
 .PHONY: help run test lint unit bounds coverage extras bench docs links peers lock dist tagged clean
 
 help:  ## list the commands
@@ -71,11 +64,10 @@ unit: $(VENV)/.for-dev  ## run all tests and doctests, compiled
 	@$(SAY) "pytest, compiled (the first run compiles: a few minutes)"
 	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
 
-bounds: $(VENV)/.for-dev  ## run the quick tests of what is compiled, with every index checked
-	@$(SAY) "pytest, compiled with bounds checks (tests marked slow are left out)"
+bounds: $(VENV)/.for-dev  ## run, with every index checked, the quick tests that plain Python leaves out
+	@$(SAY) "pytest, compiled with bounds checks (tests marked jit, but not slow)"
 	@NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 HYPOTHESIS_PROFILE=coverage $(BIN)/python -m pytest \
-		-m "not (slow or cuda or gpu or peers)" $(addprefix --ignore=,$(WITHOUT_LOOPS)) \
-		$(filter-out $(WITHOUT_LOOPS),$(OF_COMPILED_CODE)) $(PYTEST_ARGS)
+		-m "jit and not (slow or cuda or gpu or peers)" $(OF_COMPILED_CODE) $(PYTEST_ARGS)
 
 coverage: $(VENV)/.for-dev  ## run the quick tests of what is compiled as plain Python; show coverage, that of `make unit` included
 	@$(SAY) "pytest, not compiled, with coverage (tests marked slow or jit are left out)"

@@ -173,12 +173,11 @@ _REFUSE = ctypes.cast(ctypes.pythonapi.PyObject_Call, ctypes.c_void_p).value
 class _InnerLibrary(JITCodeLibrary):
     """What an inner loop was translated to, and what it calls: linked, and nothing else."""
 
-    def finalize(self) -> None:
-        """Link; whoever is linked with this will optimise all."""
-        self._raise_if_finalized()
-        for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+    def _optimize_final_module(self) -> None:
+        """Do nothing: whatever this is linked with will be optimised as a whole."""
+
+    def _finalize_final_module(self) -> None:
+        """Make no machine code."""
         self._finalize_dynamic_globals()
         self._finalized = True
 
@@ -200,7 +199,6 @@ class _InnerLowering(NativeLowering):
         module, text = described.lookup_module(), "called by loops alone"
         stub = _dynfunc.make_function(module, name, text, _REFUSE, lowered.env, (library,))
         context.insert_user_function(stub, described, [library])
-        state.reload_init.extend(library._reload_init)
         state.cr = lowered._replace(cfunc=stub)
         return True
 

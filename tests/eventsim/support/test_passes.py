@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from numba import config
 from numba.core import ir
 
 from eventsim._support.compile import inlined, inner, loop
@@ -133,12 +132,6 @@ def test_inner_loops_are_called_by_several_loops_and_by_each_other() -> None:
     assert product_of_pairs(np.arange(4.0), 3) == 15.0
     singles = np.arange(4, dtype=np.float32)
     assert sum_of_pairs(singles, 3) == 9.0  # compiled for each type
-
-
-@pytest.mark.skipif(not config.BOUNDSCHECK, reason="the checks are off")
-def test_an_index_out_of_bounds_is_an_error_in_inner_loops_too() -> None:
-    with pytest.raises(IndexError):
-        sum_of_pairs(np.arange(4.0), 4)
 
 
 @pytest.mark.jit
