@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import pickle
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +19,9 @@ from hypothesis import strategies as st
 import eventsim as es
 import gradients
 from eventsim._engines import parts as parts_of_runs
+from eventsim._engines.windows.bundles import bundles_of, cut_at_hand
+from eventsim._engines.windows.host import LEAST_NEURONS, LEAST_WINDOWS
+from eventsim.ranks import WHOLE
 from tests.helpers import cases
 from tests.helpers.engines import batches, built_for, excitable, made_for, model_for
 from tests.helpers.feedforward import Recipe, recipes
@@ -474,3 +479,23 @@ def test_gradients_and_causality_refuse_what_is_not_the_whole_run(engine: str) -
                 ask(part)
         with pytest.raises(ValueError, match=r"spikes of all populations.*got those of \['b'\]"):
             ask(kept)
+
+
+def test_parts_on_more_threads_let_go_the_synapses_of_one() -> None:
+    """The arrays that parts work in are kept, but not what they were made for."""
+    n = 2 * LEAST_NEURONS
+    net = es.Network()
+    net.add_population("neurons", n, es.LIF(20.0, 5.0))
+    net.connect("neurons", "neurons", es.one_to_one(n, n, weights=1.0, delays=1.0))
+    part: Any = None
+    held = []
+    for k, threads in enumerate([1, 2, 1], 1):
+        t_stop = k * (LEAST_WINDOWS + 1.0)
+        options: dict[str, Any] = {"engine": "windows", "history": False, "resume": part}
+        part = es.simulate(net, {}, t_stop, threads=threads, **options)
+        cut = cut_at_hand(net, WHOLE)
+        assert cut is not None
+        assert cut.n_shares == threads
+        held.append(weakref.ref(bundles_of(net, cut)[0].weight))
+        gc.collect()
+        assert [of_cut() is not None for of_cut in held] == [False] * (k - 1) + [True]
