@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 import eventsim as es
 from tests.helpers import cases
@@ -23,6 +24,7 @@ KINDS = (
     "weight", "delay", "alpha", "beta", "theta", "bias", "rest", "reset", "v0", "i0", "input_time",
 )  # fmt: skip
 NOT_NEGATIVE = ("delay", "alpha", "beta", "input_time")
+RELATIVE, ABSOLUTE = 1e-4, 1e-5  # to which derivatives have to be those of differences
 
 
 def spike_coefficient(neuron: int, ordinal: int) -> float:
@@ -125,13 +127,25 @@ def moved(case: Case, kind: str, k: int, step: float) -> Case:
     return replace(case, neurons=tuple(neurons))
 
 
-def central_difference(case: Case, kind: str, k: int, step: float = 1e-5) -> float:
+def central_difference(case: Case, kind: str, k: int, step: float = 3e-7) -> float:
     """The derivative of the loss; nan where a spike appears or vanishes, or a side is missing."""
     value = parameters(case, kind)[k]
     if (kind in NOT_NEGATIVE and value < 2 * step) or math.isinf(value):
         return math.nan
-    (above, up), (below, down) = (loss(moved(case, kind, k, s)) for s in (step, -step))
-    return (above - below) / (2.0 * step) if up == down else math.nan
+    (below, down), (middle, _), (above, up) = (
+        loss(moved(case, kind, k, s)) for s in (-step, 0.0, step)
+    )
+    return slope(below, middle, above, step) if up == down else math.nan
+
+
+def slope(below: float, middle: float, above: float, step: float) -> float:
+    """The central difference; nan where the two sides are not alike: there may be a kink between.
+
+    A kink moves the difference by at most half of that, so less than `RELATIVE` and `ABSOLUTE`.
+    """
+    left, right = (middle - below) / step, (above - middle) / step
+    central = (above - below) / (2.0 * step)
+    return central if left == pytest.approx(right, rel=RELATIVE, abs=ABSOLUTE) else math.nan
 
 
 def gradient(built: cases.Built, found: Any, kind: str) -> np.ndarray:
