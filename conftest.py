@@ -61,7 +61,7 @@ def remove_unused(base: Path) -> None:
 def register_profiles() -> None:
     """Register the hypothesis profiles; HYPOTHESIS_PROFILE chooses one.
 
-    ci: the same examples each time, for the same sources.  dev: new examples each time, failures remembered.
+    ci: the same examples for the same sources.  dev: new examples each time, failures remembered.
     deep: a night of search.  coverage: a few examples, for the run without compilation.
     """
     settings = hypothesis.settings
