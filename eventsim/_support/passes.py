@@ -18,7 +18,6 @@ is, and optimised there: two fifths of the time of the window engine, whose loop
 import ctypes
 from copy import deepcopy
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from numba import _dynfunc, types
 from numba.core import ir
@@ -99,7 +98,7 @@ class _Block(ir.Block):
 
 
 # What was read of functions that are inlined.
-_READ: WeakKeyDictionary[Any, ir.FunctionIR] = WeakKeyDictionary()
+_READ: dict[Any, ir.FunctionIR] = {}
 
 
 class _Worker(InlineWorker):
