@@ -50,7 +50,7 @@ def remove(queue, item):
     _remove(queue, np.int64(item))
 
 
-# Of the operations there is one form, whatever the type of the items that are given.
+# What follows is compiled once, whatever the type of the items that are given.
 
 
 @inner
@@ -81,14 +81,14 @@ def _remove(queue, item):
         _sink(queue, position, time, moved)
 
 
-@inner
+@inlined
 def _precedes(queue, time, item, position):
     """Tell whether the entry (time, item) belongs before the one at ``position``."""
     other = queue.time[position]
     return time < other or (time == other and item < queue.item[position])
 
 
-@inner
+@inlined
 def _set(queue, position, time, item):
     queue.time[position] = time
     queue.item[position] = item
@@ -102,7 +102,7 @@ def _rise(queue, position, time, item):
         parent = (position - 1) >> 2
         if not _precedes(queue, time, item, parent):
             break
-        _set(queue, position, queue.time[parent], np.int64(queue.item[parent]))
+        _set(queue, position, queue.time[parent], queue.item[parent])
         position = parent
     _set(queue, position, time, item)
 
@@ -117,10 +117,10 @@ def _sink(queue, position, time, item):
             break
         child = first
         for other in range(first + 1, min(first + 4, size)):
-            if _precedes(queue, queue.time[other], np.int64(queue.item[other]), child):
+            if _precedes(queue, queue.time[other], queue.item[other], child):
                 child = other
         if _precedes(queue, time, item, child):
             break
-        _set(queue, position, queue.time[child], np.int64(queue.item[child]))
+        _set(queue, position, queue.time[child], queue.item[child])
         position = child
     _set(queue, position, time, item)
